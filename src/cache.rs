@@ -1,0 +1,354 @@
+//! Tokens on disk, and whose turn it is to ask for one.
+//!
+//! A profile has a directory. In it, a token request has a place, named by the request's key:
+//! `KEY.json` holds the token, `KEY.lock` is locked by whoever asks for a new one, and `KEY.note`
+//! says how the last turn ended when it brought no token that others could share.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, Directories, Durability, Found, LockFile};
+use crate::error::{Error, Result};
+use crate::profile::ProfileName;
+use crate::refusal::Refusal;
+use crate::secret::AccessToken;
+use crate::system::Trust;
+use crate::token::{CachedToken, Timestamp, TokenRequest};
+
+/// A token of 64 KiB fits, a file that somebody else put there does not cost us our memory.
+const ENTRY_LIMIT: u64 = 256 * 1024;
+const NOTE_LIMIT: u64 = 64 * 1024;
+
+/// The first word of an entry: another format, such as a sealed one, begins with another.
+const ENTRY_FORMAT: &str = "hallpass-token-1";
+
+/// One profile's tokens.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    directory: PathBuf,
+}
+
+impl Cache {
+    pub(crate) fn of(directories: &Directories, name: &ProfileName) -> Self {
+        Self {
+            directory: directories.cache.join(name.as_str()),
+        }
+    }
+
+    /// Where the token for this request lies.
+    pub(crate) fn place(&self, request: &TokenRequest) -> Place {
+        let file = |extension| {
+            self.directory
+                .join(format!("{}.{extension}", request.key()))
+        };
+        Place {
+            entry: file("json"),
+            lock: file("lock"),
+            note: file("note"),
+            key: request.key().to_owned(),
+        }
+    }
+
+    /// Every token that is there, whatever it was asked for. What cannot be read is left out.
+    pub(crate) fn tokens(&self) -> Vec<CachedToken> {
+        let names = disk::names(&self.directory).unwrap_or_default();
+        let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));
+        let read = |key| read_entry(&self.directory.join(format!("{key}.json")), key);
+        keys.filter_map(read).collect()
+    }
+
+    /// Removes everything.
+    ///
+    /// A lock file may go too: every login has keys of its own, so nobody who still holds or opens
+    /// an old one meets a new login's callers.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        for name in disk::names(&self.directory)? {
+            let removed = disk::remove(&self.directory.join(&name));
+            // Windows keeps a lock file that somebody has open; it is empty.
+            if !name.ends_with(".lock") {
+                removed?;
+            }
+        }
+        disk::remove_empty_directory(&self.directory)
+    }
+}
+
+/// Where one request's token lies.
+#[derive(Debug)]
+pub(crate) struct Place {
+    entry: PathBuf,
+    lock: PathBuf,
+    note: PathBuf,
+    key: String,
+}
+
+/// What lay in a place when a caller came.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) token: Option<CachedToken>,
+    note: Option<Note>,
+}
+
+impl Seen {
+    /// The refusal that still holds for a caller who comes now.
+    pub(crate) fn refusal(&self, now: Timestamp, insists: bool) -> Option<Refusal> {
+        let refusal = self.note.as_ref()?.refusal.as_ref()?;
+        refusal.holds(now, insists).then(|| refusal.clone())
+    }
+}
+
+/// What a caller finds when it is its turn.
+#[derive(Debug)]
+pub(crate) enum Turn<'place> {
+    /// Nobody brought a token while we waited: it is up to us.
+    Mine(Slot<'place>),
+    /// Somebody brought one.
+    Token(CachedToken),
+    /// Somebody was told no, and so are we.
+    Refused(Refusal),
+}
+
+impl Place {
+    /// The token here, if it can be read and trusted. Whatever is wrong with it, it is just not there.
+    pub(crate) fn token(&self) -> Option<CachedToken> {
+        read_entry(&self.entry, &self.key)
+    }
+
+    /// Everything here, for a caller who needs more than the token: see [`Place::turn`].
+    pub(crate) fn seen(&self, token: Option<CachedToken>) -> Seen {
+        Seen {
+            token,
+            note: self.read_note(),
+        }
+    }
+
+    /// Keeps a token that nobody competes for.
+    pub(crate) fn keep(&self, token: &CachedToken) -> io::Result<()> {
+        disk::replace(&self.entry, &entry(token, &self.key)?, Durability::Cache)
+    }
+
+    /// Removes the token.
+    pub(crate) fn take_back(&self) -> io::Result<()> {
+        disk::remove(&self.entry)
+    }
+
+    /// Waits for this caller's turn. Whoever finishes meanwhile has done it for all who wait.
+    ///
+    /// `seen` must have been read before: what differs from it came about while we waited. Where
+    /// locks cannot be had, it is everybody's turn.
+    ///
+    /// # Errors
+    /// `Unavailable` when somebody has held the lock for longer than `patience`.
+    pub(crate) fn turn(&self, seen: &Seen, patience: Duration) -> Result<Turn<'_>> {
+        let deadline = Instant::now() + patience;
+        let Ok(lock) = LockFile::open(&self.lock) else {
+            return Ok(Turn::Mine(self.slot(None)));
+        };
+        loop {
+            let Ok(free) = lock.try_exclusive() else {
+                return Ok(Turn::Mine(self.slot(None)));
+            };
+            if free {
+                let outcome = self.outcome(seen);
+                return Ok(outcome.unwrap_or_else(|| Turn::Mine(self.slot(Some(lock)))));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match lock.wait_until_free(left) {
+                Ok(true) => {}
+                Ok(false) => return Err(too_long(patience)),
+                Err(_) => return Ok(Turn::Mine(self.slot(None))),
+            }
+            if let Some(outcome) = self.outcome(seen) {
+                return Ok(outcome);
+            }
+            // The holder died. Those who waited with us look at the lock now, too: each goes on at
+            // a time of its own, so that one of them finds it free.
+            thread::sleep(Duration::from_micros(u64::from(process::id() % 64) * 50));
+        }
+    }
+
+    /// What came about since `seen`.
+    fn outcome(&self, seen: &Seen) -> Option<Turn<'_>> {
+        if let Some(token) = self
+            .token()
+            .filter(|token| seen.token.as_ref() != Some(token))
+        {
+            return Some(Turn::Token(token));
+        }
+        let note = self
+            .read_note()
+            .filter(|note| seen.note.as_ref() != Some(note))?;
+        Some(match note.refusal {
+            Some(refusal) => Turn::Refused(refusal),
+            // A token that lasts for one use: everybody needs one of their own.
+            None => Turn::Mine(self.slot(None)),
+        })
+    }
+
+    fn slot(&self, lock: Option<LockFile>) -> Slot<'_> {
+        Slot {
+            place: self,
+            _lock: lock,
+        }
+    }
+
+    fn read_note(&self) -> Option<Note> {
+        match disk::read(&self.note, NOTE_LIMIT, Trust::Private) {
+            Ok(Found::Content(content)) => serde_json::from_slice(&content).ok(),
+            _ => None,
+        }
+    }
+
+    fn write_note(&self, refusal: Option<Refusal>) -> io::Result<()> {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let turn = format!("{}-{}", process::id(), since_epoch.as_nanos());
+        let note = serde_json::to_vec(&Note { turn, refusal })?;
+        disk::replace(&self.note, &note, Durability::Cache)
+    }
+}
+
+fn too_long(patience: Duration) -> Error {
+    Error::unavailable(format!(
+        "another hallpass has been asking for this token for {} s",
+        patience.as_secs()
+    ))
+    .hint("look for a hallpass process that is stopped")
+}
+
+/// The exclusive right to fill a place. Dropped without a word (or killed), it leaves the turn to another.
+#[derive(Debug)]
+pub(crate) struct Slot<'place> {
+    place: &'place Place,
+    _lock: Option<LockFile>,
+}
+
+impl Slot<'_> {
+    /// Puts a fresh token there, for all who wait and all who come while it lasts.
+    pub(crate) fn fill(self, token: &CachedToken) -> io::Result<()> {
+        if token.expires_at <= token.received_at {
+            self.place.take_back()?;
+            return self.place.write_note(None);
+        }
+        self.place.keep(token)?;
+        disk::remove(&self.place.note)
+    }
+
+    /// Tells all who wait that there is none, and those who come later as long as the refusal holds.
+    pub(crate) fn refuse(self, refusal: Refusal) -> io::Result<()> {
+        self.place.write_note(Some(refusal))
+    }
+}
+
+/// How the last turn ended, if it brought no token to share. No two turns write the same.
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Note {
+    turn: String,
+    refusal: Option<Refusal>,
+}
+
+/// What an entry holds after its first line.
+#[derive(Deserialize, Serialize)]
+struct Entry<'a> {
+    /// The request's key once more: a file under another's name is not believed.
+    request: &'a str,
+    access_token: &'a str,
+    token_type: &'a str,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    /// Milliseconds since 1970, as `expires_at_ms`.
+    received_at_ms: u64,
+    expires_at_ms: u64,
+}
+
+/// `FORMAT CHECKSUM`, a line end, and the entry as JSON.
+fn entry(token: &CachedToken, key: &str) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_string(&Entry {
+        request: key,
+        access_token: token.access_token.expose(),
+        token_type: &token.token_type,
+        scope: token.scope.clone(),
+        received_at_ms: token.received_at.0,
+        expires_at_ms: token.expires_at.0,
+    })?;
+    Ok(format!("{ENTRY_FORMAT} {:016x}\n{json}", checksum(json.as_bytes())).into_bytes())
+}
+
+fn read_entry(path: &Path, key: &str) -> Option<CachedToken> {
+    match disk::read(path, ENTRY_LIMIT, Trust::Private) {
+        Ok(Found::Content(content)) => parse_entry(&content, key),
+        _ => None,
+    }
+}
+
+fn parse_entry(content: &[u8], key: &str) -> Option<CachedToken> {
+    let (head, json) = std::str::from_utf8(content).ok()?.split_once('\n')?;
+    let (format, sum) = head.split_once(' ')?;
+    if format != ENTRY_FORMAT || sum != format!("{:016x}", checksum(json.as_bytes())) {
+        return None;
+    }
+    let entry: Entry<'_> = serde_json::from_str(json).ok()?;
+    if entry.request != key {
+        return None;
+    }
+    Some(CachedToken {
+        access_token: AccessToken::parse(entry.access_token)?,
+        token_type: entry.token_type.to_owned(),
+        scope: entry.scope,
+        received_at: Timestamp(entry.received_at_ms),
+        expires_at: Timestamp(entry.expires_at_ms),
+    })
+}
+
+/// FNV-1a, 64 bits: against a disk's accidents, not against a person. Every changed byte changes it.
+fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> CachedToken {
+        CachedToken {
+            access_token: AccessToken::parse("eyJz93a-k4laUWw").expect("a token"),
+            token_type: "Bearer".to_owned(),
+            scope: Some("USER".to_owned()),
+            received_at: Timestamp(1_795_000_000_123),
+            expires_at: Timestamp(1_795_086_400_123),
+        }
+    }
+
+    #[test]
+    fn an_entry_survives_its_file() {
+        let content = entry(&token(), "key").expect("an entry");
+        assert_eq!(parse_entry(&content, "key"), Some(token()));
+    }
+
+    #[test]
+    fn an_entry_for_another_request_is_not_believed() {
+        let content = entry(&token(), "key").expect("an entry");
+        assert_eq!(parse_entry(&content, "another"), None);
+    }
+
+    #[test]
+    fn no_changed_bit_and_no_missing_byte_goes_unnoticed() {
+        let content = entry(&token(), "key").expect("an entry");
+        for at in 0..content.len() {
+            assert_eq!(parse_entry(&content[..at], "key"), None, "cut at {at}");
+            for bit in 0..8 {
+                let mut damaged = content.clone();
+                damaged[at] ^= 1 << bit;
+                assert_eq!(parse_entry(&damaged, "key"), None, "bit {bit} of byte {at}");
+            }
+        }
+    }
+}

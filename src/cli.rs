@@ -1,0 +1,138 @@
+//! The command line: arguments in, exit code out.
+
+use std::io::{self, Write as _};
+use std::process::{self, ExitCode};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use crate::commands::{login, logout, status, token};
+use crate::error::{Error, Result};
+use crate::{message, system};
+
+/// OAuth 2.0 access tokens on demand: the client secret stays in the keychain
+#[derive(Debug, Parser)]
+#[command(
+    name = "hallpass",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Login(Box<login::Args>),
+    Token(token::Args),
+    Logout(logout::Args),
+    Status(status::Args),
+}
+
+/// Runs the process: what to print goes to standard output, all else to standard error.
+pub(crate) fn run() -> ExitCode {
+    report_panics_without_their_message();
+    system::harden();
+    let result = match Cli::try_parse() {
+        Ok(cli) => execute(cli.command),
+        Err(error) => explain(&error),
+    };
+    match result.and_then(|output| print(&output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            message::error(&error);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<String> {
+    match command {
+        Command::Login(args) => login::run(*args),
+        Command::Token(args) => token::run(&args),
+        Command::Logout(args) => logout::run(&args),
+        Command::Status(args) => status::run(&args),
+    }
+}
+
+/// Nothing is printed before all of it is known. A reader who has gone has had enough.
+fn print(output: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(output.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Error::broken("cannot write to standard output").because(error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Help and version are output; the rest is an error in our own words. A value is never repeated:
+/// it may be a secret in the wrong place.
+fn explain(error: &clap::Error) -> Result<String> {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let option = context(ContextKind::InvalidArg).filter(|name| name.starts_with(['-', '<', '[']));
+    let option = option.map(|name| name.split('=').next().unwrap_or_default().to_owned());
+    let about = |what: &str| match &option {
+        Some(option) => format!("{what}: {option}"),
+        None => what.to_owned(),
+    };
+    let text = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return Ok(error.render().to_string());
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            "which command? there are login, token, logout and status".to_owned()
+        }
+        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
+        ErrorKind::UnknownArgument => match &option {
+            Some(option) => format!("there is no option {option} here"),
+            None => "there is an argument too many".to_owned(),
+        },
+        ErrorKind::InvalidValue if context(ContextKind::ValidValue).is_some() => {
+            let values = context(ContextKind::ValidValue).unwrap_or_default();
+            format!(
+                "{}, which takes one of {values}",
+                about("that is not a value of")
+            )
+        }
+        ErrorKind::ValueValidation => {
+            // The value parsers are ours: their messages name no value.
+            let reason = std::error::Error::source(error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            format!("{}: {reason}", about("bad value"))
+        }
+        ErrorKind::ArgumentConflict => about("that option cannot stand beside another one"),
+        ErrorKind::MissingRequiredArgument => about("an argument is missing"),
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
+        _ => about("the arguments do not fit"),
+    };
+    let hint = match context(ContextKind::SuggestedArg)
+        .or_else(|| context(ContextKind::SuggestedSubcommand))
+    {
+        Some(suggestion) => format!("did you mean {suggestion}?"),
+        None => "see `hallpass --help`, or `hallpass COMMAND --help`".to_owned(),
+    };
+    Err(Error::usage(text).hint(hint))
+}
+
+/// A panic is a bug of ours, and its message may hold anything: the place alone is told.
+fn report_panics_without_their_message() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(|at| format!(" at {}:{}", at.file(), at.line()));
+        let error = Error::broken(format!("hallpass has a bug{}", place.unwrap_or_default()))
+            .hint("please report it with this line");
+        message::error(&error);
+        process::exit(error.kind.exit_code().into());
+    }));
+}

@@ -1,0 +1,123 @@
+//! The commands: each file has a command's arguments, then its steps. The only floor that opens
+//! the real doors: the clock, the keychain, the network.
+
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod status;
+pub(crate) mod token;
+
+use std::time::Duration;
+
+use crate::broker::Outcome;
+use crate::message;
+use crate::token::{CachedToken, TokenRequest};
+
+/// A span of time as people write it: `90`, `90s`, `5m`, `2h`, `1d`.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let unit_at = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let unit: u64 = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err("write a number of seconds, or 90s, 5m, 2h, 1d".to_owned()),
+    };
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "write a number of seconds, or 90s, 5m, 2h, 1d".to_owned())
+}
+
+/// Tells a person when the server granted less than was asked for (RFC 6749 §5.1).
+fn warn_of_narrower_scope(request: &TokenRequest, token: &CachedToken) {
+    let words = |scope: &str| -> Vec<String> {
+        scope
+            .split([' ', ','])
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let (Some(asked), Some(granted)) = (&request.scope, &token.scope) else {
+        return;
+    };
+    let granted = words(granted);
+    let missing: Vec<_> = words(asked)
+        .into_iter()
+        .filter(|word| !granted.contains(word))
+        .collect();
+    if !missing.is_empty() {
+        message::warning(&format!(
+            "the server did not grant the scope {}",
+            missing.join(" ")
+        ));
+    }
+}
+
+/// The token that a decision came to, after telling what a person should know about it.
+fn settle(outcome: Outcome, request: &TokenRequest, min_ttl: Duration) -> Option<CachedToken> {
+    match outcome {
+        Outcome::Superseded => None,
+        Outcome::Reused(token) => Some(token),
+        Outcome::Kept { token, refusal } => {
+            message::warning(&format!(
+                "the token could not be renewed ({}); the cached one serves until {}",
+                refusal.message(),
+                token.expires_at.rfc3339()
+            ));
+            Some(token)
+        }
+        Outcome::Fresh { token, not_cached } => {
+            warn_of_narrower_scope(request, &token);
+            if let Some(error) = not_cached {
+                message::warning(&format!("the token could not be cached: {error}"));
+            }
+            let lifetime = token.expires_at.since(token.received_at);
+            if lifetime < min_ttl {
+                message::warning(&format!(
+                    "the server's tokens last {} s, less than --min-ttl asks for",
+                    lifetime.as_secs()
+                ));
+            }
+            Some(token)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_do() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("90", 90),
+            ("90s", 90),
+            ("5m", 300),
+            ("2h", 7200),
+            ("1d", 86_400),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "s",
+            "-1",
+            "1.5h",
+            "5 m",
+            "1w",
+            "5mm",
+            "99999999999999999999",
+            "9999999999999999999d",
+            "٣",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

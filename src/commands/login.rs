@@ -1,0 +1,475 @@
+//! `hallpass login`: proves a client, then keeps its settings, its secret and the token it just got.
+//!
+//! A transaction over two stores. The keychain item of a new generation is written first, under an
+//! account of its own; renaming the profile makes it the one that counts; the old item goes last.
+//! A crash anywhere leaves the old login or the new one, never one client with the other's secret.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::{duration, warn_of_narrower_scope};
+use crate::cache::Cache;
+use crate::digest::hex;
+use crate::disk::Directories;
+use crate::error::{Error, Kind, Result};
+use crate::message;
+use crate::profile::{
+    BodyFormat, BoundUrl, ClientAuth, FORMAT, Profile, ProfileName, SecretSource, TokenEndpoint,
+};
+use crate::profiles::{Editor, Profiles, name_given};
+use crate::prompt;
+use crate::secret::ClientSecret;
+use crate::secrets::{self, Patience, keychain};
+use crate::token::{CachedToken, TokenRequest};
+use crate::token_endpoint;
+
+/// A login without a name goes here: never to the only other profile there is, which it would replace.
+const DEFAULT_NAME: &str = "default";
+
+/// Parameters that have an option of their own, or that only hallpass may set.
+const STANDARD_PARAMETERS: [&str; 8] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "scope",
+    "audience",
+    "resource",
+];
+
+/// Keep a client's settings, and its secret in the keychain
+///
+/// What is not given is asked for at a terminal. Without `--token-url`, a profile that is there
+/// keeps its settings, and what is given changes them. An empty value removes a setting.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The profile's name [default: $HALLPASS_PROFILE, else `default`]
+    profile: Option<String>,
+    /// The token endpoint (https, or http on this machine itself)
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    token_url: Option<TokenEndpoint>,
+    /// The client identifier
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// What the tokens are for, where the server wants to know (Auth0, Blooma)
+    #[arg(long)]
+    audience: Option<String>,
+    /// The scope to ask for (repeatable)
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+    /// A resource that the tokens are for, RFC 8707 (repeatable)
+    #[arg(long, value_name = "URI", value_parser = resource)]
+    resource: Vec<String>,
+    /// Another parameter of the token request (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
+    param: Vec<(String, String)>,
+    /// How the client proves itself [default: `client_secret_basic`, with a JSON body `client_secret_post`]
+    #[arg(long, value_name = "METHOD")]
+    auth: Option<AuthArg>,
+    /// How the token request is written [default: form]
+    #[arg(long, value_name = "FORMAT")]
+    body: Option<BodyArg>,
+    /// A URL that the tokens are meant for (repeatable)
+    #[arg(long = "for", value_name = "URL", value_parser = bound_url)]
+    bound_urls: Vec<BoundUrl>,
+    /// Where tokens are revoked at logout, RFC 7009
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    revocation_url: Option<TokenEndpoint>,
+    /// PEM certificates to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The longest time that a token request may take [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Read the secret from standard input
+    #[arg(long, group = "source")]
+    secret_stdin: bool,
+    /// Leave the secret in this file, which only you may read, and keep its path
+    #[arg(long, value_name = "FILE", group = "source")]
+    secret_file: Option<PathBuf>,
+    /// Have this command print the secret, and keep the command (one that begins with `!` is for the shell)
+    #[arg(long, value_name = "COMMAND", group = "source", value_parser = secret_command)]
+    secret_command: Option<SecretSource>,
+    /// Keep the login without proving it by a token request
+    #[arg(long)]
+    no_verify: bool,
+    /// Always refused: an argument can be seen by every process
+    #[arg(long, hide = true, aliases = ["secret", "password", "client_secret"], num_args = 0..=1)]
+    client_secret: Option<Option<String>>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum AuthArg {
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BodyArg {
+    Form,
+    Json,
+}
+
+pub(crate) fn run(args: Args) -> Result<String> {
+    if args.client_secret.is_some() {
+        return Err(Error::usage("a secret is not taken as an argument: every process on this machine can read it")
+            .hint("leave it out to be asked for it, or pipe it in: some-command | hallpass login --secret-stdin"));
+    }
+    let directories = Directories::locate()?;
+    let profiles = Profiles::of(&directories);
+    let name = match name_given(args.profile.as_deref())? {
+        Some(name) => name,
+        None => ProfileName::parse(DEFAULT_NAME)?,
+    };
+    let before = match profiles.load(&name) {
+        Ok(profile) => Some(profile),
+        Err(error) if error.kind == Kind::NotFound || args.token_url.is_some() => None,
+        Err(error) => return Err(error),
+    };
+    let from_stdin = args.secret_stdin;
+    let verify = !args.no_verify;
+    let mut profile = args.settings(before)?;
+    let secret = match &profile.secret {
+        SecretSource::Keychain { .. } => Some(if from_stdin {
+            prompt::read_secret_from_stdin()?
+        } else {
+            ask_secret()?
+        }),
+        _ => None,
+    };
+    if secret.is_some() {
+        profile.secret = SecretSource::Keychain {
+            account: profile.keychain_account(&name),
+        };
+    }
+    let request = TokenRequest::new(
+        &name,
+        &profile,
+        None,
+        None,
+        secrets::version(&profile.secret).as_deref(),
+    );
+    let token = if verify {
+        Some(prove(&name, &profile, secret.as_ref(), &request)?)
+    } else {
+        None
+    };
+    let editor = profiles.edit()?;
+    let stale = commit(&editor, &name, &profile, secret.as_ref())?;
+    // From here on the login counts, and what goes wrong is worth a warning.
+    let cache = Cache::of(&directories, &name);
+    let kept = cache.clear().and_then(|()| {
+        token
+            .as_ref()
+            .map_or(Ok(()), |token| cache.place(&request).keep(token))
+    });
+    if let Err(error) = kept {
+        message::warning(&format!("the cache could not be renewed: {error}"));
+    }
+    if let Err(error) = remove_stale(&editor, &name, &profile, &stale) {
+        message::warning(&format!(
+            "the previous secret is still in the keychain: {error}; the next login or logout removes it"
+        ));
+    }
+    report(&name, &profile, token.as_ref());
+    Ok(String::new())
+}
+
+impl Args {
+    /// The profile to be: what was given, else what was there, else what a person answers.
+    fn settings(self, before: Option<Profile>) -> Result<Profile> {
+        let before = before.filter(|_| self.token_url.is_none());
+        let is_new = before.is_none();
+        let asks = is_new && self.token_url.is_none();
+        let token_endpoint = match (self.token_url, &before) {
+            (Some(endpoint), _) => endpoint,
+            (None, Some(before)) => before.token_endpoint.clone(),
+            (None, None) => {
+                let answer = ask("Token URL", "--token-url")?;
+                TokenEndpoint::parse(&answer)
+                    .map_err(|fault| Error::usage(format!("the token URL {fault}")))?
+            }
+        };
+        let client_id = match (self.client_id, &before) {
+            (Some(id), _) => id,
+            (None, Some(before)) => before.client_id.clone(),
+            (None, None) => ask("Client ID", "--client-id")?,
+        };
+        if client_id.is_empty() || client_id.contains(char::is_control) {
+            return Err(Error::usage(
+                "the client id is empty or holds a control character",
+            ));
+        }
+        let audience = match self.audience {
+            None if asks => Some(prompt::ask("Audience (empty for none)", None)?),
+            given => given,
+        };
+        let scope = match self.scope {
+            scopes if scopes.is_empty() && asks => {
+                Some(prompt::ask("Scope (empty for none)", None)?)
+            }
+            scopes if scopes.is_empty() => None,
+            scopes => Some(scopes.join(" ")),
+        };
+        let body = self.body.map(|body| match body {
+            BodyArg::Form => BodyFormat::Form,
+            BodyArg::Json => BodyFormat::Json,
+        });
+        let client_auth = self.auth.map(|auth| match auth {
+            AuthArg::ClientSecretBasic => ClientAuth::ClientSecretBasic,
+            AuthArg::ClientSecretPost => ClientAuth::ClientSecretPost,
+        });
+        let keychain = || SecretSource::Keychain {
+            account: String::new(),
+        };
+        let source = match (self.secret_stdin, self.secret_file, self.secret_command) {
+            (true, ..) => Some(keychain()),
+            (_, Some(path), _) => Some(SecretSource::File(absolute(&path)?)),
+            (.., command) => command,
+        };
+        let ca_file = match self.ca_file {
+            Some(path) if !path.as_os_str().is_empty() => Some(absolute(&path)?),
+            other => other,
+        };
+        let mut profile = before.unwrap_or_else(|| Profile {
+            format: FORMAT,
+            generation: String::new(),
+            token_endpoint: token_endpoint.clone(),
+            client_id: String::new(),
+            // With a JSON body the credentials are expected in it, too.
+            client_auth: match body {
+                Some(BodyFormat::Json) => ClientAuth::ClientSecretPost,
+                _ => ClientAuth::ClientSecretBasic,
+            },
+            body: BodyFormat::Form,
+            audience: None,
+            scope: None,
+            resource: Vec::new(),
+            parameters: std::collections::BTreeMap::new(),
+            bound_urls: Vec::new(),
+            revocation_endpoint: None,
+            ca_file: None,
+            timeout_seconds: None,
+            secret: keychain(),
+        });
+        profile.generation = generation()?;
+        profile.token_endpoint = token_endpoint;
+        profile.client_id = client_id;
+        replace_text(&mut profile.audience, audience);
+        replace_text(&mut profile.scope, scope);
+        replace(&mut profile.client_auth, client_auth);
+        replace(&mut profile.body, body);
+        replace(&mut profile.secret, source);
+        if !self.resource.is_empty() {
+            profile.resource = self
+                .resource
+                .into_iter()
+                .filter(|resource| !resource.is_empty())
+                .collect();
+        }
+        for (name, value) in self.param {
+            if value.is_empty() {
+                profile.parameters.remove(&name)
+            } else {
+                profile.parameters.insert(name, value)
+            };
+        }
+        if !self.bound_urls.is_empty() {
+            profile.bound_urls = self.bound_urls;
+        }
+        if let Some(path) = ca_file {
+            profile.ca_file = Some(path).filter(|path| !path.as_os_str().is_empty());
+        }
+        if self.revocation_url.is_some() {
+            profile.revocation_endpoint = self.revocation_url;
+        }
+        if let Some(timeout) = self.timeout {
+            if timeout.is_zero() {
+                return Err(Error::usage(
+                    "a token request needs some time: --timeout 30s",
+                ));
+            }
+            profile.timeout_seconds = Some(timeout.as_secs());
+        }
+        Ok(profile)
+    }
+}
+
+fn replace<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+/// An empty text removes the setting: no parameter is ever sent empty.
+fn replace_text(setting: &mut Option<String>, given: Option<String>) {
+    if let Some(given) = given {
+        *setting = Some(given).filter(|text| !text.is_empty());
+    }
+}
+
+/// 128 bits that no other login has.
+fn generation() -> Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::broken("the system has no randomness").because(error))?;
+    Ok(hex(&random))
+}
+
+/// Asks for what was not given; without a terminal, says which option would have given it.
+fn ask(question: &str, option: &str) -> Result<String> {
+    if prompt::can_ask() {
+        prompt::ask(question, None)
+    } else {
+        Err(Error::usage(format!(
+            "{option} is missing, and there is no terminal to ask at"
+        )))
+    }
+}
+
+fn ask_secret() -> Result<ClientSecret> {
+    if prompt::can_ask() {
+        prompt::ask_secret("Client secret")
+    } else {
+        Err(Error::usage("the client secret is missing, and there is no terminal to ask at")
+            .hint("pipe it in with --secret-stdin, or name its place with --secret-file or --secret-command"))
+    }
+}
+
+/// One real token request, before anything is stored.
+fn prove(
+    name: &ProfileName,
+    profile: &Profile,
+    secret: Option<&ClientSecret>,
+    request: &TokenRequest,
+) -> Result<CachedToken> {
+    let secret = match secret {
+        Some(secret) => secret.clone(),
+        None => secrets::read(name, profile, Patience::Person)?,
+    };
+    let token =
+        token_endpoint::ask(profile, request, &secret).map_err(|refusal| refusal.into_error())?;
+    warn_of_narrower_scope(request, &token);
+    Ok(token)
+}
+
+/// Makes the login count. Returns the accounts of keychain items that no longer do.
+fn commit(
+    editor: &Editor<'_>,
+    name: &ProfileName,
+    profile: &Profile,
+    secret: Option<&ClientSecret>,
+) -> Result<BTreeSet<String>> {
+    let stale = editor.items(name)?;
+    if let (Some(secret), Some(account)) = (secret, profile.secret.keychain_account()) {
+        let mut items = stale.clone();
+        items.insert(account.to_owned());
+        // Listed before it exists, so that no crash leaves a secret that nobody knows of.
+        editor.save_items(name, &items)?;
+        if let Err(unwritten) = keychain::write(name, account, secret, Patience::Person.limit()) {
+            if unwritten.nothing_left {
+                editor.save_items(name, &stale)?;
+            }
+            return Err(unwritten.error);
+        }
+    }
+    editor.save(name, profile)?;
+    Ok(stale)
+}
+
+fn remove_stale(
+    editor: &Editor<'_>,
+    name: &ProfileName,
+    profile: &Profile,
+    stale: &BTreeSet<String>,
+) -> Result<()> {
+    for account in stale {
+        keychain::delete(name, account, Patience::Person.limit())?;
+    }
+    let current = profile.secret.keychain_account().map(str::to_owned);
+    editor.save_items(name, &current.into_iter().collect())
+}
+
+fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
+    let place = match &profile.secret {
+        SecretSource::Keychain { .. } => {
+            format!("its secret is in the keychain ({})", keychain::NAME)
+        }
+        SecretSource::File(path) => format!("its secret stays in {}", path.display()),
+        SecretSource::Command(_) | SecretSource::Shell(_) => {
+            "its secret comes from the command".to_owned()
+        }
+    };
+    message::note(&format!(
+        "logged in to the profile `{name}` as the client `{}`; {place}",
+        profile.client_id
+    ));
+    match token {
+        Some(token) => message::note(&format!(
+            "a token was issued that lasts until {}",
+            token.expires_at.rfc3339()
+        )),
+        None => message::note("the login was not proven by a token request"),
+    }
+}
+
+fn absolute(path: &std::path::Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path);
+    absolute.map_err(|error| {
+        Error::usage(format!("cannot use the path {}", path.display())).because(error)
+    })
+}
+
+fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {
+    TokenEndpoint::parse(text).map_err(|fault| format!("the URL {fault}"))
+}
+
+fn bound_url(text: &str) -> std::result::Result<BoundUrl, String> {
+    BoundUrl::parse(text).map_err(|fault| format!("the URL {fault}"))
+}
+
+/// An absolute URI without a fragment (RFC 8707 §2); an empty one removes what was there.
+fn resource(text: &str) -> std::result::Result<String, String> {
+    let scheme_fits = text.split_once(':').is_some_and(|(scheme, rest)| {
+        !rest.is_empty()
+            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    let fits =
+        scheme_fits && !text.contains('#') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.is_empty() || fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a resource is an absolute URI without a fragment".to_owned())
+    }
+}
+
+fn parameter(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    if name.is_empty() || text.contains(char::is_control) {
+        return Err("write NAME=VALUE, without control characters".to_owned());
+    }
+    if STANDARD_PARAMETERS.contains(&name) {
+        return Err(format!(
+            "`{name}` is set by an option of its own, or by hallpass itself"
+        ));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn secret_command(text: &str) -> std::result::Result<SecretSource, String> {
+    if let Some(line) = text.strip_prefix('!') {
+        return Ok(SecretSource::Shell(line.to_owned()));
+    }
+    match shlex::split(text) {
+        Some(words) if !words.is_empty() => Ok(SecretSource::Command(words)),
+        _ => Err("the command is empty, or a quote in it is not closed".to_owned()),
+    }
+}

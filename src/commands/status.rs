@@ -1,0 +1,155 @@
+//! `hallpass status`: which profiles there are, where their secrets lie, until when their tokens last.
+//! It opens neither the keychain nor the network, and shows no secret and no token.
+
+use serde_json::{Value, json};
+
+use crate::cache::Cache;
+use crate::disk::Directories;
+use crate::error::Result;
+use crate::message;
+use crate::profile::{BoundUrl, Profile, ProfileName, SecretSource, TokenEndpoint};
+use crate::profiles::{Profiles, name_given};
+use crate::secrets::keychain;
+use crate::token::{CachedToken, Timestamp};
+
+/// List the profiles: endpoint, client, where the secret lies, until when a token is cached
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// This profile alone
+    profile: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<String> {
+    let directories = Directories::locate()?;
+    let profiles = Profiles::of(&directories);
+    let one = name_given(args.profile.as_deref())?;
+    let names = match &one {
+        Some(name) => vec![name.clone()],
+        None => profiles.names()?,
+    };
+    let mut rows = Vec::new();
+    for name in names {
+        match profiles.load(&name) {
+            Err(error) if one.is_some() => return Err(error),
+            profile => {
+                let mut tokens = Cache::of(&directories, &name).tokens();
+                tokens.retain(|token| token.still_works(Timestamp::now()));
+                tokens.sort_by_key(|token| token.expires_at);
+                rows.push(Row {
+                    name,
+                    profile,
+                    tokens,
+                });
+            }
+        }
+    }
+    if args.json {
+        let rows: Vec<_> = rows.iter().map(Row::json).collect();
+        return Ok(format!("{:#}\n", json!({ "profiles": rows })));
+    }
+    if rows.is_empty() {
+        message::note("there is no profile yet: run `hallpass login`");
+    }
+    Ok(rows.iter().map(Row::text).collect::<Vec<_>>().join("\n"))
+}
+
+struct Row {
+    name: ProfileName,
+    profile: Result<Profile>,
+    tokens: Vec<CachedToken>,
+}
+
+impl Row {
+    fn text(&self) -> String {
+        let mut lines = vec![self.name.to_string()];
+        let mut line = |title: &str, value: &str| {
+            lines.push(format!("  {title:<16}{}", message::clean(value, 2000)))
+        };
+        match &self.profile {
+            Err(error) => line("unusable", &error.to_string()),
+            Ok(profile) => {
+                line("token endpoint", profile.token_endpoint.as_str());
+                line("client id", &profile.client_id);
+                line(
+                    "authentication",
+                    &format!(
+                        "{}, {}",
+                        profile.client_auth.as_str(),
+                        profile.body.as_str()
+                    ),
+                );
+                for (title, value) in [("audience", &profile.audience), ("scope", &profile.scope)] {
+                    if let Some(value) = value {
+                        line(title, value);
+                    }
+                }
+                for url in &profile.bound_urls {
+                    line("for", url.as_str());
+                }
+                line("secret", &secret_place(&profile.secret));
+                for token in &self.tokens {
+                    let until = token.expires_at.rfc3339();
+                    line(
+                        "token",
+                        &format!(
+                            "cached until {until} (fingerprint {})",
+                            token.access_token.fingerprint()
+                        ),
+                    );
+                }
+                if self.tokens.is_empty() {
+                    line("token", "none cached");
+                }
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn json(&self) -> Value {
+        match &self.profile {
+            Err(error) => {
+                json!({ "name": self.name.as_str(), "error": message::clean(&error.to_string(), 2000) })
+            }
+            Ok(profile) => json!({
+                "name": self.name.as_str(),
+                "token_endpoint": profile.token_endpoint.as_str(),
+                "client_id": profile.client_id,
+                "client_auth": profile.client_auth.as_str(),
+                "body": profile.body.as_str(),
+                "audience": profile.audience,
+                "scope": profile.scope,
+                "resource": profile.resource,
+                "for": profile.bound_urls.iter().map(BoundUrl::as_str).collect::<Vec<_>>(),
+                "revocation_endpoint": profile.revocation_endpoint.as_ref().map(TokenEndpoint::as_str),
+                "secret": { "store": secret_store(&profile.secret), "place": secret_place(&profile.secret) },
+                "tokens": self.tokens.iter().map(|token| json!({
+                    "fingerprint": token.access_token.fingerprint(),
+                    "scope": token.scope,
+                    "expires_at": token.expires_at.rfc3339(),
+                })).collect::<Vec<_>>(),
+            }),
+        }
+    }
+}
+
+fn secret_store(source: &SecretSource) -> &'static str {
+    match source {
+        SecretSource::Keychain { .. } => "keychain",
+        SecretSource::File(_) => "file",
+        SecretSource::Command(_) | SecretSource::Shell(_) => "command",
+    }
+}
+
+fn secret_place(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Keychain { account } => {
+            format!("keychain ({}), account {account}", keychain::NAME)
+        }
+        SecretSource::File(path) => format!("file {}", path.display()),
+        SecretSource::Command(words) => format!("command {}", words.join(" ")),
+        SecretSource::Shell(line) => format!("shell command {line}"),
+    }
+}

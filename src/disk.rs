@@ -1,0 +1,261 @@
+//! Files: where they lie, how they are read with suspicion, replaced whole, and locked.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::system::{self, Trust};
+
+/// What a half-written file is called, until it takes its real name.
+const TEMPORARY_PREFIX: &str = ".tmp-";
+
+/// Where hallpass keeps its files, as each platform's users expect.
+#[derive(Clone, Debug)]
+pub(crate) struct Directories {
+    /// Settings: one file a profile.
+    pub(crate) config: PathBuf,
+    /// Tokens and locks: can be deleted at any time.
+    pub(crate) cache: PathBuf,
+}
+
+impl Directories {
+    /// # Errors
+    /// `Broken` when the home directory is unknown, or the environment names a relative one.
+    pub(crate) fn locate() -> Result<Self> {
+        let (config, cache) = if cfg!(windows) {
+            (
+                base("APPDATA", "AppData/Roaming")?,
+                base("LOCALAPPDATA", "AppData/Local")?,
+            )
+        } else if cfg!(target_os = "macos") {
+            (
+                home()?.join("Library/Application Support"),
+                home()?.join("Library/Caches"),
+            )
+        } else {
+            (
+                base("XDG_CONFIG_HOME", ".config")?,
+                base("XDG_CACHE_HOME", ".cache")?,
+            )
+        };
+        Ok(Self {
+            config: config.join("hallpass"),
+            cache: cache.join("hallpass"),
+        })
+    }
+}
+
+/// The directory that a variable names, if it is absolute (the XDG specification wants others
+/// ignored), else one below the home directory.
+fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
+    match std::env::var_os(variable).map(PathBuf::from) {
+        Some(directory) if directory.is_absolute() => Ok(directory),
+        _ => Ok(home()?.join(below_home)),
+    }
+}
+
+fn home() -> Result<PathBuf> {
+    std::env::home_dir()
+        .filter(|home| home.is_absolute())
+        .ok_or_else(|| {
+            Error::broken("the home directory is unknown").hint("set HOME to an absolute path")
+        })
+}
+
+/// What was found where a file was looked for.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Nothing,
+    Content(Vec<u8>),
+    /// A file that cannot be believed, and why: fit to follow its name.
+    Distrusted(&'static str),
+}
+
+/// Reads a whole file of at most `limit` bytes, if it is what `trust` demands. Never waits.
+pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
+    let file = match system::open_private(OpenOptions::new().read(true), path, trust) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if system::is_link_refusal(&error) => {
+            return Ok(Found::Distrusted("is a symbolic link"));
+        }
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    if let Some(reason) = system::distrust(&metadata, trust) {
+        return Ok(Found::Distrusted(reason));
+    }
+    if metadata.len() > limit {
+        return Ok(Found::Distrusted("is too large"));
+    }
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Ok(Found::Distrusted("is too large"));
+    }
+    Ok(Found::Content(content))
+}
+
+/// Whether a replaced file must outlive a power failure, or only a crash of ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Durability {
+    Settings,
+    /// A lost cache entry costs one request.
+    Cache,
+}
+
+/// Puts a new file in the place of an old one: whoever reads sees the one or the other, whole.
+pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    system::private_directory(directory)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    if durability == Durability::Settings {
+        file.as_file().sync_all()?;
+    }
+    persist(file, path)?;
+    if durability == Durability::Settings {
+        sync_directory(directory)?;
+    }
+    Ok(())
+}
+
+/// Windows refuses to replace a file while somebody reads it, which takes microseconds.
+fn persist(mut file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    for pause in [1, 4, 16, 64] {
+        match file.persist(path) {
+            Ok(_) => return Ok(()),
+            Err(refused)
+                if cfg!(windows) && refused.error.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                thread::sleep(Duration::from_millis(pause));
+                file = refused.file;
+            }
+            Err(refused) => return Err(refused.error),
+        }
+    }
+    file.persist(path)
+        .map(drop)
+        .map_err(|refused| refused.error)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    // Windows has no such call: its directories are journalled.
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
+
+/// Removes a file; one that is not there is fine.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    absent_is_fine(std::fs::remove_file(path))
+}
+
+/// Removes a directory that has become empty; one that is not there, or not empty, is fine.
+pub(crate) fn remove_empty_directory(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        result => absent_is_fine(result),
+    }
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// The names in a directory; none if there is no such directory. Names that are not UTF-8 are not ours.
+pub(crate) fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+/// Removes what a killed process left half written.
+pub(crate) fn sweep(directory: &Path) -> io::Result<()> {
+    for name in names(directory)? {
+        if name.starts_with(TEMPORARY_PREFIX) {
+            remove(&directory.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// A file that is empty for ever and exists to be locked. The kernel releases a lock with its holder.
+#[derive(Debug)]
+pub(crate) struct LockFile(File);
+
+impl LockFile {
+    /// Opens the file, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// What the system says: a read-only disk, a foreign directory, something else in its place.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = match system::open_private(&mut options, path, Trust::Private) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                system::private_directory(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+                system::open_private(&mut options, path, Trust::Private)?
+            }
+            file => file?,
+        };
+        match system::distrust(&file.metadata()?, Trust::Private) {
+            None => Ok(Self(file)),
+            Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidInput, reason)),
+        }
+    }
+
+    /// Takes the lock if it is free: it is held until this value is dropped.
+    ///
+    /// # Errors
+    /// Some file systems know no locks.
+    pub(crate) fn try_exclusive(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Waits until nobody holds the lock exclusively, at most for `limit`. All who wait wake
+    /// together, as they wait for a shared lock, which they let go at once.
+    ///
+    /// Returns whether it was free in time.
+    pub(crate) fn wait_until_free(&self, limit: Duration) -> io::Result<bool> {
+        let file = self.0.try_clone()?;
+        let (sender, receiver) = mpsc::channel();
+        // No system has a lock call with a limit. A thread that waits in vain ends with the process.
+        thread::Builder::new().spawn(move || {
+            let locked = loop {
+                match file.lock_shared() {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    locked => break locked,
+                }
+            };
+            // The answer of `unlock` is not worth asking for: some systems report a failure that was none.
+            let _ = file.unlock();
+            let _ = sender.send(locked);
+        })?;
+        match receiver.recv_timeout(limit) {
+            Ok(locked) => locked.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+}

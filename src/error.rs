@@ -1,0 +1,110 @@
+//! What can go wrong, sorted by who must act next; only this file knows the exit codes.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Who must act next. The kind alone decides the exit code.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Us, or the disk.
+    Broken = 1,
+    /// Who wrote the command line.
+    Usage = 2,
+    /// Nobody here: another helper may know.
+    NotFound = 3,
+    /// A person must mend the client or its settings.
+    Refused = 4,
+    /// Time: the network, the authorization server.
+    Unavailable = 5,
+    /// A person at this machine: the keychain, the secret's file or command.
+    Locked = 6,
+}
+
+impl Kind {
+    /// The process's exit code for an error of this kind.
+    pub(crate) fn exit_code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// An error as a person reads it: what happened, and what to do about it.
+///
+/// `message` and `hint` are lower case, one line, without a full stop.
+#[derive(Debug)]
+pub(crate) struct Error {
+    pub(crate) kind: Kind,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What everything here that can fail returns.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
+    }
+
+    pub(crate) fn broken(message: impl Into<String>) -> Self {
+        Self::new(Kind::Broken, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, message)
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable, message)
+    }
+
+    pub(crate) fn locked(message: impl Into<String>) -> Self {
+        Self::new(Kind::Locked, message)
+    }
+
+    /// Says what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names what lies below; its text follows the message.
+    pub(crate) fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut below = self.source();
+        while let Some(source) = below {
+            write!(f, ": {source}")?;
+            below = source.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,35 @@
+//! hallpass keeps an OAuth 2.0 client's secret in the keychain and gives an access token on demand.
+//!
+//! The plan of the house. Imports go down only; `tests/hallpass/house.rs` holds it to that.
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | the command line | `cli`: arguments in, exit code out |
+//! | | `commands`: a file a command, its arguments and its steps |
+//! | the decision | `broker`: reuse a token, wait for one, or ask |
+//! | the stores and the server | `cache`: tokens on disk, whose turn it is · `token_endpoint`: HTTP · `profiles`: settings · `secrets`: keychain, secret files and commands · `prompt`: the person at the terminal |
+//! | the ground | `disk`: files that are never half written · `system`: the platform |
+//! | the nouns | `profile` · `token` · `refusal` · `secret` · `web_url` · `digest` · `error` · `message` |
+
+mod broker;
+mod cache;
+mod cli;
+mod commands;
+mod digest;
+mod disk;
+mod error;
+mod message;
+mod profile;
+mod profiles;
+mod prompt;
+mod refusal;
+mod secret;
+mod secrets;
+mod system;
+mod token;
+mod token_endpoint;
+mod web_url;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

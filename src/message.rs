@@ -1,0 +1,76 @@
+//! What a person reads on standard error; the only file that prints there.
+//!
+//! `hallpass: error: ...`, then `hallpass: hint: ...`: lower case, no full stop, one line each.
+//! A success says nothing. Text that came from outside passes through [`clean`] first.
+
+use std::io::Write as _;
+
+use crate::error::Error;
+
+/// The longest piece of foreign text that a message repeats, in characters.
+pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;
+
+pub(crate) fn error(error: &Error) {
+    let mut lines = format!("hallpass: error: {}\n", one_line(&error.to_string()));
+    if let Some(hint) = &error.hint {
+        lines += &format!("hallpass: hint: {}\n", one_line(hint));
+    }
+    write(&lines);
+}
+
+pub(crate) fn warning(text: &str) {
+    write(&format!("hallpass: warning: {}\n", one_line(text)));
+}
+
+pub(crate) fn note(text: &str) {
+    write(&format!("hallpass: {}\n", one_line(text)));
+}
+
+/// Makes foreign text fit for a terminal and for a log: no control, bidirectional or invisible
+/// characters, no line breaks, and at most `limit` characters.
+pub(crate) fn clean(text: &str, limit: usize) -> String {
+    let mut characters = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| is_visible(*c));
+    let mut cleaned: String = characters.by_ref().take(limit).collect();
+    if characters.next().is_some() {
+        cleaned.push('…');
+    }
+    cleaned.trim().to_owned()
+}
+
+fn is_visible(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn one_line(text: &str) -> String {
+    clean(text, 4 * FOREIGN_TEXT_LIMIT)
+}
+
+/// One write, so that the lines of many callers on one terminal do not mix.
+fn write(lines: &str) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = std::io::stderr().write_all(lines.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn foreign_text_loses_what_a_terminal_would_obey() {
+        assert_eq!(clean("a\u{1b}[31mb\r\nc\td", 400), "a[31mb  c d");
+        assert_eq!(clean("x\u{202e}y\u{200b}z\u{9b}w", 400), "xyzw");
+    }
+
+    #[test]
+    fn foreign_text_is_cut() {
+        assert_eq!(clean("äöü", 2), "äö…");
+        assert_eq!(clean("äö", 2), "äö");
+    }
+}

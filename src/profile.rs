@@ -1,0 +1,366 @@
+//! The profile: everything about one client at one authorization server but its secret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::web_url::WebUrl;
+
+/// The format that this version writes and reads. A profile of another one is refused, not guessed at.
+pub(crate) const FORMAT: u32 = 1;
+
+/// How long a token request may take when the profile does not say.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A profile's name: safe as a file name on every platform and as part of a keychain account.
+///
+/// Lower case, as two names that differ by case alone would share a file on macOS and Windows.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct ProfileName(String);
+
+impl ProfileName {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let fits = text.len() <= 64
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && !text.ends_with('.')
+            && !is_device_name(text);
+        if fits {
+            return Ok(Self(text.to_owned()));
+        }
+        // An argument may be a secret that somebody put in the wrong place: it is not repeated.
+        Err(Error::usage("that is not a valid profile name").hint(
+            "a profile name has up to 64 of a-z 0-9 . _ - and begins with a letter or a digit",
+        ))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Windows opens a device for these, whatever their extension.
+fn is_device_name(text: &str) -> bool {
+    let stem = text.split('.').next().unwrap_or_default();
+    let numbered = |prefix| {
+        stem.strip_prefix(prefix).is_some_and(|rest: &str| {
+            rest.len() == 1 && rest.starts_with(|c: char| c.is_ascii_digit())
+        })
+    };
+    matches!(stem, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+}
+
+/// One client's settings, as one JSON file holds them.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Profile {
+    pub(crate) format: u32,
+    /// New with every login: what one login brought never meets what another one left.
+    pub(crate) generation: String,
+    pub(crate) token_endpoint: TokenEndpoint,
+    pub(crate) client_id: String,
+    pub(crate) client_auth: ClientAuth,
+    #[serde(default)]
+    pub(crate) body: BodyFormat,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audience: Option<String>,
+    /// Verbatim: most servers want spaces between scopes, some want commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    /// RFC 8707.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) resource: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// The URLs that this profile's tokens are meant for.
+    #[serde(default, rename = "for", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) bound_urls: Vec<BoundUrl>,
+    /// RFC 7009. It is sent the client secret too, so it obeys the token endpoint's rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revocation_endpoint: Option<TokenEndpoint>,
+    /// PEM certificates that are trusted beside the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout_seconds: Option<u64>,
+    pub(crate) secret: SecretSource,
+}
+
+impl Profile {
+    /// What the secret was entrusted to: whom it may be sent, and how. The keychain item's account
+    /// name holds it, so a profile that was changed afterwards no longer finds the secret.
+    pub(crate) fn keychain_account(&self, name: &ProfileName) -> String {
+        let mut binding = Digest::of("hallpass keychain account 1")
+            .field(name.as_str())
+            .field(&self.generation)
+            .field(self.token_endpoint.as_str())
+            .field(&self.client_id)
+            .field(self.client_auth.as_str())
+            .field(self.body.as_str())
+            .optional(self.revocation_endpoint.as_ref().map(TokenEndpoint::as_str))
+            .optional(
+                self.ca_file
+                    .as_ref()
+                    .map(|path| path.to_string_lossy().into_owned()),
+            )
+            .hex();
+        binding.truncate(32);
+        format!("{name}:{binding}")
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout_seconds
+            .map_or(DEFAULT_TIMEOUT, Duration::from_secs)
+    }
+}
+
+/// How the client proves itself: the registered names (RFC 7591 §2).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClientAuth {
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+impl ClientAuth {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
+/// How the token request's parameters are written. JSON is not in RFC 6749; Auth0 and Blooma take it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BodyFormat {
+    #[default]
+    Form,
+    Json,
+}
+
+impl BodyFormat {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Where the client secret lies.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SecretSource {
+    /// An item of the platform's keychain.
+    Keychain { account: String },
+    /// A file that its owner alone can read.
+    File(PathBuf),
+    /// A program and its arguments; its standard output is the secret.
+    Command(Vec<String>),
+    /// The same, by way of the shell.
+    Shell(String),
+}
+
+impl SecretSource {
+    pub(crate) fn keychain_account(&self) -> Option<&str> {
+        match self {
+            Self::Keychain { account } => Some(account),
+            Self::File(_) | Self::Command(_) | Self::Shell(_) => None,
+        }
+    }
+}
+
+/// A URL that may be sent a client secret: https, or http on this machine itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct TokenEndpoint(WebUrl);
+
+impl TokenEndpoint {
+    /// # Errors
+    /// What is wrong with it, fit to follow "the URL ".
+    pub(crate) fn parse(text: &str) -> std::result::Result<Self, &'static str> {
+        https_or_loopback(text).map(Self)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.is_https()
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        self.0.origin()
+    }
+}
+
+/// A URL that a profile's tokens are meant for: scheme, host, port, and a path by whole segments.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct BoundUrl(WebUrl);
+
+impl BoundUrl {
+    /// # Errors
+    /// What is wrong with it, fit to follow "the URL ".
+    pub(crate) fn parse(text: &str) -> std::result::Result<Self, &'static str> {
+        let url = https_or_loopback(text)?;
+        if url.has_query() {
+            return Err("must not have a query (?)");
+        }
+        Ok(Self(url))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+fn https_or_loopback(text: &str) -> std::result::Result<WebUrl, &'static str> {
+    let url = WebUrl::parse(text)?;
+    if url.is_https() || url.is_loopback() {
+        Ok(url)
+    } else {
+        Err("must be https (http is for this machine itself alone)")
+    }
+}
+
+macro_rules! url_as_json_string {
+    ($url:ty) => {
+        impl Serialize for $url {
+            fn serialize<S: Serializer>(
+                &self,
+                serializer: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $url {
+            fn deserialize<D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> std::result::Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text)
+                    .map_err(|fault| serde::de::Error::custom(format_args!("a URL {fault}")))
+            }
+        }
+    };
+}
+
+url_as_json_string!(TokenEndpoint);
+url_as_json_string!(BoundUrl);
+
+#[cfg(test)]
+pub(crate) fn example() -> Profile {
+    Profile {
+        format: FORMAT,
+        generation: "0123456789abcdef".to_owned(),
+        token_endpoint: TokenEndpoint::parse("https://login.blooma.ai/oauth/token")
+            .expect("a good URL"),
+        client_id: "client".to_owned(),
+        client_auth: ClientAuth::ClientSecretPost,
+        body: BodyFormat::Json,
+        audience: Some("https://acme.blooma.ai/api/".to_owned()),
+        scope: None,
+        resource: vec![],
+        parameters: BTreeMap::new(),
+        bound_urls: vec![],
+        revocation_endpoint: None,
+        ca_file: None,
+        timeout_seconds: None,
+        secret: SecretSource::File("/run/secret".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_name_is_a_safe_file_name() {
+        for name in ["default", "blooma-prod", "a", "0", "x.y_z-1"] {
+            assert!(ProfileName::parse(name).is_ok(), "{name}");
+        }
+        let long = "x".repeat(65);
+        for name in [
+            "",
+            ".",
+            "..",
+            "../p",
+            "/etc/passwd",
+            "-rf",
+            ".hidden",
+            "a/b",
+            "a\\b",
+            "a\0",
+            "con",
+            "nul.txt",
+            "com1",
+            "lpt9.x",
+            "con:",
+            "Prod",
+            "a b",
+            "ä",
+            "a.",
+            "a\n",
+            &long,
+        ] {
+            assert!(ProfileName::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_secret_is_entrusted_to_all_that_says_where_it_goes() {
+        let name = ProfileName::parse("p").expect("a good name");
+        let account = |change: fn(&mut Profile)| {
+            let mut profile = example();
+            change(&mut profile);
+            profile.keychain_account(&name)
+        };
+        let as_logged_in = account(|_| ());
+        let changes: [fn(&mut Profile); 7] = [
+            |p| {
+                p.token_endpoint =
+                    TokenEndpoint::parse("https://login.evil.example/oauth/token").expect("a URL")
+            },
+            |p| p.client_id.push('x'),
+            |p| p.client_auth = ClientAuth::ClientSecretBasic,
+            |p| p.body = BodyFormat::Form,
+            |p| p.revocation_endpoint = TokenEndpoint::parse("https://login.evil.example/").ok(),
+            |p| p.ca_file = Some("/tmp/ca.pem".into()),
+            |p| p.generation.push('0'),
+        ];
+        for change in changes {
+            assert_ne!(account(change), as_logged_in);
+        }
+        assert_eq!(account(|p| p.audience = None), as_logged_in);
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        assert!(TokenEndpoint::parse("http://127.0.0.1:8080/token").is_ok());
+        assert!(TokenEndpoint::parse("http://login.blooma.ai/oauth/token").is_err());
+        assert!(TokenEndpoint::parse("http://127.0.0.1.evil.example/token").is_err());
+    }
+
+    #[test]
+    fn a_profile_survives_its_file() {
+        let text = serde_json::to_string(&example()).expect("JSON");
+        let read: Profile = serde_json::from_str(&text).expect("a profile");
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), text);
+    }
+}

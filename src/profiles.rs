@@ -1,0 +1,239 @@
+//! The profiles on this machine: one JSON file each, and who may change them when.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::disk::{self, Directories, Durability, Found, LockFile};
+use crate::error::{Error, Result};
+use crate::profile::{FORMAT, Profile, ProfileName};
+use crate::system::Trust;
+
+const PROFILE_LIMIT: u64 = 256 * 1024;
+
+/// How long a login or logout waits for another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The settings' directory.
+#[derive(Debug)]
+pub(crate) struct Profiles {
+    directory: PathBuf,
+}
+
+impl Profiles {
+    pub(crate) fn of(directories: &Directories) -> Self {
+        Self {
+            directory: directories.config.clone(),
+        }
+    }
+
+    /// The profile that was named, else the one in `HALLPASS_PROFILE`, else the only one there is.
+    ///
+    /// # Errors
+    /// `Usage` when the choice is not clear, `NotFound` when there is no profile at all.
+    pub(crate) fn choose(&self, named: Option<&str>) -> Result<ProfileName> {
+        if let Some(name) = name_given(named)? {
+            return Ok(name);
+        }
+        let mut names = self.names()?;
+        match names.len() {
+            0 => Err(Error::not_found("there is no profile yet").hint("run `hallpass login`")),
+            1 => Ok(names.remove(0)),
+            _ => {
+                let names: Vec<_> = names.iter().map(ProfileName::as_str).collect();
+                Err(
+                    Error::usage(format!("which profile? there are {}", names.join(", ")))
+                        .hint("name one as the argument, or in HALLPASS_PROFILE"),
+                )
+            }
+        }
+    }
+
+    /// Every profile's name, sorted.
+    pub(crate) fn names(&self) -> Result<Vec<ProfileName>> {
+        let files = disk::names(&self.directory).map_err(|error| {
+            Error::broken(format!("cannot read {}", self.directory.display())).because(error)
+        })?;
+        let stems = files.iter().filter_map(|file| file.strip_suffix(".json"));
+        let mut names: Vec<_> = stems
+            .filter_map(|stem| ProfileName::parse(stem).ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// `NotFound` without such a profile, `Usage` when its file cannot be believed or understood.
+    pub(crate) fn load(&self, name: &ProfileName) -> Result<Profile> {
+        let path = self.file(name);
+        let unusable = |reason: &str| {
+            Error::usage(format!("the profile file {} {reason}", path.display()))
+                .hint(format!("run `hallpass login {name}` again"))
+        };
+        let content = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
+            Ok(Found::Content(content)) => content,
+            Ok(Found::Nothing) => return Err(self.no_such_profile(name)),
+            Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
+            Err(error) => {
+                return Err(Error::broken(format!("cannot read {}", path.display())).because(error));
+            }
+        };
+        match serde_json::from_slice::<Profile>(&content) {
+            Ok(profile) if profile.format == FORMAT => Ok(profile),
+            parsed => {
+                let format = serde_json::from_slice::<FormatOnly>(&content)
+                    .map_or(FORMAT, |found| found.format);
+                if format != FORMAT {
+                    return Err(unusable("was written by another version of hallpass"));
+                }
+                let fault = parsed
+                    .err()
+                    .map(|fault| fault.to_string())
+                    .unwrap_or_default();
+                Err(unusable(&format!("is damaged: {fault}")))
+            }
+        }
+    }
+
+    fn no_such_profile(&self, name: &ProfileName) -> Error {
+        let names = self.names().unwrap_or_default();
+        let names: Vec<_> = names.iter().map(ProfileName::as_str).collect();
+        let hint = if names.is_empty() {
+            format!("run `hallpass login {name}`")
+        } else {
+            format!(
+                "run `hallpass login {name}`, or name one of: {}",
+                names.join(", ")
+            )
+        };
+        Error::not_found(format!("there is no profile `{name}`")).hint(hint)
+    }
+
+    /// Takes the right to change profiles: one login or logout at a time, so that none removes a
+    /// keychain item that another one is about to need.
+    ///
+    /// # Errors
+    /// `Broken` when the directory cannot be written to, `Unavailable` when another one takes too long.
+    pub(crate) fn edit(&self) -> Result<Editor<'_>> {
+        let path = self.directory.join("lock");
+        let cannot_lock =
+            |error| Error::broken(format!("cannot lock {}", path.display())).because(error);
+        let lock = LockFile::open(&path).map_err(cannot_lock)?;
+        let free = match lock.try_exclusive() {
+            Ok(false) => {
+                lock.wait_until_free(PATIENCE).map_err(cannot_lock)?;
+                lock.try_exclusive().map_err(cannot_lock)?
+            }
+            Ok(true) => true,
+            // A file system without locks: two logins at once are then up to the person.
+            Err(_) => true,
+        };
+        if !free {
+            return Err(
+                Error::unavailable("another hallpass login or logout is under way")
+                    .hint("finish it (it may wait for the keychain), then try again"),
+            );
+        }
+        disk::sweep(&self.directory).map_err(|error| {
+            Error::broken(format!("cannot clean up {}", self.directory.display())).because(error)
+        })?;
+        Ok(Editor {
+            profiles: self,
+            _lock: lock,
+        })
+    }
+
+    fn file(&self, name: &ProfileName) -> PathBuf {
+        self.directory.join(format!("{name}.json"))
+    }
+
+    fn items_file(&self, name: &ProfileName) -> PathBuf {
+        self.directory.join(format!("{name}.items"))
+    }
+}
+
+/// The argument, else the environment's; an empty variable is none.
+pub(crate) fn name_given(named: Option<&str>) -> Result<Option<ProfileName>> {
+    if let Some(name) = named {
+        return ProfileName::parse(name).map(Some);
+    }
+    match std::env::var("HALLPASS_PROFILE") {
+        Ok(name) if !name.is_empty() => ProfileName::parse(&name).map(Some).map_err(|error| {
+            Error::usage("HALLPASS_PROFILE is not a valid profile name")
+                .hint(error.hint.unwrap_or_default())
+        }),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::usage("HALLPASS_PROFILE is not a valid profile name"))
+        }
+        _ => Ok(None),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
+/// The right to change profiles, held until it is dropped.
+///
+/// Beside a profile lies its list of keychain items, written before an item is: whatever is
+/// interrupted, no secret is left behind that the next login or logout does not know of.
+#[derive(Debug)]
+pub(crate) struct Editor<'a> {
+    profiles: &'a Profiles,
+    _lock: LockFile,
+}
+
+impl Editor<'_> {
+    pub(crate) fn save(&self, name: &ProfileName, profile: &Profile) -> Result<()> {
+        let mut content = serde_json::to_vec_pretty(profile).map_err(cannot_write)?;
+        content.push(b'\n');
+        disk::replace(&self.profiles.file(name), &content, Durability::Settings)
+            .map_err(cannot_write)
+    }
+
+    pub(crate) fn remove(&self, name: &ProfileName) -> Result<()> {
+        disk::remove(&self.profiles.file(name)).map_err(cannot_remove)
+    }
+
+    /// The accounts of all keychain items that may hold a secret of this profile.
+    pub(crate) fn items(&self, name: &ProfileName) -> Result<BTreeSet<String>> {
+        let path = self.profiles.items_file(name);
+        let unreadable = |reason: &str| {
+            Error::broken(format!("the list of keychain items {} {reason}", path.display()))
+                .hint("remove it, and in the keychain the items of the service `hallpass` that this profile no longer needs")
+        };
+        let mut items = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
+            Ok(Found::Nothing) => BTreeSet::new(),
+            Ok(Found::Content(content)) => serde_json::from_slice(&content)
+                .map_err(|error| unreadable("is damaged").because(error))?,
+            Ok(Found::Distrusted(reason)) => return Err(unreadable(reason)),
+            Err(error) => return Err(unreadable("cannot be read").because(error)),
+        };
+        // A list that was lost is no reason to forget the item that the profile itself names.
+        if let Ok(profile) = self.profiles.load(name) {
+            items.extend(profile.secret.keychain_account().map(str::to_owned));
+        }
+        Ok(items)
+    }
+
+    pub(crate) fn save_items(&self, name: &ProfileName, items: &BTreeSet<String>) -> Result<()> {
+        let path = self.profiles.items_file(name);
+        if items.is_empty() {
+            return disk::remove(&path).map_err(cannot_remove);
+        }
+        let content = serde_json::to_vec(items).map_err(cannot_write)?;
+        disk::replace(&path, &content, Durability::Settings).map_err(cannot_write)
+    }
+}
+
+fn cannot_write(error: impl Into<io::Error>) -> Error {
+    Error::broken("cannot write the settings").because(error.into())
+}
+
+fn cannot_remove(error: io::Error) -> Error {
+    Error::broken("cannot remove the settings").because(error)
+}

@@ -1,0 +1,162 @@
+//! The client secret and the access token: two strings that no log, message or file may hold by accident.
+//!
+//! Neither has `Display` or `Serialize`, `Debug` is redacted, and both are wiped when dropped.
+//! `expose` is the only way out; a search for it finds every place where one leaves.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::digest::Digest;
+
+/// The longest client secret, in bytes: far above any real one, so that a wrong file or an
+/// endless standard input is noticed.
+pub(crate) const CLIENT_SECRET_LIMIT: usize = 64 * 1024;
+
+/// What the client proves itself with (RFC 6749 §2.3.1).
+#[derive(Clone)]
+pub(crate) struct ClientSecret(Zeroizing<String>);
+
+impl ClientSecret {
+    /// Takes what a person or a store handed us: UTF-8 without control characters, one line end
+    /// at the end dropped.
+    ///
+    /// # Errors
+    /// What is wrong with it, fit to follow "the client secret "; never the secret itself.
+    pub(crate) fn parse(bytes: Zeroizing<Vec<u8>>) -> Result<Self, &'static str> {
+        if bytes.len() > CLIENT_SECRET_LIMIT {
+            return Err("is longer than 64 KiB");
+        }
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            return Err("is not UTF-8 text");
+        };
+        let text = text
+            .strip_suffix('\n')
+            .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+        if text.is_empty() {
+            return Err("is empty");
+        }
+        if text.starts_with('\u{feff}') {
+            return Err("begins with a byte order mark");
+        }
+        if text.contains(['\n', '\r']) {
+            return Err("has more than one line");
+        }
+        if text.contains(char::is_control) {
+            return Err("holds a control character");
+        }
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret(..)")
+    }
+}
+
+/// What the authorization server issued (RFC 6749 §1.4).
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct AccessToken(Zeroizing<String>);
+
+impl AccessToken {
+    /// One or more printable ASCII characters without space: what fits into a header and into one
+    /// line of any helper protocol (RFC 6749 §A.12 allows the space, no server needs it).
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// A few digits by which a person tells one token from another.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut digits = Digest::of("hallpass access token")
+            .field(self.expose())
+            .hex();
+        digits.truncate(12);
+        digits
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::{AccessToken, ClientSecret};
+
+    fn secret(bytes: &[u8]) -> Result<String, &'static str> {
+        ClientSecret::parse(Zeroizing::new(bytes.to_vec())).map(|secret| secret.expose().to_owned())
+    }
+
+    #[test]
+    fn exactly_one_line_end_is_dropped() {
+        for (given, kept) in [
+            (&b"s3cret"[..], "s3cret"),
+            (b"s3cret\n", "s3cret"),
+            (b"s3cret\r\n", "s3cret"),
+            (b" s3 cret ", " s3 cret "),
+            ("gehe\u{ef}m \"&=+%'".as_bytes(), "gehe\u{ef}m \"&=+%'"),
+        ] {
+            assert_eq!(secret(given).as_deref(), Ok(kept));
+        }
+    }
+
+    #[test]
+    fn a_secret_that_no_server_issued_is_refused() {
+        for given in [
+            &b""[..],
+            b"\n",
+            b"\r\n",
+            b"a\n\n",
+            b"a\nb",
+            b"a\0b",
+            b"a\x1bb",
+            b"a\tb",
+            b"\xff\xfea\0",
+            b"\xef\xbb\xbfabc",
+            b"\xc2\x85",
+            &[b'x'; 70_000],
+        ] {
+            assert!(secret(given).is_err(), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_word_of_printable_ascii() {
+        for text in [
+            "",
+            " ",
+            "a b",
+            "a\nb",
+            "a\r",
+            "\u{1b}",
+            "tök",
+            "a\u{7f}",
+            "a\u{202e}",
+        ] {
+            assert!(AccessToken::parse(text).is_none(), "{text:?}");
+        }
+        assert!(AccessToken::parse("eyJ0.eyJ1~+/==").is_some());
+    }
+
+    #[test]
+    fn debug_output_shows_neither() {
+        let token = AccessToken::parse("visible").map(|token| format!("{token:?}"));
+        assert_eq!(token.as_deref(), Some("AccessToken(..)"));
+        let secret = ClientSecret::parse(Zeroizing::new(b"visible".to_vec()));
+        assert_eq!(format!("{secret:?}"), "Ok(ClientSecret(..))");
+    }
+}

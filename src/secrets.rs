@@ -1,0 +1,113 @@
+//! Where client secrets lie. The only room that knows the keychain, secret files and secret commands.
+
+mod command;
+pub(crate) mod keychain;
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use zeroize::Zeroizing;
+
+use crate::disk::{self, Found};
+use crate::error::{Error, Result};
+use crate::profile::{Profile, ProfileName, SecretSource};
+use crate::secret::{CLIENT_SECRET_LIMIT, ClientSecret};
+use crate::system::Trust;
+
+/// How long to wait for a keychain or a command, and for the person whom it may ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Somebody sits at the terminal: `login`, `logout`.
+    Person,
+    /// A program calls: `token`.
+    Program,
+}
+
+impl Patience {
+    /// Long enough to type a password; short where no dialog can reach anybody. A whole number of
+    /// seconds in `HALLPASS_KEYCHAIN_TIMEOUT` overrides both.
+    pub(crate) fn limit(self) -> Duration {
+        let told = std::env::var("HALLPASS_KEYCHAIN_TIMEOUT").ok();
+        let told = told
+            .and_then(|seconds| seconds.parse().ok())
+            .filter(|seconds| *seconds > 0);
+        let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+        let no_desktop = cfg!(target_os = "linux") && !set("DISPLAY") && !set("WAYLAND_DISPLAY");
+        Duration::from_secs(match (told, self) {
+            (Some(seconds), _) => seconds,
+            (None, _) if no_desktop || set("SSH_CONNECTION") => 5,
+            (None, Self::Person) => 120,
+            (None, Self::Program) => 30,
+        })
+    }
+}
+
+/// Reads the secret, if the profile is the one that it was entrusted to.
+///
+/// # Errors
+/// `Refused` when the profile was changed since its login, `NotFound` when there is no secret,
+/// `Locked` when a person must open something first.
+pub(crate) fn read(
+    name: &ProfileName,
+    profile: &Profile,
+    patience: Patience,
+) -> Result<ClientSecret> {
+    match &profile.secret {
+        SecretSource::Keychain { account } => {
+            if *account != profile.keychain_account(name) {
+                return Err(changed(name));
+            }
+            keychain::read(name, account, patience.limit())
+        }
+        SecretSource::File(path) => read_file(path),
+        SecretSource::Command(words) => command::run(words, patience.limit()),
+        SecretSource::Shell(line) => command::run_in_shell(line, patience.limit()),
+    }
+}
+
+/// A secret is not sent where nobody agreed to send it.
+fn changed(name: &ProfileName) -> Error {
+    Error::refused(format!(
+        "the profile `{name}` was changed after its login: its secret was entrusted to other settings"
+    ))
+    .hint(format!("if the change is yours, run `hallpass login {name}` again"))
+}
+
+/// What tells one content of the secret's place from another without opening it, where that is
+/// possible at no cost: another secret is another client.
+pub(crate) fn version(source: &SecretSource) -> Option<String> {
+    let SecretSource::File(path) = source else {
+        return None;
+    };
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return Some("missing".to_owned());
+    };
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Some(format!(
+        "{}-{}",
+        metadata.len(),
+        modified.unwrap_or_default().as_nanos()
+    ))
+}
+
+fn read_file(path: &Path) -> Result<ClientSecret> {
+    let at = path.display();
+    match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
+        Ok(Found::Content(content)) => ClientSecret::parse(Zeroizing::new(content))
+            .map_err(|fault| Error::locked(format!("the client secret in {at} {fault}"))),
+        Ok(Found::Nothing) => Err(
+            Error::not_found(format!("the secret file {at} does not exist"))
+                .hint("put it back, or run `hallpass login` again"),
+        ),
+        Ok(Found::Distrusted(reason)) => {
+            Err(Error::locked(format!("the secret file {at} {reason}"))
+                .hint(format!("make it yours alone: chmod 600 {at}")))
+        }
+        Err(error) => {
+            Err(Error::locked(format!("cannot read the secret file {at}")).because(error))
+        }
+    }
+}

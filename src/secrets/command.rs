@@ -1,0 +1,120 @@
+//! A secret that another program prints: a password manager, a vault.
+
+use std::io::{self, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::message::{FOREIGN_TEXT_LIMIT, clean};
+use crate::secret::{CLIENT_SECRET_LIMIT, ClientSecret};
+
+/// Runs a program with its arguments, without a shell.
+pub(super) fn run(words: &[String], limit: Duration) -> Result<ClientSecret> {
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(Error::usage("the secret command is empty").hint("run `hallpass login` again"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    output(&mut command, program, limit)
+}
+
+/// Gives a line to the shell: only where a person wrote that they want one.
+pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<ClientSecret> {
+    let (shell, flag) = if cfg!(windows) {
+        ("cmd", "/C")
+    } else {
+        ("sh", "-c")
+    };
+    output(Command::new(shell).args([flag, line]), shell, limit)
+}
+
+fn output(command: &mut Command, program: &str, limit: Duration) -> Result<ClientSecret> {
+    let failed = |what: String| {
+        Error::locked(format!(
+            "the secret command `{}` {what}",
+            clean(program, 100)
+        ))
+        .hint("run it by hand to see what it needs")
+    };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
+    let (sender, receiver) = mpsc::channel();
+    if let Err(error) = drain(&mut child, sender) {
+        end(&mut child);
+        return Err(failed("cannot be read".to_owned()).because(error));
+    }
+    let deadline = Instant::now() + limit;
+    let mut streams = [Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new())];
+    for _ in 0..streams.len() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok((stream, content)) = receiver.recv_timeout(left) else {
+            end(&mut child);
+            return Err(failed(format!(
+                "did not finish within {} s",
+                limit.as_secs()
+            )));
+        };
+        streams[usize::from(stream == Stream::Error)] =
+            content.map_err(|error| failed("cannot be read".to_owned()).because(error))?;
+    }
+    let [printed, complaint] = streams;
+    // Both streams are closed: what remains is to end.
+    let status = child
+        .wait()
+        .map_err(|error| failed("cannot be waited for".to_owned()).because(error))?;
+    if !status.success() {
+        let complaint = clean(&String::from_utf8_lossy(&complaint), FOREIGN_TEXT_LIMIT);
+        let separator = if complaint.is_empty() { "" } else { ": " };
+        return Err(failed(format!("failed ({status}){separator}{complaint}")));
+    }
+    ClientSecret::parse(printed)
+        .map_err(|fault| failed(format!("printed a client secret that {fault}")))
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stream {
+    Output,
+    Error,
+}
+
+type Drained = (Stream, io::Result<Zeroizing<Vec<u8>>>);
+
+/// Reads both streams at once, so that neither fills up, and no more of either than a secret can have.
+fn drain(child: &mut Child, sender: mpsc::Sender<Drained>) -> io::Result<()> {
+    let streams: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
+        (
+            Stream::Output,
+            child.stdout.take().map(|stream| Box::new(stream) as _),
+        ),
+        (
+            Stream::Error,
+            child.stderr.take().map(|stream| Box::new(stream) as _),
+        ),
+    ];
+    for (name, stream) in streams {
+        let stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
+        let sender = sender.clone();
+        thread::Builder::new().spawn(move || {
+            let mut content = Zeroizing::new(Vec::new());
+            let read = stream
+                .take(CLIENT_SECRET_LIMIT as u64 + 2)
+                .read_to_end(&mut content);
+            // Nobody listens any more once the time is up.
+            let _ = sender.send((name, read.map(|_| content)));
+        })?;
+    }
+    Ok(())
+}
+
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}

@@ -1,0 +1,208 @@
+//! The operating system: what differs from one to the next, and what Rust's library does not offer.
+//! The only file with a `cfg` of the platform outside of the keychain's room.
+
+pub(crate) use platform::{
+    QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
+};
+
+/// What a file must be like before it is believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Trust {
+    /// Ours alone to read and write, one name, no link on the way: the cache.
+    Private,
+    /// Ours, and nobody else may write: the settings.
+    Settings,
+    /// Ours or the superuser's, and nobody else may read; may be reached by a link, as in a container.
+    Secret,
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+    use std::io;
+    use std::os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    };
+    use std::path::Path;
+
+    use rustix::fs::OFlags;
+    use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
+    use rustix::termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    };
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    use signal_hook::iterator::{Handle, Signals};
+
+    use super::Trust;
+
+    /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
+    /// whatever the caller's umask. Best effort: no token is refused over it.
+    pub(crate) fn harden() {
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+        let nothing = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        let _ = setrlimit(Resource::Core, nothing);
+        #[cfg(target_os = "linux")]
+        let _ =
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+
+    /// Opens without waiting for the other end of a pipe, and without following a link to the file itself.
+    pub(crate) fn open_private(
+        options: &mut OpenOptions,
+        path: &Path,
+        trust: Trust,
+    ) -> io::Result<File> {
+        let mut flags = OFlags::NONBLOCK;
+        if trust != Trust::Secret {
+            flags |= OFlags::NOFOLLOW;
+        }
+        options
+            .mode(0o600)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)
+    }
+
+    pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
+        error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    }
+
+    /// Why this file is not to be believed, fit to follow its name.
+    pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str> {
+        let owner = metadata.uid();
+        let ours = owner == geteuid().as_raw() || (trust == Trust::Secret && owner == 0);
+        let strangers_may = metadata.mode()
+            & if trust == Trust::Settings {
+                0o022
+            } else {
+                0o077
+            };
+        if !metadata.is_file() {
+            Some("is not a regular file")
+        } else if !ours {
+            Some("belongs to another user")
+        } else if strangers_may & 0o022 != 0 {
+            Some("can be written by other users")
+        } else if strangers_may != 0 {
+            Some("can be read by other users")
+        } else if trust == Trust::Private && metadata.nlink() > 1 {
+            Some("has a second name")
+        } else {
+            None
+        }
+    }
+
+    /// Makes a directory that only we can enter, or makes sure of one that is there.
+    ///
+    /// Only a directory of our own that others may write to is repaired, by its descriptor.
+    pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let directory = File::open(path)?;
+        let metadata = directory.metadata()?;
+        if metadata.uid() != geteuid().as_raw() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the directory belongs to another user",
+            ));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            directory.set_permissions(Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+
+    /// A terminal that does not show what is typed, until this is dropped or a signal ends the process.
+    pub(crate) struct QuietTerminal {
+        terminal: File,
+        before: Termios,
+        signals: Handle,
+    }
+
+    impl QuietTerminal {
+        pub(crate) fn open() -> io::Result<Self> {
+            let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+            let before = tcgetattr(&terminal)?;
+            let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+            let handle = signals.handle();
+            let (at_end, restored) = (terminal.try_clone()?, before.clone());
+            std::thread::spawn(move || {
+                if let Some(signal) = signals.forever().next() {
+                    let _ = tcsetattr(&at_end, OptionalActions::Now, &restored);
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+            });
+            let mut quiet = before.clone();
+            // Not canonical: that mode cuts a line at 4,096 bytes. Ctrl-C stays a signal.
+            quiet
+                .local_modes
+                .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
+            quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+            quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+            tcsetattr(&terminal, OptionalActions::Now, &quiet)?;
+            Ok(Self {
+                terminal,
+                before,
+                signals: handle,
+            })
+        }
+
+        pub(crate) fn terminal(&self) -> io::Result<File> {
+            self.terminal.try_clone()
+        }
+    }
+
+    impl Drop for QuietTerminal {
+        fn drop(&mut self) {
+            let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+            self.signals.close();
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod platform {
+    use std::fs::{File, Metadata, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    use super::Trust;
+
+    /// Nothing to do: no core dumps, no umask.
+    pub(crate) fn harden() {}
+
+    pub(crate) fn open_private(
+        options: &mut OpenOptions,
+        path: &Path,
+        _: Trust,
+    ) -> io::Result<File> {
+        options.open(path)
+    }
+
+    pub(crate) fn is_link_refusal(_: &io::Error) -> bool {
+        false
+    }
+
+    /// The directories below `AppData` are private by their inherited access control list.
+    pub(crate) fn distrust(metadata: &Metadata, _: Trust) -> Option<&'static str> {
+        (!metadata.is_file()).then_some("is not a regular file")
+    }
+
+    pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    /// The console; rpassword itself turns its echo off.
+    pub(crate) struct QuietTerminal(());
+
+    impl QuietTerminal {
+        pub(crate) fn open() -> io::Result<Self> {
+            Ok(Self(()))
+        }
+
+        pub(crate) fn terminal(&self) -> io::Result<File> {
+            File::options().read(true).write(true).open("CONIN$")
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Web addresses, read strictly: what a lenient parser would repair is refused here.
+//!
+//! A secret or a token goes to these addresses, so there must be one reading of each.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// An absolute `http` or `https` URL in its one canonical spelling (RFC 3986): scheme and host in
+/// lower case, no default port, no userinfo, no fragment, no dot segments.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct WebUrl {
+    text: String,
+    /// The end of `scheme://host[:port]` in `text`.
+    origin_end: usize,
+    loopback: bool,
+}
+
+impl WebUrl {
+    /// # Errors
+    /// What is wrong with it, fit to follow "the URL "; the text is not repeated, as it may hold a secret.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        if !text.is_ascii() {
+            return Err(
+                "has a character outside ASCII (write the host in its xn-- form, the path in %XX)",
+            );
+        }
+        if !text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\\\"<>^`{|}".contains(&b))
+        {
+            return Err("has a character that no URL may have");
+        }
+        let (scheme, rest) = ["https", "http"]
+            .into_iter()
+            .find_map(|scheme| Some((scheme, after_scheme(text, scheme)?)))
+            .ok_or("must begin with https:// (or http:// for this machine itself)")?;
+        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(authority_end);
+        if authority.contains('@') {
+            return Err("must not hold a user name or password");
+        }
+        let (host, port) = split_port(authority)?;
+        let (host, loopback) = parse_host(host)?;
+        check_path(path)?;
+        let default_port = if scheme == "https" { 443 } else { 80 };
+        let port = port.filter(|port| *port != default_port);
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let origin = format!("{scheme}://{host}{port}");
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        Ok(Self {
+            origin_end: origin.len(),
+            text: format!("{origin}{slash}{path}"),
+            loopback,
+        })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `scheme://host[:port]`: whom one talks to.
+    pub(crate) fn origin(&self) -> &str {
+        &self.text[..self.origin_end]
+    }
+
+    /// The host is this machine itself.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.text.starts_with("https:")
+    }
+
+    pub(crate) fn has_query(&self) -> bool {
+        self.text.contains('?')
+    }
+}
+
+impl fmt::Debug for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn after_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, rest) = text.split_once("://")?;
+    head.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let host_end = match authority.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(host_end);
+    let Some(digits) = port.strip_prefix(':') else {
+        return if port.is_empty() {
+            Ok((host, None))
+        } else {
+            Err("has no valid host")
+        };
+    };
+    match digits.parse::<u16>() {
+        Ok(port) if port > 0 && digits == port.to_string() => Ok((host, Some(port))),
+        _ => Err("has no valid port"),
+    }
+}
+
+/// The host in its canonical spelling, and whether it is this machine itself.
+fn parse_host(host: &str) -> Result<(String, bool), &'static str> {
+    const INVALID: &str = "has no valid host";
+    if let Some(address) = host.strip_prefix('[') {
+        let address = address.strip_suffix(']').ok_or(INVALID)?;
+        let address: Ipv6Addr = address.parse().map_err(|_| INVALID)?;
+        return Ok((format!("[{address}]"), address.is_loopback()));
+    }
+    let host = host.to_ascii_lowercase();
+    let labels_fit = host.split('.').all(|label| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    });
+    if !labels_fit || host.len() > 253 {
+        return Err(INVALID);
+    }
+    // Some parsers read `0x7f.1` or `127.1` as an IPv4 address: only the plain spelling is left.
+    let last_label = host.rsplit('.').next().unwrap_or_default();
+    if last_label.starts_with(|c: char| c.is_ascii_digit()) {
+        let address: Ipv4Addr = host.parse().map_err(|_| INVALID)?;
+        return Ok((host, address.is_loopback()));
+    }
+    let loopback = host == "localhost";
+    Ok((host, loopback))
+}
+
+fn check_path(path: &str) -> Result<(), &'static str> {
+    if path.contains('#') {
+        return Err("must not have a fragment (#)");
+    }
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_hex = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_hexdigit());
+        if byte == b'%' && !(is_hex(bytes.next()) && is_hex(bytes.next())) {
+            return Err("has a % that is not followed by two hexadecimal digits");
+        }
+    }
+    let path = path
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    if path
+        .split('/')
+        .any(|segment| matches!(&*segment.replace("%2e", "."), "." | ".."))
+    {
+        return Err("has a dot segment in its path");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WebUrl;
+
+    #[test]
+    fn a_url_has_one_spelling() {
+        for (given, canonical) in [
+            (
+                "https://login.blooma.ai/oauth/token",
+                "https://login.blooma.ai/oauth/token",
+            ),
+            (
+                "HTTPS://Login.Blooma.AI:443/oauth/token",
+                "https://login.blooma.ai/oauth/token",
+            ),
+            ("http://localhost:80", "http://localhost/"),
+            ("https://a.example?x=1", "https://a.example/?x=1"),
+            ("https://[::1]:8443/t", "https://[::1]:8443/t"),
+            ("https://[0:0::1]/t", "https://[::1]/t"),
+            (
+                "https://xn--bcher-kva.example/%c3%bc",
+                "https://xn--bcher-kva.example/%c3%bc",
+            ),
+            ("https://127.0.0.1:8443/", "https://127.0.0.1:8443/"),
+        ] {
+            assert_eq!(
+                WebUrl::parse(given).as_ref().map(WebUrl::as_str),
+                Ok(canonical),
+                "{given}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_another_parser_would_repair_is_refused() {
+        for given in [
+            "",
+            "https",
+            "https:a.example",
+            "https:/a.example",
+            "https:///a/t",
+            "https://",
+            "https://?x",
+            "https://#x",
+            "https://:443/",
+            "https://@a/",
+            "https://user@a.example/",
+            "https://u:p@a.example/",
+            "https://a.example\\@b.example/",
+            "https://a.example\t/",
+            " https://a.example/",
+            "https://a.example/ ",
+            "https://a.example/a\nb",
+            "ftp://a.example/",
+            "//a.example/",
+            "a.example",
+            "https://a.example:0/",
+            "https://a.example:65536/",
+            "https://a.example:/",
+            "https://a.example:+1/",
+            "https://a.example:0443/",
+            "https://a.example:1:2/",
+            "https://a..example/",
+            "https://.a.example/",
+            "https://a.example./",
+            "https://a%2eexample/",
+            "https://bücher.example/",
+            "https://0x7f.1/",
+            "https://127.1/",
+            "https://2130706433/",
+            "https://127.0.0.01/",
+            "https://1.2.3.4.5/",
+            "https://[::1/",
+            "https://::1/",
+            "https://[::1]x/",
+            "https://[fe80::1%25eth0]/",
+            "https://a.example/#frag",
+            "https://a.example/%",
+            "https://a.example/%4",
+            "https://a.example/%zz",
+            "https://a.example/a/../b",
+            "https://a.example/./b",
+            "https://a.example/%2e%2E/b",
+            "https://a.example/a/..",
+            "https://*.example/",
+        ] {
+            assert!(WebUrl::parse(given).is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        let loopback = |url| WebUrl::parse(url).map(|url| url.is_loopback());
+        for url in [
+            "http://localhost/",
+            "http://LOCALHOST:1/",
+            "http://127.0.0.1/",
+            "http://127.9.8.7/",
+            "http://[::1]/",
+        ] {
+            assert_eq!(loopback(url), Ok(true), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1.evil.example/",
+            "http://localhost.evil.example/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://128.0.0.1/",
+            "http://localhosts/",
+            "http://0.0.0.0/",
+        ] {
+            assert_eq!(loopback(url), Ok(false), "{url}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A machine of one's own for each test: a home directory, an environment, and the real binary.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::server::{Reply, Request, Server};
+
+/// The secret of every client in these tests: it has what each encoding must get right.
+pub(crate) const SECRET: &str = "s3cr%t+w:th/a \"quote\" & = ü";
+pub(crate) const CLIENT_ID: &str = "client:one";
+
+/// A home directory without a keychain, and what a process in it is told.
+pub(crate) struct Machine {
+    root: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let root = TempDir::with_prefix("hallpass-test-").expect("a temporary directory");
+        fs::create_dir(root.path().join("home")).expect("a home directory");
+        Self {
+            root,
+            environment: Vec::new(),
+        }
+    }
+
+    /// A variable that every later command gets.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn with_environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment.extend(environment);
+        self
+    }
+
+    /// A directory beside the home directory, for a test's own files.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.home().join(".config/hallpass")
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.home().join(".cache/hallpass")
+    }
+
+    /// Every file below the home directory, sorted.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut directories = vec![self.home()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).expect("a readable directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() && !path.is_symlink() {
+                    directories.push(path);
+                } else {
+                    files.push(path);
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
+    /// The files with a cached token of this profile.
+    pub(crate) fn entries(&self, profile: &str) -> Vec<PathBuf> {
+        let below = self.cache().join(profile);
+        let mut files = self.files();
+        files.retain(|file| {
+            file.starts_with(&below) && file.extension().is_some_and(|e| e == "json")
+        });
+        files
+    }
+
+    /// A file that only its owner may read.
+    pub(crate) fn private_file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.root.path().join(name);
+        fs::write(&path, content).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+        path
+    }
+
+    /// The binary, in this machine's environment alone.
+    pub(crate) fn hallpass(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.home())
+            .env(
+                "XDG_RUNTIME_DIR",
+                self.root.path().join("no-runtime-directory"),
+            )
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.hallpass(arguments).output().expect("hallpass starts"))
+    }
+
+    /// Runs with this on standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut child = self
+            .hallpass(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("hallpass starts");
+        // A process that refuses its arguments does not read: then the pipe is closed.
+        let _ = child.stdin.take().expect("a pipe").write_all(input);
+        Ran::from(child.wait_with_output().expect("hallpass ends"))
+    }
+
+    /// Logs in to `profile` at this server, with the secret in a file.
+    pub(crate) fn login(&self, profile: &str, server: &Server, more: &[&str]) -> Ran {
+        let secret = self.private_file("secret", SECRET.as_bytes());
+        let url = server.url("/oauth/token");
+        let mut arguments = vec![
+            "login",
+            profile,
+            "--token-url",
+            &url,
+            "--client-id",
+            CLIENT_ID,
+        ];
+        arguments.extend(["--secret-file", secret.to_str().expect("a path in UTF-8")]);
+        arguments.extend(more);
+        self.run(&arguments).success()
+    }
+}
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// -1 when a signal ended it.
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("output in UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("messages in UTF-8"),
+        }
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub(crate) fn success(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+
+    /// Failed with this code, said so in the house's style, and printed nothing.
+    #[track_caller]
+    pub(crate) fn failure(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        assert!(self.stderr.contains("hallpass: error: "), "{self:?}");
+        self
+    }
+
+    /// The token that was printed, when there was nothing to say about it.
+    #[track_caller]
+    pub(crate) fn token(self) -> String {
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{self:?}");
+        self.stdout
+            .strip_suffix('\n')
+            .expect("a line end")
+            .to_owned()
+    }
+}
+
+/// An answer for each request: `token-1`, `token-2`, ..., each for an hour.
+pub(crate) fn numbered_tokens() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    move |_| {
+        let number = 1 + count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Reply::token(&format!("token-{number}"), 3600)
+    }
+}

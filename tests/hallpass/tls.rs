@@ -1,0 +1,120 @@
+//! TLS under the loopback server: a certificate authority of the test's own, and what it vouches for.
+#![allow(dead_code, reason = "not every test binary needs all of it")]
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::server::{Reply, Request, Server};
+
+impl Server {
+    /// Listens on any free port of 127.0.0.1, as this identity. Only what was decrypted counts as received.
+    pub(crate) fn start_tls(
+        identity: &Identity,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Server {
+        let config = Arc::clone(&identity.0);
+        let encrypt = move |tcp| {
+            let session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+            // The handshake happens when HTTP reads its first byte.
+            Ok(Box::new(TlsStream(StreamOwned::new(session, tcp))) as _)
+        };
+        Server::start_over("https", 0, encrypt, answer)
+    }
+}
+
+/// A certificate authority that nobody knows but whoever was given its PEM.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate with its key, ready to serve.
+pub(crate) struct Identity(Arc<ServerConfig>);
+
+impl Authority {
+    pub(crate) fn new() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "hallpass test authority");
+        let key = KeyPair::generate().expect("a key for the test authority");
+        Authority(
+            CertifiedIssuer::self_signed(params, key)
+                .expect("a certificate for the test authority"),
+        )
+    }
+
+    /// The certificate, for a trust store.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// Vouches for these host names and addresses.
+    pub(crate) fn identity(&self, names: &[&str]) -> Identity {
+        self.sign(&certificate_for(names))
+    }
+
+    /// Vouched for these, until 2001.
+    pub(crate) fn expired_identity(&self, names: &[&str]) -> Identity {
+        let mut params = certificate_for(names);
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        self.sign(&params)
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Identity {
+        let key = KeyPair::generate().expect("a key for the server");
+        let certificate = params
+            .signed_by(&key, &self.0)
+            .expect("a certificate for the server");
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .expect("the protocol versions of rustls")
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], key.into())
+                .expect("a certificate that fits its key");
+        Identity(Arc::new(config))
+    }
+}
+
+fn certificate_for(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names).expect("names that can stand in a certificate");
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    params
+}
+
+/// Says goodbye when it is dropped, so that the client can tell the end of an answer from a cut line.
+struct TlsStream(StreamOwned<ServerConnection, TcpStream>);
+
+impl Read for TlsStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for TlsStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        self.0.conn.send_close_notify();
+        // A client that refused the certificate is gone already.
+        let _ = self.0.flush();
+    }
+}
