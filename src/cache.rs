@@ -68,9 +68,10 @@ impl Cache {
     /// an old one meets a new login's callers.
     pub(crate) fn clear(&self) -> io::Result<()> {
         for name in disk::names(&self.directory)? {
-            let removed = disk::remove(&self.directory.join(&name));
+            let path = self.directory.join(name);
+            let removed = disk::remove(&path);
             // Windows keeps a lock file that somebody has open; it is empty.
-            if !name.ends_with(".lock") {
+            if path.extension().is_none_or(|extension| extension != "lock") {
                 removed?;
             }
         }

@@ -119,6 +119,10 @@ fn explain(error: &clap::Error) -> Result<String> {
         .or_else(|| context(ContextKind::SuggestedSubcommand))
     {
         Some(suggestion) => format!("did you mean {suggestion}?"),
+        None if error.kind() == ErrorKind::UnknownArgument && option.is_none() => {
+            "if it is a secret: `hallpass login` asks for it, or takes it with --secret-stdin"
+                .to_owned()
+        }
         None => "see `hallpass --help`, or `hallpass COMMAND --help`".to_owned(),
     };
     Err(Error::usage(text).hint(hint))

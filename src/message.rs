@@ -11,11 +11,13 @@ use crate::error::Error;
 pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;
 
 pub(crate) fn error(error: &Error) {
-    let mut lines = format!("hallpass: error: {}\n", one_line(&error.to_string()));
-    if let Some(hint) = &error.hint {
-        lines += &format!("hallpass: hint: {}\n", one_line(hint));
-    }
-    write(&lines);
+    let hint = error.hint.as_deref().map(one_line);
+    let hint = hint.map(|hint| format!("hallpass: hint: {hint}\n"));
+    let error = one_line(&error.to_string());
+    write(&format!(
+        "hallpass: error: {error}\n{}",
+        hint.unwrap_or_default()
+    ));
 }
 
 pub(crate) fn warning(text: &str) {

@@ -100,6 +100,28 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
+    /// The settings that a profile has when nobody says otherwise. A client id and a generation
+    /// are still to come.
+    pub(crate) fn new(token_endpoint: TokenEndpoint) -> Self {
+        Self {
+            format: FORMAT,
+            generation: String::new(),
+            token_endpoint,
+            client_id: String::new(),
+            client_auth: ClientAuth::ClientSecretBasic,
+            body: BodyFormat::Form,
+            audience: None,
+            scope: None,
+            resource: Vec::new(),
+            parameters: BTreeMap::new(),
+            bound_urls: Vec::new(),
+            revocation_endpoint: None,
+            ca_file: None,
+            timeout_seconds: None,
+            secret: SecretSource::new_keychain_item(),
+        }
+    }
+
     /// What the secret was entrusted to: whom it may be sent, and how. The keychain item's account
     /// name holds it, so a profile that was changed afterwards no longer finds the secret.
     pub(crate) fn keychain_account(&self, name: &ProfileName) -> String {
@@ -177,6 +199,13 @@ pub(crate) enum SecretSource {
 }
 
 impl SecretSource {
+    /// An item that is yet to be named: its account depends on the rest of the profile.
+    pub(crate) fn new_keychain_item() -> Self {
+        Self::Keychain {
+            account: String::new(),
+        }
+    }
+
     pub(crate) fn keychain_account(&self) -> Option<&str> {
         match self {
             Self::Keychain { account } => Some(account),
@@ -266,23 +295,15 @@ url_as_json_string!(BoundUrl);
 
 #[cfg(test)]
 pub(crate) fn example() -> Profile {
+    let endpoint = TokenEndpoint::parse("https://login.blooma.ai/oauth/token").expect("a good URL");
     Profile {
-        format: FORMAT,
         generation: "0123456789abcdef".to_owned(),
-        token_endpoint: TokenEndpoint::parse("https://login.blooma.ai/oauth/token")
-            .expect("a good URL"),
         client_id: "client".to_owned(),
         client_auth: ClientAuth::ClientSecretPost,
         body: BodyFormat::Json,
         audience: Some("https://acme.blooma.ai/api/".to_owned()),
-        scope: None,
-        resource: vec![],
-        parameters: BTreeMap::new(),
-        bound_urls: vec![],
-        revocation_endpoint: None,
-        ca_file: None,
-        timeout_seconds: None,
         secret: SecretSource::File("/run/secret".into()),
+        ..Profile::new(endpoint)
     }
 }
 
@@ -334,8 +355,7 @@ mod tests {
         let as_logged_in = account(|_| ());
         let changes: [fn(&mut Profile); 7] = [
             |p| {
-                p.token_endpoint =
-                    TokenEndpoint::parse("https://login.evil.example/oauth/token").expect("a URL")
+                p.token_endpoint = TokenEndpoint::parse("https://evil.example/").expect("a URL");
             },
             |p| p.client_id.push('x'),
             |p| p.client_auth = ClientAuth::ClientSecretBasic,

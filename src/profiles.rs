@@ -36,17 +36,13 @@ impl Profiles {
         if let Some(name) = name_given(named)? {
             return Ok(name);
         }
-        let mut names = self.names()?;
-        match names.len() {
-            0 => Err(Error::not_found("there is no profile yet").hint("run `hallpass login`")),
-            1 => Ok(names.remove(0)),
-            _ => {
-                let names: Vec<_> = names.iter().map(ProfileName::as_str).collect();
-                Err(
-                    Error::usage(format!("which profile? there are {}", names.join(", ")))
-                        .hint("name one as the argument, or in HALLPASS_PROFILE"),
-                )
-            }
+        match self.names()?.as_slice() {
+            [] => Err(Error::not_found("there is no profile yet").hint("run `hallpass login`")),
+            [only] => Ok(only.clone()),
+            several => Err(
+                Error::usage(format!("which profile? there are {}", list(several)))
+                    .hint("name one as the argument, or in HALLPASS_PROFILE"),
+            ),
         }
     }
 
@@ -99,15 +95,12 @@ impl Profiles {
     }
 
     fn no_such_profile(&self, name: &ProfileName) -> Error {
-        let names = self.names().unwrap_or_default();
-        let names: Vec<_> = names.iter().map(ProfileName::as_str).collect();
-        let hint = if names.is_empty() {
-            format!("run `hallpass login {name}`")
-        } else {
-            format!(
+        let hint = match self.names().unwrap_or_default().as_slice() {
+            [] => format!("run `hallpass login {name}`"),
+            others => format!(
                 "run `hallpass login {name}`, or name one of: {}",
-                names.join(", ")
-            )
+                list(others)
+            ),
         };
         Error::not_found(format!("there is no profile `{name}`")).hint(hint)
     }
@@ -127,9 +120,8 @@ impl Profiles {
                 lock.wait_until_free(PATIENCE).map_err(cannot_lock)?;
                 lock.try_exclusive().map_err(cannot_lock)?
             }
-            Ok(true) => true,
-            // A file system without locks: two logins at once are then up to the person.
-            Err(_) => true,
+            // An error is a file system without locks: two logins at once are then up to the person.
+            Ok(true) | Err(_) => true,
         };
         if !free {
             return Err(
@@ -153,6 +145,11 @@ impl Profiles {
     fn items_file(&self, name: &ProfileName) -> PathBuf {
         self.directory.join(format!("{name}.items"))
     }
+}
+
+fn list(names: &[ProfileName]) -> String {
+    let names: Vec<_> = names.iter().map(ProfileName::as_str).collect();
+    names.join(", ")
 }
 
 /// The argument, else the environment's; an empty variable is none.

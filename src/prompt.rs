@@ -21,23 +21,16 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks for one line; an empty one takes what stands in brackets.
-pub(crate) fn ask(question: &str, default: Option<&str>) -> Result<String> {
+/// Asks for one line.
+pub(crate) fn ask(question: &str) -> Result<String> {
     let no_answer = || Error::usage(format!("no answer to: {question}"));
-    let shown = default
-        .map(|default| format!(" [{default}]"))
-        .unwrap_or_default();
     let mut stderr = io::stderr();
-    let asked = write!(stderr, "{question}{shown}: ").and_then(|()| stderr.flush());
+    let asked = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
     asked.map_err(|error| no_answer().because(error))?;
     let mut line = String::new();
     match io::stdin().lock().read_line(&mut line) {
         Ok(0) => Err(no_answer()),
-        Ok(_) => Ok(Some(line.trim())
-            .filter(|line| !line.is_empty())
-            .or(default)
-            .unwrap_or_default()
-            .to_owned()),
+        Ok(_) => Ok(line.trim().to_owned()),
         Err(error) => Err(no_answer().because(error)),
     }
 }
@@ -74,7 +67,7 @@ pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
         return Err(Error::usage("the client secret holds a control character")
             .hint("copy it again; a tab or an escape sequence may have come along"));
     }
-    let secret = ClientSecret::parse(Zeroizing::new(answer.as_bytes().to_vec()))
+    let secret = ClientSecret::parse(&Zeroizing::new(answer.as_bytes().to_vec()))
         .map_err(|fault| Error::usage(format!("the client secret {fault}")))?;
     note(&format!(
         "read a secret of {} characters",
@@ -98,7 +91,7 @@ pub(crate) fn read_secret_from_stdin() -> Result<ClientSecret> {
         .map_err(|error| {
             Error::usage("cannot read the client secret from standard input").because(error)
         })?;
-    ClientSecret::parse(content)
+    ClientSecret::parse(&content)
         .map_err(|fault| Error::usage(format!("the client secret on standard input {fault}")))
 }
 

@@ -23,11 +23,11 @@ impl ClientSecret {
     ///
     /// # Errors
     /// What is wrong with it, fit to follow "the client secret "; never the secret itself.
-    pub(crate) fn parse(bytes: Zeroizing<Vec<u8>>) -> Result<Self, &'static str> {
+    pub(crate) fn parse(bytes: &Zeroizing<Vec<u8>>) -> Result<Self, &'static str> {
         if bytes.len() > CLIENT_SECRET_LIMIT {
             return Err("is longer than 64 KiB");
         }
-        let Ok(text) = std::str::from_utf8(&bytes) else {
+        let Ok(text) = std::str::from_utf8(bytes) else {
             return Err("is not UTF-8 text");
         };
         let text = text
@@ -98,7 +98,8 @@ mod tests {
     use super::{AccessToken, ClientSecret};
 
     fn secret(bytes: &[u8]) -> Result<String, &'static str> {
-        ClientSecret::parse(Zeroizing::new(bytes.to_vec())).map(|secret| secret.expose().to_owned())
+        ClientSecret::parse(&Zeroizing::new(bytes.to_vec()))
+            .map(|secret| secret.expose().to_owned())
     }
 
     #[test]
@@ -128,7 +129,7 @@ mod tests {
             b"\xff\xfea\0",
             b"\xef\xbb\xbfabc",
             b"\xc2\x85",
-            &[b'x'; 70_000],
+            &vec![b'x'; 70_000],
         ] {
             assert!(secret(given).is_err(), "{given:?}");
         }
@@ -156,7 +157,7 @@ mod tests {
     fn debug_output_shows_neither() {
         let token = AccessToken::parse("visible").map(|token| format!("{token:?}"));
         assert_eq!(token.as_deref(), Some("AccessToken(..)"));
-        let secret = ClientSecret::parse(Zeroizing::new(b"visible".to_vec()));
+        let secret = ClientSecret::parse(&Zeroizing::new(b"visible".to_vec()));
         assert_eq!(format!("{secret:?}"), "Ok(ClientSecret(..))");
     }
 }

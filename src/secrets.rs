@@ -96,7 +96,7 @@ pub(crate) fn version(source: &SecretSource) -> Option<String> {
 fn read_file(path: &Path) -> Result<ClientSecret> {
     let at = path.display();
     match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
-        Ok(Found::Content(content)) => ClientSecret::parse(Zeroizing::new(content))
+        Ok(Found::Content(content)) => ClientSecret::parse(&Zeroizing::new(content))
             .map_err(|fault| Error::locked(format!("the client secret in {at} {fault}"))),
         Ok(Found::Nothing) => Err(
             Error::not_found(format!("the secret file {at} does not exist"))

@@ -237,7 +237,7 @@ mod tests {
             key(None, None, None, |p| p.client_id.push('0')),
             key(None, None, None, |p| p.resource.push("urn:a".to_owned())),
             key(None, None, None, |p| {
-                drop(p.parameters.insert("a".to_owned(), "b".to_owned()))
+                p.parameters = [("a".to_owned(), "b".to_owned())].into();
             }),
         ];
         let distinct: std::collections::HashSet<_> = keys.iter().collect();

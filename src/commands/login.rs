@@ -17,10 +17,11 @@ use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::profile::{
-    BodyFormat, BoundUrl, ClientAuth, FORMAT, Profile, ProfileName, SecretSource, TokenEndpoint,
+    BodyFormat, BoundUrl, ClientAuth, Profile, ProfileName, SecretSource, TokenEndpoint,
 };
 use crate::profiles::{Editor, Profiles, name_given};
 use crate::prompt;
+use crate::refusal::Refusal;
 use crate::secret::ClientSecret;
 use crate::secrets::{self, Patience, keychain};
 use crate::token::{CachedToken, TokenRequest};
@@ -47,7 +48,7 @@ const STANDARD_PARAMETERS: [&str; 8] = [
 /// keeps its settings, and what is given changes them. An empty value removes a setting.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The profile's name [default: $HALLPASS_PROFILE, else `default`]
+    /// The profile's name [default: `$HALLPASS_PROFILE`, else `default`]
     profile: Option<String>,
     /// The token endpoint (https, or http on this machine itself)
     #[arg(long, value_name = "URL", value_parser = endpoint)]
@@ -99,7 +100,7 @@ pub(crate) struct Args {
     no_verify: bool,
     /// Always refused: an argument can be seen by every process
     #[arg(long, hide = true, aliases = ["secret", "password", "client_secret"], num_args = 0..=1)]
-    client_secret: Option<Option<String>>,
+    client_secret: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -133,7 +134,7 @@ pub(crate) fn run(args: Args) -> Result<String> {
     };
     let from_stdin = args.secret_stdin;
     let verify = !args.no_verify;
-    let mut profile = args.settings(before)?;
+    let mut profile = args.profile(before)?;
     let secret = match &profile.secret {
         SecretSource::Keychain { .. } => Some(if from_stdin {
             prompt::read_secret_from_stdin()?
@@ -181,112 +182,69 @@ pub(crate) fn run(args: Args) -> Result<String> {
 }
 
 impl Args {
-    /// The profile to be: what was given, else what was there, else what a person answers.
-    fn settings(self, before: Option<Profile>) -> Result<Profile> {
-        let before = before.filter(|_| self.token_url.is_none());
-        let is_new = before.is_none();
-        let asks = is_new && self.token_url.is_none();
-        let token_endpoint = match (self.token_url, &before) {
-            (Some(endpoint), _) => endpoint,
-            (None, Some(before)) => before.token_endpoint.clone(),
-            (None, None) => {
-                let answer = ask("Token URL", "--token-url")?;
-                TokenEndpoint::parse(&answer)
-                    .map_err(|fault| Error::usage(format!("the token URL {fault}")))?
+    /// Asks for what a new profile needs and was not given.
+    fn ask_for_the_rest(&mut self) -> Result<()> {
+        if self.token_url.is_none() {
+            let answer = ask("Token URL", "--token-url")?;
+            let parsed = TokenEndpoint::parse(&answer);
+            self.token_url =
+                Some(parsed.map_err(|fault| Error::usage(format!("the token URL {fault}")))?);
+            // Who begins without any setting is asked for the usual ones, too.
+            if self.audience.is_none() {
+                self.audience = Some(prompt::ask("Audience (empty for none)")?);
             }
+            if self.scope.is_empty() {
+                self.scope = vec![prompt::ask("Scope (empty for none)")?];
+            }
+        }
+        if self.client_id.is_none() {
+            self.client_id = Some(ask("Client ID", "--client-id")?);
+        }
+        Ok(())
+    }
+
+    /// The profile to be: what was given, else what was there, else what a person answers.
+    fn profile(mut self, before: Option<Profile>) -> Result<Profile> {
+        let before = before.filter(|_| self.token_url.is_none());
+        if before.is_none() {
+            self.ask_for_the_rest()?;
+        }
+        let mut profile = match (before, self.token_url) {
+            (Some(before), _) => before,
+            (None, Some(endpoint)) => Profile::new(endpoint),
+            (None, None) => return Err(Error::usage("the token URL is missing")),
         };
-        let client_id = match (self.client_id, &before) {
-            (Some(id), _) => id,
-            (None, Some(before)) => before.client_id.clone(),
-            (None, None) => ask("Client ID", "--client-id")?,
-        };
-        if client_id.is_empty() || client_id.contains(char::is_control) {
+        profile.generation = generation()?;
+        replace(&mut profile.client_id, self.client_id);
+        if profile.client_id.is_empty() || profile.client_id.contains(char::is_control) {
             return Err(Error::usage(
                 "the client id is empty or holds a control character",
             ));
         }
-        let audience = match self.audience {
-            None if asks => Some(prompt::ask("Audience (empty for none)", None)?),
-            given => given,
-        };
-        let scope = match self.scope {
-            scopes if scopes.is_empty() && asks => {
-                Some(prompt::ask("Scope (empty for none)", None)?)
-            }
-            scopes if scopes.is_empty() => None,
-            scopes => Some(scopes.join(" ")),
-        };
-        let body = self.body.map(|body| match body {
-            BodyArg::Form => BodyFormat::Form,
-            BodyArg::Json => BodyFormat::Json,
-        });
-        let client_auth = self.auth.map(|auth| match auth {
-            AuthArg::ClientSecretBasic => ClientAuth::ClientSecretBasic,
-            AuthArg::ClientSecretPost => ClientAuth::ClientSecretPost,
-        });
-        let keychain = || SecretSource::Keychain {
-            account: String::new(),
-        };
-        let source = match (self.secret_stdin, self.secret_file, self.secret_command) {
-            (true, ..) => Some(keychain()),
-            (_, Some(path), _) => Some(SecretSource::File(absolute(&path)?)),
-            (.., command) => command,
-        };
-        let ca_file = match self.ca_file {
-            Some(path) if !path.as_os_str().is_empty() => Some(absolute(&path)?),
-            other => other,
-        };
-        let mut profile = before.unwrap_or_else(|| Profile {
-            format: FORMAT,
-            generation: String::new(),
-            token_endpoint: token_endpoint.clone(),
-            client_id: String::new(),
-            // With a JSON body the credentials are expected in it, too.
-            client_auth: match body {
-                Some(BodyFormat::Json) => ClientAuth::ClientSecretPost,
-                _ => ClientAuth::ClientSecretBasic,
-            },
-            body: BodyFormat::Form,
-            audience: None,
-            scope: None,
-            resource: Vec::new(),
-            parameters: std::collections::BTreeMap::new(),
-            bound_urls: Vec::new(),
-            revocation_endpoint: None,
-            ca_file: None,
-            timeout_seconds: None,
-            secret: keychain(),
-        });
-        profile.generation = generation()?;
-        profile.token_endpoint = token_endpoint;
-        profile.client_id = client_id;
-        replace_text(&mut profile.audience, audience);
-        replace_text(&mut profile.scope, scope);
-        replace(&mut profile.client_auth, client_auth);
-        replace(&mut profile.body, body);
-        replace(&mut profile.secret, source);
-        if !self.resource.is_empty() {
-            profile.resource = self
-                .resource
-                .into_iter()
-                .filter(|resource| !resource.is_empty())
-                .collect();
+        if let Some(body) = self.body {
+            (profile.body, profile.client_auth) = body.with_its_usual_method();
         }
+        replace(
+            &mut profile.client_auth,
+            self.auth.map(AuthArg::client_auth),
+        );
+        replace_text(&mut profile.audience, self.audience);
+        replace_text(&mut profile.scope, joined(&self.scope));
+        replace_list(&mut profile.resource, self.resource, String::is_empty);
+        replace_list(&mut profile.bound_urls, self.bound_urls, |_| false);
         for (name, value) in self.param {
             if value.is_empty() {
-                profile.parameters.remove(&name)
+                profile.parameters.remove(&name);
             } else {
-                profile.parameters.insert(name, value)
-            };
-        }
-        if !self.bound_urls.is_empty() {
-            profile.bound_urls = self.bound_urls;
-        }
-        if let Some(path) = ca_file {
-            profile.ca_file = Some(path).filter(|path| !path.as_os_str().is_empty());
+                profile.parameters.insert(name, value);
+            }
         }
         if self.revocation_url.is_some() {
             profile.revocation_endpoint = self.revocation_url;
+        }
+        if let Some(path) = self.ca_file {
+            let given = !path.as_os_str().is_empty();
+            profile.ca_file = given.then(|| absolute(&path)).transpose()?;
         }
         if let Some(timeout) = self.timeout {
             if timeout.is_zero() {
@@ -296,8 +254,38 @@ impl Args {
             }
             profile.timeout_seconds = Some(timeout.as_secs());
         }
+        let source = match (self.secret_stdin, self.secret_file, self.secret_command) {
+            (true, ..) => Some(SecretSource::new_keychain_item()),
+            (_, Some(path), _) => Some(SecretSource::File(absolute(&path)?)),
+            (.., command) => command,
+        };
+        replace(&mut profile.secret, source);
         Ok(profile)
     }
+}
+
+impl AuthArg {
+    fn client_auth(self) -> ClientAuth {
+        match self {
+            Self::ClientSecretBasic => ClientAuth::ClientSecretBasic,
+            Self::ClientSecretPost => ClientAuth::ClientSecretPost,
+        }
+    }
+}
+
+impl BodyArg {
+    /// With a JSON body, servers expect the credentials in it, too.
+    fn with_its_usual_method(self) -> (BodyFormat, ClientAuth) {
+        match self {
+            Self::Form => (BodyFormat::Form, ClientAuth::ClientSecretBasic),
+            Self::Json => (BodyFormat::Json, ClientAuth::ClientSecretPost),
+        }
+    }
+}
+
+/// A repeatable option's values as one text; none if it was not given.
+fn joined(values: &[String]) -> Option<String> {
+    (!values.is_empty()).then(|| values.join(" "))
 }
 
 fn replace<T>(setting: &mut T, given: Option<T>) {
@@ -313,6 +301,16 @@ fn replace_text(setting: &mut Option<String>, given: Option<String>) {
     }
 }
 
+/// A list that is given replaces the old one; values that stand for nothing are left out.
+fn replace_list<T>(setting: &mut Vec<T>, given: Vec<T>, is_nothing: impl Fn(&T) -> bool) {
+    if !given.is_empty() {
+        *setting = given
+            .into_iter()
+            .filter(|value| !is_nothing(value))
+            .collect();
+    }
+}
+
 /// 128 bits that no other login has.
 fn generation() -> Result<String> {
     let mut random = [0; 16];
@@ -324,7 +322,7 @@ fn generation() -> Result<String> {
 /// Asks for what was not given; without a terminal, says which option would have given it.
 fn ask(question: &str, option: &str) -> Result<String> {
     if prompt::can_ask() {
-        prompt::ask(question, None)
+        prompt::ask(question)
     } else {
         Err(Error::usage(format!(
             "{option} is missing, and there is no terminal to ask at"
@@ -352,8 +350,7 @@ fn prove(
         Some(secret) => secret.clone(),
         None => secrets::read(name, profile, Patience::Person)?,
     };
-    let token =
-        token_endpoint::ask(profile, request, &secret).map_err(|refusal| refusal.into_error())?;
+    let token = token_endpoint::ask(profile, request, &secret).map_err(Refusal::into_error)?;
     warn_of_narrower_scope(request, &token);
     Ok(token)
 }

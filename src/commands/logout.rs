@@ -17,7 +17,7 @@ use crate::token_endpoint;
 /// Forget a profile: its cached tokens, its secret in the keychain, its settings
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The profile [default: $HALLPASS_PROFILE, else the only one there is]
+    /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is]
     #[arg(conflicts_with = "all")]
     profile: Option<String>,
     /// Forget every profile

@@ -66,7 +66,7 @@ impl Row {
     fn text(&self) -> String {
         let mut lines = vec![self.name.to_string()];
         let mut line = |title: &str, value: &str| {
-            lines.push(format!("  {title:<16}{}", message::clean(value, 2000)))
+            lines.push(format!("  {title:<16}{}", message::clean(value, 2000)));
         };
         match &self.profile {
             Err(error) => line("unusable", &error.to_string()),

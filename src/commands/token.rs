@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Print an access token: a cached one if it lasts, else a fresh one
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The profile [default: $HALLPASS_PROFILE, else the only one there is]
+    /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is]
     profile: Option<String>,
     /// Only a token that lasts this long at least (90, 90s, 5m, 2h)
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]

@@ -47,7 +47,7 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Clien
         .spawn()
         .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
     let (sender, receiver) = mpsc::channel();
-    if let Err(error) = drain(&mut child, sender) {
+    if let Err(error) = drain(&mut child, &sender) {
         end(&mut child);
         return Err(failed("cannot be read".to_owned()).because(error));
     }
@@ -75,7 +75,7 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Clien
         let separator = if complaint.is_empty() { "" } else { ": " };
         return Err(failed(format!("failed ({status}){separator}{complaint}")));
     }
-    ClientSecret::parse(printed)
+    ClientSecret::parse(&printed)
         .map_err(|fault| failed(format!("printed a client secret that {fault}")))
 }
 
@@ -88,7 +88,7 @@ enum Stream {
 type Drained = (Stream, io::Result<Zeroizing<Vec<u8>>>);
 
 /// Reads both streams at once, so that neither fills up, and no more of either than a secret can have.
-fn drain(child: &mut Child, sender: mpsc::Sender<Drained>) -> io::Result<()> {
+fn drain(child: &mut Child, sender: &mpsc::Sender<Drained>) -> io::Result<()> {
     let streams: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
         (
             Stream::Output,

@@ -42,7 +42,7 @@ pub(crate) fn read(name: &ProfileName, account: &str, limit: Duration) -> Result
     let entry = item(name, account);
     let content = with_deadline(limit, move || Ok(Zeroizing::new(entry()?.get_secret()?)))
         .map_err(|trouble| trouble.error(name))?;
-    ClientSecret::parse(content).map_err(|fault| {
+    ClientSecret::parse(&content).map_err(|fault| {
         Error::not_found(format!("the client secret in the keychain {fault}"))
             .hint(format!("run `hallpass login {name}` again"))
     })
@@ -175,7 +175,7 @@ fn with_deadline<T: Send + 'static>(
             message::note(
                 "waiting for the keychain: it may be asking for its password in a window",
             );
-            receiver.recv_timeout(limit - quiet)
+            receiver.recv_timeout(limit.saturating_sub(quiet))
         }
         error => Err(error),
     });

@@ -44,7 +44,7 @@ pub(super) fn read(
 ) -> Result<CachedToken, Setback> {
     let Question { origin, .. } = question;
     if (300..400).contains(&answer.status) {
-        return Err(refused_for_now(redirected(answer, question)));
+        return Err(refused_for_now(&redirected(answer, question)));
     }
     let members = json_object(&answer.body);
     if let Some(fault) = members
@@ -68,9 +68,9 @@ pub(super) fn read(
             answer.status
         ))
         .hint("something else answered (a login page, a proxy), or the token URL is wrong");
-        return Err(refused_for_now(fault));
+        return Err(refused_for_now(&fault));
     };
-    token(&members, asked_at, question).map_err(refused_for_now)
+    token(&members, asked_at, question).map_err(|fault| refused_for_now(&fault))
 }
 
 /// A pause before a retry, so that many machines do not come back in step.
@@ -122,7 +122,7 @@ fn token(
 /// `expires_in`, else `expires_on`, else the token's own `exp`, else a few minutes; never longer
 /// than the token's own `exp`, and never for ever.
 fn lifetime(members: &Map<String, Value>, token: &AccessToken, asked_at: Timestamp) -> Duration {
-    let until = |seconds: f64| seconds - asked_at.0 as f64 / 1000.0;
+    let until = |seconds: f64| seconds - Duration::from_millis(asked_at.0).as_secs_f64();
     let told =
         number(members.get("expires_in")).or_else(|| number(members.get("expires_on")).map(until));
     let own = jwt_expiry(token.expose()).map(until);
@@ -134,7 +134,7 @@ fn lifetime(members: &Map<String, Value>, token: &AccessToken, asked_at: Timesta
     Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()))
 }
 
-/// An integer, a fraction, an exponent, or one of these as a string (Entra v1, PayPal).
+/// An integer, a fraction, an exponent, or one of these as a string (Entra v1 and others).
 fn number(value: Option<&Value>) -> Option<f64> {
     let number = match value? {
         Value::Number(number) => number.as_f64(),
@@ -232,9 +232,9 @@ fn status_text(status: u16) -> String {
     }
 }
 
-fn refused_for_now(fault: Error) -> Setback {
+fn refused_for_now(fault: &Error) -> Setback {
     Setback {
-        refusal: Refusal::brief(&fault, Timestamp::now()),
+        refusal: Refusal::brief(fault, Timestamp::now()),
         again_after: None,
     }
 }
@@ -298,7 +298,7 @@ mod tests {
 
     fn read_status(status: u16, body: &str) -> Result<CachedToken, Setback> {
         let secret =
-            ClientSecret::parse(Zeroizing::new(b"s3cret-s3cret".to_vec())).expect("a secret");
+            ClientSecret::parse(&Zeroizing::new(b"s3cret-s3cret".to_vec())).expect("a secret");
         let answer = Answer {
             status,
             retry_after: None,

@@ -52,7 +52,7 @@ mod tests {
     fn the_secret_is_taken_out_in_every_spelling() {
         let raw = "s3 c+r/e\"t";
         let secret =
-            ClientSecret::parse(Zeroizing::new(raw.as_bytes().to_vec())).expect("a secret");
+            ClientSecret::parse(&Zeroizing::new(raw.as_bytes().to_vec())).expect("a secret");
         let redactor = Redactor::new("id", &secret);
         for echo in [
             raw.to_owned(),

@@ -122,7 +122,7 @@ pub(super) fn percent_encode(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(byte.into())
+                encoded.push(byte.into());
             }
             _ => {
                 const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -141,7 +141,7 @@ mod tests {
     use crate::profile;
 
     fn secret(text: &str) -> ClientSecret {
-        ClientSecret::parse(Zeroizing::new(text.as_bytes().to_vec())).expect("a secret")
+        ClientSecret::parse(&Zeroizing::new(text.as_bytes().to_vec())).expect("a secret")
     }
 
     #[test]
