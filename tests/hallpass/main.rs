@@ -2,6 +2,7 @@
 
 mod house;
 mod main_job;
+mod readme;
 mod secret_service;
 mod server;
 mod support;

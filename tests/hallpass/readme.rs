@@ -1,0 +1,173 @@
+//! What the README and the manual say, done.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::server::Server;
+use crate::support::{Machine, SECRET, numbered_tokens};
+
+#[test]
+fn the_demonstration_shows_what_the_readme_shows() {
+    let hallpass = Path::new(env!("CARGO_BIN_EXE_hallpass"));
+    let server = hallpass.with_file_name("examples/authorization-server");
+    assert!(server.exists(), "cargo build --examples comes first");
+    let ran = Command::new("bash")
+        .arg("tests/demo")
+        .arg(hallpass)
+        .output();
+    let ran = ran.expect("bash starts");
+    let shown = String::from_utf8(ran.stdout).expect("text");
+    assert!(
+        ran.status.success(),
+        "{shown}{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert!(shown.contains("4 token requests for 2 logins"), "{shown}");
+    let (_, json) = shown
+        .split_once("# a token request with a json body\n")
+        .expect("the second part");
+    let (json, _) = json.split_once("\n# ").expect("its end");
+    assert_eq!(without_chance(json), without_chance(&block("```console\n")));
+}
+
+#[test]
+fn the_commands_of_everyday_use_work() {
+    let server = Server::start(numbered_tokens());
+    let machine = Machine::new();
+    let readme = readme();
+    let commands: Vec<String> = readme
+        .replace("\\\n", " ")
+        .lines()
+        .filter_map(|line| line.strip_prefix("    hallpass "))
+        .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
+        .collect();
+    assert_eq!(commands.len(), 6, "{commands:?}");
+    let file = machine.private_file("client", SECRET.as_bytes());
+    let pass = machine.private_file("pass", SECRET.as_bytes());
+    for command in commands {
+        let command = command
+            .replace("https://login.blooma.ai", &server.url(""))
+            .replace("https://login.example", &server.url(""))
+            .replace("/run/secrets/client", file.to_str().expect("UTF-8"))
+            .replace("pass show client", &format!("cat {}", pass.display()));
+        let mut arguments = words(&command);
+        if command.contains("--body json") {
+            // In the place of the person who is asked, and of the keychain.
+            arguments.extend([
+                "--secret-file".to_owned(),
+                file.to_str().expect("UTF-8").to_owned(),
+            ]);
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        machine.run(&arguments).success();
+    }
+}
+
+#[test]
+fn the_readme_and_the_manual_agree_with_the_program_on_exit_codes() {
+    for code in 0..=6 {
+        assert!(readme().contains(&format!("\n| {code} | ")), "{code}");
+        assert!(manual().contains(&format!("\n.B {code}\n")), "{code}");
+    }
+}
+
+#[test]
+fn the_manual_names_every_option_and_no_other() {
+    let manual = manual();
+    let (_, commands) = manual.split_once(".SH COMMANDS").expect("the commands");
+    let (commands, _) = commands.split_once(".SH EXIT STATUS").expect("their end");
+    let everywhere = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
+    for command in ["login", "token", "logout", "status"] {
+        let (_, section) = commands
+            .split_once(&format!(".SS hallpass {command}\n"))
+            .expect("a section");
+        let section = section.split("\n.SS ").next().unwrap_or_default();
+        let titles = section.replace("\n.TP\n", "\n\u{1}");
+        let documented: BTreeSet<_> = titles
+            .lines()
+            .filter(|line| line.starts_with('\u{1}'))
+            .flat_map(|line| options(&line.replace('\\', "")))
+            .collect();
+        let help = Machine::new().run(&[command, "--help"]).success().stdout;
+        let listed = help
+            .lines()
+            .filter(|line| line.trim_start().starts_with('-'));
+        let known: BTreeSet<_> = listed
+            .flat_map(options)
+            .filter(|option| !everywhere.contains(option))
+            .collect();
+        assert_eq!(documented, known, "{command}");
+        let synopsis = manual.split(".SH DESCRIPTION").next().unwrap_or_default();
+        assert!(
+            synopsis.contains(&format!(".B hallpass {command}\n")),
+            "{command}"
+        );
+    }
+}
+
+/// The first long option of a line.
+fn options(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("--")?;
+    let name: String = rest
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
+    Some(format!("--{name}"))
+}
+
+/// What differs from one run to the next is replaced by what it is.
+fn without_chance(transcript: &str) -> String {
+    let known = |word: &str| {
+        let bare = word.trim_end_matches(')');
+        let all = |test: fn(&u8) -> bool| bare.bytes().all(|byte| test(&byte));
+        if bare.len() == 43 && all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b)) {
+            "TOKEN".to_owned()
+        } else if bare.len() == 20 && bare.starts_with("20") && bare.ends_with('Z') {
+            "TIME".to_owned()
+        } else if bare.len() == 12 && all(u8::is_ascii_hexdigit) {
+            word.replace(bare, "FINGERPRINT")
+        } else if let Some(rest) = word.strip_prefix("http://127.0.0.1:") {
+            format!(
+                "SERVER{}",
+                rest.trim_start_matches(|c: char| c.is_ascii_digit())
+            )
+        } else if let Some(digits) = bare.strip_prefix("blooma:") {
+            format!("blooma:{}", digits.len())
+        } else {
+            word.to_owned()
+        }
+    };
+    transcript
+        .trim_end()
+        .split(' ')
+        .map(|words| words.split('\n').map(known).collect::<Vec<_>>().join("\n"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, part) in command.split('\'').enumerate() {
+        match number % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+fn block(start: &str) -> String {
+    let readme = readme();
+    let (_, block) = readme.split_once(start).expect("the block");
+    block.split("```").next().unwrap_or_default().to_owned()
+}
+
+fn readme() -> String {
+    fs::read_to_string("README.md").expect("the README")
+}
+
+fn manual() -> String {
+    fs::read_to_string("man/hallpass.1").expect("the manual")
+}
