@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Result};
@@ -115,13 +115,18 @@ impl Profiles {
         let cannot_lock =
             |error| Error::broken(format!("cannot lock {}", path.display())).because(error);
         let lock = LockFile::open(&path).map_err(cannot_lock)?;
-        let free = match lock.try_exclusive() {
-            Ok(false) => {
-                lock.wait_until_free(PATIENCE).map_err(cannot_lock)?;
-                lock.try_exclusive().map_err(cannot_lock)?
+        let deadline = Instant::now() + PATIENCE;
+        let free = loop {
+            match lock.try_exclusive() {
+                Ok(false) => {}
+                // A file system without locks: two logins at once are then up to the person.
+                Ok(true) | Err(_) => break true,
             }
-            // An error is a file system without locks: two logins at once are then up to the person.
-            Ok(true) | Err(_) => true,
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Many may wait: it was free, and yet another one may have taken it first.
+            if !lock.wait_until_free(left).map_err(cannot_lock)? {
+                break false;
+            }
         };
         if !free {
             return Err(
