@@ -65,7 +65,12 @@ pub(crate) fn obtain(place: &Place, wish: Wish, doors: &Doors<'_>) -> Result<Out
     if let Some(refusal) = seen.refusal((doors.now)(), wish.refresh) {
         return fall_back(seen, wish, doors, refusal);
     }
-    match place.turn(&seen, wish.patience)? {
+    let turn = place.turn(&seen, wish.patience);
+    // Whoever logged in or out while we waited did not mean what others still bring.
+    if !(doors.is_current)() {
+        return Ok(Outcome::Superseded);
+    }
+    match turn? {
         Turn::Token(token) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
         Turn::Token(_) => Err(Error::unavailable(
             "the token had expired before it could be used",
