@@ -70,13 +70,17 @@ pub(crate) fn obtain(place: &Place, wish: Wish, doors: &Doors<'_>) -> Result<Out
     if !(doors.is_current)() {
         return Ok(Outcome::Superseded);
     }
-    match turn? {
-        Turn::Token(token) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
-        Turn::Token(_) => Err(Error::unavailable(
+    match turn {
+        Ok(Turn::Token(token)) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
+        Ok(Turn::Token(_)) => Err(Error::unavailable(
             "the token had expired before it could be used",
         )),
-        Turn::Refused(refusal) => fall_back(seen, wish, doors, refusal),
-        Turn::Mine(slot) => ask(place, slot, seen, wish, doors),
+        Ok(Turn::Refused(refusal)) => fall_back(seen, wish, doors, refusal),
+        Ok(Turn::Mine(slot)) => ask(place, slot, seen, wish, doors),
+        Err(error) => {
+            let refusal = Refusal::now(&error, (doors.now)());
+            fall_back(seen, wish, doors, refusal)
+        }
     }
 }
 
