@@ -68,6 +68,7 @@ pub(crate) fn obtain(place: &Place, wish: Wish, doors: &Doors<'_>) -> Result<Out
     let turn = place.turn(&seen, wish.patience);
     // Whoever logged in or out while we waited did not mean what others still bring.
     if !(doors.is_current)() {
+        place.abandon();
         return Ok(Outcome::Superseded);
     }
     match turn {
@@ -96,26 +97,22 @@ fn ask(
         .and_then(|secret| (doors.request)(&secret));
     // Written first, looked at afterwards: whoever logs in or out changes the profile first and
     // clears the cache afterwards, so one of the two removes a token that came too late.
-    match answer {
+    let outcome = match answer {
         Ok(token) => {
             let not_cached = slot.fill(&token).err();
-            if (doors.is_current)() {
-                return Ok(Outcome::Fresh { token, not_cached });
-            }
-            // A token that cannot be removed could not have been written either.
-            let _ = place.take_back();
-            Ok(Outcome::Superseded)
+            Ok(Outcome::Fresh { token, not_cached })
         }
         Err(refusal) => {
             // Those who wait ask for themselves where they cannot be told.
             let _ = slot.refuse(refusal.clone());
-            if (doors.is_current)() {
-                fall_back(seen, wish, doors, refusal)
-            } else {
-                Ok(Outcome::Superseded)
-            }
+            fall_back(seen, wish, doors, refusal)
         }
+    };
+    if (doors.is_current)() {
+        return outcome;
     }
+    place.abandon();
+    Ok(Outcome::Superseded)
 }
 
 /// No new token: the old one, if it still works and nobody insisted on a new one.

@@ -133,9 +133,15 @@ impl Place {
         disk::replace(&self.entry, &entry(token, &self.key)?, Durability::Cache)
     }
 
-    /// Removes the token.
-    pub(crate) fn take_back(&self) -> io::Result<()> {
-        disk::remove(&self.entry)
+    /// Removes all that is here, for a login that no longer counts: see [`Cache::clear`].
+    pub(crate) fn abandon(&self) {
+        // What cannot be removed could not have been written either, and serves nobody.
+        for file in [&self.entry, &self.note, &self.lock] {
+            let _ = disk::remove(file);
+        }
+        if let Some(directory) = self.entry.parent() {
+            let _ = disk::remove_empty_directory(directory);
+        }
     }
 
     /// Waits for this caller's turn. Whoever finishes meanwhile has done it for all who wait.
@@ -234,7 +240,7 @@ impl Slot<'_> {
     /// Puts a fresh token there, for all who wait and all who come while it lasts.
     pub(crate) fn fill(self, token: &CachedToken) -> io::Result<()> {
         if token.expires_at <= token.received_at {
-            self.place.take_back()?;
+            disk::remove(&self.place.entry)?;
             return self.place.write_note(None);
         }
         self.place.keep(token)?;
