@@ -48,14 +48,28 @@ impl Profiles {
 
     /// Every profile's name, sorted.
     pub(crate) fn names(&self) -> Result<Vec<ProfileName>> {
+        self.names_of(&[".json"])
+    }
+
+    /// The names of the profiles, and of logins that did not come off but may have left an item.
+    pub(crate) fn names_to_forget(&self) -> Result<Vec<ProfileName>> {
+        self.names_of(&[".json", ".items"])
+    }
+
+    fn names_of(&self, extensions: &[&str]) -> Result<Vec<ProfileName>> {
         let files = disk::names(&self.directory).map_err(|error| {
             Error::broken(format!("cannot read {}", self.directory.display())).because(error)
         })?;
-        let stems = files.iter().filter_map(|file| file.strip_suffix(".json"));
+        let stem = |file: &str| {
+            let mut stems = extensions.iter().filter_map(|end| file.strip_suffix(end));
+            stems.next().map(str::to_owned)
+        };
+        let stems = files.iter().filter_map(|file| stem(file));
         let mut names: Vec<_> = stems
-            .filter_map(|stem| ProfileName::parse(stem).ok())
+            .filter_map(|stem| ProfileName::parse(&stem).ok())
             .collect();
         names.sort();
+        names.dedup();
         Ok(names)
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     }
     // One that fails does not keep the others.
     let mut first_error = None;
-    for name in profiles.names()? {
+    for name in profiles.names_to_forget()? {
         if let Err(error) = forget(&directories, &profiles, &name) {
             message::warning(&format!("the profile `{name}` was not forgotten: {error}"));
             first_error = first_error.or(Some(error));
