@@ -71,7 +71,8 @@ impl Cache {
             let path = self.directory.join(name);
             let removed = disk::remove(&path);
             // Windows keeps a lock file that somebody has open; it is empty.
-            if path.extension().is_none_or(|extension| extension != "lock") {
+            let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+            if !(cfg!(windows) && is_lock) {
                 removed?;
             }
         }
