@@ -7,4 +7,5 @@ mod readme;
 mod secret_service;
 mod server;
 mod support;
+mod time;
 mod tls;
