@@ -383,7 +383,7 @@ mod tests {
     }
 
     fn secret() -> Result<ClientSecret> {
-        ClientSecret::parse(Zeroizing::new(b"s3cret".to_vec())).map_err(Error::usage)
+        ClientSecret::parse(&Zeroizing::new(b"s3cret".to_vec())).map_err(Error::usage)
     }
 
     fn token(text: &str, received_at: Timestamp, life: Duration) -> CachedToken {

@@ -71,7 +71,9 @@ impl Cache {
             let path = self.directory.join(name);
             let removed = disk::remove(&path);
             // Windows keeps a lock file that somebody has open; it is empty.
-            let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+            let is_lock = path
+                .extension()
+                .is_some_and(|extension| extension == "lock");
             if !(cfg!(windows) && is_lock) {
                 removed?;
             }

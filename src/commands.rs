@@ -78,9 +78,10 @@ fn settle(outcome: Outcome, request: &TokenRequest, min_ttl: Duration) -> Option
                 message::warning(&format!("the token could not be cached: {error}"));
             }
             let lifetime = token.expires_at.since(token.received_at);
-            if lifetime < min_ttl {
+            // Equal is not enough either: the next caller comes later.
+            if !min_ttl.is_zero() && lifetime <= min_ttl {
                 message::warning(&format!(
-                    "the server's tokens last {} s, less than --min-ttl asks for",
+                    "the server's tokens last {} s, which is too short for --min-ttl: every call asks anew",
                     lifetime.as_secs()
                 ));
             }

@@ -164,7 +164,7 @@ fn tokens_that_never_last_as_long_as_wanted_cost_one_request_a_call_and_a_warnin
         assert_eq!(ran.stdout, "the-same\n");
         assert_eq!(
             ran.stderr,
-            "hallpass: warning: the server's tokens last 3600 s, less than --min-ttl asks for\n"
+            "hallpass: warning: the server's tokens last 3600 s, which is too short for --min-ttl: every call asks anew\n"
         );
         assert_eq!(server.requests().len(), calls);
     }
