@@ -140,7 +140,7 @@ fn a_caller_may_want_more_of_a_token() {
         )
         .token()
     };
-    assert_eq!(token(0, "1h"), "token-1");
+    assert_eq!(token(0, "59m"), "token-1");
     assert_eq!(token(0, "1h"), "token-1");
     assert_eq!(token(1800, "30m"), "token-1");
     assert_eq!(token(1800, "1800"), "token-1");
