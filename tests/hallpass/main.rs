@@ -2,6 +2,7 @@
 
 mod crowd;
 mod house;
+mod keychain;
 mod main_job;
 mod readme;
 mod secret_service;

@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// How long a daemon may take for what it should do at once.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What the login keyring is encrypted with.
+const PASSWORD: &str = "the password of the login keyring";
+
 pub(crate) struct SecretService {
     address: String,
     bus: Child,
@@ -27,7 +30,7 @@ impl SecretService {
     /// Unlocked, with an empty default collection.
     pub(crate) fn start() -> SecretService {
         let mut service = SecretService::start_without_provider();
-        service.start_provider(Some("the password of the login keyring"));
+        service.start_provider(Some(PASSWORD));
         service
     }
 
@@ -83,6 +86,15 @@ impl SecretService {
         self.signal("TERM");
         self.wait_for_the_end_of_the_provider();
         self.start_provider(None);
+    }
+
+    /// The provider starts anew with the password, whether it runs or not: what it kept is there, and open.
+    pub(crate) fn unlock(&mut self) {
+        if self.provider.is_some() {
+            self.signal("TERM");
+            self.wait_for_the_end_of_the_provider();
+        }
+        self.start_provider(Some(PASSWORD));
     }
 
     /// The provider dies (SIGKILL). When it returns, nobody owns the name on the bus any more.
