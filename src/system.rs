@@ -24,14 +24,15 @@ mod platform {
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     };
     use std::path::Path;
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use rustix::fs::OFlags;
     use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
     };
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    use signal_hook::iterator::{Handle, Signals};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    use signal_hook::iterator::Signals;
 
     use super::Trust;
 
@@ -117,22 +118,14 @@ mod platform {
     pub(crate) struct QuietTerminal {
         terminal: File,
         before: Termios,
-        signals: Handle,
+        is_quiet: Arc<Mutex<bool>>,
     }
 
     impl QuietTerminal {
         pub(crate) fn open() -> io::Result<Self> {
             let terminal = File::options().read(true).write(true).open("/dev/tty")?;
             let before = tcgetattr(&terminal)?;
-            let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
-            let handle = signals.handle();
-            let (at_end, restored) = (terminal.try_clone()?, before.clone());
-            std::thread::spawn(move || {
-                if let Some(signal) = signals.forever().next() {
-                    let _ = tcsetattr(&at_end, OptionalActions::Now, &restored);
-                    let _ = signal_hook::low_level::emulate_default_handler(signal);
-                }
-            });
+            let mut signals = Signals::new([SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
             let mut quiet = before.clone();
             // Not canonical: that mode cuts a line at 4,096 bytes. Ctrl-C stays a signal.
             quiet
@@ -140,11 +133,28 @@ mod platform {
                 .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
             quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
             quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+            let is_quiet = Arc::new(Mutex::new(true));
+            let (at_signal, restored) = (terminal.try_clone()?, before.clone());
+            let quiet_at_signal = Arc::clone(&is_quiet);
             tcsetattr(&terminal, OptionalActions::Now, &quiet)?;
+            // It serves as long as the process: a signal that was caught once has no default any more.
+            std::thread::spawn(move || {
+                for signal in signals.forever() {
+                    let is_quiet = quiet_at_signal
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner);
+                    // A shell that continues us has set the terminal for itself meanwhile.
+                    let settings = if signal == SIGCONT { &quiet } else { &restored };
+                    if *is_quiet {
+                        let _ = tcsetattr(&at_signal, OptionalActions::Now, settings);
+                    }
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+            });
             Ok(Self {
                 terminal,
                 before,
-                signals: handle,
+                is_quiet,
             })
         }
 
@@ -155,8 +165,9 @@ mod platform {
 
     impl Drop for QuietTerminal {
         fn drop(&mut self) {
+            let mut is_quiet = self.is_quiet.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
-            self.signals.close();
+            *is_quiet = false;
         }
     }
 }
