@@ -41,7 +41,7 @@ pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
         Error::usage("the client secret could not be read from the terminal").because(error)
     };
     let typed = Rc::new(RefCell::new(Zeroizing::new(Vec::new())));
-    let quiet = QuietTerminal::open().map_err(no_answer)?;
+    let mut quiet = QuietTerminal::open().map_err(no_answer)?;
     let mut stderr = io::stderr();
     let _ = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
     let answer = if cfg!(unix) {
@@ -60,9 +60,14 @@ pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
     } else {
         rpassword::read_password()
     };
+    let rest = quiet.rest();
     drop(quiet);
     let _ = writeln!(stderr);
     let answer = Zeroizing::new(answer.map_err(no_answer)?);
+    if is_more_than_a_line_end(&rest) {
+        return Err(Error::usage("the client secret has more than one line")
+            .hint("copy it again; something before or after it may have come along"));
+    }
     if has_lost_a_control_character(&typed.borrow()) {
         return Err(Error::usage("the client secret holds a control character")
             .hint("copy it again; a tab or an escape sequence may have come along"));
@@ -107,6 +112,12 @@ impl Read for Keys {
         self.typed.borrow_mut().extend_from_slice(&buffer[..count]);
         Ok(count)
     }
+}
+
+/// Whether something came with the end of the line but another one, and the mark after a paste.
+fn is_more_than_a_line_end(rest: &[u8]) -> bool {
+    let rest = Zeroizing::new(String::from_utf8_lossy(rest).replace("\u{1b}[201~", ""));
+    rest.contains(|c| c != '\n' && c != '\r')
 }
 
 /// Whether more was typed than text, line editing, and the marks that a terminal puts around a paste.

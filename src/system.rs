@@ -19,7 +19,7 @@ pub(crate) enum Trust {
 #[cfg(unix)]
 mod platform {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
-    use std::io;
+    use std::io::{self, Read as _};
     use std::os::unix::fs::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     };
@@ -33,6 +33,7 @@ mod platform {
     };
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     use signal_hook::iterator::Signals;
+    use zeroize::Zeroizing;
 
     use super::Trust;
 
@@ -161,12 +162,22 @@ mod platform {
         pub(crate) fn terminal(&self) -> io::Result<File> {
             self.terminal.try_clone()
         }
+
+        /// What was typed or pasted and not read yet.
+        pub(crate) fn rest(&mut self) -> Zeroizing<Vec<u8>> {
+            let waiting = rustix::io::ioctl_fionread(&self.terminal).unwrap_or(0);
+            let mut rest = Zeroizing::new(vec![0; usize::try_from(waiting).unwrap_or(0)]);
+            let count = self.terminal.read(&mut rest).unwrap_or(0);
+            rest.truncate(count);
+            rest
+        }
     }
 
     impl Drop for QuietTerminal {
         fn drop(&mut self) {
             let mut is_quiet = self.is_quiet.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+            // What is left of a paste is not for the shell to show and to run.
+            let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
             *is_quiet = false;
         }
     }
@@ -177,6 +188,8 @@ mod platform {
     use std::fs::{File, Metadata, OpenOptions};
     use std::io;
     use std::path::Path;
+
+    use zeroize::Zeroizing;
 
     use super::Trust;
 
@@ -214,6 +227,11 @@ mod platform {
 
         pub(crate) fn terminal(&self) -> io::Result<File> {
             File::options().read(true).write(true).open("CONIN$")
+        }
+
+        /// The console gives a line at a time.
+        pub(crate) fn rest(&mut self) -> Zeroizing<Vec<u8>> {
+            Zeroizing::default()
         }
     }
 }
