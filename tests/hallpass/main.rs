@@ -8,5 +8,6 @@ mod readme;
 mod secret_service;
 mod server;
 mod support;
+mod terminal;
 mod time;
 mod tls;
