@@ -17,6 +17,9 @@ pub(crate) const FORMAT: u32 = 1;
 /// How long a token request may take when the profile does not say.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The longest that one may take, whatever the profile says: a clock can be added to.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A profile's name: safe as a file name on every platform and as part of a keychain account.
 ///
 /// Lower case, as two names that differ by case alone would share a file on macOS and Windows.
@@ -146,6 +149,7 @@ impl Profile {
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout_seconds
             .map_or(DEFAULT_TIMEOUT, Duration::from_secs)
+            .min(LONGEST_TIMEOUT)
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) enum Patience {
     Program,
 }
 
+/// In seconds: nobody waits for longer than a day.
+const LONGEST_LIMIT: u64 = 24 * 60 * 60;
+
 impl Patience {
     /// Long enough to type a password; short where no dialog can reach anybody. A whole number of
     /// seconds in `HALLPASS_KEYCHAIN_TIMEOUT` overrides both.
@@ -34,7 +37,7 @@ impl Patience {
         let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
         let no_desktop = cfg!(target_os = "linux") && !set("DISPLAY") && !set("WAYLAND_DISPLAY");
         Duration::from_secs(match (told, self) {
-            (Some(seconds), _) => seconds,
+            (Some(seconds), _) => LONGEST_LIMIT.min(seconds),
             (None, _) if no_desktop || set("SSH_CONNECTION") => 5,
             (None, Self::Person) => 120,
             (None, Self::Program) => 30,
