@@ -80,8 +80,9 @@ impl Profiles {
     pub(crate) fn load(&self, name: &ProfileName) -> Result<Profile> {
         let path = self.file(name);
         let unusable = |reason: &str| {
-            Error::usage(format!("the profile file {} {reason}", path.display()))
-                .hint(format!("run `hallpass login {name}` again"))
+            Error::usage(format!("the profile file {} {reason}", path.display())).hint(format!(
+                "run `hallpass login {name} --token-url URL ...` with all its settings"
+            ))
         };
         let content = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
             Ok(Found::Content(content)) => content,
