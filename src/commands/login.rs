@@ -326,7 +326,8 @@ fn ask(question: &str, option: &str) -> Result<String> {
     } else {
         Err(Error::usage(format!(
             "{option} is missing, and there is no terminal to ask at"
-        )))
+        ))
+        .hint("a new login takes --token-url, --client-id, and one of --secret-stdin, --secret-file and --secret-command"))
     }
 }
 
