@@ -15,6 +15,7 @@ use crate::{message, system};
 #[command(
     name = "hallpass",
     version,
+    propagate_version = true,
     disable_help_subcommand = true,
     max_term_width = 100
 )]
