@@ -79,8 +79,12 @@ fn explain(error: &clap::Error) -> Result<String> {
         Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
         _ => None,
     };
-    let option = context(ContextKind::InvalidArg).filter(|name| name.starts_with(['-', '<', '[']));
-    let option = option.map(|name| name.split('=').next().unwrap_or_default().to_owned());
+    // The name alone, without `=VALUE` or the ` <VALUE>` that clap adds.
+    let name_in = |kind| {
+        let name = context(kind).filter(|name| name.starts_with(['-', '<', '[']))?;
+        name.split(['=', ' ']).next().map(str::to_owned)
+    };
+    let option = name_in(ContextKind::InvalidArg);
     let about = |what: &str| match &option {
         Some(option) => format!("{what}: {option}"),
         None => what.to_owned(),
@@ -97,13 +101,13 @@ fn explain(error: &clap::Error) -> Result<String> {
             Some(option) => format!("there is no option {option} here"),
             None => "there is an argument too many".to_owned(),
         },
-        ErrorKind::InvalidValue if context(ContextKind::ValidValue).is_some() => {
-            let values = context(ContextKind::ValidValue).unwrap_or_default();
-            format!(
-                "{}, which takes one of {values}",
-                about("that is not a value of")
-            )
-        }
+        ErrorKind::InvalidValue => match context(ContextKind::ValidValue) {
+            Some(values) if !values.is_empty() => {
+                format!("{} takes one of {values}", option.unwrap_or_default())
+            }
+            _ => about("a value is missing"),
+        },
+        ErrorKind::TooManyValues => format!("{} takes no value", option.unwrap_or_default()),
         ErrorKind::ValueValidation => {
             // The value parsers are ours: their messages name no value.
             let reason = std::error::Error::source(error)
@@ -111,7 +115,11 @@ fn explain(error: &clap::Error) -> Result<String> {
                 .unwrap_or_default();
             format!("{}: {reason}", about("bad value"))
         }
-        ErrorKind::ArgumentConflict => about("that option cannot stand beside another one"),
+        ErrorKind::ArgumentConflict => match (option, name_in(ContextKind::PriorArg)) {
+            (Some(option), Some(other)) if option == other => format!("{option} is given twice"),
+            (Some(option), Some(other)) => format!("{option} cannot stand beside {other}"),
+            _ => "two options cannot stand beside each other".to_owned(),
+        },
         ErrorKind::MissingRequiredArgument => about("an argument is missing"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
         _ => about("the arguments do not fit"),
