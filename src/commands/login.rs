@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::{duration, warn_of_narrower_scope};
 use crate::cache::Cache;
@@ -76,12 +77,13 @@ pub(crate) struct Args {
     body: Option<BodyArg>,
     /// A URL that the tokens are meant for (repeatable)
     #[arg(long = "for", value_name = "URL", value_parser = bound_url)]
-    bound_urls: Vec<BoundUrl>,
+    bound_urls: Vec<OrNothing<BoundUrl>>,
     /// Where tokens are revoked at logout, RFC 7009
-    #[arg(long, value_name = "URL", value_parser = endpoint)]
-    revocation_url: Option<TokenEndpoint>,
+    #[arg(long, value_name = "URL", value_parser = revocation_url)]
+    revocation_url: Option<OrNothing<TokenEndpoint>>,
+    // The parser of paths takes no empty one, which removes the setting.
     /// PEM certificates to trust beside the system's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     ca_file: Option<PathBuf>,
     /// The longest time that a token request may take [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -230,8 +232,17 @@ impl Args {
         );
         replace_text(&mut profile.audience, self.audience);
         replace_text(&mut profile.scope, joined(&self.scope));
-        replace_list(&mut profile.resource, self.resource, String::is_empty);
-        replace_list(&mut profile.bound_urls, self.bound_urls, |_| false);
+        if !self.resource.is_empty() {
+            let given = self.resource.into_iter();
+            profile.resource = given.filter(|resource| !resource.is_empty()).collect();
+        }
+        if !self.bound_urls.is_empty() {
+            profile.bound_urls = self
+                .bound_urls
+                .into_iter()
+                .filter_map(|url| url.0)
+                .collect();
+        }
         for (name, value) in self.param {
             if value.is_empty() {
                 profile.parameters.remove(&name);
@@ -239,8 +250,8 @@ impl Args {
                 profile.parameters.insert(name, value);
             }
         }
-        if self.revocation_url.is_some() {
-            profile.revocation_endpoint = self.revocation_url;
+        if let Some(OrNothing(endpoint)) = self.revocation_url {
+            profile.revocation_endpoint = endpoint;
         }
         if let Some(path) = self.ca_file {
             let given = !path.as_os_str().is_empty();
@@ -298,16 +309,6 @@ fn replace<T>(setting: &mut T, given: Option<T>) {
 fn replace_text(setting: &mut Option<String>, given: Option<String>) {
     if let Some(given) = given {
         *setting = Some(given).filter(|text| !text.is_empty());
-    }
-}
-
-/// A list that is given replaces the old one; values that stand for nothing are left out.
-fn replace_list<T>(setting: &mut Vec<T>, given: Vec<T>, is_nothing: impl Fn(&T) -> bool) {
-    if !given.is_empty() {
-        *setting = given
-            .into_iter()
-            .filter(|value| !is_nothing(value))
-            .collect();
     }
 }
 
@@ -427,8 +428,20 @@ fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {
     TokenEndpoint::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
-fn bound_url(text: &str) -> std::result::Result<BoundUrl, String> {
-    BoundUrl::parse(text).map_err(|fault| format!("the URL {fault}"))
+/// A value, or the empty text that removes it.
+#[derive(Clone, Debug)]
+struct OrNothing<T>(Option<T>);
+
+fn revocation_url(text: &str) -> std::result::Result<OrNothing<TokenEndpoint>, String> {
+    let given = Some(text).filter(|text| !text.is_empty());
+    given.map(endpoint).transpose().map(OrNothing)
+}
+
+fn bound_url(text: &str) -> std::result::Result<OrNothing<BoundUrl>, String> {
+    let given = Some(text).filter(|text| !text.is_empty());
+    let url = given.map(BoundUrl::parse).transpose();
+    url.map(OrNothing)
+        .map_err(|fault| format!("the URL {fault}"))
 }
 
 /// An absolute URI without a fragment (RFC 8707 §2); an empty one removes what was there.
