@@ -1,5 +1,6 @@
 //! hallpass from outside: every test here drives the real binary.
 
+mod commands;
 mod crowd;
 mod house;
 mod keychain;
