@@ -85,7 +85,8 @@ fn explain(error: &clap::Error) -> Result<String> {
         name.split(['=', ' ']).next().map(str::to_owned)
     };
     let option = name_in(ContextKind::InvalidArg);
-    let about = |what: &str| match &option {
+    let option = option.as_deref();
+    let about = |what: &str| match option {
         Some(option) => format!("{what}: {option}"),
         None => what.to_owned(),
     };
@@ -97,7 +98,7 @@ fn explain(error: &clap::Error) -> Result<String> {
             "which command? there are login, token, logout and status".to_owned()
         }
         ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
-        ErrorKind::UnknownArgument => match &option {
+        ErrorKind::UnknownArgument => match option {
             Some(option) => format!("there is no option {option} here"),
             None => "there is an argument too many".to_owned(),
         },
@@ -116,7 +117,7 @@ fn explain(error: &clap::Error) -> Result<String> {
             format!("{}: {reason}", about("bad value"))
         }
         ErrorKind::ArgumentConflict => match (option, name_in(ContextKind::PriorArg)) {
-            (Some(option), Some(other)) if option == other => format!("{option} is given twice"),
+            (Some(option), Some(other)) if *option == other => format!("{option} is given twice"),
             (Some(option), Some(other)) => format!("{option} cannot stand beside {other}"),
             _ => "two options cannot stand beside each other".to_owned(),
         },
