@@ -30,12 +30,15 @@ const ENTRY_FORMAT: &str = "hallpass-token-1";
 /// One profile's tokens.
 #[derive(Debug)]
 pub(crate) struct Cache {
+    /// Every profile's directory lies in this one.
+    top: PathBuf,
     directory: PathBuf,
 }
 
 impl Cache {
     pub(crate) fn of(directories: &Directories, name: &ProfileName) -> Self {
         Self {
+            top: directories.cache.clone(),
             directory: directories.cache.join(name.as_str()),
         }
     }
@@ -47,6 +50,7 @@ impl Cache {
                 .join(format!("{}.{extension}", request.key()))
         };
         Place {
+            top: self.top.clone(),
             entry: file("json"),
             lock: file("lock"),
             note: file("note"),
@@ -85,6 +89,7 @@ impl Cache {
 /// Where one request's token lies.
 #[derive(Debug)]
 pub(crate) struct Place {
+    top: PathBuf,
     entry: PathBuf,
     lock: PathBuf,
     note: PathBuf,
@@ -133,6 +138,7 @@ impl Place {
 
     /// Keeps a token that nobody competes for.
     pub(crate) fn keep(&self, token: &CachedToken) -> io::Result<()> {
+        disk::private_directory(&self.top)?;
         disk::replace(&self.entry, &entry(token, &self.key)?, Durability::Cache)
     }
 
@@ -156,7 +162,8 @@ impl Place {
     /// `Unavailable` when somebody has held the lock for longer than `patience`.
     pub(crate) fn turn(&self, seen: &Seen, patience: Duration) -> Result<Turn<'_>> {
         let deadline = Instant::now() + patience;
-        let Ok(lock) = LockFile::open(&self.lock) else {
+        let lock = disk::private_directory(&self.top).and_then(|()| LockFile::open(&self.lock));
+        let Ok(lock) = lock else {
             return Ok(Turn::Mine(self.slot(None)));
         };
         loop {
@@ -215,6 +222,7 @@ impl Place {
     }
 
     fn write_note(&self, refusal: Option<Refusal>) -> io::Result<()> {
+        disk::private_directory(&self.top)?;
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

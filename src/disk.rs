@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+pub(crate) use crate::system::private_directory;
 use crate::system::{self, Trust};
 
 /// What a half-written file is called, until it takes its real name.
@@ -111,7 +112,7 @@ pub(crate) enum Durability {
 /// Puts a new file in the place of an old one: whoever reads sees the one or the other, whole.
 pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    system::private_directory(directory)?;
+    private_directory(directory)?;
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .tempfile_in(directory)?;
@@ -202,20 +203,15 @@ pub(crate) fn sweep(directory: &Path) -> io::Result<()> {
 pub(crate) struct LockFile(File);
 
 impl LockFile {
-    /// Opens the file, and makes it where it is missing.
+    /// Opens the file, and makes it where it is missing, in a directory of ours alone.
     ///
     /// # Errors
     /// What the system says: a read-only disk, a foreign directory, something else in its place.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        private_directory(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = match system::open_private(&mut options, path, Trust::Private) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                system::private_directory(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-                system::open_private(&mut options, path, Trust::Private)?
-            }
-            file => file?,
-        };
+        let file = system::open_private(&mut options, path, Trust::Private)?;
         match system::distrust(&file.metadata()?, Trust::Private) {
             None => Ok(Self(file)),
             Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidInput, reason)),
