@@ -2,6 +2,7 @@
 
 mod commands;
 mod crowd;
+mod files;
 mod house;
 mod keychain;
 mod main_job;

@@ -201,3 +201,67 @@ pub(crate) fn numbered_tokens() -> impl Fn(&Request) -> Reply + Send + Sync + 's
         Reply::token(&format!("token-{number}"), 3600)
     }
 }
+
+/// Whom an ordinary user is when the superuser runs the tests: `nobody`.
+const NOBODY: u32 = 65534;
+
+/// Whether the tests are run by the superuser, whom no mode of a file stops.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A machine for [`as_ordinary_user`].
+pub(crate) fn machine_of_ordinary_user() -> Machine {
+    let machine = Machine::new();
+    give_to_ordinary_user(machine.root());
+    give_to_ordinary_user(&machine.home());
+    machine
+}
+
+pub(crate) fn give_to_ordinary_user(path: &Path) {
+    if is_root() {
+        std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).expect("a new owner");
+    }
+}
+
+/// The same command, run by a user whom modes and owners of files do stop. It has no standard input.
+pub(crate) fn as_ordinary_user(command: &Command) -> Command {
+    use std::os::unix::process::CommandExt as _;
+    if !is_root() {
+        return copy_of(command, Command::new(command.get_program()));
+    }
+    // By its descriptor: the directories on the way to the program may be closed to others.
+    let program = fs::File::open(command.get_program()).expect("a program");
+    let mut command = copy_of(command, Command::new("/proc/self/fd/0"));
+    command.stdin(program).uid(NOBODY).gid(NOBODY);
+    command
+}
+
+/// The same command as an argument of another one.
+pub(crate) fn run_by(mut wrapper: Command, command: &Command) -> Command {
+    wrapper.arg(command.get_program());
+    copy_of(command, wrapper)
+}
+
+/// Its arguments and its environment.
+fn copy_of(command: &Command, mut copy: Command) -> Command {
+    copy.args(command.get_args())
+        .env_clear()
+        .stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        copy.env(name, value.expect("a variable that is set"));
+    }
+    copy
+}
+
+/// What a shell does first, before it becomes the command: `ulimit`, `umask`, redirections.
+pub(crate) fn after_shell(line: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{line}; exec \"$0\" \"$@\"")]);
+    run_by(shell, command)
+}
+
+#[track_caller]
+pub(crate) fn ran(mut command: Command) -> Ran {
+    Ran::from(command.output().expect("a program that starts"))
+}
