@@ -1,6 +1,7 @@
 //! hallpass from outside: every test here drives the real binary.
 
 mod commands;
+mod crashes;
 mod crowd;
 mod files;
 mod house;

@@ -1,0 +1,482 @@
+//! Crashes and faults: whatever call to the system is the last one, or fails, the next command finds
+//! the old login or the new one, never a mixture, and cleans up.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use crate::secret_service::SecretService;
+use crate::server::{Reply, Request, Server};
+use crate::support::{Machine, Ran, ran, run_by};
+
+const ERRORS: [&str; 5] = ["ENOSPC", "EIO", "EACCES", "EMFILE", "EINTR"];
+
+#[test]
+fn a_login_killed_anywhere_leaves_the_old_one_or_the_new_one() {
+    Scene::with_secret_files().kill_logins();
+}
+
+#[test]
+fn a_login_killed_anywhere_leaves_no_secret_in_the_keychain_that_nobody_knows_of() {
+    let keychain = SecretService::start();
+    Scene::with_keychain(&keychain).kill_logins();
+}
+
+#[test]
+fn a_first_login_killed_anywhere_leaves_nothing_that_a_logout_does_not_remove() {
+    let keychain = SecretService::start();
+    for scene in [Scene::with_secret_files(), Scene::with_keychain(&keychain)] {
+        let calls = scene.trace(&mut scene.login("new"), Call::changes_something);
+        scene.forget();
+        let mut kills = 0;
+        for call in &calls {
+            kills += scene
+                .inject(&mut scene.login("new"), call, "signal=KILL")
+                .killed();
+            assert!(scene.temporary_files() <= 1, "{call:?}");
+            let next = scene.machine.run(&["token", "prod"]);
+            if next.code == 0 {
+                assert_token_of(&next, &["new"], call);
+            } else {
+                next.failure(3);
+            }
+            scene.forget();
+        }
+        assert_most_of(kills, &calls);
+        scene.assert_pairs_matched();
+    }
+}
+
+#[test]
+fn a_token_command_killed_anywhere_leaves_the_next_one_its_turn() {
+    let scene = Scene::with_secret_files();
+    let refresh = || scene.machine.hallpass(&["token", "prod", "--refresh"]);
+    let fresh = || scene.machine.hallpass(&["token", "prod"]);
+    for (warm, command) in [(true, &refresh as &dyn Fn() -> Command), (false, &fresh)] {
+        let calls = scene
+            .prepare(warm)
+            .trace(&mut command(), Call::changes_something);
+        let mut kills = 0;
+        for call in &calls {
+            scene.prepare(warm);
+            kills += scene.inject(&mut command(), call, "signal=KILL").killed();
+            assert!(scene.temporary_files() <= 1, "{call:?}");
+            let next = scene.machine.run(&["token", "prod"]).token();
+            let requests = scene.server.requests().len();
+            assert_eq!(
+                scene.machine.run(&["token", "prod"]).token(),
+                next,
+                "{call:?}"
+            );
+            assert_eq!(
+                scene.server.requests().len(),
+                requests,
+                "{call:?}: it was cached"
+            );
+            scene.forget();
+        }
+        assert_eq!(kills, calls.len(), "one thread alone was at work");
+    }
+}
+
+#[test]
+fn a_logout_killed_anywhere_can_be_run_again() {
+    let keychain = SecretService::start();
+    for scene in [Scene::with_secret_files(), Scene::with_keychain(&keychain)] {
+        let logout = || scene.machine.hallpass(&["logout", "prod"]);
+        let calls = scene
+            .prepare(true)
+            .trace(&mut logout(), Call::changes_something);
+        let mut kills = 0;
+        for call in &calls {
+            scene.prepare(true);
+            kills += scene.inject(&mut logout(), call, "signal=KILL").killed();
+            let next = scene.machine.run(&["token", "prod"]);
+            if next.code == 0 {
+                assert_token_of(&next, &["old"], call);
+            } else {
+                next.failure(3);
+            }
+            scene.forget();
+        }
+        assert_most_of(kills, &calls);
+        scene.assert_pairs_matched();
+    }
+}
+
+#[test]
+fn a_token_command_that_meets_an_error_anywhere_prints_one_token_or_says_why() {
+    let scene = Scene::with_secret_files();
+    for (warm, arguments, errors) in [
+        (true, &["token", "prod"][..], 5),
+        (true, &["token", "prod", "--refresh"], 5),
+        // The same calls as before but for a few.
+        (false, &["token", "prod"], 1),
+    ] {
+        let command = || scene.machine.hallpass(arguments);
+        let calls = scene.prepare(warm).trace(&mut command(), Call::can_fail);
+        for (count, call) in calls.iter().enumerate() {
+            for error in ERRORS.into_iter().cycle().skip(count % 5).take(errors) {
+                // A success leaves things as they were before.
+                if !warm || scene.temporary_files() > 0 {
+                    scene.prepare(warm);
+                }
+                let said = scene.inject(&mut command(), call, &format!("error={error}"));
+                if said.code == 0 {
+                    assert_token_of(&said, &["old"], (call, error));
+                    assert!(
+                        said.stderr.lines().count() <= 1,
+                        "{call:?} {error}: {said:?}"
+                    );
+                } else {
+                    assert_clean_failure(&said, (call, error));
+                }
+                assert!(scene.temporary_files() <= 1, "{call:?} {error}");
+                scene.machine.run(&["token", "prod", "--refresh"]).token();
+            }
+        }
+        scene.forget();
+    }
+    scene.assert_pairs_matched();
+}
+
+#[test]
+fn a_login_that_meets_an_error_anywhere_counts_or_says_why() {
+    let scene = Scene::with_secret_files();
+    let calls = scene
+        .prepare(true)
+        .trace(&mut scene.login("new"), Call::can_fail);
+    for call in &calls {
+        for error in ERRORS {
+            scene.prepare(true);
+            let said = scene.inject(&mut scene.login("new"), call, &format!("error={error}"));
+            let expected = if said.code == 0 {
+                assert_eq!(said.stdout, "", "{call:?} {error}: {said:?}");
+                &["new"][..]
+            } else {
+                assert_clean_failure(&said, (call, error));
+                &["old", "new"]
+            };
+            let next = scene.machine.run(&["token", "prod"]).success();
+            assert_token_of(&next, expected, (call, error));
+        }
+    }
+    scene.forget();
+    scene.assert_pairs_matched();
+}
+
+#[test]
+fn a_logout_that_meets_an_error_anywhere_never_says_that_all_is_gone_when_it_is_not() {
+    let scene = Scene::with_secret_files();
+    let logout = || scene.machine.hallpass(&["logout", "prod"]);
+    let calls = scene.prepare(true).trace(&mut logout(), Call::can_fail);
+    for call in &calls {
+        for error in ERRORS {
+            scene.prepare(true);
+            let said = scene.inject(&mut logout(), call, &format!("error={error}"));
+            if said.code == 0 {
+                assert_eq!(
+                    scene.machine.files(),
+                    [scene.lock()],
+                    "{call:?} {error}: {said:?}"
+                );
+            } else {
+                assert_clean_failure(&said, (call, error));
+            }
+            scene.forget();
+        }
+    }
+}
+
+/// A machine, its token endpoint, and two clients, `old` and `new`, each with a secret of its own.
+struct Scene<'keychain> {
+    machine: Machine,
+    server: Server,
+    keychain: Option<&'keychain SecretService>,
+}
+
+impl<'keychain> Scene<'keychain> {
+    fn with_secret_files() -> Self {
+        Self::new(Machine::new(), None)
+    }
+
+    fn with_keychain(keychain: &'keychain SecretService) -> Self {
+        let machine = Machine::new().with_environment(keychain.environment());
+        Self::new(machine, Some(keychain))
+    }
+
+    fn new(machine: Machine, keychain: Option<&'keychain SecretService>) -> Self {
+        for client in ["old", "new"] {
+            machine.private_file(client, secret_of(client).as_bytes());
+        }
+        let count = AtomicUsize::new(0);
+        let server = Server::start(move |request| match client_of(request) {
+            Some(client) => {
+                let number = 1 + count.fetch_add(1, SeqCst);
+                Reply::token(&format!("{client}-{number}"), 3600)
+            }
+            None => Reply::json(401, r#"{"error": "invalid_client"}"#),
+        });
+        Self {
+            machine,
+            server,
+            keychain,
+        }
+    }
+
+    fn login(&self, client: &str) -> Command {
+        let secret = self.machine.root().join(client);
+        let mut command = self.machine.hallpass(&["login", "prod", "--auth"]);
+        command.args(["client_secret_post", "--client-id", client, "--token-url"]);
+        command.arg(self.server.url("/oauth/token"));
+        match self.keychain {
+            Some(_) => command
+                .arg("--secret-stdin")
+                .stdin(File::open(secret).expect("a secret")),
+            None => command.arg("--secret-file").arg(secret),
+        };
+        command
+    }
+
+    /// The old client is logged in, with a cached token or without, and nothing is half done.
+    fn prepare(&self, warm: bool) -> &Self {
+        let mut login = self.login("old");
+        if !warm {
+            login.arg("--no-verify");
+        }
+        ran(login).success();
+        assert_eq!(self.temporary_files(), 0, "a login cleans up");
+        assert_eq!(self.machine.entries("prod").len(), usize::from(warm));
+        self
+    }
+
+    /// Logs out. Then nothing is left.
+    #[track_caller]
+    fn forget(&self) {
+        let gone = self.machine.run(&["logout", "prod"]);
+        assert!([0, 3].contains(&gone.code), "{gone:?}");
+        assert_eq!(self.machine.files(), [self.lock()]);
+        assert!(self.keychain.is_none_or(SecretService::is_empty));
+    }
+
+    fn kill_logins(&self) {
+        let calls = self
+            .prepare(true)
+            .trace(&mut self.login("new"), Call::changes_something);
+        let mut kills = 0;
+        for (count, call) in calls.iter().enumerate() {
+            self.prepare(true);
+            kills += self
+                .inject(&mut self.login("new"), call, "signal=KILL")
+                .killed();
+            assert!(self.temporary_files() <= 1, "{call:?}");
+            let next = self.machine.run(&["token", "prod"]).success();
+            assert_token_of(&next, &["old", "new"], call);
+            // Not from the cache: the secret is the one that belongs to the client.
+            let next = self.machine.run(&["token", "prod", "--refresh"]).success();
+            assert_token_of(&next, &["old", "new"], call);
+            // Every other time, it is the next login that finds what is left.
+            if count % 2 == 0 {
+                self.forget();
+            }
+        }
+        self.forget();
+        assert_most_of(kills, &calls);
+        self.assert_pairs_matched();
+    }
+
+    /// Runs a command to its end, and returns the calls that it made, as far as they are wanted.
+    fn trace(&self, command: &mut Command, wanted: impl Fn(&Call) -> bool) -> Vec<Call> {
+        let log = self.machine.root().join("trace");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o"]).arg(&log);
+        self.run(strace, command).success();
+        let mut calls = calls(&fs::read_to_string(log).expect("the trace"));
+        calls.retain(wanted);
+        calls.sort_by(|one, other| (&one.name, one.when).cmp(&(&other.name, other.when)));
+        calls.dedup_by(|one, other| (&one.name, one.when) == (&other.name, other.when));
+        assert!(!calls.is_empty(), "strace saw nothing");
+        calls
+    }
+
+    /// Runs a command that does not get past this call, or is told that it failed.
+    fn inject(&self, command: &mut Command, call: &Call, what: &str) -> Ran {
+        let Call { name, when, .. } = call;
+        let mut strace = Command::new("strace");
+        strace.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &format!("trace={name}"),
+        ]);
+        strace.args(["-e", &format!("inject={name}:{what}:when={when}")]);
+        self.run(strace, command)
+    }
+
+    fn run(&self, strace: Command, command: &Command) -> Ran {
+        let mut command = run_by(strace, command);
+        if command
+            .get_args()
+            .any(|argument| argument == "--secret-stdin")
+        {
+            let client = if command.get_args().any(|argument| argument == "old") {
+                "old"
+            } else {
+                "new"
+            };
+            command.stdin(File::open(self.machine.root().join(client)).expect("a secret"));
+        }
+        ran(command)
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.machine.config().join("lock")
+    }
+
+    fn temporary_files(&self) -> usize {
+        let temporary = |path: &&PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(".tmp-"))
+        };
+        self.machine.files().iter().filter(temporary).count()
+    }
+
+    /// No client was ever sent with the other one's secret.
+    #[track_caller]
+    fn assert_pairs_matched(&self) {
+        let requests = self.server.requests();
+        assert!(requests.iter().all(|request| client_of(request).is_some()));
+    }
+}
+
+fn secret_of(client: &str) -> String {
+    format!("the secret of the {client} one")
+}
+
+/// The client that a request is from, if it knows its secret.
+fn client_of(request: &Request) -> Option<&'static str> {
+    let form = request.form();
+    let value = |name: &str| Some(&form.iter().find(|(key, _)| key == name)?.1);
+    let client = ["old", "new"]
+        .into_iter()
+        .find(|known| value("client_id").is_some_and(|id| id == known))?;
+    (*value("client_secret")? == secret_of(client)).then_some(client)
+}
+
+/// A call to the system, as strace counts: the `when`th of its name in its thread.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    when: usize,
+    line: String,
+}
+
+impl Call {
+    /// Whether files, the keychain or the server are other than before once it is made: between two
+    /// of these, it does not matter where a process ends.
+    fn changes_something(&self) -> bool {
+        match self.name.as_str() {
+            "openat" => self.line.contains("O_CREAT"),
+            "write" | "writev" => self.is_of_a_file(),
+            "mkdir" | "mkdirat" | "rename" | "renameat" | "renameat2" | "unlink" | "unlinkat"
+            | "rmdir" | "link" | "linkat" | "fchmod" | "chmod" | "fsync" | "fdatasync"
+            | "ftruncate" | "flock" | "connect" | "sendto" | "sendmsg" | "shutdown"
+            | "exit_group" => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a system in trouble may say no to it. What has to do with memory, threads and clocks
+    /// alone is left out.
+    fn can_fail(&self) -> bool {
+        match self.name.as_str() {
+            "read" | "write" => self.is_of_a_file(),
+            "openat" | "statx" | "getdents64" | "socket" | "recvfrom" | "clone3"
+            | "epoll_create1" | "eventfd2" | "setsockopt" | "getsockopt" => true,
+            "exit_group" => false,
+            _ => self.changes_something(),
+        }
+    }
+
+    /// Not of an event counter, and not of a message to a person.
+    fn is_of_a_file(&self) -> bool {
+        !self.line.ends_with("EVENT") && !self.line.contains("write(2, ")
+    }
+}
+
+/// The calls in strace's log, from the first one that hallpass itself makes.
+fn calls(log: &str) -> Vec<Call> {
+    let mut counts = HashMap::new();
+    let mut events = Vec::new();
+    let mut calls = Vec::new();
+    let mut main = None;
+    let mut begun = false;
+    for line in log.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((name, arguments)) = rest.trim_start().split_once('(') else {
+            continue;
+        };
+        let count = counts.entry((thread, name)).or_insert(0_usize);
+        *count += 1;
+        begun |= rest.contains("PR_SET_DUMPABLE");
+        if name == "eventfd2" {
+            events.extend(line.rsplit_once("= ").map(|(_, number)| number));
+        }
+        let descriptor = arguments.split([',', ')']).next().unwrap_or_default();
+        let event = if events.contains(&descriptor) {
+            " EVENT"
+        } else {
+            ""
+        };
+        if begun || main.get_or_insert(thread) != &thread {
+            calls.push(Call {
+                name: name.to_owned(),
+                when: *count,
+                line: format!("{}{event}", rest.trim_start()),
+            });
+        }
+    }
+    calls
+}
+
+impl Ran {
+    /// 1 if a signal ended it.
+    fn killed(&self) -> usize {
+        assert!(self.code == -1 || self.code == 0, "{self:?}");
+        usize::from(self.code == -1)
+    }
+}
+
+/// Threads may share their work otherwise than they did when they were watched.
+#[track_caller]
+fn assert_most_of(kills: usize, calls: &[Call]) {
+    assert!(kills * 4 >= calls.len() * 3, "{kills} of {}", calls.len());
+}
+
+#[track_caller]
+fn assert_token_of(said: &Ran, clients: &[&str], at: impl std::fmt::Debug) {
+    let is_token = |line: &str| {
+        line.split_once('-').is_some_and(|(client, number)| {
+            clients.contains(&client) && number.parse::<u32>().is_ok()
+        })
+    };
+    let line = said.stdout.strip_suffix('\n').unwrap_or_default();
+    assert!(is_token(line), "{at:?}: {said:?}");
+}
+
+#[track_caller]
+fn assert_clean_failure(said: &Ran, at: impl std::fmt::Debug) {
+    assert!((1..=6).contains(&said.code), "{at:?}: {said:?}");
+    assert_eq!(said.stdout, "", "{at:?}: {said:?}");
+    assert!(
+        said.stderr.contains("hallpass: error: "),
+        "{at:?}: {said:?}"
+    );
+    assert!(!said.stderr.contains("has a bug"), "{at:?}: {said:?}");
+}
