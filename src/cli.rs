@@ -98,9 +98,9 @@ fn explain(error: &clap::Error) -> Result<String> {
             "which command? there are login, token, logout and status".to_owned()
         }
         ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
-        ErrorKind::UnknownArgument => match option {
+        ErrorKind::UnknownArgument => match option.filter(|option| is_option_name(option)) {
             Some(option) => format!("there is no option {option} here"),
-            None => "there is an argument too many".to_owned(),
+            None => "there is an option or an argument too many".to_owned(),
         },
         ErrorKind::InvalidValue => match context(ContextKind::ValidValue) {
             Some(values) if !values.is_empty() => {
@@ -129,13 +129,22 @@ fn explain(error: &clap::Error) -> Result<String> {
         .or_else(|| context(ContextKind::SuggestedSubcommand))
     {
         Some(suggestion) => format!("did you mean {suggestion}?"),
-        None if error.kind() == ErrorKind::UnknownArgument && option.is_none() => {
+        None if error.kind() == ErrorKind::UnknownArgument
+            && !option.is_some_and(is_option_name) =>
+        {
             "if it is a secret: `hallpass login` asks for it, or takes it with --secret-stdin"
                 .to_owned()
         }
         None => "see `hallpass --help`, or `hallpass COMMAND --help`".to_owned(),
     };
     Err(Error::usage(text).hint(hint))
+}
+
+/// Whether somebody meant to name an option: what else begins with a dash may be a secret.
+fn is_option_name(argument: &str) -> bool {
+    argument.strip_prefix("--").is_some_and(|name| {
+        name.len() <= 24 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    })
 }
 
 /// A panic is a bug of ours, and its message may hold anything: the place alone is told.
