@@ -1,51 +1,112 @@
 //! Takes the client secret out of what a server says: some repeat what they were sent.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use super::request::{basic, percent_encode};
+use super::request::percent_encode;
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::secret::ClientSecret;
 
 /// Every spelling in which the secret may come back.
-pub(super) struct Redactor(Vec<Zeroizing<String>>);
+pub(super) struct Redactor {
+    secret: Zeroizing<String>,
+    /// As it is, and in base64, alone or beside the client identifier; the longest first.
+    spellings: Vec<Zeroizing<String>>,
+}
 
 impl Redactor {
     pub(super) fn new(client_id: &str, secret: &ClientSecret) -> Self {
         let raw = secret.expose();
-        let json = serde_json::to_string(raw).unwrap_or_default();
-        let credentials = basic(client_id, secret);
-        let mut spellings = vec![
-            raw.to_owned(),
-            percent_encode(raw),
-            percent_encode(raw).replace("%20", "+"),
-            percent_encode(raw).to_lowercase(),
-            json.trim_matches('"').to_owned(),
-            STANDARD.encode(raw),
-            STANDARD_NO_PAD.encode(raw),
-            URL_SAFE_NO_PAD.encode(raw),
-            credentials.trim_start_matches("Basic ").to_owned(),
-            STANDARD.encode(format!("{client_id}:{raw}")),
-        ];
         // Control characters do not separate: "s3\u{0}cret" must not become the secret once it is cleaned.
+        let mut spellings = vec![raw.to_owned(), clean(raw, usize::MAX)];
+        for sent in [
+            raw.to_owned(),
+            format!("{client_id}:{raw}"),
+            format!("{}:{}", percent_encode(client_id), percent_encode(raw)),
+        ]
+        .map(Zeroizing::new)
+        {
+            // Padding may follow: it tells nothing.
+            spellings.extend([
+                STANDARD_NO_PAD.encode(&*sent),
+                URL_SAFE_NO_PAD.encode(&*sent),
+            ]);
+        }
+        spellings.retain(|spelling| !spelling.is_empty());
         spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
-        spellings.dedup();
-        Self(spellings.into_iter().map(Zeroizing::new).collect())
+        Self {
+            secret: Zeroizing::new(raw.to_owned()),
+            spellings: spellings.into_iter().map(Zeroizing::new).collect(),
+        }
     }
 
     /// Text from a server, fit for a message: cleaned, without the secret, cut.
     pub(super) fn clean(&self, text: &str) -> String {
-        let mut text = clean(text, usize::MAX);
-        for spelling in &self.0 {
-            text = text.replace(spelling.as_str(), "[secret]");
-        }
-        clean(&text, FOREIGN_TEXT_LIMIT)
+        clean(&self.redact(&clean(text, usize::MAX)), FOREIGN_TEXT_LIMIT)
     }
+
+    /// Text from a server without the secret, otherwise as it is.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for spelling in &self.spellings {
+            text = text.replace(spelling.as_str(), REDACTED);
+        }
+        without(&without(&text, &self.secret, in_url), &self.secret, in_json)
+    }
+}
+
+const REDACTED: &str = "[secret]";
+
+/// Takes out the secret where each of its characters is written in one of the ways of an encoding,
+/// in upper or lower case: encoders differ in which characters they leave alone.
+fn without(text: &str, secret: &str, ways: fn(char) -> Vec<String>) -> String {
+    let spelt = |text: &str| {
+        secret.chars().try_fold(0, |at, c| {
+            let stands_there = |way: &String| {
+                let there = text.get(at..at + way.len());
+                there.is_some_and(|there| there.eq_ignore_ascii_case(way))
+            };
+            Some(at + ways(c).iter().find(|way| stands_there(way))?.len())
+        })
+    };
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = spelt(rest).inspect(|_| kept.push_str(REDACTED));
+        let length = length.unwrap_or_else(|| {
+            kept.push(first);
+            first.len_utf8()
+        });
+        rest = &rest[length..];
+    }
+    kept
+}
+
+/// No two of a character's ways begin alike: the first that fits is the right one.
+fn in_url(c: char) -> Vec<String> {
+    let bytes = c.to_string().into_bytes();
+    let bytes: Vec<_> = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let mut ways = vec![bytes.concat()];
+    ways.extend((c == ' ').then(|| "+".to_owned()));
+    ways.extend((c != '%').then(|| c.to_string()));
+    ways
+}
+
+fn in_json(c: char) -> Vec<String> {
+    let units = c.encode_utf16(&mut [0; 2]).to_vec();
+    let units: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    let mut ways = vec![units.concat()];
+    ways.extend("\"\\/".contains(c).then(|| format!("\\{c}")));
+    ways.extend((!"\"\\".contains(c)).then(|| c.to_string()));
+    ways
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::super::request::basic;
     use super::*;
 
     #[test]
@@ -58,6 +119,8 @@ mod tests {
             raw.to_owned(),
             percent_encode(raw),
             "s3+c%2Br%2Fe%22t".to_owned(),
+            "s3+c%2br%2fe%22t".to_owned(),
+            r"s3 c\u002br\/e\u0022t".to_owned(),
             r#"s3 c+r/e\"t"#.to_owned(),
             STANDARD.encode(raw),
             STANDARD.encode(format!("id:{raw}")),
