@@ -112,7 +112,8 @@ fn token(
     let lifetime = lifetime(members, &access_token, asked_at);
     Ok(CachedToken {
         token_type,
-        scope: scope(members),
+        // A file and other programs' output are no place for the secret either.
+        scope: scope(members).map(|scope| question.redactor.redact(&scope)),
         received_at: asked_at,
         expires_at: asked_at.plus(lifetime),
         access_token,
@@ -210,7 +211,7 @@ fn oauth_error(
 fn redirected(answer: &Answer, question: &Question<'_>) -> Error {
     let target = answer.location.as_deref().unwrap_or_default();
     let target = match WebUrl::parse(target) {
-        Ok(url) => format!("to {}", url.origin()),
+        Ok(url) => format!("to {}", question.redactor.clean(url.origin())),
         Err(_) if target.starts_with('/') && !target.starts_with("//") => {
             format!("within {}", question.origin)
         }
