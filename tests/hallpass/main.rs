@@ -6,6 +6,7 @@ mod crowd;
 mod files;
 mod house;
 mod keychain;
+mod leaks;
 mod main_job;
 mod readme;
 mod secret_service;

@@ -1,0 +1,632 @@
+//! Leaks: the client secret goes to the token endpoint and into the keychain, the token to standard
+//! output and into one file, and neither goes anywhere else, whatever fails.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+use crate::secret_service::SecretService;
+use crate::server::{Gate, Reply, Server};
+use crate::support::{
+    CLIENT_ID, Machine, Ran, SECRET, after_shell, as_ordinary_user, give_to_ordinary_user,
+    machine_of_ordinary_user, numbered_tokens, ran,
+};
+
+/// Upper and lower case, as encodings differ in it; spaces, as `+` and `%20` do; what JSON escapes.
+const MIXED: &str = "Q7+x/Y zK%\"\\~*\u{fc}(9)==";
+
+#[test]
+fn the_search_finds_the_secret_in_what_is_sent() {
+    for (auth, body) in [
+        ("client_secret_basic", "form"),
+        ("client_secret_post", "form"),
+        ("client_secret_post", "json"),
+    ] {
+        let machine = machine();
+        let server = Server::start(numbered_tokens());
+        machine.login("prod", &server, &["--auth", auth, "--body", body]);
+        let request = server.requests().remove(0);
+        let sent = format!("{:?} {}", request.headers, request.text());
+        assert!(holds(sent.as_bytes(), SECRET).is_some(), "{sent}");
+    }
+}
+
+#[test]
+fn a_secret_from_standard_input_is_in_no_file_and_no_message() {
+    let keychain = SecretService::start();
+    let machine = machine().with_environment(keychain.environment());
+    let server = Server::start(numbered_tokens());
+    let url = server.url("/oauth/token");
+    for auth in ["client_secret_basic", "client_secret_post"] {
+        let login = [
+            "login",
+            "prod",
+            "--token-url",
+            &url,
+            "--client-id",
+            CLIENT_ID,
+        ];
+        let login = [&login[..], &["--auth", auth, "--secret-stdin"]].concat();
+        let said = machine.run_with_input(&login, SECRET.as_bytes()).success();
+        assert_clean(&machine, &said, SECRET);
+        for arguments in [
+            &["token"][..],
+            &["token", "--json"],
+            &["token", "--refresh"],
+            &["status"],
+            &["status", "--json"],
+        ] {
+            assert_clean(&machine, &machine.run(arguments).success(), SECRET);
+        }
+    }
+    let item = keychain.lookup(&[("service", "hallpass")]);
+    assert_eq!(
+        item.as_deref(),
+        Some(SECRET.as_bytes()),
+        "it is in the keychain"
+    );
+    assert_clean(&machine, &machine.run(&["logout"]).success(), SECRET);
+    assert_clean(
+        &machine,
+        &machine.run(&["token", "prod"]).failure(3),
+        SECRET,
+    );
+}
+
+#[test]
+fn no_argument_and_no_variable_of_a_process_holds_the_secret() {
+    let keychain = SecretService::start();
+    let machine = machine().with_environment(keychain.environment());
+    let gate = Gate::new();
+    let (held, answer) = (gate.clone(), numbered_tokens());
+    let server = Server::start(move |request| answer(request).held_by(&held));
+    let url = server.url("/oauth/token");
+    let secret = machine.private_file("stdin", SECRET.as_bytes());
+    let mut login = machine.hallpass(&["login", "prod", "--token-url", &url]);
+    login.args(["--client-id", CLIENT_ID, "--secret-stdin"]);
+    login.stdin(fs::File::open(secret).expect("the secret"));
+    let logging_in = spawn(login);
+    server.wait_for_requests(1);
+    assert_process_is_clean(logging_in.id());
+    gate.open();
+    let output = logging_in.wait_with_output().expect("it ends");
+    Ran::from(output).success();
+
+    server.stop();
+    let gate = Gate::new();
+    let (held, answer) = (gate.clone(), numbered_tokens());
+    let server = Server::start_on(server.port(), move |request| answer(request).held_by(&held));
+    let asking = spawn(machine.hallpass(&["token", "prod", "--refresh"]));
+    server.wait_for_requests(1);
+    assert_process_is_clean(asking.id());
+    gate.open();
+    let output = asking.wait_with_output().expect("it ends");
+    assert_eq!(Ran::from(output).token(), "token-1");
+}
+
+#[test]
+fn a_secret_command_sees_neither_secret_nor_token() {
+    let machine = machine();
+    let server = Server::start(numbered_tokens());
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    let seen = machine.root().join("seen");
+    let script = format!(
+        "cat /proc/$$/environ /proc/$PPID/cmdline >>{seen}; cat {secret}",
+        seen = seen.display(),
+        secret = secret.display()
+    );
+    let url = server.url("/oauth/token");
+    let command = format!("!{script}");
+    let login = [
+        "login",
+        "prod",
+        "--token-url",
+        &url,
+        "--client-id",
+        CLIENT_ID,
+    ];
+    let said = machine.run(&[&login[..], &["--secret-command", &command]].concat());
+    assert_clean(&machine, &said.success(), SECRET);
+    let said = machine.run(&["token", "prod", "--refresh"]).success();
+    assert_clean(&machine, &said, SECRET);
+    let seen = fs::read(seen).expect("what the command saw");
+    assert_eq!(holds(&seen, SECRET), None);
+    assert!(!contains(&seen, b"token-1"));
+}
+
+#[test]
+fn whatever_the_server_says_a_secret_is_not_repeated() {
+    assert_not_repeated(SECRET);
+}
+
+#[test]
+fn whatever_the_server_says_a_secret_that_encoders_disagree_on_is_not_repeated() {
+    assert_not_repeated(MIXED);
+}
+
+#[test]
+fn whatever_the_server_says_a_plain_secret_is_not_repeated() {
+    assert_not_repeated("Plain-Secret-0123456789");
+}
+
+fn assert_not_repeated(secret: &str) {
+    let reply = Arc::new(Mutex::new(Reply::token("token", 3600)));
+    let server = Server::start({
+        let reply = Arc::clone(&reply);
+        move |_| reply.lock().expect("the reply").clone()
+    });
+    let machine = machine();
+    let path = machine.private_file("secret", secret.as_bytes());
+    let login = |more: &[&str]| {
+        let url = server.url("/oauth/token");
+        let mut command = machine.hallpass(&["login", "prod", "--token-url", &url]);
+        command.args(["--client-id", CLIENT_ID, "--secret-file"]);
+        command.arg(&path).args(more);
+        ran(command)
+    };
+    login(&["--no-verify"]).success();
+    let check = |what: &str, answer: Reply| {
+        *reply.lock().expect("the reply") = answer;
+        let said = machine.run(&["token", "prod", "--refresh"]);
+        let found = holds(said.stderr.as_bytes(), secret);
+        assert_eq!(found, None, "{what}: {said:?}");
+        // A host's name loses its capitals.
+        let small = said.stderr.to_lowercase();
+        assert!(!small.contains("plain-secret"), "{what}: {said:?}");
+        assert_clean(&machine, &said, secret);
+        // Those who come at once are told what this one was told.
+        assert_clean(&machine, &machine.run(&["token", "prod"]), secret);
+    };
+    for echo in spellings(secret) {
+        for (what, answer) in messages(&echo) {
+            check(what, answer);
+        }
+    }
+    for echo in [secret, &STANDARD.encode(secret), &encoded(secret)] {
+        for (what, answer) in echoes(echo) {
+            check(what, answer);
+        }
+    }
+    for (_, answer) in echoes(secret) {
+        *reply.lock().expect("the reply") = answer;
+        assert_clean(&machine, &login(&[]), secret);
+    }
+}
+
+#[test]
+fn a_scope_that_repeats_the_secret_is_neither_kept_nor_shown() {
+    let machine = machine();
+    let server = Server::start(|_| {
+        let scope = serde_json::to_string(SECRET).expect("JSON");
+        Reply::json(200, format!(r#"{{"access_token": "t", "scope": {scope}}}"#))
+    });
+    machine.login("prod", &server, &["--scope", "USER"]);
+    for arguments in [
+        &["token", "prod"][..],
+        &["token", "prod", "--refresh"],
+        &["token", "prod", "--json"],
+        &["status", "--json"],
+    ] {
+        assert_clean(&machine, &machine.run(arguments).success(), SECRET);
+    }
+}
+
+#[test]
+fn an_argument_in_the_wrong_place_is_not_repeated() {
+    let machine = machine();
+    for secret in [
+        SECRET,
+        MIXED,
+        "Plain-Secret-0123456789",
+        "-Dash-Secret-0123456789",
+        "--Dashes-Secret-0123456789",
+        "-Dash=Secret-0123456789",
+        "--Dashes=Secret-0123456789",
+        "<Angle-Secret-0123456789>",
+        "[Square-Secret-0123456789]",
+        "client-secret-0123456789",
+        "--client-secrets-0123456789",
+    ] {
+        let inside = |before: &str, after: &str| format!("{before}{secret}{after}");
+        let user = inside("https://user:", "@login.example/");
+        let rows: Vec<Vec<&str>> = vec![
+            vec![secret],
+            vec!["--", secret],
+            vec!["login", secret],
+            vec!["login", "prod", secret],
+            vec!["login", "prod", "--", secret],
+            vec!["login", "prod", "--client-secret", secret],
+            vec!["login", "prod", "--secret", secret],
+            vec!["login", "prod", "--password", secret],
+            vec!["login", "prod", "--token-url", secret],
+            vec!["login", "prod", "--token-url", &user],
+            vec!["login", "prod", "--revocation-url", &user],
+            vec!["login", "prod", "--for", &user],
+            vec!["login", "prod", "--param", secret],
+            vec!["login", "prod", "--resource", secret],
+            vec!["login", "prod", "--timeout", secret],
+            vec!["login", "prod", "--auth", secret],
+            vec!["login", "prod", "--body", secret],
+            vec!["login", "prod", "--secret-stdin", secret],
+            vec!["token", secret],
+            vec!["token", "prod", secret],
+            vec!["token", "--min-ttl", secret],
+            vec!["token", "--json", secret],
+            vec!["logout", secret],
+            vec!["logout", "--all", secret],
+            vec!["status", secret],
+            vec!["status", "prod", secret],
+        ];
+        let mut rows: Vec<Vec<String>> = rows
+            .into_iter()
+            .map(|row| row.into_iter().map(str::to_owned).collect())
+            .collect();
+        for option in [
+            "--client-secret=",
+            "--client_secret=",
+            "--secret=",
+            "--password=",
+            "--clientsecret=",
+            "--client-secret-stdin=",
+            "--secret-stdin=",
+            "--token-url=",
+            "--param=client_secret=",
+            "--param=Client_Secret\n=",
+            "--resource=",
+            "--timeout=",
+            "--auth=",
+            "--secret-command='",
+            "-p",
+            "-s=",
+        ] {
+            rows.push(
+                ["login", "prod", &inside(option, "")]
+                    .map(str::to_owned)
+                    .to_vec(),
+            );
+        }
+        for row in rows {
+            let arguments: Vec<_> = row.iter().map(String::as_str).collect();
+            let said = machine.run(&arguments);
+            // Only a name that may be a profile's is looked up, and then it is one.
+            if said.code == 3 {
+                assert_eq!(secret, "client-secret-0123456789", "{row:?}: {said:?}");
+                continue;
+            }
+            let said = said.failure(2);
+            assert!(
+                !said.stderr.contains("Secret-0123456789"),
+                "{row:?}: {said:?}"
+            );
+            assert!(
+                !said.stderr.contains("secrets-0123456789"),
+                "{row:?}: {said:?}"
+            );
+            assert_clean(&machine, &said, secret);
+            let mut files = machine.files();
+            files.retain(|file| *file != machine.config().join("lock"));
+            assert!(files.is_empty(), "{row:?}: {files:?}");
+        }
+        let mut command = machine.hallpass(&["token"]);
+        if secret != "client-secret-0123456789" {
+            command.env("HALLPASS_PROFILE", secret);
+            assert_clean(&machine, &ran(command).failure(2), secret);
+        }
+    }
+}
+
+#[test]
+fn the_token_is_on_standard_output_and_in_one_private_file() {
+    let machine = machine();
+    let server = Server::start(|_| Reply::token("the-token-0123456789", 3600));
+    let token = b"the-token-0123456789";
+    let said = machine.login("prod", &server, &[]);
+    assert!(!said.stderr.contains("the-token"), "{said:?}");
+    for arguments in [
+        &["token"][..],
+        &["token", "--refresh"],
+        &["token", "--json"],
+    ] {
+        let said = machine.run(arguments).success();
+        assert!(said.stdout.contains("the-token-0123456789"), "{said:?}");
+        assert_eq!(said.stderr, "");
+        let mut files = machine.files();
+        files.retain(|file| contains(&fs::read(file).expect("a file"), token));
+        assert_eq!(files, machine.entries("prod"));
+        let mode = fs::metadata(&files[0])
+            .expect("the entry")
+            .permissions()
+            .mode();
+        assert_eq!((files.len(), mode & 0o7777), (1, 0o600));
+    }
+    for arguments in [
+        &["status"][..],
+        &["status", "--json"],
+        &["status", "prod"],
+        &["logout"],
+    ] {
+        let said = machine.run(arguments).success();
+        let said = said.stdout + &said.stderr;
+        assert!(
+            !said.contains("the-token") && holds(said.as_bytes(), SECRET).is_none(),
+            "{said}"
+        );
+    }
+    // The names of files tell nothing either.
+    machine.login("prod", &server, &[]);
+    for file in machine.files() {
+        let name = file.display().to_string();
+        assert!(
+            !name.contains("the-token") && holds(name.as_bytes(), SECRET).is_none(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn other_tokens_in_an_answer_are_neither_kept_nor_shown() {
+    let machine = machine();
+    let server = Server::start(|_| {
+        Reply::json(
+            200,
+            r#"{"access_token": "t", "token_type": "Bearer", "expires_in": 3600,
+                "refresh_token": "other-0123456789", "id_token": "other-0123456789.e30.x",
+                "device_secret": "other-0123456789"}"#,
+        )
+    });
+    let mut said = machine.login("prod", &server, &[]).stderr;
+    for arguments in [
+        &["token"][..],
+        &["token", "--json"],
+        &["status"],
+        &["status", "--json"],
+    ] {
+        let ran = machine.run(arguments).success();
+        said += &(ran.stdout + &ran.stderr);
+    }
+    assert!(!said.contains("other-"), "{said}");
+    for file in machine.files() {
+        assert!(
+            !contains(&fs::read(&file).expect("a file"), b"other-"),
+            "{}",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn a_process_that_holds_the_secret_dumps_no_core_and_lets_nobody_look_inside() {
+    let machine = machine_of_ordinary_user();
+    let gate = Gate::new();
+    let (held, answer) = (gate.clone(), numbered_tokens());
+    let server = Server::start(move |request| answer(request).held_by(&held));
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    give_to_ordinary_user(&secret);
+    let url = server.url("/oauth/token");
+    let mut login = machine.hallpass(&["login", "prod", "--token-url", &url, "--client-id", "x"]);
+    login.arg("--secret-file").arg(secret).arg("--no-verify");
+    ran(as_ordinary_user(&login)).success();
+    // What a user may have asked for all programs.
+    let token = after_shell("ulimit -c unlimited", &machine.hallpass(&["token", "prod"]));
+    let program = token.get_args().nth(2).expect("hallpass").to_owned();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]);
+    shell.arg(program).args(["token", "prod"]);
+    shell.env_clear().env("HOME", machine.home());
+    let asking = spawn(as_ordinary_user(&shell));
+    server.wait_for_requests(1);
+    let process = Path::new("/proc").join(asking.id().to_string());
+    let limits = fs::read_to_string(process.join("limits")).expect("its limits");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let core: Vec<_> = core
+        .expect("a limit of core files")
+        .split_whitespace()
+        .collect();
+    assert_eq!(core[4..6], ["0", "0"], "{core:?}");
+    // The same user's other programs.
+    for file in ["environ", "mem", "maps", "auxv"] {
+        let mut cat = Command::new("/bin/cat");
+        cat.arg(process.join(file)).env_clear();
+        let seen = ran(as_ordinary_user(&cat));
+        assert!(seen.code != 0 && seen.stdout.is_empty(), "{file}: {seen:?}");
+        assert!(
+            seen.stderr.contains("Permission denied"),
+            "{file}: {seen:?}"
+        );
+    }
+    gate.open();
+    let output = asking.wait_with_output().expect("it ends");
+    assert_eq!(Ran::from(output).token(), "token-1");
+}
+
+/// Everything is asked to talk as much as it can.
+fn machine() -> Machine {
+    let mut machine = Machine::new();
+    machine
+        .set("RUST_LOG", "trace")
+        .set("RUST_BACKTRACE", "full");
+    machine.set("RUST_LIB_BACKTRACE", "1");
+    machine
+}
+
+fn spawn(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("hallpass starts")
+}
+
+/// Answers that repeat what they were sent where a person is shown it.
+fn messages(echo: &str) -> Vec<(&'static str, Reply)> {
+    let rows = [
+        ("description", format!("you sent <{echo}>, didn't you?")),
+        ("description", echo.to_owned()),
+        ("after 395 characters", "x".repeat(395) + echo),
+    ];
+    let described = rows.map(|(what, text)| {
+        let members = r#""error": "invalid_client", "error_description""#;
+        (
+            what,
+            Reply::json(401, format!("{{{members}: {}}}", json(&text))),
+        )
+    });
+    let members = [
+        ("code", format!(r#""error": {}"#, json(echo))),
+        (
+            "type",
+            format!(r#""access_token": "t", "token_type": {}"#, json(echo)),
+        ),
+    ];
+    let members = members.map(|(what, members)| (what, Reply::json(200, format!("{{{members}}}"))));
+    described.into_iter().chain(members).collect()
+}
+
+/// Answers that repeat what they were sent anywhere else.
+fn echoes(echo: &str) -> Vec<(&'static str, Reply)> {
+    let page = |status| Reply::new(status).body(format!("<html>{echo}</html>"));
+    let error = |members: &str| Reply::json(400, format!("{{{members}}}"));
+    let redirect = |location: String| Reply::new(307).header("Location", &location);
+    let raw = |before: &str| Reply::raw(format!("{before}{echo}\r\n\r\n"));
+    vec![
+        (
+            "code",
+            Reply::json(503, format!(r#"{{"error": {}}}"#, json(echo))),
+        ),
+        (
+            "address",
+            error(&format!(r#""error": "x", "error_uri": {}"#, json(echo))),
+        ),
+        (
+            "header",
+            error(r#""error": "x""#).header("Retry-After", echo),
+        ),
+        (
+            "token",
+            Reply::json(
+                200,
+                format!(r#"{{"access_token": {}}}"#, json(&(echo.to_owned() + " "))),
+            ),
+        ),
+        ("page", page(200)),
+        ("page", page(401)),
+        ("page", page(404)),
+        (
+            "redirect",
+            redirect(format!("https://elsewhere.example/?secret={echo}")),
+        ),
+        ("redirect", redirect(format!("https://{echo}.example/"))),
+        (
+            "redirect",
+            redirect(format!("https://user:{echo}@elsewhere.example/")),
+        ),
+        ("redirect", redirect(echo.to_owned())),
+        ("redirect", redirect(format!("/{echo}"))),
+        ("no HTTP", raw("")),
+        ("no HTTP", raw("HTTP/1.1 200 OK\r\n")),
+        ("no HTTP", raw("HTTP/1.1 ")),
+    ]
+}
+
+fn json(text: &str) -> String {
+    serde_json::to_string(text).expect("JSON")
+}
+
+/// Percent-encoded but for letters, digits and these.
+fn percent(text: &str, plain: &str, upper: bool) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        _ if plain.as_bytes().contains(&byte) => char::from(byte).to_string(),
+        _ if upper => format!("%{byte:02X}"),
+        _ => format!("%{byte:02x}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+/// RFC 3986.
+fn encoded(text: &str) -> String {
+    percent(text, "-._~", true)
+}
+
+/// Every way in which somebody may write the secret.
+fn spellings(secret: &str) -> Vec<String> {
+    let mut spellings = vec![secret.to_owned()];
+    for upper in [true, false] {
+        // RFC 3986, and the forms of the Web.
+        for plain in ["-._~", "-._*", "-._~!*'()"] {
+            let encoded = percent(secret, plain, upper);
+            spellings.push(encoded.replace("%20", "+"));
+            spellings.push(encoded);
+        }
+    }
+    let json = json(secret);
+    let json = json.trim_start_matches('"');
+    let json = json.strip_suffix('"').expect("a quote");
+    let ascii = |text: &str| -> String {
+        text.chars()
+            .map(|c| match c {
+                ' '..='~' => c.to_string(),
+                c => format!("\\u{:04x}", u32::from(c)),
+            })
+            .collect()
+    };
+    spellings.extend([json.to_owned(), ascii(json), json.replace('/', "\\/")]);
+    spellings.push(ascii(json).replace('/', "\\/"));
+    for text in [
+        secret.to_owned(),
+        format!("{CLIENT_ID}:{secret}"),
+        format!("{}:{}", encoded(CLIENT_ID), encoded(secret)),
+    ] {
+        for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+            spellings.push(engine.encode(&text));
+        }
+    }
+    spellings.sort();
+    spellings.dedup();
+    spellings
+}
+
+/// The spelling of the secret that stands in there.
+fn holds(content: &[u8], secret: &str) -> Option<String> {
+    let found = |spelling: &String| contains(content, spelling.as_bytes());
+    spellings(secret).into_iter().find(found)
+}
+
+fn contains(content: &[u8], wanted: &[u8]) -> bool {
+    content.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// The secret is in nothing that was said and in no file below the home directory.
+#[track_caller]
+fn assert_clean(machine: &Machine, said: &Ran, secret: &str) {
+    assert!((0..=6).contains(&said.code), "{said:?}");
+    for text in [&said.stdout, &said.stderr] {
+        assert_eq!(holds(text.as_bytes(), secret), None, "{said:?}");
+    }
+    for file in machine.files() {
+        let content = fs::read(&file).expect("a file");
+        let text = String::from_utf8_lossy(&content);
+        assert_eq!(holds(&content, secret), None, "{}: {text}", file.display());
+    }
+}
+
+/// Arguments and environment of a process, and of all that it started.
+fn assert_process_is_clean(id: u32) {
+    let process = Path::new("/proc").join(id.to_string());
+    let arguments = fs::read(process.join("cmdline")).expect("its arguments");
+    assert!(contains(&arguments, b"hallpass"));
+    assert_eq!(holds(&arguments, SECRET), None);
+    // Only the superuser may look.
+    if let Ok(environment) = fs::read(process.join("environ")) {
+        assert!(contains(&environment, b"RUST_LOG=trace"));
+        assert_eq!(holds(&environment, SECRET), None);
+    }
+    for thread in fs::read_dir(process.join("task")).expect("its threads") {
+        let children = thread.expect("a thread").path().join("children");
+        assert_eq!(fs::read_to_string(children).unwrap_or_default(), "");
+    }
+}
