@@ -68,7 +68,7 @@ pub(crate) fn ask(
             Err(Setback {
                 again_after: Some(pause),
                 ..
-            }) if Instant::now() + pause < deadline => {
+            }) if pause < deadline.saturating_duration_since(Instant::now()) => {
                 sleep(pause).await;
                 attempt().await
             }

@@ -271,10 +271,12 @@ fn setback(fault: Error, answer: &Answer) -> Setback {
 
 /// Seconds, or a date (RFC 9110 §10.2.3).
 fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number beyond all bounds means a long time, too.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let date = OffsetDateTime::parse(value.trim(), &Rfc2822).ok()?;
+    let date = OffsetDateTime::parse(value, &Rfc2822).ok()?;
     let date = Timestamp(
         u64::try_from(date.unix_timestamp())
             .ok()?
