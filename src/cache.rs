@@ -295,7 +295,15 @@ fn entry(token: &CachedToken, key: &str) -> io::Result<Vec<u8>> {
         received_at_ms: token.received_at.0,
         expires_at_ms: token.expires_at.0,
     })?;
-    Ok(format!("{ENTRY_FORMAT} {:016x}\n{json}", checksum(json.as_bytes())).into_bytes())
+    let entry = format!("{ENTRY_FORMAT} {:016x}\n{json}", checksum(json.as_bytes()));
+    if entry.len() as u64 > ENTRY_LIMIT {
+        // Nobody would read it.
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is too large",
+        ));
+    }
+    Ok(entry.into_bytes())
 }
 
 fn read_entry(path: &Path, key: &str) -> Option<CachedToken> {
