@@ -136,8 +136,11 @@ impl Place {
         }
     }
 
-    /// Keeps a token that nobody competes for.
+    /// Keeps a token that nobody competes for, if it has a life at all.
     pub(crate) fn keep(&self, token: &CachedToken) -> io::Result<()> {
+        if !token.lasts() {
+            return Ok(());
+        }
         disk::private_directory(&self.top)?;
         disk::replace(&self.entry, &entry(token, &self.key)?, Durability::Cache)
     }
@@ -250,7 +253,7 @@ pub(crate) struct Slot<'place> {
 impl Slot<'_> {
     /// Puts a fresh token there, for all who wait and all who come while it lasts.
     pub(crate) fn fill(self, token: &CachedToken) -> io::Result<()> {
-        if token.expires_at <= token.received_at {
+        if !token.lasts() {
             disk::remove(&self.place.entry)?;
             return self.place.write_note(None);
         }

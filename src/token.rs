@@ -146,6 +146,11 @@ impl CachedToken {
         self.still_works(now) && self.expires_at.since(now) >= margin.max(min_ttl)
     }
 
+    /// Whether it serves for more than one use.
+    pub(crate) fn lasts(&self) -> bool {
+        self.expires_at > self.received_at
+    }
+
     /// Whether the server should still take this token. A token from the future is distrusted:
     /// the clock went back, and nobody knows how long ago it was issued.
     pub(crate) fn still_works(&self, now: Timestamp) -> bool {
