@@ -49,7 +49,7 @@ pub(crate) fn ask(
     secret: &ClientSecret,
 ) -> std::result::Result<CachedToken, Refusal> {
     let not_sent = |error: Error| Refusal::now(&error, Timestamp::now());
-    let client = client(profile).map_err(not_sent)?;
+    let client = client(&profile.token_endpoint, profile).map_err(not_sent)?;
     let message = Message::token_request(profile, request, secret);
     let question = Question {
         origin: profile.token_endpoint.origin(),
@@ -89,7 +89,7 @@ pub(crate) fn revoke(
     tokens: &[AccessToken],
     secret: &ClientSecret,
 ) -> Result<()> {
-    let client = client(profile)?;
+    let client = client(endpoint, profile)?;
     within(REVOCATION_TIMEOUT, async |deadline| {
         for token in tokens {
             let message = Message::revocation(profile, token, secret);
@@ -124,8 +124,8 @@ fn within<T, F: Future<Output = T>>(
     Ok(result)
 }
 
-/// A client for this profile alone: its trust, its proxies, nothing kept between requests.
-fn client(profile: &Profile) -> Result<Client> {
+/// A client for this endpoint of this profile alone: its trust, its proxies, nothing kept between requests.
+fn client(endpoint: &TokenEndpoint, profile: &Profile) -> Result<Client> {
     // Only the first call in a process counts, and there is no other provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
@@ -133,7 +133,7 @@ fn client(profile: &Profile) -> Result<Client> {
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .tls_version_min(tls::Version::TLS_1_2);
-    let builder = if !profile.token_endpoint.is_https() {
+    let builder = if !endpoint.is_https() {
         // Loopback: no proxy may see the secret in clear, and no trust store is needed.
         builder.no_proxy().tls_certs_only([])
     } else if let Some(ca_file) = &profile.ca_file {
