@@ -40,6 +40,10 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Clien
         ))
         .hint("run it by hand to see what it needs")
     };
+    let too_slow = |child: &mut Child| {
+        end(child);
+        failed(format!("did not finish within {} s", limit.as_secs()))
+    };
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -56,20 +60,21 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Clien
     for _ in 0..streams.len() {
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok((stream, content)) = receiver.recv_timeout(left) else {
-            end(&mut child);
-            return Err(failed(format!(
-                "did not finish within {} s",
-                limit.as_secs()
-            )));
+            return Err(too_slow(&mut child));
         };
         streams[usize::from(stream == Stream::Error)] =
             content.map_err(|error| failed("cannot be read".to_owned()).because(error))?;
     }
     let [printed, complaint] = streams;
-    // Both streams are closed: what remains is to end.
-    let status = child
-        .wait()
-        .map_err(|error| failed("cannot be waited for".to_owned()).because(error))?;
+    // Both streams are closed: what remains is to end, which takes no time, or never happens.
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+            Ok(None) => return Err(too_slow(&mut child)),
+            Err(error) => return Err(failed("cannot be waited for".to_owned()).because(error)),
+        }
+    };
     if !status.success() {
         let complaint = clean(&String::from_utf8_lossy(&complaint), FOREIGN_TEXT_LIMIT);
         let separator = if complaint.is_empty() { "" } else { ": " };
