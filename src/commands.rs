@@ -34,6 +34,16 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
         .ok_or_else(|| "write a number of seconds, or 90s, 5m, 2h, 1d".to_owned())
 }
 
+/// A repeatable option's values as one text, as RFC 6749 §3.3 writes scopes; empty ones stand for nothing.
+fn words(values: &[String]) -> String {
+    let given: Vec<_> = values
+        .iter()
+        .filter(|value| !value.is_empty())
+        .map(String::as_str)
+        .collect();
+    given.join(" ")
+}
+
 /// Tells a person when the server granted less than was asked for (RFC 6749 §5.1).
 fn warn_of_narrower_scope(request: &TokenRequest, token: &CachedToken) {
     let words = |scope: &str| -> Vec<String> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{duration, warn_of_narrower_scope};
+use super::{duration, warn_of_narrower_scope, words};
 use crate::cache::Cache;
 use crate::digest::hex;
 use crate::disk::Directories;
@@ -296,7 +296,7 @@ impl BodyArg {
 
 /// A repeatable option's values as one text; none if it was not given.
 fn joined(values: &[String]) -> Option<String> {
-    (!values.is_empty()).then(|| values.join(" "))
+    (!values.is_empty()).then(|| words(values))
 }
 
 fn replace<T>(setting: &mut T, given: Option<T>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{duration, settle};
+use super::{duration, settle, words};
 use crate::broker::{self, Doors, Wish};
 use crate::cache::Cache;
 use crate::disk::Directories;
@@ -45,7 +45,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
-    let scope = Some(args.scope.join(" ")).filter(|scope| !scope.is_empty());
+    let scope = Some(words(&args.scope)).filter(|scope| !scope.is_empty());
     let audience = args
         .audience
         .as_deref()
