@@ -7,6 +7,7 @@ mod request;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Client, Response, redirect, tls};
@@ -137,7 +138,7 @@ fn client(endpoint: &TokenEndpoint, profile: &Profile) -> Result<Client> {
         // Loopback: no proxy may see the secret in clear, and no trust store is needed.
         builder.no_proxy().tls_certs_only([])
     } else if let Some(ca_file) = &profile.ca_file {
-        let unusable = || Error::usage(format!("cannot use the CA file {}", ca_file.display()));
+        let unusable = || unusable(ca_file);
         let pem = std::fs::read(ca_file).map_err(|error| unusable().because(error))?;
         let certificates =
             tls::Certificate::from_pem_bundle(&pem).map_err(|error| unusable().because(error))?;
@@ -148,10 +149,18 @@ fn client(endpoint: &TokenEndpoint, profile: &Profile) -> Result<Client> {
     } else {
         builder
     };
-    builder.build().map_err(|error| {
-        Error::broken(format!("cannot set up TLS: {}", deepest(&error)))
-            .hint("the system's CA certificates may be missing (Debian: ca-certificates), or name a bundle in SSL_CERT_FILE")
+    builder.build().map_err(|error| match (&profile.ca_file, find(&error)) {
+        // A bad certificate among the system's is passed over.
+        (Some(ca_file), Some(rustls::Error::InvalidCertificate(_))) => {
+            unusable(ca_file).hint("it holds a certificate that is none")
+        }
+        _ => Error::broken(format!("cannot set up TLS: {}", deepest(&error)))
+            .hint("the system's CA certificates may be missing (Debian: ca-certificates), or name a bundle in SSL_CERT_FILE"),
     })
+}
+
+fn unusable(ca_file: &Path) -> Error {
+    Error::usage(format!("cannot use the CA file {}", ca_file.display()))
 }
 
 /// What kept us from an answer.
