@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -264,4 +266,52 @@ pub(crate) fn after_shell(line: &str, command: &Command) -> Command {
 #[track_caller]
 pub(crate) fn ran(mut command: Command) -> Ran {
     Ran::from(command.output().expect("a program that starts"))
+}
+
+/// Longer than anything here takes: who is not done by then hangs.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// The end of a process that may hang: then it is killed, and the test fails.
+#[track_caller]
+pub(crate) fn end_of(mut child: Child) -> Ran {
+    let mut streams: [Option<Box<dyn std::io::Read + Send>>; 2] = [
+        child.stdout.take().map(|stream| Box::new(stream) as _),
+        child.stderr.take().map(|stream| Box::new(stream) as _),
+    ];
+    let readers = streams.each_mut().map(Option::take).map(|stream| {
+        thread::spawn(move || {
+            let mut content = Vec::new();
+            if let Some(mut stream) = stream {
+                stream.read_to_end(&mut content).expect("a readable stream");
+            }
+            content
+        })
+    });
+    let deadline = Instant::now() + NEVER;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a process of ours") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().expect("a process of ours");
+            panic!("hallpass hangs: killed after {NEVER:?}");
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    let [stdout, stderr] = readers.map(|reader| reader.join().expect("a stream read whole"));
+    Ran::from(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+impl Machine {
+    /// Runs what may hang: then it is killed, and the test fails.
+    #[track_caller]
+    pub(crate) fn run_to_its_end(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.hallpass(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        end_of(command.spawn().expect("hallpass starts"))
+    }
 }
