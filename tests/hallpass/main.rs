@@ -1,5 +1,6 @@
 //! hallpass from outside: every test here drives the real binary.
 
+mod answers;
 mod commands;
 mod crashes;
 mod crowd;
