@@ -6,6 +6,7 @@ mod crashes;
 mod crowd;
 mod files;
 mod house;
+mod https;
 mod keychain;
 mod leaks;
 mod main_job;
