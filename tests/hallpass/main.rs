@@ -14,6 +14,7 @@ mod oidc_provider;
 mod readme;
 mod real_server;
 mod secret_service;
+mod sending;
 mod server;
 mod support;
 mod terminal;
