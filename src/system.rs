@@ -163,7 +163,7 @@ mod platform {
             self.terminal.try_clone()
         }
 
-        /// What was typed or pasted and not read yet.
+        /// What was typed or pasted and not read yet: otherwise the shell would show it, and run it.
         pub(crate) fn rest(&mut self) -> Zeroizing<Vec<u8>> {
             let waiting = rustix::io::ioctl_fionread(&self.terminal).unwrap_or(0);
             let mut rest = Zeroizing::new(vec![0; usize::try_from(waiting).unwrap_or(0)]);
@@ -176,8 +176,7 @@ mod platform {
     impl Drop for QuietTerminal {
         fn drop(&mut self) {
             let mut is_quiet = self.is_quiet.lock().unwrap_or_else(PoisonError::into_inner);
-            // What is left of a paste is not for the shell to show and to run.
-            let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+            let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
             *is_quiet = false;
         }
     }

@@ -186,11 +186,17 @@ pub(crate) fn run(args: Args) -> Result<String> {
 impl Args {
     /// Asks for what a new profile needs and was not given.
     fn ask_for_the_rest(&mut self) -> Result<()> {
-        if self.token_url.is_none() {
+        let without_any_setting = self.token_url.is_none();
+        if without_any_setting {
             let answer = ask("Token URL", "--token-url")?;
             let parsed = TokenEndpoint::parse(&answer);
             self.token_url =
                 Some(parsed.map_err(|fault| Error::usage(format!("the token URL {fault}")))?);
+        }
+        if self.client_id.is_none() {
+            self.client_id = Some(ask("Client ID", "--client-id")?);
+        }
+        if without_any_setting {
             // Who begins without any setting is asked for the usual ones, too.
             if self.audience.is_none() {
                 self.audience = Some(prompt::ask("Audience (empty for none)")?);
@@ -199,16 +205,14 @@ impl Args {
                 self.scope = vec![prompt::ask("Scope (empty for none)")?];
             }
         }
-        if self.client_id.is_none() {
-            self.client_id = Some(ask("Client ID", "--client-id")?);
-        }
         Ok(())
     }
 
     /// The profile to be: what was given, else what was there, else what a person answers.
     fn profile(mut self, before: Option<Profile>) -> Result<Profile> {
         let before = before.filter(|_| self.token_url.is_none());
-        if before.is_none() {
+        let is_new = before.is_none();
+        if is_new {
             self.ask_for_the_rest()?;
         }
         let mut profile = match (before, self.token_url) {
@@ -224,7 +228,11 @@ impl Args {
             ));
         }
         if let Some(body) = self.body {
-            (profile.body, profile.client_auth) = body.with_its_usual_method();
+            let (format, usual) = body.with_its_usual_method();
+            profile.body = format;
+            if is_new {
+                profile.client_auth = usual;
+            }
         }
         replace(
             &mut profile.client_auth,

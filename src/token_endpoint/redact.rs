@@ -1,7 +1,7 @@
 //! Takes the client secret out of what a server says: some repeat what they were sent.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::request::percent_encode;
@@ -27,8 +27,8 @@ impl Redactor {
         ]
         .map(Zeroizing::new)
         {
-            // Padding may follow: it tells nothing.
             spellings.extend([
+                STANDARD.encode(&*sent),
                 STANDARD_NO_PAD.encode(&*sent),
                 URL_SAFE_NO_PAD.encode(&*sent),
             ]);

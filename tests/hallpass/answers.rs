@@ -219,7 +219,8 @@ fn a_short_token_is_printed_once_and_asked_for_once() {
     let ran = machine.run(&["token", "--min-ttl", "1h"]).success();
     assert_eq!(ran.stdout, "short\n");
     assert!(
-        ran.stderr.contains("less than --min-ttl asks for"),
+        ran.stderr
+            .contains("which is too short for --min-ttl: every call asks anew"),
         "{ran:?}"
     );
     assert_eq!(server.requests().len(), 1);

@@ -703,7 +703,7 @@ fn a_token_lasts_as_long_as_was_asked_for_or_a_warning_says_so() {
     assert_eq!(ran.stdout, "token-2\n");
     assert_eq!(
         ran.stderr,
-        "hallpass: warning: the server's tokens last 3600 s, less than --min-ttl asks for\n"
+        "hallpass: warning: the server's tokens last 3600 s, which is too short for --min-ttl: every call asks anew\n"
     );
 }
 
@@ -818,7 +818,10 @@ fn messages_about_arguments_name_the_option() {
         ),
         (&["tokn"], "there is no such command"),
         (&["token", "--nope"], "there is no option --nope here"),
-        (&["token", "a", "b"], "there is an argument too many"),
+        (
+            &["token", "a", "b"],
+            "there is an option or an argument too many",
+        ),
         (
             &["login", "--param", "x"],
             "bad value: --param: write NAME=VALUE",

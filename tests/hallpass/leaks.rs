@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -82,9 +83,13 @@ fn a_secret_from_standard_input_is_in_no_file_and_no_message() {
 fn no_argument_and_no_variable_of_a_process_holds_the_secret() {
     let keychain = SecretService::start();
     let machine = machine().with_environment(keychain.environment());
-    let gate = Gate::new();
-    let (held, answer) = (gate.clone(), numbered_tokens());
-    let server = Server::start(move |request| answer(request).held_by(&held));
+    let [first, second] = [Gate::new(), Gate::new()];
+    let (gates, answer) = ([first.clone(), second.clone()], numbered_tokens());
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        let gate = &gates[count.fetch_add(1, Ordering::SeqCst)];
+        answer(request).held_by(gate)
+    });
     let url = server.url("/oauth/token");
     let secret = machine.private_file("stdin", SECRET.as_bytes());
     let mut login = machine.hallpass(&["login", "prod", "--token-url", &url]);
@@ -93,20 +98,16 @@ fn no_argument_and_no_variable_of_a_process_holds_the_secret() {
     let logging_in = spawn(login);
     server.wait_for_requests(1);
     assert_process_is_clean(logging_in.id());
-    gate.open();
+    first.open();
     let output = logging_in.wait_with_output().expect("it ends");
     Ran::from(output).success();
 
-    server.stop();
-    let gate = Gate::new();
-    let (held, answer) = (gate.clone(), numbered_tokens());
-    let server = Server::start_on(server.port(), move |request| answer(request).held_by(&held));
     let asking = spawn(machine.hallpass(&["token", "prod", "--refresh"]));
-    server.wait_for_requests(1);
+    server.wait_for_requests(2);
     assert_process_is_clean(asking.id());
-    gate.open();
+    second.open();
     let output = asking.wait_with_output().expect("it ends");
-    assert_eq!(Ran::from(output).token(), "token-1");
+    assert_eq!(Ran::from(output).token(), "token-2");
 }
 
 #[test]

@@ -652,6 +652,10 @@ fn an_address_that_a_secret_must_not_be_sent_to_is_refused_and_not_repeated() {
             url.is_empty() || !ran.stderr.contains(url) && !ran.stderr.contains("evil"),
             "{url:?}: {ran:?}"
         );
+        if url.is_empty() {
+            // It removes the setting.
+            continue;
+        }
         let ran = login_at(&machine, &good, &["--revocation-url", url]).failure(2);
         assert!(ran.stderr.contains("--revocation-url"), "{url:?}: {ran:?}");
         assert!(
