@@ -52,7 +52,11 @@ impl Redactor {
         for spelling in &self.spellings {
             text = text.replace(spelling.as_str(), REDACTED);
         }
-        without(&without(&text, &self.secret, in_url), &self.secret, in_json)
+        // A space at its end does not survive at the end of a cleaned text.
+        for secret in [self.secret.as_str(), self.secret.trim()] {
+            text = without(&without(&text, secret, in_url), secret, in_json);
+        }
+        text
     }
 }
 
@@ -61,6 +65,9 @@ const REDACTED: &str = "[secret]";
 /// Takes out the secret where each of its characters is written in one of the ways of an encoding,
 /// in upper or lower case: encoders differ in which characters they leave alone.
 fn without(text: &str, secret: &str, ways: fn(char) -> Vec<String>) -> String {
+    if secret.is_empty() {
+        return text.to_owned();
+    }
     let spelt = |text: &str| {
         secret.chars().try_fold(0, |at, c| {
             let stands_there = |way: &String| {
