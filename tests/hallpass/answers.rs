@@ -218,11 +218,7 @@ fn a_short_token_is_printed_once_and_asked_for_once() {
     let (machine, server) = answered(Reply::token("short", 4));
     let ran = machine.run(&["token", "--min-ttl", "1h"]).success();
     assert_eq!(ran.stdout, "short\n");
-    assert!(
-        ran.stderr
-            .contains("which is too short for --min-ttl: every call asks anew"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("too short for --min-ttl"), "{ran:?}");
     assert_eq!(server.requests().len(), 1);
     // The same token again.
     let ran = machine.run(&["token", "--min-ttl", "1h"]).success();
@@ -1107,10 +1103,8 @@ fn a_secret_that_a_server_repeats_is_not_shown() {
                     ])
                     .failure(4);
                 assert!(!ran.stderr.contains(echo.trim()), "{echo}: {ran:?}");
-                assert!(
-                    ran.stderr.contains("bad: <[secret]> or [secret]"),
-                    "{echo}: {ran:?}"
-                );
+                // What pads base64 may be left.
+                assert_eq!(ran.stderr.matches("[secret]").count(), 2, "{echo}: {ran:?}");
             }
         }
     }
