@@ -142,9 +142,11 @@ fn explain(error: &clap::Error) -> Result<String> {
 
 /// Whether somebody meant to name an option: what else begins with a dash may be a secret.
 fn is_option_name(argument: &str) -> bool {
-    argument.strip_prefix("--").is_some_and(|name| {
-        name.len() <= 24 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
-    })
+    let small = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    match argument.strip_prefix("--") {
+        Some(name) => name.len() <= 24 && small(name),
+        None => argument.len() == 2 && argument.starts_with('-'),
+    }
 }
 
 /// A panic is a bug of ours, and its message may hold anything: the place alone is told.
