@@ -88,14 +88,14 @@ fn the_manual_names_every_option_and_no_other() {
         let documented: BTreeSet<_> = titles
             .lines()
             .filter(|line| line.starts_with('\u{1}'))
-            .flat_map(|line| options(&line.replace('\\', "")))
+            .filter_map(|line| options(&line.replace('\\', "")))
             .collect();
         let help = Machine::new().run(&[command, "--help"]).success().stdout;
         let listed = help
             .lines()
             .filter(|line| line.trim_start().starts_with('-'));
         let known: BTreeSet<_> = listed
-            .flat_map(options)
+            .filter_map(options)
             .filter(|option| !everywhere.contains(option))
             .collect();
         assert_eq!(documented, known, "{command}");
