@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::cache::{Place, Seen, Slot, Turn};
 use crate::error::{Error, Result};
 use crate::refusal::Refusal;
-use crate::secret::ClientSecret;
 use crate::token::{CachedToken, Timestamp};
 
 /// What the caller wants of a token.
@@ -19,10 +18,10 @@ pub(crate) struct Wish {
 }
 
 /// What the decision touches of the world, opened only when it comes to that.
-pub(crate) struct Doors<'a> {
+pub(crate) struct Doors<'a, S> {
     pub(crate) now: &'a dyn Fn() -> Timestamp,
-    pub(crate) secret: &'a dyn Fn() -> Result<ClientSecret>,
-    pub(crate) request: &'a dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, Refusal>,
+    pub(crate) secret: &'a dyn Fn() -> Result<S>,
+    pub(crate) request: &'a dyn Fn(&S) -> std::result::Result<CachedToken, Refusal>,
     /// Whether the login that we act for is still the one on this machine.
     pub(crate) is_current: &'a dyn Fn() -> bool,
 }
@@ -53,7 +52,7 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 /// Why there is none: the secret's, the token endpoint's, or that the wait was too long.
-pub(crate) fn obtain(place: &Place, wish: Wish, doors: &Doors<'_>) -> Result<Outcome> {
+pub(crate) fn obtain<S>(place: &Place, wish: Wish, doors: &Doors<'_, S>) -> Result<Outcome> {
     let cached = place.token();
     match cached {
         Some(token) if !wish.refresh && token.usable_for((doors.now)(), wish.min_ttl) => {
@@ -85,12 +84,12 @@ pub(crate) fn obtain(place: &Place, wish: Wish, doors: &Doors<'_>) -> Result<Out
     }
 }
 
-fn ask(
+fn ask<S>(
     place: &Place,
     slot: Slot<'_>,
     seen: Seen,
     wish: Wish,
-    doors: &Doors<'_>,
+    doors: &Doors<'_, S>,
 ) -> Result<Outcome> {
     let answer = (doors.secret)()
         .map_err(|error| Refusal::now(&error, (doors.now)()))
@@ -116,7 +115,7 @@ fn ask(
 }
 
 /// No new token: the old one, if it still works and nobody insisted on a new one.
-fn fall_back(seen: Seen, wish: Wish, doors: &Doors<'_>, refusal: Refusal) -> Result<Outcome> {
+fn fall_back<S>(seen: Seen, wish: Wish, doors: &Doors<'_, S>, refusal: Refusal) -> Result<Outcome> {
     match seen.token {
         Some(token) if !wish.refresh && token.still_works((doors.now)()) => {
             Ok(Outcome::Kept { token, refusal })
@@ -128,6 +127,7 @@ fn fall_back(seen: Seen, wish: Wish, doors: &Doors<'_>, refusal: Refusal) -> Res
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::collections::BTreeMap;
 
     use tempfile::TempDir;
     use zeroize::Zeroizing;
@@ -138,6 +138,7 @@ mod tests {
     use crate::error::Kind;
     use crate::profile::{self, ProfileName};
     use crate::secret::AccessToken;
+    use crate::secret::ClientSecret;
     use crate::token::TokenRequest;
 
     const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -158,7 +159,7 @@ mod tests {
         let doors = Doors {
             now: &|| NOW.plus(MINUTE),
             secret: &|| unreachable!("a hit must not open the keychain"),
-            request: &|_| unreachable!("a hit must not ask"),
+            request: &|_: &ClientSecret| unreachable!("a hit must not ask"),
             is_current: &|| unreachable!("a hit must not read the profile again"),
         };
         let outcome = obtain(&room.place, WISH, &doors).expect("a token");
@@ -369,7 +370,7 @@ mod tests {
     type Answer = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, Refusal>;
 
     /// It is now, the secret can be had, and the login counts.
-    fn answering(request: &Answer) -> Doors<'_> {
+    fn answering(request: &Answer) -> Doors<'_, ClientSecret> {
         Doors {
             now: &|| NOW,
             secret: &secret,
@@ -391,6 +392,7 @@ mod tests {
             access_token: AccessToken::parse(text).expect("a token"),
             token_type: "Bearer".to_owned(),
             scope: None,
+            members: BTreeMap::new(),
             received_at,
             expires_at: received_at.plus(life),
         }

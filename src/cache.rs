@@ -4,6 +4,7 @@
 //! `KEY.json` holds the token, `KEY.lock` is locked by whoever asks for a new one, and `KEY.note`
 //! says how the last turn ended when it brought no token that others could share.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -283,6 +284,8 @@ struct Entry<'a> {
     token_type: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    members: BTreeMap<String, String>,
     /// Milliseconds since 1970, as `expires_at_ms`.
     received_at_ms: u64,
     expires_at_ms: u64,
@@ -295,6 +298,7 @@ fn entry(token: &CachedToken, key: &str) -> io::Result<Vec<u8>> {
         access_token: token.access_token.expose(),
         token_type: &token.token_type,
         scope: token.scope.clone(),
+        members: token.members.clone(),
         received_at_ms: token.received_at.0,
         expires_at_ms: token.expires_at.0,
     })?;
@@ -330,6 +334,7 @@ fn parse_entry(content: &[u8], key: &str) -> Option<CachedToken> {
         access_token: AccessToken::parse(entry.access_token)?,
         token_type: entry.token_type.to_owned(),
         scope: entry.scope,
+        members: entry.members,
         received_at: Timestamp(entry.received_at_ms),
         expires_at: Timestamp(entry.expires_at_ms),
     })
@@ -351,6 +356,7 @@ mod tests {
             access_token: AccessToken::parse("eyJz93a-k4laUWw").expect("a token"),
             token_type: "Bearer".to_owned(),
             scope: Some("USER".to_owned()),
+            members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
             received_at: Timestamp(1_795_000_000_123),
             expires_at: Timestamp(1_795_086_400_123),
         }

@@ -2,6 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::error::{Error, Result};
+
 /// A SHA-256 in the making. Every field is preceded by its length, so that `("ab", "c")` and
 /// `("a", "bc")` are two things, and the first field says what kind of thing is named.
 pub(crate) struct Digest(Sha256);
@@ -35,7 +37,23 @@ impl Digest {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Plain SHA-256, where a standard says so.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// 128 random bits as hexadecimal digits: what nobody else ever has.
+///
+/// # Errors
+/// `Broken` when the system has no randomness.
+pub(crate) fn unique() -> Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::broken("the system has no randomness").because(error))?;
+    Ok(hex(&random))
+}
+
+fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()

@@ -20,6 +20,12 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that one may take, whatever the profile says: a clock can be added to.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long a token is kept whose lifetime nobody tells, when the profile does not say.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+
+/// The longest time that a token is kept, when the profile does not say.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A profile's name: safe as a file name on every platform and as part of a keychain account.
 ///
 /// Lower case, as two names that differ by case alone would share a file on macOS and Windows.
@@ -76,8 +82,23 @@ pub(crate) struct Profile {
     pub(crate) token_endpoint: TokenEndpoint,
     pub(crate) client_id: String,
     pub(crate) client_auth: ClientAuth,
+    /// Basic credentials as the RFC wants them, or for servers that do not decode them.
+    #[serde(default, skip_serializing_if = "BasicEncoding::is_percent")]
+    pub(crate) basic_encoding: BasicEncoding,
+    /// How assertions are made: with `client_secret_jwt` and `private_key_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assertion: Option<Assertion>,
+    /// The PEM certificate that the client shows in the TLS handshake (RFC 8705).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// An encrypted private key: then the secret is its passphrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) encrypted_key: Option<PathBuf>,
     #[serde(default)]
     pub(crate) body: BodyFormat,
+    /// Instead of `client_credentials` (Zoom).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) grant_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) audience: Option<String>,
     /// Verbatim: most servers want spaces between scopes, some want commas.
@@ -91,6 +112,9 @@ pub(crate) struct Profile {
     /// The URLs that this profile's tokens are meant for.
     #[serde(default, rename = "for", skip_serializing_if = "Vec::is_empty")]
     pub(crate) bound_urls: Vec<BoundUrl>,
+    /// The issuer whose metadata named the endpoints at login (RFC 8414).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) issuer: Option<String>,
     /// RFC 7009. It is sent the client secret too, so it obeys the token endpoint's rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revocation_endpoint: Option<TokenEndpoint>,
@@ -99,6 +123,13 @@ pub(crate) struct Profile {
     pub(crate) ca_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_seconds: Option<u64>,
+    /// How long a token is kept whose lifetime nobody tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) default_ttl_seconds: Option<u64>,
+    /// The longest time that a token is kept, whatever the server promises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_ttl_seconds: Option<u64>,
+    /// Where the client secret lies, or the private key, or the encrypted private key's passphrase.
     pub(crate) secret: SecretSource,
 }
 
@@ -112,6 +143,14 @@ impl Profile {
             token_endpoint,
             client_id: String::new(),
             client_auth: ClientAuth::ClientSecretBasic,
+            basic_encoding: BasicEncoding::Percent,
+            assertion: None,
+            certificate: None,
+            encrypted_key: None,
+            grant_type: None,
+            issuer: None,
+            default_ttl_seconds: None,
+            max_ttl_seconds: None,
             body: BodyFormat::Form,
             audience: None,
             scope: None,
@@ -146,6 +185,16 @@ impl Profile {
         format!("{name}:{binding}")
     }
 
+    pub(crate) fn default_ttl(&self) -> Duration {
+        self.default_ttl_seconds
+            .map_or(DEFAULT_LIFETIME, Duration::from_secs)
+    }
+
+    pub(crate) fn max_ttl(&self) -> Duration {
+        self.max_ttl_seconds
+            .map_or(LONGEST_LIFETIME, Duration::from_secs)
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout_seconds
             .map_or(DEFAULT_TIMEOUT, Duration::from_secs)
@@ -159,6 +208,10 @@ impl Profile {
 pub(crate) enum ClientAuth {
     ClientSecretBasic,
     ClientSecretPost,
+    ClientSecretJwt,
+    PrivateKeyJwt,
+    TlsClientAuth,
+    SelfSignedTlsClientAuth,
 }
 
 impl ClientAuth {
@@ -166,6 +219,86 @@ impl ClientAuth {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+        }
+    }
+
+    /// The client proves itself in the TLS handshake (RFC 8705).
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
+    }
+
+    /// The client proves itself with a private key rather than a secret that both sides know.
+    pub(crate) fn has_key(self) -> bool {
+        self == Self::PrivateKeyJwt || self.is_tls()
+    }
+
+    /// The client proves itself with a signed assertion (RFC 7523 §2.2).
+    pub(crate) fn has_assertion(self) -> bool {
+        matches!(self, Self::ClientSecretJwt | Self::PrivateKeyJwt)
+    }
+}
+
+/// How the client id and secret are written in Basic credentials.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BasicEncoding {
+    /// Percent-encoded first, as RFC 6749 §2.3.1 says.
+    #[default]
+    Percent,
+    /// As they are, for servers that do not decode them.
+    Raw,
+}
+
+impl BasicEncoding {
+    #[allow(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    fn is_percent(&self) -> bool {
+        *self == Self::Percent
+    }
+}
+
+/// How a client makes its assertions (RFC 7523 §3).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Assertion {
+    pub(crate) algorithm: JwtAlgorithm,
+    /// The `aud` claim: one text, so that an assertion serves one server alone.
+    pub(crate) audience: String,
+    /// The header's `typ`.
+    #[serde(rename = "type")]
+    pub(crate) typ: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key_id: Option<String>,
+    /// The PEM certificate whose thumbprint goes into the header (`x5t#S256`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+}
+
+/// How an assertion is signed (RFC 7518 §3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) enum JwtAlgorithm {
+    HS256,
+    RS256,
+    PS256,
+    ES256,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl JwtAlgorithm {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
+            Self::ES256 => "ES256",
+            Self::EdDsa => "EdDSA",
         }
     }
 }
@@ -188,7 +321,7 @@ impl BodyFormat {
     }
 }
 
-/// Where the client secret lies.
+/// Where the client secret lies, or what else the client proves itself with.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SecretSource {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::message::note;
-use crate::secret::{CLIENT_SECRET_LIMIT, ClientSecret};
+use crate::secret::{CLIENT_SECRET_LIMIT, ClientSecret, PrivateKey};
 use crate::system::QuietTerminal;
 
 /// Whether somebody is there to answer.
@@ -83,21 +83,34 @@ pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
 
 /// Reads the client secret from standard input, up to its end.
 pub(crate) fn read_secret_from_stdin() -> Result<ClientSecret> {
+    let content = read_stdin("--secret-stdin", "secret")?;
+    ClientSecret::parse(&content)
+        .map_err(|fault| Error::usage(format!("the client secret on standard input {fault}")))
+}
+
+/// Reads a private key from standard input, up to its end.
+pub(crate) fn read_key_from_stdin() -> Result<PrivateKey> {
+    PrivateKey::parse(read_stdin("--key-stdin", "private key")?)
+        .map_err(|fault| Error::usage(format!("the private key on standard input {fault}")))
+}
+
+fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
     if io::stdin().is_terminal() {
-        return Err(Error::usage(
-            "--secret-stdin needs a secret on standard input, not a terminal",
-        )
-        .hint("leave it out to be asked, or: some-command | hallpass login --secret-stdin"));
+        return Err(Error::usage(format!(
+            "{option} needs a {what} on standard input, not a terminal"
+        ))
+        .hint(format!(
+            "pipe it in: some-command | hallpass login {option}"
+        )));
     }
     let mut content = Zeroizing::new(Vec::new());
     io::stdin()
         .take(CLIENT_SECRET_LIMIT as u64 + 2)
         .read_to_end(&mut content)
         .map_err(|error| {
-            Error::usage("cannot read the client secret from standard input").because(error)
+            Error::usage(format!("cannot read the {what} from standard input")).because(error)
         })?;
-    ClientSecret::parse(&content)
-        .map_err(|fault| Error::usage(format!("the client secret on standard input {fault}")))
+    Ok(content)
 }
 
 /// The keys as they come, kept beside what rpassword makes of them: it drops what it does not know.

@@ -1,5 +1,6 @@
 //! Tokens and time: what was asked for, what was issued, and until when it serves.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
@@ -72,7 +73,8 @@ impl TokenRequest {
     ) -> Self {
         let scope = scope.or(profile.scope.as_deref());
         let audience = audience.or(profile.audience.as_deref());
-        let mut parameters = vec![("grant_type", "client_credentials")];
+        let grant_type = profile.grant_type.as_deref();
+        let mut parameters = vec![("grant_type", grant_type.unwrap_or("client_credentials"))];
         parameters.extend(scope.map(|scope| ("scope", scope)));
         parameters.extend(audience.map(|audience| ("audience", audience)));
         parameters.extend(
@@ -131,6 +133,8 @@ pub(crate) struct CachedToken {
     pub(crate) token_type: String,
     /// What was granted, where the server says so (RFC 6749 §5.1).
     pub(crate) scope: Option<String>,
+    /// What else callers need of the answer.
+    pub(crate) members: BTreeMap<String, String>,
     /// Just before the request was sent: the server's clock started later.
     pub(crate) received_at: Timestamp,
     pub(crate) expires_at: Timestamp,
@@ -170,6 +174,7 @@ mod tests {
             access_token: AccessToken::parse("token").expect("a token"),
             token_type: "Bearer".to_owned(),
             scope: None,
+            members: BTreeMap::new(),
             received_at: NOW,
             expires_at: NOW.plus(life),
         }

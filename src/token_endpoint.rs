@@ -1,6 +1,9 @@
 //! The token endpoint: one POST over HTTP, within one deadline. The only room that knows HTTP.
 
 mod answer;
+mod client_auth;
+mod discovery;
+mod key;
 mod redact;
 mod request;
 
@@ -10,19 +13,22 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Client, Response, redirect, tls};
+use reqwest::{Client, ClientBuilder, Response, redirect, tls};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::{Profile, TokenEndpoint};
 use crate::refusal::Refusal;
-use crate::secret::{AccessToken, ClientSecret};
+use crate::secret::{AccessToken, Credential};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
 
 use answer::{Answer, Question};
 use redact::Redactor;
 use request::Message;
+
+pub(crate) use discovery::{Metadata, discover};
+pub(crate) use key::Key;
 
 /// The largest answer that is read.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -47,22 +53,29 @@ struct Setback {
 pub(crate) fn ask(
     profile: &Profile,
     request: &TokenRequest,
-    secret: &ClientSecret,
+    credential: &Credential,
 ) -> std::result::Result<CachedToken, Refusal> {
     let not_sent = |error: Error| Refusal::now(&error, Timestamp::now());
-    let client = client(&profile.token_endpoint, profile).map_err(not_sent)?;
-    let message = Message::token_request(profile, request, secret);
+    let endpoint = &profile.token_endpoint;
+    let client = client(endpoint, profile, credential).map_err(not_sent)?;
     let question = Question {
-        origin: profile.token_endpoint.origin(),
-        redactor: &Redactor::new(&profile.client_id, secret),
+        origin: endpoint.origin(),
+        redactor: &Redactor::of(&profile.client_id, credential),
+        default_ttl: profile.default_ttl(),
+        max_ttl: profile.max_ttl(),
     };
     within(profile.timeout(), async |deadline| {
         let attempt = async || {
+            let proof = client_auth::prove(profile, credential).map_err(|error| Setback {
+                refusal: not_sent(error),
+                again_after: None,
+            })?;
+            let message = Message::token_request(profile.body, request, &proof);
             let asked_at = Timestamp::now();
-            let sent = timeout_at(deadline, send(&client, &profile.token_endpoint, &message)).await;
+            let sent = timeout_at(deadline, post(&client, endpoint, &message)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {
                 Ok(answer) => answer::read(&answer, &question, asked_at),
-                Err(fault) => Err(fault.setback(&profile.token_endpoint, profile.timeout())),
+                Err(fault) => Err(fault.setback(endpoint.origin(), profile.timeout())),
             }
         };
         match attempt().await {
@@ -88,16 +101,16 @@ pub(crate) fn revoke(
     endpoint: &TokenEndpoint,
     profile: &Profile,
     tokens: &[AccessToken],
-    secret: &ClientSecret,
+    credential: &Credential,
 ) -> Result<()> {
-    let client = client(endpoint, profile)?;
+    let client = client(endpoint, profile, credential)?;
     within(REVOCATION_TIMEOUT, async |deadline| {
         for token in tokens {
-            let message = Message::revocation(profile, token, secret);
-            let sent = timeout_at(deadline, send(&client, endpoint, &message)).await;
+            let message = Message::revocation(token, &client_auth::prove(profile, credential)?);
+            let sent = timeout_at(deadline, post(&client, endpoint, &message)).await;
             let answer = sent
                 .unwrap_or(Err(Fault::TooLate))
-                .map_err(|fault| fault.error(endpoint, REVOCATION_TIMEOUT))?;
+                .map_err(|fault| fault.error(endpoint.origin(), REVOCATION_TIMEOUT))?;
             if !(200..300).contains(&answer.status) {
                 return Err(Error::unavailable(format!(
                     "{} answered {} to the revocation",
@@ -125,8 +138,31 @@ fn within<T, F: Future<Output = T>>(
     Ok(result)
 }
 
-/// A client for this endpoint of this profile alone: its trust, its proxies, nothing kept between requests.
-fn client(endpoint: &TokenEndpoint, profile: &Profile) -> Result<Client> {
+/// A client for this endpoint of this profile alone: its trust, its certificate, its proxies,
+/// nothing kept between requests.
+fn client(endpoint: &TokenEndpoint, profile: &Profile, credential: &Credential) -> Result<Client> {
+    let ca_file = profile.ca_file.as_deref();
+    let mut builder = builder(endpoint.is_https(), ca_file)?;
+    if let (true, Credential::Key { key, passphrase }) = (profile.client_auth.is_tls(), credential)
+    {
+        let key = Key::read(key, passphrase.as_ref())?;
+        builder = builder.identity(identity(profile, &key)?);
+    }
+    build(builder, ca_file)
+}
+
+/// What the client shows in the TLS handshake (RFC 8705 §2).
+fn identity(profile: &Profile, key: &Key) -> Result<tls::Identity> {
+    let path = profile.certificate.as_deref().unwrap_or(Path::new(""));
+    let unusable = || Error::locked(format!("cannot use the certificate {}", path.display()));
+    let mut pem = std::fs::read(path).map_err(|error| unusable().because(error))?;
+    pem.push(b'\n');
+    pem.extend_from_slice(key.pem().as_bytes());
+    let identity = tls::Identity::from_pem(&zeroize::Zeroizing::new(pem));
+    identity.map_err(|error| unusable().because(error))
+}
+
+fn builder(is_https: bool, ca_file: Option<&Path>) -> Result<ClientBuilder> {
     // Only the first call in a process counts, and there is no other provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
@@ -134,22 +170,24 @@ fn client(endpoint: &TokenEndpoint, profile: &Profile) -> Result<Client> {
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .tls_version_min(tls::Version::TLS_1_2);
-    let builder = if !endpoint.is_https() {
+    if !is_https {
         // Loopback: no proxy may see the secret in clear, and no trust store is needed.
-        builder.no_proxy().tls_certs_only([])
-    } else if let Some(ca_file) = &profile.ca_file {
-        let unusable = || unusable(ca_file);
-        let pem = std::fs::read(ca_file).map_err(|error| unusable().because(error))?;
-        let certificates =
-            tls::Certificate::from_pem_bundle(&pem).map_err(|error| unusable().because(error))?;
-        if certificates.is_empty() {
-            return Err(unusable().hint("it holds no PEM certificate"));
-        }
-        builder.tls_certs_merge(certificates)
-    } else {
-        builder
+        return Ok(builder.no_proxy().tls_certs_only([]));
+    }
+    let Some(ca_file) = ca_file else {
+        return Ok(builder);
     };
-    builder.build().map_err(|error| match (&profile.ca_file, find(&error)) {
+    let pem = std::fs::read(ca_file).map_err(|error| unusable(ca_file).because(error))?;
+    let certificates = tls::Certificate::from_pem_bundle(&pem);
+    let certificates = certificates.map_err(|error| unusable(ca_file).because(error))?;
+    if certificates.is_empty() {
+        return Err(unusable(ca_file).hint("it holds no PEM certificate"));
+    }
+    Ok(builder.tls_certs_merge(certificates))
+}
+
+fn build(builder: ClientBuilder, ca_file: Option<&Path>) -> Result<Client> {
+    builder.build().map_err(|error| match (ca_file, find(&error)) {
         // A bad certificate among the system's is passed over.
         (Some(ca_file), Some(rustls::Error::InvalidCertificate(_))) => {
             unusable(ca_file).hint("it holds a certificate that is none")
@@ -176,7 +214,7 @@ impl From<reqwest::Error> for Fault {
     }
 }
 
-async fn send(
+async fn post(
     client: &Client,
     endpoint: &TokenEndpoint,
     message: &Message,
@@ -188,15 +226,19 @@ async fn send(
     if let Some(authorization) = &message.authorization {
         post = post.header("authorization", authorization.as_str());
     }
-    let mut response = post.body(message.body.to_string()).send().await?;
-    let header = |response: &Response, name| {
+    receive(post.body(message.body.to_string()).send().await?).await
+}
+
+/// Reads an answer, and no more of it than is good for us.
+async fn receive(mut response: Response) -> std::result::Result<Answer, Fault> {
+    let header = |name| {
         let value = response.headers().get(name)?;
         value.to_str().ok().map(str::to_owned)
     };
     let mut answer = Answer {
         status: response.status().as_u16(),
-        retry_after: header(&response, "retry-after"),
-        location: header(&response, "location"),
+        retry_after: header("retry-after"),
+        location: header("location"),
         body: Vec::new(),
     };
     while let Some(chunk) = response.chunk().await? {
@@ -209,17 +251,16 @@ async fn send(
 }
 
 impl Fault {
-    fn setback(self, endpoint: &TokenEndpoint, limit: Duration) -> Setback {
+    fn setback(self, origin: &str, limit: Duration) -> Setback {
         let cut_off =
             matches!(&self, Self::Network(error) if !error.is_connect() && !error.is_builder());
         Setback {
             again_after: cut_off.then(answer::jitter),
-            refusal: Refusal::brief(&self.error(endpoint, limit), Timestamp::now()),
+            refusal: Refusal::brief(&self.error(origin, limit), Timestamp::now()),
         }
     }
 
-    fn error(self, endpoint: &TokenEndpoint, limit: Duration) -> Error {
-        let origin = endpoint.origin();
+    fn error(self, origin: &str, limit: Duration) -> Error {
         match self {
             Self::TooLate => Error::unavailable(format!(
                 "{origin} did not answer within {} s",

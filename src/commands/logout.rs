@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::profiles::Profiles;
-use crate::secret::{AccessToken, ClientSecret};
+use crate::secret::{AccessToken, Credential};
 use crate::secrets::{self, Patience, keychain};
 use crate::token::Timestamp;
 use crate::token_endpoint;
@@ -83,7 +83,7 @@ struct Farewell {
     endpoint: TokenEndpoint,
     profile: Profile,
     tokens: Vec<AccessToken>,
-    secret: ClientSecret,
+    credential: Credential,
 }
 
 impl Farewell {
@@ -99,11 +99,11 @@ impl Farewell {
             return None;
         }
         match secrets::read(name, &profile, Patience::Person) {
-            Ok(secret) => Some(Self {
+            Ok(credential) => Some(Self {
                 endpoint,
                 profile,
                 tokens,
-                secret,
+                credential,
             }),
             Err(error) => {
                 message::warning(&format!(
@@ -119,9 +119,9 @@ impl Farewell {
             endpoint,
             profile,
             tokens,
-            secret,
+            credential,
         } = self;
-        if let Err(error) = token_endpoint::revoke(&endpoint, &profile, &tokens, &secret) {
+        if let Err(error) = token_endpoint::revoke(&endpoint, &profile, &tokens, &credential) {
             message::warning(&format!(
                 "the tokens were forgotten here, but not revoked: {error}"
             ));

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Ask for a new token, whatever is cached
     #[arg(long)]
     refresh: bool,
-    /// Print `access_token`, `token_type`, `scope`, `expires_at` and `expires_in` as JSON
+    /// Print JSON: `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and what else the server tells callers
     #[arg(long)]
     json: bool,
 }
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     for _ in 0..ATTEMPTS {
         let name = profiles.choose(args.profile.as_deref())?;
         let profile = profiles.load(&name)?;
-        let secret_version = secrets::version(&profile.secret);
+        let secret_version = secrets::version(&profile);
         let request = TokenRequest::new(
             &name,
             &profile,
@@ -90,12 +90,15 @@ pub(crate) fn run(args: &Args) -> Result<String> {
 }
 
 fn as_json(token: &CachedToken, request: &TokenRequest) -> String {
-    let answer = json!({
+    let mut answer = json!({
         "access_token": token.access_token.expose(),
         "token_type": token.token_type,
         "scope": token.scope.as_ref().or(request.scope.as_ref()),
         "expires_at": token.expires_at.rfc3339(),
         "expires_in": token.expires_at.since(Timestamp::now()).as_secs(),
     });
+    for (name, value) in &token.members {
+        answer[name] = value.as_str().into();
+    }
     format!("{answer}\n")
 }

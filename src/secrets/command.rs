@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
-use crate::secret::{CLIENT_SECRET_LIMIT, ClientSecret};
+use crate::secret::CLIENT_SECRET_LIMIT;
 
 /// Runs a program with its arguments, without a shell.
-pub(super) fn run(words: &[String], limit: Duration) -> Result<ClientSecret> {
+pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Error::usage("the secret command is empty").hint("run `hallpass login` again"));
     };
@@ -23,7 +23,7 @@ pub(super) fn run(words: &[String], limit: Duration) -> Result<ClientSecret> {
 }
 
 /// Gives a line to the shell: only where a person wrote that they want one.
-pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<ClientSecret> {
+pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
     let (shell, flag) = if cfg!(windows) {
         ("cmd", "/C")
     } else {
@@ -32,7 +32,7 @@ pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<ClientSecret> 
     output(Command::new(shell).args([flag, line]), shell, limit)
 }
 
-fn output(command: &mut Command, program: &str, limit: Duration) -> Result<ClientSecret> {
+fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |what: String| {
         Error::locked(format!(
             "the secret command `{}` {what}",
@@ -80,8 +80,7 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Clien
         let separator = if complaint.is_empty() { "" } else { ": " };
         return Err(failed(format!("failed ({status}){separator}{complaint}")));
     }
-    ClientSecret::parse(&printed)
-        .map_err(|fault| failed(format!("printed a client secret that {fault}")))
+    Ok(printed)
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::ProfileName;
-use crate::secret::ClientSecret;
 
 /// What people here call their keychain.
 pub(crate) const NAME: &str = if cfg!(target_os = "macos") {
@@ -38,24 +37,24 @@ const ELSEWHERE: &str =
 /// After this long, a person is told what we wait for.
 const QUIET: Duration = Duration::from_millis(1500);
 
-pub(crate) fn read(name: &ProfileName, account: &str, limit: Duration) -> Result<ClientSecret> {
+pub(crate) fn read(
+    name: &ProfileName,
+    account: &str,
+    limit: Duration,
+) -> Result<Zeroizing<Vec<u8>>> {
     let entry = item(name, account);
-    let content = with_deadline(limit, move || Ok(Zeroizing::new(entry()?.get_secret()?)))
-        .map_err(|trouble| trouble.error(name))?;
-    ClientSecret::parse(&content).map_err(|fault| {
-        Error::not_found(format!("the client secret in the keychain {fault}"))
-            .hint(format!("run `hallpass login {name}` again"))
-    })
+    let content = with_deadline(limit, move || Ok(Zeroizing::new(entry()?.get_secret()?)));
+    content.map_err(|trouble| trouble.error(name))
 }
 
 /// Writes an item and reads it back: a keychain that is about to lose it is found out now.
 pub(crate) fn write(
     name: &ProfileName,
     account: &str,
-    secret: &ClientSecret,
+    secret: &Zeroizing<Vec<u8>>,
     limit: Duration,
 ) -> std::result::Result<(), Unwritten> {
-    if cfg!(windows) && secret.expose().len() > WINDOWS_LIMIT {
+    if cfg!(windows) && secret.len() > WINDOWS_LIMIT {
         let error = Error::usage(format!(
             "the client secret is longer than the {WINDOWS_LIMIT} bytes that the {NAME} can keep"
         ))
@@ -69,7 +68,7 @@ pub(crate) fn write(
     let given = secret.clone();
     let kept = with_deadline(limit, move || {
         let entry = entry()?;
-        entry.set_secret(given.expose().as_bytes())?;
+        entry.set_secret(&given)?;
         Ok(Zeroizing::new(entry.get_secret()?))
     })
     .map_err(|trouble| Unwritten {
@@ -79,7 +78,7 @@ pub(crate) fn write(
         ),
         error: trouble.error(name),
     })?;
-    if kept.as_slice() == secret.expose().as_bytes() {
+    if kept == *secret {
         Ok(())
     } else {
         let error =

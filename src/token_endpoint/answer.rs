@@ -1,5 +1,6 @@
 //! Reading the answer: a token, or why there is none. Nothing here believes a server.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,11 +17,8 @@ use crate::secret::AccessToken;
 use crate::token::{CachedToken, Timestamp};
 use crate::web_url::WebUrl;
 
-/// How long a token is kept whose lifetime nobody tells.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
-
-/// The longest time that a token is kept, whatever the server promises.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Members of an answer that callers need beside the token: where Salesforce's and Zoom's APIs are.
+const MEMBERS_FOR_CALLERS: [&str; 2] = ["instance_url", "api_url"];
 
 /// An HTTP answer, read whole.
 pub(super) struct Answer {
@@ -34,6 +32,10 @@ pub(super) struct Answer {
 pub(super) struct Question<'a> {
     pub(super) origin: &'a str,
     pub(super) redactor: &'a Redactor,
+    /// How long a token is kept whose lifetime nobody tells.
+    pub(super) default_ttl: Duration,
+    /// The longest time that a token is kept, whatever the server promises.
+    pub(super) max_ttl: Duration,
 }
 
 /// RFC 6749 §5.1 and §5.2, as servers really speak it.
@@ -109,11 +111,12 @@ fn token(
             .hint("have the client registered for bearer tokens"));
         }
     };
-    let lifetime = lifetime(members, &access_token, asked_at);
+    let lifetime = lifetime(members, &access_token, asked_at, question);
     Ok(CachedToken {
         token_type,
         // A file and other programs' output are no place for the secret either.
         scope: scope(members).map(|scope| question.redactor.redact(&scope)),
+        members: members_for_callers(members, question),
         received_at: asked_at,
         expires_at: asked_at.plus(lifetime),
         access_token,
@@ -122,7 +125,12 @@ fn token(
 
 /// `expires_in`, else `expires_on`, else the token's own `exp`, else a few minutes; never longer
 /// than the token's own `exp`, and never for ever.
-fn lifetime(members: &Map<String, Value>, token: &AccessToken, asked_at: Timestamp) -> Duration {
+fn lifetime(
+    members: &Map<String, Value>,
+    token: &AccessToken,
+    asked_at: Timestamp,
+    question: &Question<'_>,
+) -> Duration {
     let until = |seconds: f64| seconds - Duration::from_millis(asked_at.0).as_secs_f64();
     let told =
         number(members.get("expires_in")).or_else(|| number(members.get("expires_on")).map(until));
@@ -130,9 +138,9 @@ fn lifetime(members: &Map<String, Value>, token: &AccessToken, asked_at: Timesta
     let seconds = match (told, own) {
         (Some(told), Some(own)) => told.min(own),
         (Some(seconds), None) | (None, Some(seconds)) => seconds,
-        (None, None) => DEFAULT_LIFETIME.as_secs_f64(),
+        (None, None) => question.default_ttl.as_secs_f64(),
     };
-    Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()))
+    Duration::from_secs_f64(seconds.clamp(0.0, question.max_ttl.as_secs_f64()))
 }
 
 /// An integer, a fraction, an exponent, or one of these as a string (Entra v1 and others).
@@ -152,6 +160,16 @@ fn jwt_expiry(token: &str) -> Option<f64> {
     let claims = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
     let claims: Map<String, Value> = serde_json::from_slice(&claims).ok()?;
     number(claims.get("exp"))
+}
+
+fn members_for_callers(
+    members: &Map<String, Value>,
+    question: &Question<'_>,
+) -> BTreeMap<String, String> {
+    let text = |name| Some((name, members.get(name)?.as_str()?));
+    let found = MEMBERS_FOR_CALLERS.into_iter().filter_map(text);
+    let clean = |(name, value): (&str, &str)| (name.to_owned(), question.redactor.clean(value));
+    found.map(clean).collect()
 }
 
 /// Some servers write the scope as an array.
@@ -311,6 +329,8 @@ mod tests {
         let question = Question {
             origin: "https://a.example",
             redactor: &Redactor::new("id", &secret),
+            default_ttl: Duration::from_secs(300),
+            max_ttl: Duration::from_secs(86_400),
         };
         read(&answer, &question, NOW)
     }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::request::percent_encode;
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
-use crate::secret::ClientSecret;
+use crate::secret::{ClientSecret, Credential};
 
 /// Every spelling in which the secret may come back.
 pub(super) struct Redactor {
@@ -16,6 +16,17 @@ pub(super) struct Redactor {
 }
 
 impl Redactor {
+    /// A private key is never sent, so that no server can repeat it.
+    pub(super) fn of(client_id: &str, credential: &Credential) -> Self {
+        match credential {
+            Credential::Secret(secret) => Self::new(client_id, secret),
+            Credential::Key { .. } => Self {
+                secret: Zeroizing::default(),
+                spellings: Vec::new(),
+            },
+        }
+    }
+
     pub(super) fn new(client_id: &str, secret: &ClientSecret) -> Self {
         let raw = secret.expose();
         // Control characters do not separate: "s3\u{0}cret" must not become the secret once it is cleaned.
@@ -65,6 +76,10 @@ const REDACTED: &str = "[secret]";
 /// Takes out the secret where each of its characters is written in one of the ways of an encoding,
 /// in upper or lower case: encoders differ in which characters they leave alone.
 fn without(text: &str, secret: &str, ways: fn(char) -> Vec<String>) -> String {
+    // A secret of spaces alone is one when it is trimmed: nothing stands everywhere.
+    if secret.is_empty() {
+        return text.to_owned();
+    }
     if secret.is_empty() {
         return text.to_owned();
     }
@@ -113,8 +128,9 @@ fn in_json(c: char) -> Vec<String> {
 mod tests {
     use base64::engine::general_purpose::STANDARD;
 
-    use super::super::request::basic;
+    use super::super::client_auth::basic;
     use super::*;
+    use crate::profile::BasicEncoding;
 
     #[test]
     fn the_secret_is_taken_out_in_every_spelling() {
@@ -131,7 +147,7 @@ mod tests {
             r#"s3 c+r/e\"t"#.to_owned(),
             STANDARD.encode(raw),
             STANDARD.encode(format!("id:{raw}")),
-            basic("id", &secret).to_string(),
+            basic(BasicEncoding::Percent, "id", &secret).to_string(),
             "s3 c\u{0}+r/\u{200b}e\"t".to_owned(),
         ] {
             let cleaned = redactor.clean(&format!("bad client <{echo}>"));

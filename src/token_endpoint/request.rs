@@ -1,15 +1,14 @@
 //! What is sent: the parameters in the profile's format, and the client's proof of itself.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::profile::{BodyFormat, ClientAuth, Profile};
-use crate::secret::{AccessToken, ClientSecret};
+use super::client_auth::Proof;
+use crate::profile::BodyFormat;
+use crate::secret::AccessToken;
 use crate::token::TokenRequest;
 
-/// A POST, ready to be sent, and sent again.
+/// A POST, ready to be sent.
 pub(super) struct Message {
     pub(super) authorization: Option<Zeroizing<String>>,
     pub(super) content_type: &'static str,
@@ -18,73 +17,38 @@ pub(super) struct Message {
 
 impl Message {
     /// RFC 6749 §4.4.2.
-    pub(super) fn token_request(
-        profile: &Profile,
-        request: &TokenRequest,
-        secret: &ClientSecret,
-    ) -> Self {
+    pub(super) fn token_request(format: BodyFormat, request: &TokenRequest, proof: &Proof) -> Self {
         let parameters = request.parameters.iter();
-        let parameters = parameters
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        Self::new(profile, profile.body, parameters, secret)
+        let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
+        Self::new(format, parameters.collect(), proof)
     }
 
     /// RFC 7009 §2.1: a form, whatever the token endpoint takes.
-    pub(super) fn revocation(
-        profile: &Profile,
-        token: &AccessToken,
-        secret: &ClientSecret,
-    ) -> Self {
+    pub(super) fn revocation(token: &AccessToken, proof: &Proof) -> Self {
         let parameters = vec![
             ("token", token.expose()),
             ("token_type_hint", "access_token"),
         ];
-        Self::new(profile, BodyFormat::Form, parameters, secret)
+        Self::new(BodyFormat::Form, parameters, proof)
     }
 
     fn new<'a>(
-        profile: &'a Profile,
         format: BodyFormat,
         mut parameters: Vec<(&'a str, &'a str)>,
-        secret: &'a ClientSecret,
+        proof: &'a Proof,
     ) -> Self {
-        // One proof per request, never two (RFC 6749 §2.3).
-        let authorization = match profile.client_auth {
-            ClientAuth::ClientSecretBasic => Some(basic(&profile.client_id, secret)),
-            ClientAuth::ClientSecretPost => {
-                parameters.push(("client_id", &profile.client_id));
-                parameters.push(("client_secret", secret.expose()));
-                None
-            }
+        let proven = proof.parameters.iter();
+        parameters.extend(proven.map(|(name, value)| (*name, value.as_str())));
+        let (content_type, body) = match format {
+            BodyFormat::Form => ("application/x-www-form-urlencoded", form(&parameters)),
+            BodyFormat::Json => ("application/json", json(&parameters)),
         };
-        match format {
-            BodyFormat::Form => Self {
-                authorization,
-                content_type: "application/x-www-form-urlencoded",
-                body: form(&parameters),
-            },
-            BodyFormat::Json => Self {
-                authorization,
-                content_type: "application/json",
-                body: json(&parameters),
-            },
+        Self {
+            body,
+            content_type,
+            authorization: proof.authorization.clone(),
         }
     }
-}
-
-/// The credentials of HTTP Basic: percent-encoded first (RFC 6749 §2.3.1), so that a colon or a
-/// letter outside ASCII in either survives.
-pub(super) fn basic(client_id: &str, secret: &ClientSecret) -> Zeroizing<String> {
-    let pair = Zeroizing::new(format!(
-        "{}:{}",
-        percent_encode(client_id),
-        *Zeroizing::new(percent_encode(secret.expose()))
-    ));
-    Zeroizing::new(format!(
-        "Basic {}",
-        *Zeroizing::new(STANDARD.encode(&*pair))
-    ))
 }
 
 fn form(parameters: &[(&str, &str)]) -> Zeroizing<String> {
@@ -138,11 +102,6 @@ pub(super) fn percent_encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile;
-
-    fn secret(text: &str) -> ClientSecret {
-        ClientSecret::parse(&Zeroizing::new(text.as_bytes().to_vec())).expect("a secret")
-    }
 
     #[test]
     fn unreserved_characters_alone_are_left_as_they_are() {
@@ -150,15 +109,6 @@ mod tests {
         assert_eq!(
             percent_encode("a b+c:d%e&ä*"),
             "a%20b%2Bc%3Ad%25e%26%C3%A4%2A"
-        );
-    }
-
-    #[test]
-    fn basic_credentials_are_encoded_before_they_are_joined() {
-        let header = basic("cli:ent", &secret("s%c+r t"));
-        assert_eq!(
-            *header,
-            format!("Basic {}", STANDARD.encode("cli%3Aent:s%25c%2Br%20t"))
         );
     }
 
@@ -178,23 +128,5 @@ mod tests {
             *json(&parameters),
             r#"{"grant_type":"client_credentials","resource":["urn:a","urn:b","urn:c"]}"#
         );
-    }
-
-    #[test]
-    fn a_client_proves_itself_once() {
-        let name = profile::ProfileName::parse("p").expect("a good name");
-        let mut profile = profile::example();
-        profile.body = BodyFormat::Form;
-        let request = TokenRequest::new(&name, &profile, None, None, None);
-        let post = Message::token_request(&profile, &request, &secret("s3cret"));
-        assert!(post.authorization.is_none());
-        assert_eq!(
-            *post.body,
-            "grant_type=client_credentials&audience=https%3A%2F%2Facme.blooma.ai%2Fapi%2F&client_id=client&client_secret=s3cret"
-        );
-        profile.client_auth = ClientAuth::ClientSecretBasic;
-        let post = Message::token_request(&profile, &request, &secret("s3cret"));
-        assert!(post.authorization.is_some());
-        assert!(!post.body.contains("client_id") && !post.body.contains("s3cret"));
     }
 }

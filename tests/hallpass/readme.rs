@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::server::Server;
+use rcgen::KeyPair;
+use serde_json::json;
+
+use crate::server::{Reply, Server};
 use crate::support::{Machine, SECRET, numbered_tokens};
 
 #[test]
@@ -34,8 +37,18 @@ fn the_demonstration_shows_what_the_readme_shows() {
 
 #[test]
 fn the_commands_of_everyday_use_work() {
-    let server = Server::start(numbered_tokens());
+    let token = numbered_tokens();
+    let server = Server::start(move |request| {
+        if request.method == "POST" {
+            return token(request);
+        }
+        let issuer = format!("http://{}", request.header("host").unwrap_or_default());
+        let metadata = json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") });
+        Reply::json(200, metadata.to_string())
+    });
     let machine = Machine::new();
+    let key = KeyPair::generate().expect("a P-256 key").serialize_pem();
+    let key = machine.private_file("key.pem", key.as_bytes());
     let readme = readme();
     let commands: Vec<String> = readme
         .replace("\\\n", " ")
@@ -43,13 +56,14 @@ fn the_commands_of_everyday_use_work() {
         .filter_map(|line| line.strip_prefix("    hallpass "))
         .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 6, "{commands:?}");
+    assert_eq!(commands.len(), 10, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     for command in commands {
         let command = command
             .replace("https://login.blooma.ai", &server.url(""))
             .replace("https://login.example", &server.url(""))
+            .replace("/run/secrets/key.pem", key.to_str().expect("UTF-8"))
             .replace("/run/secrets/client", file.to_str().expect("UTF-8"))
             .replace("pass show client", &format!("cat {}", pass.display()));
         let mut arguments = words(&command);
