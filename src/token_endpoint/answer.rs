@@ -310,6 +310,8 @@ fn json_object(body: &[u8]) -> Option<Map<String, Value>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
     use zeroize::Zeroizing;
 
     use super::*;
@@ -496,6 +498,75 @@ mod tests {
             token.ok().and_then(|token| token.scope).as_deref(),
             Some("a b")
         );
+    }
+
+    /// What servers really answer, whole and in pieces: where the search for a bad answer begins.
+    const CORPUS: &[&str] = &[
+        r#"{"access_token":"eyJz93a...k4laUWw","token_type":"Bearer","scope":"USER","expires_in":86400}"#,
+        r#"{"access_token":"e30.eyJleHAiOjE3OTUwMDAwNjB9.c2ln","expires_on":"1795000600","scope":["a","b"]}"#,
+        r#"{"access_token":"t","expires_in":"3.6e3","instance_url":"https://a.example","token_type":null}"#,
+        r#"{"error":"invalid_client","error_description":"no\n\u001b[31m s3cret-s3cret","access_token":"t"}"#,
+        r#"{"error":{"code":1},"error_description":[]}"#,
+        "\u{feff}{\"access_token\":\"a b\",\"expires_in\":-1e308}",
+        "<html>please log in</html>",
+        "",
+    ];
+
+    /// Some answer with some of its bytes replaced, or another one's end behind its beginning.
+    fn answers() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = || proptest::sample::select(CORPUS).prop_map(|text| text.as_bytes().to_vec());
+        let interesting = prop_oneof![
+            any::<u8>(),
+            proptest::sample::select(&br#"{}[]",:\0e-.tn "#[..])
+        ];
+        let replacements = proptest::collection::vec((any::<Index>(), interesting), 0..8);
+        let changed = (bytes(), replacements).prop_map(|(mut body, replacements)| {
+            for (at, byte) in replacements {
+                if !body.is_empty() {
+                    let at = at.index(body.len());
+                    body[at] = byte;
+                }
+            }
+            body
+        });
+        let spliced =
+            (bytes(), any::<Index>(), bytes(), any::<Index>()).prop_map(|(a, cut, b, from)| {
+                [&a[..cut.index(a.len() + 1)], &b[from.index(b.len() + 1)..]].concat()
+            });
+        prop_oneof![4 => changed, 2 => spliced, 1 => proptest::collection::vec(any::<u8>(), 0..200)]
+    }
+
+    proptest! {
+        /// `PROPTEST_CASES=10000000 cargo test --release no_answer` searches for minutes.
+        #[test]
+        fn no_answer_breaks_the_reader_or_yields_an_unclean_token(
+            status in 100_u16..=599,
+            body in answers(),
+            retry_after in proptest::option::of("[0-9]{1,30}|[ -~]{0,40}"),
+            location in proptest::option::of(".{0,60}"),
+        ) {
+            let secret = ClientSecret::parse(&Zeroizing::new(b"s3cret-s3cret".to_vec())).expect("a secret");
+            let redactor = Redactor::new("id", &secret);
+            let question = Question {
+                origin: "https://a.example",
+                redactor: &redactor,
+                default_ttl: Duration::from_secs(300),
+                max_ttl: Duration::from_secs(86_400),
+            };
+            match read(&Answer { status, retry_after, location, body }, &question, NOW) {
+                Ok(token) => {
+                    prop_assert!((200..300).contains(&status));
+                    prop_assert!(!token.access_token.expose().is_empty());
+                    prop_assert!(token.access_token.expose().bytes().all(|byte| (0x21..=0x7e).contains(&byte)));
+                    prop_assert!(token.expires_at.since(NOW) <= question.max_ttl);
+                }
+                Err(setback) => {
+                    let error = setback.refusal.into_error();
+                    let text = format!("{error} {:?}", error.hint);
+                    prop_assert!(!text.contains("s3cret-s3cret") && !text.contains(char::is_control), "{text}");
+                }
+            }
+        }
     }
 
     #[test]
