@@ -194,6 +194,9 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
         SecretSource::Keychain { .. } => {
             format!("its secret is in the keychain ({})", keychain::NAME)
         }
+        SecretSource::File(path) if profile.client_auth.has_key() => {
+            format!("its private key stays in {}", path.display())
+        }
         SecretSource::File(path) => format!("its secret stays in {}", path.display()),
         SecretSource::Command(_) | SecretSource::Shell(_) => {
             "its secret comes from the command".to_owned()

@@ -64,7 +64,11 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
         .and_then(|profile| Farewell::prepare(name, profile, &cache));
     cache.clear().map_err(cannot_clear)?;
     for account in &items {
-        keychain::delete(name, account, Patience::Person.limit())?;
+        keychain::delete(name, account, Patience::Person.limit()).map_err(|error| {
+            error.hint(format!(
+                "the tokens are gone; run `hallpass logout {name}` again when the keychain can be reached"
+            ))
+        })?;
     }
     editor.save_items(name, &std::collections::BTreeSet::new())?;
     editor.remove(name)?;

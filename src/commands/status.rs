@@ -72,6 +72,9 @@ impl Row {
             Err(error) => line("unusable", &error.to_string()),
             Ok(profile) => {
                 line("token endpoint", profile.token_endpoint.as_str());
+                if let Some(issuer) = &profile.issuer {
+                    line("issuer", issuer);
+                }
                 line("client id", &profile.client_id);
                 line(
                     "authentication",
@@ -116,6 +119,7 @@ impl Row {
             Ok(profile) => json!({
                 "name": self.name.as_str(),
                 "token_endpoint": profile.token_endpoint.as_str(),
+                "issuer": profile.issuer,
                 "client_id": profile.client_id,
                 "client_auth": profile.client_auth.as_str(),
                 "body": profile.body.as_str(),
