@@ -152,9 +152,14 @@ fn is_option_name(argument: &str) -> bool {
 /// A panic is a bug of ours, and its message may hold anything: the place alone is told.
 fn report_panics_without_their_message() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(|at| format!(" at {}:{}", at.file(), at.line()));
+        // From the crate's own directory on: where it was built is nobody's business.
+        let place = panic.location().map(|at| {
+            let file = at.file();
+            let inside = file
+                .rfind("/src/")
+                .map_or(0, |src| file[..src].rfind('/').map_or(0, |at| at + 1));
+            format!(" at {}:{}", &file[inside..], at.line())
+        });
         let error = Error::broken(format!("hallpass has a bug{}", place.unwrap_or_default()))
             .hint("please report it with this line");
         message::error(&error);

@@ -287,6 +287,7 @@ fn status_as_json_has_a_member_for_each_setting() {
         "client_auth",
         "client_id",
         "for",
+        "issuer",
         "name",
         "resource",
         "revocation_endpoint",
