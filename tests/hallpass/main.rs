@@ -10,6 +10,7 @@ mod https;
 mod keychain;
 mod leaks;
 mod main_job;
+mod methods;
 mod oidc_provider;
 mod readme;
 mod real_server;
