@@ -234,6 +234,12 @@ impl Editor<'_> {
         if let Ok(profile) = self.profiles.load(name) {
             items.extend(profile.secret.keychain_account().map(str::to_owned));
         }
+        // A profile that somebody copied by hand names the item of the other one, which needs it.
+        items.retain(|account| {
+            account
+                .split_once(':')
+                .is_some_and(|(owner, _)| owner == name.as_str())
+        });
         Ok(items)
     }
 

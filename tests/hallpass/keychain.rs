@@ -126,6 +126,28 @@ fn two_profiles_lie_side_by_side() {
 }
 
 #[test]
+fn a_profile_that_was_copied_by_hand_costs_the_other_one_nothing() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("one", "first secret").success();
+    let file = |name| desk.machine.config().join(name);
+    for last in [&["logout", "two"][..], &["logout", "--all"]] {
+        for (from, to) in [("one.json", "two.json"), ("one.items", "two.items")] {
+            fs::copy(file(from), file(to)).expect("a copy");
+        }
+        // Both do away with an item of this profile that no longer counts.
+        desk.log_in("two", "second secret").success();
+        assert_eq!(count_items(&keychain), 2);
+        assert_eq!(
+            secret_of(&keychain, &desk, "one").as_deref(),
+            Some(&b"first secret"[..])
+        );
+        desk.run(last).success();
+    }
+    assert!(keychain.is_empty());
+}
+
+#[test]
 fn what_others_keep_is_left_alone() {
     let keychain = SecretService::start();
     let desk = Desk::with(&keychain);
