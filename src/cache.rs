@@ -4,6 +4,7 @@
 //! `KEY.json` holds the token, `KEY.lock` is locked by whoever asks for a new one, and `KEY.note`
 //! says how the last turn ended when it brought no token that others could share.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -280,7 +281,9 @@ struct Note {
 struct Entry<'a> {
     /// The request's key once more: a file under another's name is not believed.
     request: &'a str,
-    access_token: &'a str,
+    /// Borrowed unless JSON has to escape a character of it.
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
     token_type: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
@@ -295,7 +298,7 @@ struct Entry<'a> {
 fn entry(token: &CachedToken, key: &str) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(&Entry {
         request: key,
-        access_token: token.access_token.expose(),
+        access_token: token.access_token.expose().into(),
         token_type: &token.token_type,
         scope: token.scope.clone(),
         members: token.members.clone(),
@@ -331,7 +334,7 @@ fn parse_entry(content: &[u8], key: &str) -> Option<CachedToken> {
         return None;
     }
     Some(CachedToken {
-        access_token: AccessToken::parse(entry.access_token)?,
+        access_token: AccessToken::parse(&entry.access_token)?,
         token_type: entry.token_type.to_owned(),
         scope: entry.scope,
         members: entry.members,

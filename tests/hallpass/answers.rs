@@ -65,6 +65,15 @@ fn a_token_of_64_kib_works_and_is_cached() {
 }
 
 #[test]
+fn a_token_that_json_must_escape_is_cached_like_any_other() {
+    let (machine, server) = answered(Reply::token(r#"a\"b\\c"#, 3600));
+    for _ in 0..2 {
+        assert_eq!(machine.run(&["token"]).token(), r#"a"b\c"#);
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
 fn a_token_too_large_for_the_cache_is_printed_and_said_not_to_be_cached() {
     let token = "t".repeat(300 * 1024);
     let (machine, server) = answered(Reply::token(&token, 3600));
