@@ -45,6 +45,13 @@ impl Cache {
         }
     }
 
+    /// Everybody's, also those of profiles that are gone.
+    pub(crate) fn all(directories: &Directories) -> io::Result<Vec<Self>> {
+        let names = disk::names(&directories.cache)?.into_iter();
+        let names = names.filter_map(|name| ProfileName::parse(&name).ok());
+        Ok(names.map(|name| Self::of(directories, &name)).collect())
+    }
+
     /// Where the token for this request lies.
     pub(crate) fn place(&self, request: &TokenRequest) -> Place {
         let file = |extension| {

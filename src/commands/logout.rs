@@ -40,6 +40,12 @@ pub(crate) fn run(args: &Args) -> Result<String> {
             first_error = first_error.or(Some(error));
         }
     }
+    // A crash, or a profile's file that was removed by hand, may have left more.
+    let cleared = Cache::all(&directories).and_then(|all| all.iter().try_for_each(Cache::clear));
+    if let Err(error) = cleared {
+        let error = Error::broken("cannot remove all cached tokens").because(error);
+        first_error = first_error.or(Some(error));
+    }
     first_error.map_or(Ok(String::new()), Err)
 }
 

@@ -370,6 +370,17 @@ fn a_logout_removes_what_a_crash_left_of_a_profile_that_is_gone() {
 }
 
 #[test]
+fn a_logout_of_all_removes_what_a_crash_left_of_a_profile_that_is_gone() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    machine.login("other", &server, &[]);
+    fs::remove_file(machine.config().join("prod.json")).expect("the profile is removed");
+    machine.run(&["logout", "--all"]).success();
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
+}
+
+#[test]
 fn a_logout_of_all_forgets_the_damaged_ones_too() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
