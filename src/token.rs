@@ -71,9 +71,11 @@ impl TokenRequest {
         audience: Option<&str>,
         secret_version: Option<&str>,
     ) -> Self {
-        let scope = scope.or(profile.scope.as_deref());
-        let audience = audience.or(profile.audience.as_deref());
-        let grant_type = profile.grant_type.as_deref();
+        // A profile that was edited may hold what a login never writes: nothing is sent empty.
+        let given = |text: &&str| !text.is_empty();
+        let scope = scope.or(profile.scope.as_deref()).filter(given);
+        let audience = audience.or(profile.audience.as_deref()).filter(given);
+        let grant_type = profile.grant_type.as_deref().filter(given);
         let mut parameters = vec![("grant_type", grant_type.unwrap_or("client_credentials"))];
         parameters.extend(scope.map(|scope| ("scope", scope)));
         parameters.extend(audience.map(|audience| ("audience", audience)));
@@ -89,6 +91,7 @@ impl TokenRequest {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str())),
         );
+        parameters.retain(|(_, value)| !value.is_empty());
         let key = Digest::of("hallpass token request 1")
             .field(name.as_str())
             .field(&profile.generation)

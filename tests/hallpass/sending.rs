@@ -214,6 +214,20 @@ fn no_parameter_is_sent_empty() {
 }
 
 #[test]
+fn an_empty_value_in_a_profile_that_was_edited_is_not_sent() {
+    let server = Server::start(numbered_tokens());
+    let machine = Machine::new();
+    machine.login("default", &server, &["--no-verify"]);
+    let file = machine.config().join("default.json");
+    let profile = fs::read_to_string(&file).expect("the profile");
+    let empty =
+        r#""scope": "", "audience": "", "resource": [""], "parameters": {"x": ""}, "secret""#;
+    fs::write(&file, profile.replace(r#""secret""#, empty)).expect("an edited profile");
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    assert_eq!(server.requests()[0].text(), "grant_type=client_credentials");
+}
+
+#[test]
 fn an_empty_value_removes_a_setting() {
     let server = Server::start(numbered_tokens());
     let machine = Machine::new();
