@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::secret::CLIENT_SECRET_LIMIT;
 
+/// How long to listen for why a command failed after its end: what it left behind (a connection
+/// that ssh shares, an agent) may keep the stream open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Runs a program with its arguments, without a shell.
 pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
     let Some((program, arguments)) = words.split_first() else {
@@ -50,23 +54,22 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Zeroi
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
-    let (sender, receiver) = mpsc::channel();
-    if let Err(error) = drain(&mut child, &sender) {
-        end(&mut child);
-        return Err(failed("cannot be read".to_owned()).because(error));
-    }
+    let drained =
+        drain(child.stdout.take()).and_then(|printed| Ok((printed, drain(child.stderr.take())?)));
+    let (printed, complaint) = match drained {
+        Ok(streams) => streams,
+        Err(error) => {
+            end(&mut child);
+            return Err(failed("cannot be read".to_owned()).because(error));
+        }
+    };
     let deadline = Instant::now() + limit;
-    let mut streams = [Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new())];
-    for _ in 0..streams.len() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok((stream, content)) = receiver.recv_timeout(left) else {
-            return Err(too_slow(&mut child));
-        };
-        streams[usize::from(stream == Stream::Error)] =
-            content.map_err(|error| failed("cannot be read".to_owned()).because(error))?;
-    }
-    let [printed, complaint] = streams;
-    // Both streams are closed: what remains is to end, which takes no time, or never happens.
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let Ok(printed) = printed.recv_timeout(left()) else {
+        return Err(too_slow(&mut child));
+    };
+    let printed = printed.map_err(|error| failed("cannot be read".to_owned()).because(error))?;
+    // All is printed: what remains is to end, which takes no time, or never happens.
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
@@ -76,6 +79,8 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Zeroi
         }
     };
     if !status.success() {
+        let complaint = complaint.recv_timeout(left().min(LAST_WORDS));
+        let complaint = complaint.ok().and_then(io::Result::ok).unwrap_or_default();
         let complaint = clean(&String::from_utf8_lossy(&complaint), FOREIGN_TEXT_LIMIT);
         let separator = if complaint.is_empty() { "" } else { ": " };
         return Err(failed(format!("failed ({status}){separator}{complaint}")));
@@ -83,39 +88,21 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Zeroi
     Ok(printed)
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stream {
-    Output,
-    Error,
-}
+type Drained = io::Result<Zeroizing<Vec<u8>>>;
 
-type Drained = (Stream, io::Result<Zeroizing<Vec<u8>>>);
-
-/// Reads both streams at once, so that neither fills up, and no more of either than a secret can have.
-fn drain(child: &mut Child, sender: &mpsc::Sender<Drained>) -> io::Result<()> {
-    let streams: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
-        (
-            Stream::Output,
-            child.stdout.take().map(|stream| Box::new(stream) as _),
-        ),
-        (
-            Stream::Error,
-            child.stderr.take().map(|stream| Box::new(stream) as _),
-        ),
-    ];
-    for (name, stream) in streams {
-        let stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
-        let sender = sender.clone();
-        thread::Builder::new().spawn(move || {
-            let mut content = Zeroizing::new(Vec::new());
-            let read = stream
-                .take(CLIENT_SECRET_LIMIT as u64 + 2)
-                .read_to_end(&mut content);
-            // Nobody listens any more once the time is up.
-            let _ = sender.send((name, read.map(|_| content)));
-        })?;
-    }
-    Ok(())
+/// Reads a stream beside the others, so that none fills up, and no more of it than a secret can have.
+fn drain(stream: Option<impl Read + Send + 'static>) -> io::Result<mpsc::Receiver<Drained>> {
+    let stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
+    let (sender, receiver) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        let mut content = Zeroizing::new(Vec::new());
+        let read = stream
+            .take(CLIENT_SECRET_LIMIT as u64 + 2)
+            .read_to_end(&mut content);
+        // Nobody listens any more once the time is up.
+        let _ = sender.send(read.map(|_| content));
+    })?;
+    Ok(receiver)
 }
 
 fn end(child: &mut Child) {

@@ -1134,6 +1134,20 @@ fn a_command_that_brings_no_secret_is_told_so() {
 }
 
 #[test]
+fn a_command_may_leave_something_behind_that_keeps_its_standard_error() {
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "5");
+    let server = Server::start(numbered_tokens());
+    let url = server.url("/");
+    // As ssh does with a connection that is to be shared.
+    let command = "!sleep 20 >/dev/null & printf s3cret";
+    let login = ["login", "--token-url", &url, "--client-id", "id"];
+    machine
+        .run_to_its_end(&[&login[..], &["--secret-command", command]].concat())
+        .success();
+}
+
+#[test]
 fn a_command_runs_only_when_a_token_must_be_asked_for() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
