@@ -64,14 +64,18 @@ impl Cache {
             lock: file("lock"),
             note: file("note"),
             key: request.key().to_owned(),
+            login: request.login().to_owned(),
         }
     }
 
-    /// Every token that is there, whatever it was asked for. What cannot be read is left out.
-    pub(crate) fn tokens(&self) -> Vec<CachedToken> {
+    /// Every token of this login (see [`login_of`]), whatever it was asked for. What cannot be read
+    /// is left out.
+    ///
+    /// [`login_of`]: crate::token::login_of
+    pub(crate) fn tokens(&self, login: &str) -> Vec<CachedToken> {
         let names = disk::names(&self.directory).unwrap_or_default();
         let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));
-        let read = |key| read_entry(&self.directory.join(format!("{key}.json")), key);
+        let read = |key| read_entry(&self.directory.join(format!("{key}.json")), key, login);
         keys.filter_map(read).collect()
     }
 
@@ -103,6 +107,7 @@ pub(crate) struct Place {
     lock: PathBuf,
     note: PathBuf,
     key: String,
+    login: String,
 }
 
 /// What lay in a place when a caller came.
@@ -134,7 +139,7 @@ pub(crate) enum Turn<'place> {
 impl Place {
     /// The token here, if it can be read and trusted. Whatever is wrong with it, it is just not there.
     pub(crate) fn token(&self) -> Option<CachedToken> {
-        read_entry(&self.entry, &self.key)
+        read_entry(&self.entry, &self.key, &self.login)
     }
 
     /// Everything here, for a caller who needs more than the token: see [`Place::turn`].
@@ -151,7 +156,11 @@ impl Place {
             return Ok(());
         }
         disk::private_directory(&self.top)?;
-        disk::replace(&self.entry, &entry(token, &self.key)?, Durability::Cache)
+        disk::replace(
+            &self.entry,
+            &entry(token, &self.key, &self.login)?,
+            Durability::Cache,
+        )
     }
 
     /// Removes all that is here, for a login that no longer counts: see [`Cache::clear`].
@@ -288,6 +297,8 @@ struct Note {
 struct Entry<'a> {
     /// The request's key once more: a file under another's name is not believed.
     request: &'a str,
+    #[serde(borrow)]
+    login: Cow<'a, str>,
     /// Borrowed unless JSON has to escape a character of it.
     #[serde(borrow)]
     access_token: Cow<'a, str>,
@@ -302,9 +313,10 @@ struct Entry<'a> {
 }
 
 /// `FORMAT CHECKSUM`, a line end, and the entry as JSON.
-fn entry(token: &CachedToken, key: &str) -> io::Result<Vec<u8>> {
+fn entry(token: &CachedToken, key: &str, login: &str) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(&Entry {
         request: key,
+        login: login.into(),
         access_token: token.access_token.expose().into(),
         token_type: &token.token_type,
         scope: token.scope.clone(),
@@ -323,21 +335,21 @@ fn entry(token: &CachedToken, key: &str) -> io::Result<Vec<u8>> {
     Ok(entry.into_bytes())
 }
 
-fn read_entry(path: &Path, key: &str) -> Option<CachedToken> {
+fn read_entry(path: &Path, key: &str, login: &str) -> Option<CachedToken> {
     match disk::read(path, ENTRY_LIMIT, Trust::Private) {
-        Ok(Found::Content(content)) => parse_entry(&content, key),
+        Ok(Found::Content(content)) => parse_entry(&content, key, login),
         _ => None,
     }
 }
 
-fn parse_entry(content: &[u8], key: &str) -> Option<CachedToken> {
+fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
     let (head, json) = std::str::from_utf8(content).ok()?.split_once('\n')?;
     let (format, sum) = head.split_once(' ')?;
     if format != ENTRY_FORMAT || sum != format!("{:016x}", checksum(json.as_bytes())) {
         return None;
     }
     let entry: Entry<'_> = serde_json::from_str(json).ok()?;
-    if entry.request != key {
+    if entry.request != key || entry.login != login {
         return None;
     }
     Some(CachedToken {
@@ -374,25 +386,34 @@ mod tests {
 
     #[test]
     fn an_entry_survives_its_file() {
-        let content = entry(&token(), "key").expect("an entry");
-        assert_eq!(parse_entry(&content, "key"), Some(token()));
+        let content = entry(&token(), "key", "login").expect("an entry");
+        assert_eq!(parse_entry(&content, "key", "login"), Some(token()));
     }
 
     #[test]
-    fn an_entry_for_another_request_is_not_believed() {
-        let content = entry(&token(), "key").expect("an entry");
-        assert_eq!(parse_entry(&content, "another"), None);
+    fn an_entry_for_another_request_or_login_is_not_believed() {
+        let content = entry(&token(), "key", "login").expect("an entry");
+        assert_eq!(parse_entry(&content, "another", "login"), None);
+        assert_eq!(parse_entry(&content, "key", "another"), None);
     }
 
     #[test]
     fn no_changed_bit_and_no_missing_byte_goes_unnoticed() {
-        let content = entry(&token(), "key").expect("an entry");
+        let content = entry(&token(), "key", "login").expect("an entry");
         for at in 0..content.len() {
-            assert_eq!(parse_entry(&content[..at], "key"), None, "cut at {at}");
+            assert_eq!(
+                parse_entry(&content[..at], "key", "login"),
+                None,
+                "cut at {at}"
+            );
             for bit in 0..8 {
                 let mut damaged = content.clone();
                 damaged[at] ^= 1 << bit;
-                assert_eq!(parse_entry(&damaged, "key"), None, "bit {bit} of byte {at}");
+                assert_eq!(
+                    parse_entry(&damaged, "key", "login"),
+                    None,
+                    "bit {bit} of byte {at}"
+                );
             }
         }
     }

@@ -57,6 +57,13 @@ pub(crate) struct TokenRequest {
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) scope: Option<String>,
     key: String,
+    login: String,
+}
+
+/// Which login a token comes from, and from which token endpoint: a profile may have been replaced
+/// or edited since, and then its tokens are no business of the server that it names now.
+pub(crate) fn login_of(profile: &Profile) -> String {
+    format!("{} {}", profile.generation, profile.token_endpoint.as_str())
 }
 
 impl TokenRequest {
@@ -119,12 +126,18 @@ impl TokenRequest {
             scope: scope.map(str::to_owned),
             parameters: parameters.into_iter().map(owned).collect(),
             key,
+            login: login_of(profile),
         }
     }
 
     /// Names the cache entry: 64 hexadecimal digits.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// See [`login_of`].
+    pub(crate) fn login(&self) -> &str {
+        &self.login
     }
 }
 

@@ -11,7 +11,7 @@ use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::profiles::Profiles;
 use crate::secret::{AccessToken, Credential};
 use crate::secrets::{self, Patience, keychain};
-use crate::token::Timestamp;
+use crate::token::{Timestamp, login_of};
 use crate::token_endpoint;
 
 /// Forget a profile: its cached tokens, its secret in the keychain, its settings
@@ -101,7 +101,7 @@ impl Farewell {
         let endpoint = profile.revocation_endpoint.clone()?;
         let now = Timestamp::now();
         let working = cache
-            .tokens()
+            .tokens(&login_of(&profile))
             .into_iter()
             .filter(|token| token.still_works(now));
         let tokens: Vec<_> = working.map(|token| token.access_token).collect();

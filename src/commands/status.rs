@@ -10,7 +10,7 @@ use crate::message;
 use crate::profile::{BoundUrl, Profile, ProfileName, SecretSource, TokenEndpoint};
 use crate::profiles::{Profiles, name_given};
 use crate::secrets::keychain;
-use crate::token::{CachedToken, Timestamp};
+use crate::token::{CachedToken, Timestamp, login_of};
 
 /// List the profiles: endpoint, client, where the secret lies, until when a token is cached
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,9 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         match profiles.load(&name) {
             Err(error) if one.is_some() => return Err(error),
             profile => {
-                let mut tokens = Cache::of(&directories, &name).tokens();
+                let cache = Cache::of(&directories, &name);
+                let login = profile.as_ref().map(login_of);
+                let mut tokens = login.map_or_else(|_| Vec::new(), |login| cache.tokens(&login));
                 tokens.retain(|token| token.still_works(Timestamp::now()));
                 tokens.sort_by_key(|token| token.expires_at);
                 rows.push(Row {
