@@ -50,10 +50,17 @@ impl Key {
     pub(crate) fn algorithms(&self) -> &'static [JwtAlgorithm] {
         match self.signing.algorithm() {
             SignatureAlgorithm::RSA => &[JwtAlgorithm::RS256, JwtAlgorithm::PS256],
-            SignatureAlgorithm::ECDSA => &[JwtAlgorithm::ES256],
+            // Another curve serves in the TLS handshake alone.
+            SignatureAlgorithm::ECDSA if self.signs(SignatureScheme::ECDSA_NISTP256_SHA256) => {
+                &[JwtAlgorithm::ES256]
+            }
             SignatureAlgorithm::ED25519 => &[JwtAlgorithm::EdDsa],
             _ => &[],
         }
+    }
+
+    fn signs(&self, scheme: SignatureScheme) -> bool {
+        self.signing.choose_scheme(&[scheme]).is_some()
     }
 
     /// The signature as JWS wants it (RFC 7518 §3).

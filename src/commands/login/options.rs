@@ -603,6 +603,10 @@ impl Plan {
             (Some(named), ..) => named,
             _ if fitting.contains(&assertion.algorithm) => assertion.algorithm,
             (_, [only], _) | (_, _, [only]) => *only,
+            (_, [], _) => {
+                return Err(Error::refused("the private key cannot sign assertions")
+                    .hint("an RSA key, a P-256 key, or an Ed25519 key can"));
+            }
             _ => {
                 let names: Vec<_> = fitting.iter().map(|algorithm| algorithm.as_str()).collect();
                 return Err(
