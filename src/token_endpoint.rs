@@ -156,6 +156,11 @@ fn identity(profile: &Profile, key: &Key) -> Result<tls::Identity> {
     let path = profile.certificate.as_deref().unwrap_or(Path::new(""));
     let unusable = || Error::locked(format!("cannot use the certificate {}", path.display()));
     let mut pem = std::fs::read(path).map_err(|error| unusable().because(error))?;
+    // Here it is known which file is at fault.
+    key.fits(&pem).map_err(|error| {
+        let hint = "it has to be PEM, and the certificate of the private key that was given";
+        unusable().because(error).hint(hint)
+    })?;
     pem.push(b'\n');
     pem.extend_from_slice(key.pem().as_bytes());
     let identity = tls::Identity::from_pem(&zeroize::Zeroizing::new(pem));

@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::sign::SigningKey;
-use rustls::{SignatureAlgorithm, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::{CertificateError, SignatureAlgorithm, SignatureScheme};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -87,6 +87,14 @@ impl Key {
             JwtAlgorithm::ES256 => raw_ecdsa(&signature).ok_or_else(unfit),
             _ => Ok(signature),
         }
+    }
+
+    /// Whether the first of these certificates (PEM) is this key's.
+    pub(super) fn fits(&self, certificates: &[u8]) -> std::result::Result<(), rustls::Error> {
+        let certificates: std::result::Result<_, _> =
+            CertificateDer::pem_slice_iter(certificates).collect();
+        let certificates = certificates.map_err(|_| CertificateError::BadEncoding)?;
+        CertifiedKey::new(certificates, Arc::clone(&self.signing)).keys_match()
     }
 
     /// The key as unencrypted PEM, for the TLS handshake.
