@@ -1,11 +1,8 @@
 //! The main job at an authorization server that nobody of this project wrote.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use serde_json::Value;
 
-use crate::oidc_provider::OidcProvider;
+use crate::real_servers::OidcProvider;
 use crate::support::{Machine, Ran};
 
 /// A client that the server knows; its secret has what each encoding must get right.
@@ -44,7 +41,7 @@ fn login_token_refresh_and_logout_work_with_a_real_server() {
         .success();
         let first = machine.run(&["token"]).token();
         assert_eq!(machine.run(&["token"]).token(), first);
-        let told = introspect(&server, &first);
+        let told = server.introspect(&first);
         assert_eq!(
             (&told["active"], &told["client_id"], &told["scope"]),
             (&true.into(), &client.id.into(), &"api:read".into())
@@ -54,7 +51,7 @@ fn login_token_refresh_and_logout_work_with_a_real_server() {
         assert_ne!(second, first);
         assert_eq!(machine.run(&["token"]).token(), second);
         let other = machine.run(&["token", "--scope", "api:write"]).token();
-        assert_eq!(introspect(&server, &other)["scope"], "api:write");
+        assert_eq!(server.introspect(&other)["scope"], "api:write");
         let json = machine.run(&["token", "--json"]).success().stdout;
         let json: Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(
@@ -66,7 +63,7 @@ fn login_token_refresh_and_logout_work_with_a_real_server() {
         let ran = machine.run(&["logout"]).success();
         assert_eq!(ran.stderr, "hallpass: forgot the profile `default`\n");
         for token in [second, other] {
-            assert_eq!(introspect(&server, &token)["active"], false);
+            assert_eq!(server.introspect(&token)["active"], false);
         }
     }
 }
@@ -90,7 +87,7 @@ fn a_real_server_issues_tokens_for_a_resource() {
         ],
     )
     .success();
-    let told = introspect(&server, &machine.run(&["token"]).token());
+    let told = server.introspect(&machine.run(&["token"]).token());
     assert_eq!(
         (&told["aud"], &told["scope"]),
         (&"https://api.example/".into(), &"api:read api:write".into())
@@ -157,7 +154,7 @@ fn a_secret_that_stops_working_is_told_by_a_real_server() {
     assert!(ran.stderr.contains("401 invalid_client"), "{ran:?}");
     machine.private_file("its-secret", BASIC.secret.as_bytes());
     let token = machine.run(&["token", "--refresh"]).token();
-    assert_eq!(introspect(&server, &token)["active"], true);
+    assert_eq!(server.introspect(&token)["active"], true);
 }
 
 fn login(
@@ -184,32 +181,4 @@ fn login(
     }
     arguments.extend(more);
     machine.run_to_its_end(&arguments)
-}
-
-/// What the server itself says of a token (RFC 7662), asked by a client that is not hallpass.
-fn introspect(server: &OidcProvider, token: &str) -> Value {
-    let address = server
-        .issuer()
-        .strip_prefix("http://")
-        .expect("an issuer on loopback");
-    let encode =
-        |text: &str| -> Vec<_> { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
-    let body = format!(
-        "token={}&client_id={}&client_secret={}",
-        encode(token).concat(),
-        encode(POST.id).concat(),
-        encode(POST.secret).concat()
-    );
-    let mut stream = TcpStream::connect(address).expect("the server");
-    write!(
-        stream,
-        "POST /token/introspection HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    assert!(head.contains(" 200 "), "{answer}");
-    serde_json::from_str(body).expect("JSON")
 }

@@ -150,3 +150,34 @@ impl Authority {
         self.sign(&params)
     }
 }
+
+impl Authority {
+    /// A certificate for a server with these names, and its key, both as PEM.
+    pub(crate) fn server_pem(&self, names: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().expect("a key for the server");
+        let certificate = certificate_for(names)
+            .signed_by(&key, &self.0)
+            .expect("a certificate for the server");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A certificate for a client with this name and this key (PKCS#8), as PEM.
+    pub(crate) fn client_certificate(&self, name: &str, key: &str) -> String {
+        let key = KeyPair::from_pem(key).expect("the client's key");
+        let certificate = certificate_for_client(name).signed_by(&key, &self.0);
+        certificate.expect("a certificate for the client").pem()
+    }
+}
+
+/// The same, and nobody vouches for it but itself.
+pub(crate) fn self_signed_client_certificate(name: &str, key: &str) -> String {
+    let key = KeyPair::from_pem(key).expect("the client's key");
+    let certificate = certificate_for_client(name).self_signed(&key);
+    certificate.expect("a certificate for the client").pem()
+}
+
+fn certificate_for_client(name: &str) -> CertificateParams {
+    let mut params = certificate_for(&[name]);
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}

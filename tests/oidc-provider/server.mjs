@@ -1,51 +1,131 @@
 // An authorization server that nobody of this project wrote: npm's `oidc-provider`, on any free port of 127.0.0.1.
 // Prints its issuer as the first line, and ends when its standard input does.
-import { createServer } from 'node:http';
+//
+// Takes the directory with the test's keys and certificates, and `http` or `https`; without them it speaks http, and
+// knows no client with a key. `GET /requests` counts POSTs. Clients that prove themselves by TLS have a port of their
+// own, which the metadata name (RFC 8705, section 5): no other one asks for a certificate.
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import * as http from 'node:http';
+import * as https from 'node:https';
+import { join } from 'node:path';
 import Provider, { errors } from 'oidc-provider';
 
+const [material, scheme = 'http'] = process.argv.slice(2);
 const SCOPE = 'api:read api:write';
 const RESOURCE = 'https://api.example/';
 const LIFETIME = 3600;
 
 // RFC 6749 allows the characters 0x20-0x7E in a secret, and this server refuses to start with others.
 const CLIENTS = [
-  client('basic-client', 'client_secret_basic', 's%cr+t:&=/ "#?~'),
-  client('post-client', 'client_secret_post', 'another-s%cr+t:&=/ "#?~'),
-  client('jwt-client', 'client_secret_jwt', 'a-secret-that-is-long-enough-for-hmac-sha256'),
+  client('post-client', 'client_secret_post', { client_secret: 'another-s%cr+t:&=/ "#?~' }),
+  client('basic-client', 'client_secret_basic', { client_secret: 's%cr+t:&=/ "#?~' }),
+  client('jwt-client', 'client_secret_jwt', { client_secret: 'a-secret-that-is-long-enough-for-hmac-sha256' }),
 ];
+if (material) {
+  CLIENTS.push(
+    clientWithKey('rs256-client', 'RS256', 'rsa.pub'),
+    clientWithKey('ps256-client', 'PS256', 'rsa.pub'),
+    clientWithKey('es256-client', 'ES256', 'p256.pub'),
+    clientWithKey('eddsa-client', 'EdDSA', 'ed25519.pub'),
+  );
+}
+if (scheme === 'https') {
+  const bound = { tls_client_certificate_bound_access_tokens: true };
+  CLIENTS.push(
+    client('tls-client', 'tls_client_auth', { tls_client_auth_san_dns: 'client.example', ...bound }),
+    client('self-signed-client', 'self_signed_tls_client_auth', { jwks: { keys: [selfSigned()] }, ...bound }),
+  );
+}
 
-const CONFIGURATION = {
+const main = listen({});
+const mtls = scheme === 'https' ? listen({ requestCert: true, rejectUnauthorized: false, ca: read('ca.crt') }) : main;
+const [origin, mtlsOrigin] = await Promise.all([main, mtls].map(originOf));
+const provider = new Provider(origin, {
   clients: CLIENTS,
-  clientAuthMethods: CLIENTS.map((client) => client.token_endpoint_auth_method),
+  // The metadata list them in this order.
+  clientAuthMethods: [...new Set(CLIENTS.map((client) => client.token_endpoint_auth_method))],
+  discovery: {
+    mtls_endpoint_aliases: {
+      token_endpoint: `${mtlsOrigin}/token`,
+      revocation_endpoint: `${mtlsOrigin}/token/revocation`,
+    },
+  },
   scopes: SCOPE.split(' '),
   ttl: { ClientCredentials: LIFETIME },
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     introspection: { enabled: true },
+    mTLS: {
+      enabled: scheme === 'https',
+      certificateBoundAccessTokens: true,
+      selfSignedTlsClientAuth: true,
+      tlsClientAuth: true,
+      getCertificate: ({ socket }) => socket.getPeerX509Certificate?.(),
+      certificateAuthorized: ({ socket }) => socket.authorized,
+      certificateSubjectMatches: ({ socket }, property, expected) =>
+        property === 'tls_client_auth_san_dns'
+        && socket.getPeerX509Certificate().subjectAltName === `DNS:${expected}`,
+    },
     resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
     revocation: { enabled: true },
   },
-};
-
-const server = createServer();
-server.listen(0, '127.0.0.1', () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
-  server.on('request', new Provider(issuer, CONFIGURATION).callback());
-  console.log(issuer);
 });
+let posts = 0;
+for (const server of new Set([main, mtls])) {
+  server.on('request', counting(provider.callback()));
+}
+console.log(origin);
 process.stdin.on('end', () => process.exit()).resume();
 
-function client(id, authMethod, secret) {
+function client(id, authMethod, more) {
   return {
     client_id: id,
-    client_secret: secret,
     token_endpoint_auth_method: authMethod,
     grant_types: ['client_credentials'],
     redirect_uris: [],
     response_types: [],
     scope: SCOPE,
+    ...more,
   };
+}
+
+function clientWithKey(id, algorithm, name) {
+  const key = createPublicKey(read(name)).export({ format: 'jwk' });
+  return client(id, 'private_key_jwt', { jwks: { keys: [key] }, token_endpoint_auth_signing_alg: algorithm });
+}
+
+function selfSigned() {
+  const certificate = new X509Certificate(read('self-signed.crt'));
+  return { ...certificate.publicKey.export({ format: 'jwk' }), x5c: [certificate.raw.toString('base64')] };
+}
+
+function listen(options) {
+  const server = scheme === 'https'
+    ? https.createServer({ cert: read('server.crt'), key: read('server.key'), ...options })
+    : http.createServer();
+  return server.listen(0, '127.0.0.1');
+}
+
+async function originOf(server) {
+  await new Promise((listening) => { server.once('listening', listening); });
+  return `${scheme}://127.0.0.1:${server.address().port}`;
+}
+
+function counting(answer) {
+  return (request, response) => {
+    if (request.url === '/requests') {
+      response.end(JSON.stringify(posts));
+      return;
+    }
+    posts += request.method === 'POST' ? 1 : 0;
+    answer(request, response);
+  };
+}
+
+function read(name) {
+  return readFileSync(join(material, name));
 }
 
 function resourceServer(_context, resource) {

@@ -1,0 +1,314 @@
+//! Authorization servers that nobody of this project wrote, installed once under target/: npm's `oidc-provider`,
+//! `PyPI`'s Authlib and django-oauth-toolkit.
+//!
+//! What they know and whom stands in tests/oidc-provider and tests/python-servers.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::Value;
+
+use crate::material::Material;
+use crate::server::ReadWrite;
+
+/// A server as the tests need to know it.
+pub(crate) struct Kind {
+    name: &'static str,
+    /// What its issuer has behind its URL; `None` where it has no metadata.
+    issuer: Option<&'static str>,
+    token: &'static str,
+    revocation: &'static str,
+    introspection: &'static str,
+    /// A client that may ask about every token, and its secret.
+    introspector: (&'static str, &'static str),
+}
+
+pub(crate) const OIDC_PROVIDER: Kind = Kind {
+    name: "oidc-provider",
+    issuer: Some(""),
+    token: "/token",
+    revocation: "/token/revocation",
+    introspection: "/token/introspection",
+    introspector: ("post-client", r##"another-s%cr+t:&=/ "#?~"##),
+};
+pub(crate) const AUTHLIB: Kind = Kind {
+    name: "authlib_server.py",
+    issuer: Some("/tenant"),
+    token: "/tenant/token",
+    revocation: "/tenant/revoke",
+    introspection: "/tenant/introspect",
+    introspector: ("introspector", "introspector-secret"),
+};
+pub(crate) const DJANGO_OAUTH_TOOLKIT: Kind = Kind {
+    name: "django_oauth_toolkit_server.py",
+    issuer: None,
+    token: "/o/token/",
+    revocation: "/o/revoke_token/",
+    introspection: "/o/introspect/",
+    introspector: ("introspector", "introspector-secret"),
+};
+
+/// A server that runs until it is dropped.
+pub(crate) struct RealServer {
+    kind: &'static Kind,
+    process: Child,
+    url: String,
+    /// Whom its certificate is from.
+    authority: Option<CertificateDer<'static>>,
+}
+
+impl RealServer {
+    /// Listens on any free port of 127.0.0.1, with this scheme, and knows the clients whose keys are in the material.
+    pub(crate) fn start(kind: &'static Kind, scheme: &str, material: &Material) -> RealServer {
+        let authority = (scheme == "https").then(|| {
+            CertificateDer::from_pem_file(material.path("ca.crt")).expect("the test authority")
+        });
+        let mut command = command(kind);
+        command.arg(material.path("")).arg(scheme);
+        RealServer::of(kind, command, authority)
+    }
+
+    fn of(
+        kind: &'static Kind,
+        mut command: Command,
+        authority: Option<CertificateDer<'static>>,
+    ) -> RealServer {
+        let mut log = tempfile::tempfile().expect("a file for the server's complaints");
+        // The server ends with its standard input: also when these tests are killed before they can end it.
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log.try_clone().expect("the same file"));
+        let mut process = found(command.spawn(), "node", "nodejs and npm");
+        let mut url = String::new();
+        let stdout = process.stdout.take().expect("the server's standard output");
+        BufReader::new(stdout)
+            .read_line(&mut url)
+            .expect("the server's URL");
+        if url.is_empty() {
+            let mut complaint = String::new();
+            let _ = log
+                .rewind()
+                .and_then(|()| log.read_to_string(&mut complaint));
+            panic!("{} does not start: {complaint}", kind.name);
+        }
+        RealServer {
+            kind,
+            process,
+            url: url.trim_end().to_owned(),
+            authority,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.authority.is_some()
+    }
+
+    /// Whose metadata name the endpoints, where there are any.
+    pub(crate) fn issuer(&self) -> Option<String> {
+        self.kind.issuer.map(|path| self.url.clone() + path)
+    }
+
+    pub(crate) fn token_endpoint(&self) -> String {
+        self.url.clone() + self.kind.token
+    }
+
+    pub(crate) fn revocation_endpoint(&self) -> String {
+        self.url.clone() + self.kind.revocation
+    }
+
+    /// How many POSTs it received, whatever for.
+    pub(crate) fn requests(&self) -> u64 {
+        let answer = self.exchange("GET", "/requests", "");
+        answer.as_u64().expect("a number")
+    }
+
+    /// What the server itself says of a token (RFC 7662), asked by a client that is not hallpass.
+    pub(crate) fn introspect(&self, token: &str) -> Value {
+        let encode =
+            |text: &str| -> Vec<_> { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+        let (id, secret) = self.kind.introspector;
+        let [token, id, secret] = [token, id, secret].map(|text| encode(text).concat());
+        let body = format!("token={token}&client_id={id}&client_secret={secret}");
+        self.exchange("POST", self.kind.introspection, &body)
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &str) -> Value {
+        let (_, address) = self.url.split_once("://").expect("a URL");
+        let mut stream = self.connect(address);
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("a request");
+        let mut answer = Vec::new();
+        // A server that forgets to say goodbye under TLS has said all: the JSON shows that it is whole.
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => panic!("{error}"),
+            _ => {}
+        }
+        let answer = String::from_utf8(answer).expect("an answer in UTF-8");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.contains(" 200 "), "{answer}");
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    fn connect(&self, address: &str) -> Box<dyn ReadWrite> {
+        let tcp = TcpStream::connect(address).expect("the server");
+        let Some(authority) = &self.authority else {
+            return Box::new(tcp);
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone()).expect("a certificate");
+        let config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .expect("the protocol versions of rustls")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        let name = ServerName::try_from("127.0.0.1").expect("a name");
+        let session = ClientConnection::new(Arc::new(config), name).expect("a session");
+        Box::new(StreamOwned::new(session, tcp))
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The `oidc-provider` as it is without any material: over http, for the clients that have a secret.
+pub(crate) struct OidcProvider(RealServer);
+
+impl OidcProvider {
+    pub(crate) fn start() -> OidcProvider {
+        OidcProvider(RealServer::of(
+            &OIDC_PROVIDER,
+            command(&OIDC_PROVIDER),
+            None,
+        ))
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.0.url
+    }
+
+    pub(crate) fn introspect(&self, token: &str) -> Value {
+        self.0.introspect(token)
+    }
+}
+
+/// What starts a server.
+fn command(kind: &Kind) -> Command {
+    if kind.name == OIDC_PROVIDER.name {
+        let mut command = Command::new("node");
+        command.arg(node_modules().join("server.mjs"));
+        return command;
+    }
+    python(kind.name)
+}
+
+/// A program of tests/python-servers, and a Python that has all that it needs.
+pub(crate) fn python(program: &str) -> Command {
+    let mut command = Command::new(python_environment().join("environment/bin/python"));
+    command
+        .arg("-B")
+        .arg(source("python-servers").join(program));
+    command
+}
+
+fn node_modules() -> PathBuf {
+    let files = ["package.json", "package-lock.json", "server.mjs"];
+    installed("oidc-provider", &files, |target| {
+        run(
+            Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(target),
+            "nodejs and npm",
+        );
+    })
+}
+
+fn python_environment() -> PathBuf {
+    installed("python-servers", &["requirements.txt"], |target| {
+        let environment = target.join("environment");
+        let packages = "python3 and python3-venv";
+        run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&environment),
+            packages,
+        );
+        run(
+            Command::new(environment.join("bin/python"))
+                .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+                .args(["--disable-pip-version-check", "--requirement"])
+                .arg(target.join("requirements.txt")),
+            packages,
+        );
+    })
+}
+
+/// The directory under target/ with everything installed that these files of tests/ name. Whoever comes first
+/// installs, the others wait for the lock.
+fn installed(name: &str, files: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(name);
+    fs::create_dir_all(&target).expect("a directory under target/");
+    let turn = File::create(target.join("lock")).expect("the lock of the installation");
+    turn.lock().expect("the turn to install");
+    let wanted: Vec<_> = files
+        .iter()
+        .map(|file| fs::read(source(name).join(file)).expect("a file of tests/"))
+        .collect();
+    let done = target.join("installed");
+    if fs::read(&done).is_ok_and(|installed| installed == wanted.concat()) {
+        return target;
+    }
+    for (name, content) in files.iter().zip(&wanted) {
+        fs::write(target.join(name), content).expect("a copy under target/");
+    }
+    install(&target);
+    fs::write(done, wanted.concat()).expect("the note that all is installed");
+    target
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name)
+}
+
+#[track_caller]
+fn run(command: &mut Command, packages: &str) {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = found(command.stdin(Stdio::null()).output(), &program, packages);
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{command:?} failed (Debian packages: {packages}): {}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+// A test that cannot find its tools fails. It never passes unseen.
+#[track_caller]
+pub(crate) fn found<T>(result: io::Result<T>, program: &str, packages: &str) -> T {
+    result.unwrap_or_else(|error| {
+        panic!("cannot run {program}: {error} (Debian packages: {packages})")
+    })
+}
