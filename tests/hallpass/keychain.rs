@@ -330,7 +330,18 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
     assert_eq!(desk.server.connections(), 1);
 
     // Nor at a logout that would revoke the token there.
-    desk.run(&["logout"]).success();
+    let elsewhere = format!(
+        r#""revocation_endpoint": "{}", "client_id""#,
+        thief.url("/revoke")
+    );
+    let edited = before.replacen(r#""client_id""#, &elsewhere, 1);
+    fs::write(&file, edited).expect("an edited profile");
+    let ran = desk.run(&["logout"]).success();
+    assert!(
+        ran.stderr
+            .contains("the authorization server will not be told"),
+        "{ran:?}"
+    );
     assert_eq!(thief.connections(), 0);
     assert!(keychain.is_empty());
 }
