@@ -1,4 +1,4 @@
-//! What a person reads on standard error; the only file that prints there.
+//! What a person reads on standard error; nothing but this and `prompt`'s questions is printed there.
 //!
 //! `hallpass: error: ...`, then `hallpass: hint: ...`: lower case, no full stop, one line each.
 //! A success says nothing. Text that came from outside passes through [`clean`] first.

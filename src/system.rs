@@ -1,5 +1,5 @@
 //! The operating system: what differs from one to the next, and what Rust's library does not offer.
-//! The only file with a `cfg` of the platform outside of the keychain's room.
+//! The only file with code that one platform alone compiles.
 
 pub(crate) use platform::{
     QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
