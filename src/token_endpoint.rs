@@ -105,21 +105,23 @@ pub(crate) fn revoke(
 ) -> Result<()> {
     let client = client(endpoint, profile, credential)?;
     within(REVOCATION_TIMEOUT, async |deadline| {
+        let mut result = Ok(());
         for token in tokens {
             let message = Message::revocation(token, &client_auth::prove(profile, credential)?);
             let sent = timeout_at(deadline, post(&client, endpoint, &message)).await;
-            let answer = sent
-                .unwrap_or(Err(Fault::TooLate))
-                .map_err(|fault| fault.error(endpoint.origin(), REVOCATION_TIMEOUT))?;
-            if !(200..300).contains(&answer.status) {
-                return Err(Error::unavailable(format!(
+            let revoked = match sent.unwrap_or(Err(Fault::TooLate)) {
+                Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
+                Ok(answer) => Err(Error::unavailable(format!(
                     "{} answered {} to the revocation",
                     endpoint.origin(),
                     answer.status
-                )));
-            }
+                ))),
+                Err(fault) => Err(fault.error(endpoint.origin(), REVOCATION_TIMEOUT)),
+            };
+            // One that is not revoked keeps no other.
+            result = result.and(revoked);
         }
-        Ok(())
+        result
     })?
 }
 

@@ -13,7 +13,6 @@ mod main_job;
 mod material;
 mod matrix;
 mod methods;
-mod oidc_provider;
 mod readme;
 mod real_server;
 mod real_servers;

@@ -542,6 +542,19 @@ fn a_revocation_endpoint_that_is_mute_keeps_a_logout_for_three_seconds() {
 }
 
 #[test]
+fn a_token_that_cannot_be_revoked_keeps_no_other() {
+    let machine = Machine::new();
+    let revocations = Server::start(|_| Reply::new(400));
+    let tokens = Server::start(numbered_tokens());
+    let url = revocations.url("/revoke");
+    machine.login("default", &tokens, &["--revocation-url", &url]);
+    machine.run(&["token", "--scope", "another"]).success();
+    let ran = machine.run(&["logout"]).success();
+    assert!(ran.stderr.contains("not revoked"), "{ran:?}");
+    assert_eq!(revocations.requests().len(), 2);
+}
+
+#[test]
 fn a_token_is_not_revoked_where_it_was_not_issued() {
     let machine = Machine::new();
     let [issuer, other] = [(); 2].map(|()| Server::start(numbered_tokens()));
