@@ -202,6 +202,21 @@ impl Profile {
     }
 }
 
+/// Whether a parameter has a setting of its own, or is one that only hallpass may send.
+pub(crate) fn is_standard_parameter(name: &str) -> bool {
+    const STANDARD: [&str; 8] = [
+        "grant_type",
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+        "scope",
+        "audience",
+        "resource",
+    ];
+    STANDARD.contains(&name)
+}
+
 /// How the client proves itself: the registered names (RFC 7591 §2).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

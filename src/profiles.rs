@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Result};
-use crate::profile::{FORMAT, Profile, ProfileName};
+use crate::profile::{FORMAT, Profile, ProfileName, is_standard_parameter};
 use crate::system::Trust;
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
@@ -93,7 +93,15 @@ impl Profiles {
             }
         };
         match serde_json::from_slice::<Profile>(&content) {
-            Ok(profile) if profile.format == FORMAT => Ok(profile),
+            Ok(profile) if profile.format == FORMAT => {
+                let mut names = profile.parameters.keys();
+                match names.find(|name| is_standard_parameter(name)) {
+                    Some(name) => Err(unusable(&format!(
+                        "has `{name}` among its other parameters"
+                    ))),
+                    None => Ok(profile),
+                }
+            }
             parsed => {
                 let format = serde_json::from_slice::<FormatOnly>(&content)
                     .map_or(FORMAT, |found| found.format);

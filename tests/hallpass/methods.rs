@@ -397,6 +397,57 @@ fn a_key_decides_how_assertions_are_signed_and_says_what_it_cannot() {
 }
 
 #[test]
+fn a_private_key_is_never_sent_as_a_secret() {
+    let server = Server::start(numbered_tokens());
+    let url = server.url("/token");
+    let machine = Machine::new();
+    // In one line, as a secret is.
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let path = machine.private_file("key.jwk", jwk.as_bytes());
+    let path = path.to_str().expect("UTF-8");
+    machine
+        .run(&[
+            "login",
+            "--token-url",
+            &url,
+            "--client-id",
+            "c",
+            "--jwt-key",
+            path,
+        ])
+        .success();
+    let ran = machine
+        .run(&["login", "--auth", "client_secret_post"])
+        .failure(2);
+    assert!(
+        ran.stderr.contains("the client secret is missing"),
+        "{ran:?}"
+    );
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_standard_parameter_is_not_overwritten_by_an_edit() {
+    let server = Server::start(numbered_tokens());
+    let machine = Machine::new();
+    login(
+        &machine,
+        &["--token-url", &server.url("/token"), "--param", "x=y"],
+    )
+    .success();
+    let path = machine.config().join("p.json");
+    let profile = std::fs::read_to_string(&path).expect("a profile");
+    std::fs::write(&path, profile.replace("\"x\"", "\"client_id\"")).expect("an edit");
+    let ran = machine.run(&["token"]).failure(2);
+    assert!(
+        ran.stderr
+            .contains("`client_id` among its other parameters"),
+        "{ran:?}"
+    );
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
 fn a_new_key_in_the_same_file_is_another_client_as_far_as_tokens_go() {
     let server = Server::start(numbered_tokens());
     let url = server.url("/token");

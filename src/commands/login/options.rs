@@ -14,24 +14,12 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::{
     Assertion, BasicEncoding, BodyFormat, BoundUrl, ClientAuth, DEFAULT_TIMEOUT, JwtAlgorithm,
-    Profile, SecretSource, TokenEndpoint,
+    Profile, SecretSource, TokenEndpoint, is_standard_parameter,
 };
 use crate::prompt;
 use crate::secret::Credential;
 use crate::secrets;
 use crate::token_endpoint::{Key, Metadata, discover};
-
-/// Parameters that have an option of their own, or that only hallpass may set.
-const STANDARD_PARAMETERS: [&str; 8] = [
-    "grant_type",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "scope",
-    "audience",
-    "resource",
-];
 
 /// What an assertion's header calls itself, so that it cannot be taken for another kind of JWT
 /// (draft-ietf-oauth-rfc7523bis).
@@ -218,6 +206,7 @@ impl Args {
                 "the client id is empty or holds a control character",
             ));
         }
+        let had_key = profile.client_auth.has_key();
         profile.client_auth = self.method(&profile, was_there, provider, metadata.as_ref())?;
         replace(&mut profile.body, self.body.map(BodyArg::format));
         replace(
@@ -234,6 +223,10 @@ impl Args {
             replace(&mut profile.token_endpoint, alias);
             let alias = metadata.mtls_revocation_endpoint.clone().filter(|_| is_tls);
             profile.revocation_endpoint = alias.or(metadata.revocation_endpoint.clone());
+        }
+        if had_key != profile.client_auth.has_key() {
+            // What was there proves the client in another way: a key is never sent as a secret.
+            profile.secret = SecretSource::new_keychain_item();
         }
         self.credential_source(&mut profile, was_there)?;
         profile.assertion = self.assertion(&profile, provider)?;
@@ -777,7 +770,7 @@ fn name_and_value(text: &str) -> std::result::Result<(String, String), String> {
 
 fn parameter(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = name_and_value(text)?;
-    if STANDARD_PARAMETERS.contains(&name.as_str()) {
+    if is_standard_parameter(&name) {
         return Err(format!(
             "`{name}` is set by an option of its own, or by hallpass itself"
         ));
