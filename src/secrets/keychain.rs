@@ -124,7 +124,10 @@ fn item(
         if let Err(error) = keyring::Entry::store_status() {
             return Err(Failure::NoStore(error));
         }
-        let modifiers = if cfg!(any(target_os = "macos", windows)) {
+        let modifiers = if cfg!(windows) {
+            // Else the secret roams with the user's profile.
+            HashMap::from([("persistence", "Local")])
+        } else if cfg!(target_os = "macos") {
             HashMap::new()
         } else {
             HashMap::from([("label", label.as_str())])
