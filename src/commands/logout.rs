@@ -65,10 +65,14 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
         cache.clear().map_err(cannot_clear)?;
         return profile.map(drop);
     }
-    let farewell = profile
-        .ok()
-        .and_then(|profile| Farewell::prepare(name, profile, &cache));
+    let profile = profile.ok();
+    let tokens = profile
+        .as_ref()
+        .map(|profile| working_tokens(profile, &cache));
     cache.clear().map_err(cannot_clear)?;
+    let farewell = profile
+        .zip(tokens)
+        .and_then(|(profile, tokens)| Farewell::prepare(name, profile, tokens));
     for account in &items {
         keychain::delete(name, account, Patience::Person.limit()).map_err(|error| {
             error.hint(format!(
@@ -88,6 +92,14 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
     Ok(())
 }
 
+/// The tokens that somebody could still use.
+fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToken> {
+    let now = Timestamp::now();
+    let tokens = cache.tokens(&login_of(profile)).into_iter();
+    let working = tokens.filter(|token| token.still_works(now));
+    working.map(|token| token.access_token).collect()
+}
+
 /// What it takes to tell the authorization server (RFC 7009), gathered while it is still there.
 struct Farewell {
     endpoint: TokenEndpoint,
@@ -97,14 +109,8 @@ struct Farewell {
 }
 
 impl Farewell {
-    fn prepare(name: &ProfileName, profile: Profile, cache: &Cache) -> Option<Self> {
+    fn prepare(name: &ProfileName, profile: Profile, tokens: Vec<AccessToken>) -> Option<Self> {
         let endpoint = profile.revocation_endpoint.clone()?;
-        let now = Timestamp::now();
-        let working = cache
-            .tokens(&login_of(&profile))
-            .into_iter()
-            .filter(|token| token.still_works(now));
-        let tokens: Vec<_> = working.map(|token| token.access_token).collect();
         if tokens.is_empty() {
             return None;
         }
