@@ -5,6 +5,7 @@
 //! A crash anywhere leaves the old login or the new one, never one client with the other's secret.
 
 mod options;
+mod plan;
 mod providers;
 
 use std::collections::BTreeSet;
@@ -122,8 +123,7 @@ impl Input {
         }
         let has_key = profile.client_auth.has_key();
         if has_key && profile.encrypted_key.is_none() {
-            return Err(Error::usage("the private key is missing")
-                .hint("name its file with --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin"));
+            return Err(Error::usage("the private key is missing").hint(plan::MISSING_KEY));
         }
         let (what, question) = if has_key {
             ("passphrase", "Passphrase of the private key")

@@ -1,29 +1,16 @@
-//! What a login is told, and the profile that comes of it: what was given, else what was there,
-//! else what the provider's preset and the server's metadata say, else what a person answers.
+//! What a login can be told: its options, and how their values are read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::providers::{PROVIDERS, Provider};
-use crate::commands::{duration, words};
-use crate::digest::unique;
-use crate::error::{Error, Result};
-use crate::message;
+use crate::commands::duration;
 use crate::profile::{
-    Assertion, BasicEncoding, BodyFormat, BoundUrl, ClientAuth, DEFAULT_TIMEOUT, JwtAlgorithm,
-    Profile, SecretSource, TokenEndpoint, is_standard_parameter,
+    BasicEncoding, BodyFormat, BoundUrl, ClientAuth, JwtAlgorithm, SecretSource, TokenEndpoint,
+    is_standard_parameter,
 };
-use crate::prompt;
-use crate::secret::Credential;
-use crate::secrets;
-use crate::token_endpoint::{Key, Metadata, discover};
-
-/// What an assertion's header calls itself, so that it cannot be taken for another kind of JWT
-/// (draft-ietf-oauth-rfc7523bis).
-const ASSERTION_TYPE: &str = "client-authentication+jwt";
 
 /// Keep a client's settings, and its secret in the keychain
 ///
@@ -36,98 +23,98 @@ pub(crate) struct Args {
     pub(super) profile: Option<String>,
     /// The token endpoint (https, or http on this machine itself)
     #[arg(long, value_name = "URL", value_parser = endpoint)]
-    token_url: Option<TokenEndpoint>,
+    pub(super) token_url: Option<TokenEndpoint>,
     /// The authorization server, whose metadata name its endpoints (RFC 8414)
     #[arg(long, value_name = "URL")]
-    issuer: Option<String>,
+    pub(super) issuer: Option<String>,
     /// A provider's preset; `help` lists them
     #[arg(long, value_name = "NAME")]
     pub(super) provider: Option<String>,
     /// An answer to what the preset asks (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    set: Vec<(String, String)>,
+    pub(super) set: Vec<(String, String)>,
     /// The client identifier
     #[arg(long, value_name = "ID")]
-    client_id: Option<String>,
+    pub(super) client_id: Option<String>,
     /// What the tokens are for, where the server wants to know (Auth0, Blooma)
     #[arg(long)]
-    audience: Option<String>,
+    pub(super) audience: Option<String>,
     /// The scope to ask for (repeatable)
     #[arg(long, value_name = "SCOPE")]
-    scope: Vec<String>,
+    pub(super) scope: Vec<String>,
     /// A resource that the tokens are for, RFC 8707 (repeatable)
     #[arg(long, value_name = "URI", value_parser = resource)]
-    resource: Vec<String>,
+    pub(super) resource: Vec<String>,
     /// Another parameter of the token request (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
-    param: Vec<(String, String)>,
+    pub(super) param: Vec<(String, String)>,
     /// Another grant type (Zoom) [default: `client_credentials`]
     #[arg(long, value_name = "TYPE")]
-    grant_type: Option<String>,
+    pub(super) grant_type: Option<String>,
     /// How the client proves itself [default: the server's first that fits, else `client_secret_basic`]
     #[arg(long, value_name = "METHOD")]
-    auth: Option<AuthArg>,
+    pub(super) auth: Option<AuthArg>,
     /// How the token request is written [default: form]
     #[arg(long, value_name = "FORMAT")]
-    body: Option<BodyArg>,
+    pub(super) body: Option<BodyArg>,
     /// How Basic credentials are written [default: percent]
     #[arg(long, value_name = "ENCODING")]
-    basic_encoding: Option<BasicArg>,
+    pub(super) basic_encoding: Option<BasicArg>,
     /// The private key that signs assertions: PEM or JWK
     #[arg(long, value_name = "FILE", group = "key-source")]
-    jwt_key: Option<PathBuf>,
+    pub(super) jwt_key: Option<PathBuf>,
     /// How assertions are signed [default: the only way that fits the key]
     #[arg(long, value_name = "ALGORITHM")]
-    jwt_alg: Option<AlgorithmArg>,
+    pub(super) jwt_alg: Option<AlgorithmArg>,
     /// The key's name for the server
     #[arg(long, value_name = "ID")]
-    jwt_kid: Option<String>,
+    pub(super) jwt_kid: Option<String>,
     /// Whom assertions are for: `issuer`, `token_endpoint` or a text [default: issuer, if it is known]
     #[arg(long, value_name = "AUDIENCE")]
-    jwt_aud: Option<String>,
+    pub(super) jwt_aud: Option<String>,
     /// The `typ` of assertions [default: client-authentication+jwt]
     #[arg(long, value_name = "TYPE")]
-    jwt_typ: Option<String>,
+    pub(super) jwt_typ: Option<String>,
     /// The PEM certificate whose thumbprint assertions carry (x5t#S256)
     #[arg(long, value_name = "FILE")]
-    jwt_cert: Option<PathBuf>,
+    pub(super) jwt_cert: Option<PathBuf>,
     /// The PEM certificate of the TLS client
     #[arg(long, value_name = "FILE")]
-    cert: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
     /// The private key of the TLS client: PEM
     #[arg(long, value_name = "FILE", group = "key-source")]
-    key: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
     /// Read the private key from standard input, and keep it in the keychain
     #[arg(long, groups = ["key-source", "source"])]
     pub(super) key_stdin: bool,
     /// A URL that the tokens are meant for (repeatable)
     #[arg(long = "for", value_name = "URL", value_parser = bound_url)]
-    bound_urls: Vec<OrNothing<BoundUrl>>,
+    pub(super) bound_urls: Vec<OrNothing<BoundUrl>>,
     /// Where tokens are revoked at logout, RFC 7009
     #[arg(long, value_name = "URL", value_parser = revocation_url)]
-    revocation_url: Option<OrNothing<TokenEndpoint>>,
+    pub(super) revocation_url: Option<OrNothing<TokenEndpoint>>,
     // The parser of paths takes no empty one, which removes the setting.
     /// PEM certificates to trust beside the system's
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    ca_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
     /// The longest time that a token request may take [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
-    timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     /// How long to keep a token whose lifetime the server does not tell [default: 5m]
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
-    default_ttl: Option<Duration>,
+    pub(super) default_ttl: Option<Duration>,
     /// The longest time to keep a token, whatever the server promises [default: 1d]
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
-    max_ttl: Option<Duration>,
+    pub(super) max_ttl: Option<Duration>,
     /// Read the secret (or the key's passphrase) from standard input
     #[arg(long, group = "source")]
     pub(super) secret_stdin: bool,
     /// Leave the secret (or the key's passphrase) in this file, which only you may read, and keep its path
     #[arg(long, value_name = "FILE", group = "source")]
-    secret_file: Option<PathBuf>,
+    pub(super) secret_file: Option<PathBuf>,
     /// Have this command print the secret, and keep the command (one that begins with `!` is for the shell)
     #[arg(long, value_name = "COMMAND", group = "source", value_parser = secret_command)]
-    secret_command: Option<SecretSource>,
+    pub(super) secret_command: Option<SecretSource>,
     /// Keep the login without proving it by a token request
     #[arg(long)]
     pub(super) no_verify: bool,
@@ -138,7 +125,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum AuthArg {
+pub(super) enum AuthArg {
     ClientSecretBasic,
     ClientSecretPost,
     ClientSecretJwt,
@@ -148,19 +135,19 @@ enum AuthArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum BodyArg {
+pub(super) enum BodyArg {
     Form,
     Json,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum BasicArg {
+pub(super) enum BasicArg {
     Percent,
     Raw,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum AlgorithmArg {
+pub(super) enum AlgorithmArg {
     #[value(name = "RS256")]
     Rs256,
     #[value(name = "PS256")]
@@ -171,455 +158,8 @@ enum AlgorithmArg {
     EdDsa,
 }
 
-impl Args {
-    /// Whether a profile that is there keeps its settings.
-    pub(super) fn keeps_settings(&self) -> bool {
-        self.token_url.is_none() && self.issuer.is_none() && self.provider.is_none()
-    }
-
-    /// The profile to be. Its keychain item has no name yet, and how its assertions are signed may
-    /// depend on the key: see [`sign_with`].
-    pub(super) fn profile(mut self, before: Option<Profile>) -> Result<Plan> {
-        let before = before.filter(|_| self.keeps_settings());
-        let provider = self.provider.as_deref().map(find).transpose()?;
-        if let Some(provider) = provider {
-            self.fill_in(provider)?;
-        }
-        if before.is_none() {
-            self.ask_for_the_rest()?;
-        }
-        let metadata = self.metadata(before.as_ref())?;
-        let endpoint = metadata.as_ref().map(|metadata| &metadata.token_endpoint);
-        let was_there = before.is_some();
-        let mut profile = match (before, self.token_url.as_ref().or(endpoint)) {
-            (Some(mut before), endpoint) => {
-                replace(&mut before.token_endpoint, endpoint.cloned());
-                before
-            }
-            (None, Some(endpoint)) => Profile::new(endpoint.clone()),
-            (None, None) => return Err(Error::usage("the token URL is missing")),
-        };
-        profile.generation = unique()?;
-        replace(&mut profile.client_id, self.client_id.take());
-        if profile.client_id.is_empty() || profile.client_id.contains(char::is_control) {
-            return Err(Error::usage(
-                "the client id is empty or holds a control character",
-            ));
-        }
-        let had_key = profile.client_auth.has_key();
-        profile.client_auth = self.method(&profile, was_there, provider, metadata.as_ref())?;
-        replace(&mut profile.body, self.body.map(BodyArg::format));
-        replace(
-            &mut profile.basic_encoding,
-            self.basic_encoding.map(BasicArg::encoding),
-        );
-        if let Some(metadata) = &metadata {
-            profile.issuer = Some(metadata.issuer.clone());
-            let is_tls = profile.client_auth.is_tls();
-            let alias = metadata
-                .mtls_token_endpoint
-                .clone()
-                .filter(|_| is_tls && self.token_url.is_none());
-            replace(&mut profile.token_endpoint, alias);
-            let alias = metadata.mtls_revocation_endpoint.clone().filter(|_| is_tls);
-            profile.revocation_endpoint = alias.or(metadata.revocation_endpoint.clone());
-        }
-        if had_key != profile.client_auth.has_key() {
-            // What was there proves the client in another way: a key is never sent as a secret.
-            profile.secret = SecretSource::new_keychain_item();
-        }
-        self.credential_source(&mut profile, was_there)?;
-        profile.assertion = self.assertion(&profile, provider)?;
-        let algorithm = self.jwt_alg.map(AlgorithmArg::algorithm);
-        self.plain_settings(&mut profile)?;
-        let algorithms = metadata.map(|metadata| metadata.signing_algorithms);
-        Ok(Plan {
-            algorithm,
-            algorithms: algorithms.unwrap_or_default(),
-            profile,
-        })
-    }
-
-    /// What the preset knows, where nothing was given.
-    fn fill_in(&mut self, provider: &Provider) -> Result<()> {
-        let mut answers = Vec::new();
-        for (name, example) in provider.asks {
-            let known = self.set.iter().find(|(given, _)| given == name);
-            // A question whose answer was given by an option of its own is not asked.
-            let needed = (self.token_url.is_none() && provider.token_url.contains(name))
-                || (self.audience.is_none() && provider.audience.contains(name))
-                || (self.scope.is_empty() && provider.scope.contains(name))
-                || provider
-                    .parameters
-                    .iter()
-                    .any(|(_, value)| value.contains(name));
-            let answer = match known {
-                Some((_, value)) => value.clone(),
-                None if needed => ask(
-                    &format!("{name}, such as {example}"),
-                    &format!("--set {name}=..."),
-                )?,
-                None => continue,
-            };
-            answers.push((format!("{{{name}}}"), answer));
-        }
-        if let Some((name, _)) = self
-            .set
-            .iter()
-            .find(|(name, _)| provider.asks.iter().all(|(ask, _)| ask != name))
-        {
-            return Err(Error::usage(format!(
-                "the preset `{}` asks for no `{name}`",
-                provider.name
-            )));
-        }
-        let fill = |template: &str| {
-            answers
-                .iter()
-                .fold(template.to_owned(), |text, (name, answer)| {
-                    text.replace(name, answer.trim_end_matches('/'))
-                })
-        };
-        if self.token_url.is_none() && self.issuer.is_none() {
-            let url = TokenEndpoint::parse(&fill(provider.token_url));
-            self.token_url =
-                Some(url.map_err(|fault| Error::usage(format!("the token URL {fault}")))?);
-        }
-        self.audience = self
-            .audience
-            .take()
-            .or_else(|| Some(fill(provider.audience)));
-        if self.scope.is_empty() {
-            self.scope = vec![fill(provider.scope)];
-        }
-        self.grant_type = self
-            .grant_type
-            .take()
-            .or_else(|| Some(provider.grant_type.to_owned()));
-        self.body = self.body.or(Some(match provider.body {
-            BodyFormat::Form => BodyArg::Form,
-            BodyFormat::Json => BodyArg::Json,
-        }));
-        for (name, value) in provider.parameters {
-            if self.param.iter().all(|(given, _)| given != name) {
-                self.param.push(((*name).to_owned(), fill(value)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks for what a new profile needs and was not given.
-    fn ask_for_the_rest(&mut self) -> Result<()> {
-        let without_any_setting = self.token_url.is_none() && self.issuer.is_none();
-        if without_any_setting {
-            let answer = ask("Token URL", "--token-url")?;
-            let parsed = TokenEndpoint::parse(&answer);
-            self.token_url =
-                Some(parsed.map_err(|fault| Error::usage(format!("the token URL {fault}")))?);
-        }
-        if self.client_id.is_none() {
-            self.client_id = Some(ask("Client ID", "--client-id")?);
-        }
-        if without_any_setting {
-            // Who begins without any setting is asked for the usual ones, too.
-            if self.audience.is_none() {
-                self.audience = Some(prompt::ask("Audience (empty for none)")?);
-            }
-            if self.scope.is_empty() {
-                self.scope = vec![prompt::ask("Scope (empty for none)")?];
-            }
-        }
-        Ok(())
-    }
-
-    /// Asked for at each login, and at no other time.
-    fn metadata(&self, before: Option<&Profile>) -> Result<Option<Metadata>> {
-        let issuer = self
-            .issuer
-            .as_ref()
-            .or(before.and_then(|before| before.issuer.as_ref()));
-        let Some(issuer) = issuer else {
-            return Ok(None);
-        };
-        let ca_file = self
-            .ca_file
-            .as_deref()
-            .or(before.and_then(|before| before.ca_file.as_deref()));
-        discover(
-            issuer,
-            ca_file.filter(|path| !is_empty(path)),
-            self.timeout.unwrap_or(DEFAULT_TIMEOUT),
-        )
-        .map(Some)
-    }
-
-    /// The method that was named, else the first one that fits what the client proves itself with.
-    fn method(
-        &self,
-        profile: &Profile,
-        was_there: bool,
-        provider: Option<&Provider>,
-        metadata: Option<&Metadata>,
-    ) -> Result<ClientAuth> {
-        use ClientAuth::{
-            ClientSecretBasic, ClientSecretJwt, ClientSecretPost, PrivateKeyJwt,
-            SelfSignedTlsClientAuth, TlsClientAuth,
-        };
-        if let Some(named) = self.auth {
-            return Ok(named.client_auth());
-        }
-        let has_key = self.jwt_key.is_some() || self.key.is_some() || self.key_stdin;
-        let kept = profile.client_auth;
-        let fitting: &[ClientAuth] = if self.cert.is_some() {
-            &[TlsClientAuth, SelfSignedTlsClientAuth]
-        } else if has_key {
-            &[PrivateKeyJwt]
-        } else if kept.has_key() {
-            return Ok(kept);
-        } else {
-            &[ClientSecretBasic, ClientSecretPost, ClientSecretJwt]
-        };
-        if let Some(provider) = provider.filter(|provider| fitting.contains(&provider.auth)) {
-            return Ok(provider.auth);
-        }
-        if let Some(provider) = provider.filter(|provider| provider.auth.has_key() && !has_key) {
-            return Err(
-                Error::usage(format!("{} wants a private key", provider.title))
-                    .hint("name it with --jwt-key FILE"),
-            );
-        }
-        let listed = metadata
-            .map(|metadata| metadata.methods.as_slice())
-            .unwrap_or_default();
-        let first = listed
-            .iter()
-            .find_map(|name| fitting.iter().find(|method| method.as_str() == name));
-        if let Some(first) = first {
-            message::note(&format!(
-                "using {}, the first method of the server's that fits",
-                first.as_str()
-            ));
-            return Ok(*first);
-        }
-        Ok(match self.body {
-            _ if was_there && fitting.contains(&kept) => kept,
-            // With a JSON body, servers expect the credentials in it, too.
-            Some(BodyArg::Json) if fitting.contains(&ClientSecretPost) => ClientSecretPost,
-            _ => fitting[0],
-        })
-    }
-
-    /// Where the client's secret or private key lies.
-    fn credential_source(&self, profile: &mut Profile, was_there: bool) -> Result<()> {
-        if profile.client_auth.has_key() {
-            if profile.client_auth.is_tls() {
-                if let Some(certificate) = &self.cert {
-                    profile.certificate = Some(absolute(certificate)?);
-                }
-                if profile.certificate.is_none() {
-                    return Err(Error::usage(
-                        "the client's certificate is missing: --cert FILE",
-                    ));
-                }
-            }
-            let key_file = self.jwt_key.as_ref().or(self.key.as_ref());
-            if let Some(path) = key_file {
-                let path = absolute(path)?;
-                let encrypted = secrets::read_key_file(&path)?.is_encrypted();
-                profile.encrypted_key = encrypted.then(|| path.clone());
-                profile.secret = if encrypted {
-                    self.source()?
-                        .unwrap_or_else(SecretSource::new_keychain_item)
-                } else {
-                    SecretSource::File(path)
-                };
-                return Ok(());
-            }
-            if self.key_stdin {
-                profile.encrypted_key = None;
-                profile.secret = SecretSource::new_keychain_item();
-                return Ok(());
-            }
-            if self.source()?.is_none() && !was_there {
-                return Err(Error::usage("the private key is missing").hint("name its file with --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin"));
-            }
-        } else if self.jwt_key.is_some()
-            || self.key.is_some()
-            || self.key_stdin
-            || self.cert.is_some()
-        {
-            return Err(Error::usage(format!(
-                "{} takes no private key and no certificate",
-                profile.client_auth.as_str()
-            )));
-        } else {
-            profile.certificate = None;
-            profile.encrypted_key = None;
-        }
-        replace(&mut profile.secret, self.source()?);
-        Ok(())
-    }
-
-    fn source(&self) -> Result<Option<SecretSource>> {
-        Ok(
-            match (self.secret_stdin, &self.secret_file, &self.secret_command) {
-                (true, ..) => Some(SecretSource::new_keychain_item()),
-                (_, Some(path), _) => Some(SecretSource::File(absolute(path)?)),
-                (.., command) => command.clone(),
-            },
-        )
-    }
-
-    fn assertion(
-        &self,
-        profile: &Profile,
-        provider: Option<&Provider>,
-    ) -> Result<Option<Assertion>> {
-        if !profile.client_auth.has_assertion() {
-            return Ok(None);
-        }
-        let preset = provider.and_then(|provider| provider.assertion);
-        let kept = profile.assertion.as_ref();
-        let endpoint = profile.token_endpoint.as_str();
-        let audience = match (
-            self.jwt_aud
-                .as_deref()
-                .or(preset.map(|(_, audience, _)| audience)),
-            kept,
-        ) {
-            (Some("issuer"), _) => profile.issuer.clone().ok_or_else(|| {
-                Error::usage("the issuer is not known")
-                    .hint("name it with --issuer URL, or the audience itself with --jwt-aud")
-            })?,
-            (Some("token_endpoint"), _) => endpoint.to_owned(),
-            (Some(literal), _) => literal.to_owned(),
-            (None, Some(kept)) => kept.audience.clone(),
-            (None, None) => profile
-                .issuer
-                .clone()
-                .unwrap_or_else(|| endpoint.to_owned()),
-        };
-        let typ = self
-            .jwt_typ
-            .clone()
-            .or(preset.map(|(.., typ)| typ.to_owned()));
-        let certificate = self.jwt_cert.as_deref().map(absolute).transpose()?;
-        Ok(Some(Assertion {
-            // With a private key, the key itself has the last word: see `Plan::sign_with`.
-            algorithm: preset
-                .map(|(algorithm, ..)| algorithm)
-                .or(kept.map(|kept| kept.algorithm))
-                .filter(|_| profile.client_auth.has_key())
-                .unwrap_or(JwtAlgorithm::HS256),
-            audience,
-            typ: typ
-                .or(kept.map(|kept| kept.typ.clone()))
-                .unwrap_or_else(|| ASSERTION_TYPE.to_owned()),
-            key_id: self
-                .jwt_kid
-                .clone()
-                .or(kept.and_then(|kept| kept.key_id.clone())),
-            certificate: certificate.or(kept.and_then(|kept| kept.certificate.clone())),
-        }))
-    }
-
-    /// The settings that depend on no other.
-    fn plain_settings(self, profile: &mut Profile) -> Result<()> {
-        replace_text(&mut profile.audience, self.audience);
-        replace_text(&mut profile.scope, joined(&self.scope));
-        replace_text(&mut profile.grant_type, self.grant_type);
-        if !self.resource.is_empty() {
-            let given = self.resource.into_iter();
-            profile.resource = given.filter(|resource| !resource.is_empty()).collect();
-        }
-        if !self.bound_urls.is_empty() {
-            profile.bound_urls = self
-                .bound_urls
-                .into_iter()
-                .filter_map(|url| url.0)
-                .collect();
-        }
-        for (name, value) in self.param {
-            if value.is_empty() {
-                profile.parameters.remove(&name);
-            } else {
-                profile.parameters.insert(name, value);
-            }
-        }
-        if let Some(OrNothing(endpoint)) = self.revocation_url {
-            profile.revocation_endpoint = endpoint;
-        }
-        if let Some(path) = self.ca_file {
-            profile.ca_file = (!is_empty(&path)).then(|| absolute(&path)).transpose()?;
-        }
-        let seconds =
-            |duration: Option<Duration>| duration.map(|duration| Some(duration.as_secs()));
-        replace(&mut profile.timeout_seconds, seconds(self.timeout));
-        replace(&mut profile.default_ttl_seconds, seconds(self.default_ttl));
-        replace(&mut profile.max_ttl_seconds, seconds(self.max_ttl));
-        Ok(())
-    }
-}
-
-/// A profile to be, and what is known of how its assertions may be signed.
-pub(super) struct Plan {
-    pub(super) profile: Profile,
-    algorithm: Option<JwtAlgorithm>,
-    /// What the server lists.
-    algorithms: Vec<String>,
-}
-
-impl Plan {
-    /// How assertions are signed is not settled yet.
-    pub(super) fn needs_key(&self) -> bool {
-        self.profile.client_auth == ClientAuth::PrivateKeyJwt
-    }
-
-    /// Settles how assertions are signed, now that the key is known.
-    pub(super) fn sign_with(&mut self, credential: &Credential) -> Result<()> {
-        let (Some(assertion), Credential::Key { key, passphrase }) =
-            (&mut self.profile.assertion, credential)
-        else {
-            return Ok(());
-        };
-        let fitting = Key::read(key, passphrase.as_ref())?.algorithms();
-        let listed: Vec<_> = fitting
-            .iter()
-            .copied()
-            .filter(|algorithm| {
-                self.algorithms
-                    .iter()
-                    .any(|name| name == algorithm.as_str())
-            })
-            .collect();
-        assertion.algorithm = match (self.algorithm, fitting, listed.as_slice()) {
-            (Some(named), ..) => named,
-            _ if fitting.contains(&assertion.algorithm) => assertion.algorithm,
-            (_, [only], _) | (_, _, [only]) => *only,
-            (_, [], _) => {
-                return Err(Error::refused("the private key cannot sign assertions")
-                    .hint("an RSA key, a P-256 key, or an Ed25519 key can"));
-            }
-            _ => {
-                let names: Vec<_> = fitting.iter().map(|algorithm| algorithm.as_str()).collect();
-                return Err(
-                    Error::usage(format!("the private key fits {}", names.join(" and ")))
-                        .hint("name one with --jwt-alg"),
-                );
-            }
-        };
-        if fitting.contains(&assertion.algorithm) {
-            return Ok(());
-        }
-        Err(Error::usage(format!(
-            "the private key cannot sign with {}",
-            assertion.algorithm.as_str()
-        )))
-    }
-}
-
 impl AuthArg {
-    fn client_auth(self) -> ClientAuth {
+    pub(super) fn client_auth(self) -> ClientAuth {
         match self {
             Self::ClientSecretBasic => ClientAuth::ClientSecretBasic,
             Self::ClientSecretPost => ClientAuth::ClientSecretPost,
@@ -632,7 +172,7 @@ impl AuthArg {
 }
 
 impl BodyArg {
-    fn format(self) -> BodyFormat {
+    pub(super) fn format(self) -> BodyFormat {
         match self {
             Self::Form => BodyFormat::Form,
             Self::Json => BodyFormat::Json,
@@ -641,7 +181,7 @@ impl BodyArg {
 }
 
 impl BasicArg {
-    fn encoding(self) -> BasicEncoding {
+    pub(super) fn encoding(self) -> BasicEncoding {
         match self {
             Self::Percent => BasicEncoding::Percent,
             Self::Raw => BasicEncoding::Raw,
@@ -650,7 +190,7 @@ impl BasicArg {
 }
 
 impl AlgorithmArg {
-    fn algorithm(self) -> JwtAlgorithm {
+    pub(super) fn algorithm(self) -> JwtAlgorithm {
         match self {
             Self::Rs256 => JwtAlgorithm::RS256,
             Self::Ps256 => JwtAlgorithm::PS256,
@@ -660,64 +200,13 @@ impl AlgorithmArg {
     }
 }
 
-fn find(name: &str) -> Result<&'static Provider> {
-    PROVIDERS
-        .iter()
-        .find(|provider| provider.name == name)
-        .ok_or_else(|| {
-            Error::usage("there is no such preset")
-                .hint("`hallpass login --provider help` lists them")
-        })
-}
-
-/// Asks for what was not given; without a terminal, says which option would have given it.
-fn ask(question: &str, option: &str) -> Result<String> {
-    if prompt::can_ask() {
-        prompt::ask(question)
-    } else {
-        Err(Error::usage(format!(
-            "{option} is missing, and there is no terminal to ask at"
-        ))
-        .hint("a new login takes --token-url (or --issuer), --client-id, and one of --secret-stdin, --secret-file and --secret-command"))
-    }
-}
-
-/// A repeatable option's values as one text; none if it was not given.
-fn joined(values: &[String]) -> Option<String> {
-    (!values.is_empty()).then(|| words(values))
-}
-
-fn replace<T>(setting: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *setting = given;
-    }
-}
-
-/// An empty text removes the setting: no parameter is ever sent empty.
-fn replace_text(setting: &mut Option<String>, given: Option<String>) {
-    if let Some(given) = given {
-        *setting = Some(given).filter(|text| !text.is_empty());
-    }
-}
-
-fn is_empty(path: &Path) -> bool {
-    path.as_os_str().is_empty()
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(path);
-    absolute.map_err(|error| {
-        Error::usage(format!("cannot use the path {}", path.display())).because(error)
-    })
-}
-
 fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {
     TokenEndpoint::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
 /// A value, or the empty text that removes it.
 #[derive(Clone, Debug)]
-struct OrNothing<T>(Option<T>);
+pub(super) struct OrNothing<T>(pub(super) Option<T>);
 
 fn revocation_url(text: &str) -> std::result::Result<OrNothing<TokenEndpoint>, String> {
     let given = Some(text).filter(|text| !text.is_empty());
