@@ -74,11 +74,8 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
         .zip(tokens)
         .and_then(|(profile, tokens)| Farewell::prepare(name, profile, tokens));
     for account in &items {
-        keychain::delete(name, account, Patience::Person.limit()).map_err(|error| {
-            error.hint(format!(
-                "the tokens are gone; run `hallpass logout {name}` again when the keychain can be reached"
-            ))
-        })?;
+        keychain::delete(name, account, Patience::Person.limit())
+            .map_err(|error| again(error, name))?;
     }
     editor.save_items(name, &std::collections::BTreeSet::new())?;
     editor.remove(name)?;
@@ -90,6 +87,14 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
     }
     message::note(&format!("forgot the profile `{name}`"));
     Ok(())
+}
+
+/// What mends the keychain, and what is left to do then.
+fn again(error: Error, name: &ProfileName) -> Error {
+    let hint = error.hint.clone().unwrap_or_default();
+    error.hint(format!(
+        "{hint}; then run `hallpass logout {name}` again (its tokens are gone already)"
+    ))
 }
 
 /// The tokens that somebody could still use.

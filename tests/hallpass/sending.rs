@@ -811,11 +811,7 @@ fn a_profile_that_was_pointed_elsewhere_by_hand_sends_nothing_there() {
     machine
         .run_with_input(&arguments, SECRET.as_bytes())
         .success();
-    let profile = machine
-        .files()
-        .into_iter()
-        .find(|file| fs::read_to_string(file).is_ok_and(|text| text.contains(&url)));
-    let profile = profile.expect("the profile's file");
+    let profile = machine.config().join("default.json");
     let text = fs::read_to_string(&profile).expect("a profile");
     fs::write(&profile, text.replace(&url, &evil.url("/oauth/token"))).expect("a profile");
     machine.run(&["token", "--refresh"]).failure(4);
