@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
 
 use crate::server::{Reply, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, end_of, numbered_tokens};
+use crate::support::{
+    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, end_of, give_to_ordinary_user,
+    numbered_tokens,
+};
 use crate::tls::{Authority, Identity};
 
 const NO_FILES: [PathBuf; 0] = [];
@@ -273,7 +275,6 @@ fn a_ca_file_that_is_none_is_named() {
 
 #[test]
 fn a_ca_file_that_may_not_be_read_is_named() {
-    const NOBODY: u32 = 65_534;
     let machine = Machine::new();
     let ca = machine.private_file("ca.pem", Authority::new().pem().as_bytes());
     let secret = machine.private_file("secret", SECRET.as_bytes());
@@ -289,14 +290,11 @@ fn a_ca_file_that_may_not_be_read_is_named() {
         text(&secret),
     ];
     fs::set_permissions(&ca, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("a mode");
-    let mut command = machine.hallpass(&arguments);
-    if rustix::process::geteuid().is_root() {
-        // Nothing is unreadable for the superuser.
-        for path in [machine.root(), &machine.home(), &secret] {
-            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("a gift");
-        }
-        command.uid(NOBODY).gid(NOBODY);
+    for path in [machine.root(), &machine.home(), &secret] {
+        give_to_ordinary_user(path);
     }
+    // Nothing is unreadable for the superuser.
+    let mut command = as_ordinary_user(&machine.hallpass(&arguments));
     let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
