@@ -237,7 +237,14 @@ fn node_modules() -> PathBuf {
     installed("oidc-provider", &files, |target| {
         run(
             Command::new("npm")
-                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .args([
+                    "ci",
+                    "--ignore-scripts",
+                    "--no-audit",
+                    "--no-fund",
+                    "--cache",
+                ])
+                .arg(target.join("npm-cache"))
                 .current_dir(target),
             "nodejs and npm",
         );
@@ -256,7 +263,14 @@ fn python_environment() -> PathBuf {
         );
         run(
             Command::new(environment.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-deps",
+                    "--no-cache-dir",
+                ])
                 .args(["--disable-pip-version-check", "--requirement"])
                 .arg(target.join("requirements.txt")),
             packages,
