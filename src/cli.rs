@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::{self, ExitCode};
 
@@ -36,9 +37,12 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     report_panics_without_their_message();
     system::harden();
-    let result = match Cli::try_parse() {
-        Ok(cli) => execute(cli.command),
-        Err(error) => explain(&error),
+    let result = match plain_token(std::env::args_os()) {
+        Some(args) => token::run(&args),
+        None => match Cli::try_parse() {
+            Ok(cli) => execute(cli.command),
+            Err(error) => explain(&error),
+        },
     };
     match result.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +51,20 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::from(error.kind.exit_code())
         }
     }
+}
+
+/// `hallpass token [PROFILE]`, which programs run all the time, without building clap's tree of
+/// commands: that costs more than the token. Whatever else is there is for clap to read.
+fn plain_token(mut arguments: impl Iterator<Item = OsString>) -> Option<token::Args> {
+    let (_program, command) = (arguments.next()?, arguments.next()?);
+    let profile = arguments
+        .next()
+        .map(OsString::into_string)
+        .transpose()
+        .ok()?;
+    let is_option = profile.as_ref().is_some_and(|name| name.starts_with('-'));
+    let plain = command == "token" && !is_option && arguments.next().is_none();
+    plain.then(|| token::Args::plain(profile))
 }
 
 fn execute(command: Command) -> Result<String> {
@@ -165,4 +183,37 @@ fn report_panics_without_their_message() {
         message::error(&error);
         process::exit(error.kind.exit_code().into());
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_read_the_plain_case_alike() {
+        for (arguments, plain) in [
+            (&["token"][..], true),
+            (&["token", "prod"], true),
+            (&["token", ""], true),
+            (&["token", "no such name"], true),
+            (&["token", "--json"], false),
+            (&["token", "-h"], false),
+            (&["token", "--"], false),
+            (&["token", "prod", "--refresh"], false),
+            (&["token", "prod", "more"], false),
+            (&["status"], false),
+            (&["token", "--min-ttl", "5m"], false),
+            (&[], false),
+        ] {
+            let all = || ["hallpass"].iter().chain(arguments).map(OsString::from);
+            let read = plain_token(all());
+            assert_eq!(read.is_some(), plain, "{arguments:?}");
+            if let Some(read) = read {
+                match Cli::try_parse_from(all()).map(|cli| cli.command) {
+                    Ok(Command::Token(args)) => assert_eq!(args, read, "{arguments:?}"),
+                    other => panic!("{arguments:?}: {other:?}"),
+                }
+            }
+        }
+    }
 }

@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 3;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Print an access token: a cached one if it lasts, else a fresh one
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, Eq, PartialEq, clap::Args)]
 pub(crate) struct Args {
     /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is]
     profile: Option<String>,
@@ -40,6 +40,16 @@ pub(crate) struct Args {
     /// Print JSON: `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and what else the server tells callers
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// No option at all.
+    pub(crate) fn plain(profile: Option<String>) -> Self {
+        Self {
+            profile,
+            ..Self::default()
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
