@@ -3,14 +3,11 @@
 
 pub(crate) mod login;
 pub(crate) mod logout;
+mod obtain;
 pub(crate) mod status;
 pub(crate) mod token;
 
 use std::time::Duration;
-
-use crate::broker::Outcome;
-use crate::message;
-use crate::token::{CachedToken, TokenRequest};
 
 /// A span of time as people write it: `90`, `90s`, `5m`, `2h`, `1d`.
 fn duration(text: &str) -> std::result::Result<Duration, String> {
@@ -42,62 +39,6 @@ fn words(values: &[String]) -> String {
         .map(String::as_str)
         .collect();
     given.join(" ")
-}
-
-/// Tells a person when the server granted less than was asked for (RFC 6749 §5.1).
-fn warn_of_narrower_scope(request: &TokenRequest, token: &CachedToken) {
-    let words = |scope: &str| -> Vec<String> {
-        scope
-            .split([' ', ','])
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let (Some(asked), Some(granted)) = (&request.scope, &token.scope) else {
-        return;
-    };
-    let granted = words(granted);
-    let missing: Vec<_> = words(asked)
-        .into_iter()
-        .filter(|word| !granted.contains(word))
-        .collect();
-    if !missing.is_empty() {
-        message::warning(&format!(
-            "the server did not grant the scope {}",
-            missing.join(" ")
-        ));
-    }
-}
-
-/// The token that a decision came to, after telling what a person should know about it.
-fn settle(outcome: Outcome, request: &TokenRequest, min_ttl: Duration) -> Option<CachedToken> {
-    match outcome {
-        Outcome::Superseded => None,
-        Outcome::Reused(token) => Some(token),
-        Outcome::Kept { token, refusal } => {
-            message::warning(&format!(
-                "the token could not be renewed ({}); the cached one serves until {}",
-                refusal.message(),
-                token.expires_at.rfc3339()
-            ));
-            Some(token)
-        }
-        Outcome::Fresh { token, not_cached } => {
-            warn_of_narrower_scope(request, &token);
-            if let Some(error) = not_cached {
-                message::warning(&format!("the token could not be cached: {error}"));
-            }
-            let lifetime = token.expires_at.since(token.received_at);
-            // Equal is not enough either: the next caller comes later.
-            if !min_ttl.is_zero() && lifetime <= min_ttl {
-                message::warning(&format!(
-                    "the server's tokens last {} s, which is too short for --min-ttl: every call asks anew",
-                    lifetime.as_secs()
-                ));
-            }
-            Some(token)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
-use super::warn_of_narrower_scope;
+use super::obtain::warn_of_narrower_scope;
 use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};

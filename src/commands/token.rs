@@ -4,21 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{duration, settle, words};
-use crate::broker::{self, Doors, Wish};
-use crate::cache::Cache;
+use super::obtain::{Ask, obtain};
+use super::{duration, words};
 use crate::disk::Directories;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::profiles::Profiles;
-use crate::secrets::{self, Patience};
-use crate::token::{CachedToken, Timestamp, TokenRequest};
-use crate::token_endpoint;
-
-/// How often to begin anew when somebody logs in while we ask.
-const ATTEMPTS: usize = 3;
-
-/// How much longer than the holder of a turn may take do we wait for it.
-const GRACE: Duration = Duration::from_secs(5);
+use crate::token::{CachedToken, Timestamp};
 
 /// Print an access token: a cached one if it lasts, else a fresh one
 #[derive(Debug, Default, Eq, PartialEq, clap::Args)]
@@ -56,54 +47,30 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
     let scope = Some(words(&args.scope)).filter(|scope| !scope.is_empty());
-    let audience = args
-        .audience
-        .as_deref()
-        .filter(|audience| !audience.is_empty());
-    for _ in 0..ATTEMPTS {
+    let audience = args.audience.clone();
+    let ask = Ask {
+        scope,
+        audience: audience.filter(|audience| !audience.is_empty()),
+        min_ttl: args.min_ttl,
+        refresh: args.refresh,
+    };
+    let obtained = obtain(&directories, &profiles, &ask, || {
         let name = profiles.choose(args.profile.as_deref())?;
         let profile = profiles.load(&name)?;
-        let secret_version = secrets::version(&profile);
-        let request = TokenRequest::new(
-            &name,
-            &profile,
-            scope.as_deref(),
-            audience,
-            secret_version.as_deref(),
-        );
-        let wish = Wish {
-            min_ttl: args.min_ttl,
-            refresh: args.refresh,
-            patience: profile.timeout() + Patience::Program.limit() + GRACE,
-        };
-        let doors = Doors {
-            now: &Timestamp::now,
-            secret: &|| secrets::read(&name, &profile, Patience::Program),
-            request: &|secret| token_endpoint::ask(&profile, &request, secret),
-            is_current: &|| {
-                profiles
-                    .load(&name)
-                    .is_ok_and(|now| now.generation == profile.generation)
-            },
-        };
-        let place = Cache::of(&directories, &name).place(&request);
-        let outcome = broker::obtain(&place, wish, &doors)?;
-        if let Some(token) = settle(outcome, &request, args.min_ttl) {
-            return Ok(if args.json {
-                as_json(&token, &request)
-            } else {
-                format!("{}\n", token.access_token.expose())
-            });
-        }
-    }
-    Err(Error::unavailable("the profile changes faster than a token can be had").hint("try again"))
+        Ok((name, profile))
+    })?;
+    Ok(if args.json {
+        as_json(&obtained.token, obtained.scope.as_ref())
+    } else {
+        format!("{}\n", obtained.token.access_token.expose())
+    })
 }
 
-fn as_json(token: &CachedToken, request: &TokenRequest) -> String {
+fn as_json(token: &CachedToken, asked: Option<&String>) -> String {
     let mut answer = json!({
         "access_token": token.access_token.expose(),
         "token_type": token.token_type,
-        "scope": token.scope.as_ref().or(request.scope.as_ref()),
+        "scope": token.scope.as_ref().or(asked),
         "expires_at": token.expires_at.rfc3339(),
         "expires_in": token.expires_at.since(Timestamp::now()).as_secs(),
     });
