@@ -163,6 +163,12 @@ impl Place {
         )
     }
 
+    /// Removes the token, which some server did not take.
+    pub(crate) fn discard_token(&self) {
+        // What cannot be removed is no worse than before: it will be rejected again.
+        let _ = disk::remove(&self.entry);
+    }
+
     /// Removes all that is here, for a login that no longer counts: see [`Cache::clear`].
     pub(crate) fn abandon(&self) {
         // What cannot be removed could not have been written either, and serves nobody.

@@ -7,7 +7,8 @@ use std::process::{self, ExitCode};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{login, logout, status, token};
+use crate::commands::helper::Helper;
+use crate::commands::{bind, helper, login, logout, status, token};
 use crate::error::{Error, Result};
 use crate::{message, system};
 
@@ -18,7 +19,8 @@ use crate::{message, system};
     version,
     propagate_version = true,
     disable_help_subcommand = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = helper::list()
 )]
 struct Cli {
     #[command(subcommand)]
@@ -31,12 +33,17 @@ enum Command {
     Token(token::Args),
     Logout(logout::Args),
     Status(status::Args),
+    Bind(bind::BindArgs),
+    Unbind(bind::UnbindArgs),
 }
 
 /// Runs the process: what to print goes to standard output, all else to standard error.
 pub(crate) fn run() -> ExitCode {
     report_panics_without_their_message();
     system::harden();
+    if let Some(helper) = Helper::find(std::env::args_os()) {
+        return answer(helper);
+    }
     let result = match plain_token(std::env::args_os()) {
         Some(args) => token::run(&args),
         None => match Cli::try_parse() {
@@ -46,11 +53,28 @@ pub(crate) fn run() -> ExitCode {
     };
     match result.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            message::error(&error);
-            ExitCode::from(error.kind.exit_code())
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// A helper says in its protocol's tongue what it has to say, also that there is nothing.
+fn answer(helper: Helper) -> ExitCode {
+    let answer = match helper.run(&print) {
+        Ok(answer) => answer,
+        Err(error) => return fail(&error),
+    };
+    if let Some(complaint) = &answer.complaint {
+        message::error(complaint);
+    }
+    match print(&answer.text) {
+        Ok(()) => ExitCode::from(answer.exit_code),
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    message::error(error);
+    ExitCode::from(error.kind.exit_code())
 }
 
 /// `hallpass token [PROFILE]`, which programs run all the time, without building clap's tree of
@@ -73,6 +97,8 @@ fn execute(command: Command) -> Result<String> {
         Command::Token(args) => token::run(&args),
         Command::Logout(args) => logout::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Bind(args) => bind::bind(&args),
+        Command::Unbind(args) => bind::unbind(&args),
     }
 }
 
@@ -113,7 +139,7 @@ fn explain(error: &clap::Error) -> Result<String> {
             return Ok(error.render().to_string());
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            "which command? there are login, token, logout and status".to_owned()
+            "which command? there are login, token, logout, status, bind and unbind".to_owned()
         }
         ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
         ErrorKind::UnknownArgument => match option.filter(|option| is_option_name(option)) {

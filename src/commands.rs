@@ -1,6 +1,8 @@
 //! The commands: each file has a command's arguments, then its steps. The only floor that opens
 //! the real doors: the clock, the keychain, the network.
 
+pub(crate) mod bind;
+pub(crate) mod helper;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;

@@ -6,11 +6,13 @@
 //! |---|---|
 //! | the command line | `cli`: arguments in, exit code out |
 //! | | `commands`: a file a command, its arguments and its steps |
+//! | the tongues | `protocols`: a file a helper protocol, and a row of its table |
 //! | the decision | `broker`: reuse a token, wait for one, or ask |
 //! | the stores and the server | `cache`: tokens on disk, whose turn it is · `token_endpoint`: HTTP · `profiles`: settings · `secrets`: keychain, secret files and commands · `prompt`: the person at the terminal |
 //! | the ground | `disk`: files that are never half written · `system`: the platform |
-//! | the nouns | `profile` · `token` · `refusal` · `secret` · `web_url` · `digest` · `error` · `message` |
+//! | the nouns | `profile` · `binding` · `token` · `refusal` · `secret` · `web_url` · `digest` · `error` · `message` |
 
+mod binding;
 mod broker;
 mod cache;
 mod cli;
@@ -22,6 +24,7 @@ mod message;
 mod profile;
 mod profiles;
 mod prompt;
+mod protocols;
 mod refusal;
 mod secret;
 mod secrets;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::binding::Binding;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::web_url::WebUrl;
@@ -111,7 +112,7 @@ pub(crate) struct Profile {
     pub(crate) parameters: BTreeMap<String, String>,
     /// The URLs that this profile's tokens are meant for.
     #[serde(default, rename = "for", skip_serializing_if = "Vec::is_empty")]
-    pub(crate) bound_urls: Vec<BoundUrl>,
+    pub(crate) bindings: Vec<Binding>,
     /// The issuer whose metadata named the endpoints at login (RFC 8414).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) issuer: Option<String>,
@@ -156,7 +157,7 @@ impl Profile {
             scope: None,
             resource: Vec::new(),
             parameters: BTreeMap::new(),
-            bound_urls: Vec::new(),
+            bindings: Vec::new(),
             revocation_endpoint: None,
             ca_file: None,
             timeout_seconds: None,
@@ -374,7 +375,7 @@ impl TokenEndpoint {
     /// # Errors
     /// What is wrong with it, fit to follow "the URL ".
     pub(crate) fn parse(text: &str) -> std::result::Result<Self, &'static str> {
-        https_or_loopback(text).map(Self)
+        WebUrl::parse(text)?.for_secrets().map(Self)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -390,60 +391,18 @@ impl TokenEndpoint {
     }
 }
 
-/// A URL that a profile's tokens are meant for: scheme, host, port, and a path by whole segments.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct BoundUrl(WebUrl);
-
-impl BoundUrl {
-    /// # Errors
-    /// What is wrong with it, fit to follow "the URL ".
-    pub(crate) fn parse(text: &str) -> std::result::Result<Self, &'static str> {
-        let url = https_or_loopback(text)?;
-        if url.has_query() {
-            return Err("must not have a query (?)");
-        }
-        Ok(Self(url))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.as_str()
+impl Serialize for TokenEndpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
-fn https_or_loopback(text: &str) -> std::result::Result<WebUrl, &'static str> {
-    let url = WebUrl::parse(text)?;
-    if url.is_https() || url.is_loopback() {
-        Ok(url)
-    } else {
-        Err("must be https (http is for this machine itself alone)")
+impl<'de> Deserialize<'de> for TokenEndpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(|fault| serde::de::Error::custom(format_args!("a URL {fault}")))
     }
 }
-
-macro_rules! url_as_json_string {
-    ($url:ty) => {
-        impl Serialize for $url {
-            fn serialize<S: Serializer>(
-                &self,
-                serializer: S,
-            ) -> std::result::Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $url {
-            fn deserialize<D: Deserializer<'de>>(
-                deserializer: D,
-            ) -> std::result::Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                Self::parse(&text)
-                    .map_err(|fault| serde::de::Error::custom(format_args!("a URL {fault}")))
-            }
-        }
-    };
-}
-
-url_as_json_string!(TokenEndpoint);
-url_as_json_string!(BoundUrl);
 
 #[cfg(test)]
 pub(crate) fn example() -> Profile {

@@ -1,5 +1,7 @@
 //! The profiles on this machine: one JSON file each, and who may change them when.
 
+mod by_url;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Result};
 use crate::profile::{FORMAT, Profile, ProfileName, is_standard_parameter};
 use crate::system::Trust;
+
+pub(crate) use by_url::Answering;
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
 
@@ -214,14 +218,23 @@ pub(crate) struct Editor<'a> {
 
 impl Editor<'_> {
     pub(crate) fn save(&self, name: &ProfileName, profile: &Profile) -> Result<()> {
+        let before = self.profiles.load(name).ok();
+        self.list_urls(name, &profile.bindings)?;
         let mut content = serde_json::to_vec_pretty(profile).map_err(cannot_write)?;
         content.push(b'\n');
         disk::replace(&self.profiles.file(name), &content, Durability::Settings)
-            .map_err(cannot_write)
+            .map_err(cannot_write)?;
+        let before = before.map(|before| before.bindings).unwrap_or_default();
+        self.unlist_urls(name, &before, &profile.bindings)
     }
 
     pub(crate) fn remove(&self, name: &ProfileName) -> Result<()> {
-        disk::remove(&self.profiles.file(name)).map_err(cannot_remove)
+        let before = self.profiles.load(name);
+        disk::remove(&self.profiles.file(name)).map_err(cannot_remove)?;
+        match before {
+            Ok(before) => self.unlist_urls(name, &before.bindings, &[]),
+            Err(_) => self.unlist_everywhere(name),
+        }
     }
 
     /// The accounts of all keychain items that may hold a secret of this profile.

@@ -34,6 +34,11 @@ impl Timestamp {
         Self(self.0.saturating_add(milliseconds))
     }
 
+    fn minus(self, duration: Duration) -> Self {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(milliseconds))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -162,8 +167,16 @@ impl CachedToken {
     /// It must last for `min_ttl`, and for the margin in which it is due: 60 s, or a quarter of a
     /// life that is shorter than four minutes.
     pub(crate) fn usable_for(&self, now: Timestamp, min_ttl: Duration) -> bool {
-        let margin = LONGEST_MARGIN.min(self.expires_at.since(self.received_at) / 4);
-        self.still_works(now) && self.expires_at.since(now) >= margin.max(min_ttl)
+        self.still_works(now) && self.expires_at.since(now) >= self.margin().max(min_ttl)
+    }
+
+    /// When to ask again, for clients that keep a token themselves: the end less the margin.
+    pub(crate) fn due_at(&self) -> Timestamp {
+        self.expires_at.minus(self.margin())
+    }
+
+    fn margin(&self) -> Duration {
+        LONGEST_MARGIN.min(self.expires_at.since(self.received_at) / 4)
     }
 
     /// Whether it serves for more than one use.

@@ -72,6 +72,30 @@ impl WebUrl {
         self.text.starts_with("https:")
     }
 
+    /// The path, without the query: at least `/`.
+    pub(crate) fn path(&self) -> &str {
+        let path = &self.text[self.origin_end..];
+        path.split('?').next().unwrap_or(path)
+    }
+
+    /// Whether the path has an encoded slash or backslash, which some servers take for a plain one.
+    pub(crate) fn hides_a_slash(&self) -> bool {
+        let path = self.path().to_ascii_lowercase();
+        path.contains("%2f") || path.contains("%5c")
+    }
+
+    /// This URL, if a secret or a token may be sent to it: https, or http on this machine itself.
+    ///
+    /// # Errors
+    /// What is wrong with it, fit to follow "the URL ".
+    pub(crate) fn for_secrets(self) -> Result<Self, &'static str> {
+        if self.is_https() || self.is_loopback() {
+            Ok(self)
+        } else {
+            Err("must be https (http is for this machine itself alone)")
+        }
+    }
+
     pub(crate) fn has_query(&self) -> bool {
         self.text.contains('?')
     }

@@ -7,7 +7,7 @@ use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::Result;
 use crate::message;
-use crate::profile::{BoundUrl, Profile, ProfileName, SecretSource, TokenEndpoint};
+use crate::profile::{Profile, ProfileName, SecretSource, TokenEndpoint};
 use crate::profiles::{Profiles, name_given};
 use crate::secrets::keychain;
 use crate::token::{CachedToken, Timestamp, login_of};
@@ -91,8 +91,8 @@ impl Row {
                         line(title, value);
                     }
                 }
-                for url in &profile.bound_urls {
-                    line("for", url.as_str());
+                for binding in &profile.bindings {
+                    line("for", binding.url.as_str());
                 }
                 line("secret", &secret_place(&profile.secret));
                 for token in &self.tokens {
@@ -128,7 +128,7 @@ impl Row {
                 "audience": profile.audience,
                 "scope": profile.scope,
                 "resource": profile.resource,
-                "for": profile.bound_urls.iter().map(BoundUrl::as_str).collect::<Vec<_>>(),
+                "for": profile.bindings,
                 "revocation_endpoint": profile.revocation_endpoint.as_ref().map(TokenEndpoint::as_str),
                 "secret": { "store": secret_store(&profile.secret), "place": secret_place(&profile.secret) },
                 "tokens": self.tokens.iter().map(|token| json!({

@@ -5,20 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top floor down. A room may use its own floor's rooms only where it is said below.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
     &["commands"],
+    &["protocols"],
     &["broker"],
     &["cache", "token_endpoint", "profiles", "prompt", "secrets"],
     &["disk", "system"],
     &[
-        "profile", "token", "refusal", "secret", "web_url", "digest", "error", "message",
+        "profile", "binding", "token", "refusal", "secret", "web_url", "digest", "error", "message",
     ],
 ];
 
 /// Who may use whom on one floor: the nouns are made of one another, and files need the platform.
-const SAME_FLOOR: [(&str, &str); 16] = [
+const SAME_FLOOR: [(&str, &str); 19] = [
     ("digest", "error"),
     ("disk", "system"),
     ("token", "profile"),
@@ -26,6 +27,8 @@ const SAME_FLOOR: [(&str, &str); 16] = [
     ("token", "digest"),
     ("profile", "digest"),
     ("profile", "web_url"),
+    ("profile", "binding"),
+    ("binding", "web_url"),
     ("profile", "error"),
     ("refusal", "error"),
     ("refusal", "token"),
@@ -35,6 +38,7 @@ const SAME_FLOOR: [(&str, &str); 16] = [
     ("commands", "commands"),
     ("token_endpoint", "token_endpoint"),
     ("secrets", "secrets"),
+    ("protocols", "protocols"),
     ("system", "system"),
 ];
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
+use crate::binding::BoundUrl;
 use crate::commands::duration;
 use crate::profile::{
-    BasicEncoding, BodyFormat, BoundUrl, ClientAuth, JwtAlgorithm, SecretSource, TokenEndpoint,
+    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, TokenEndpoint,
     is_standard_parameter,
 };
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::options::{AlgorithmArg, Args, BasicArg, BodyArg, OrNothing};
 use super::providers::{PROVIDERS, Provider};
+use crate::binding::Binding;
 use crate::commands::words;
 use crate::digest::unique;
 use crate::error::{Error, Result};
@@ -395,11 +396,8 @@ impl Args {
             profile.resource = given.filter(|resource| !resource.is_empty()).collect();
         }
         if !self.bound_urls.is_empty() {
-            profile.bound_urls = self
-                .bound_urls
-                .into_iter()
-                .filter_map(|url| url.0)
-                .collect();
+            let given = self.bound_urls.into_iter().filter_map(|url| url.0);
+            profile.bindings = given.map(Binding::of).collect();
         }
         for (name, value) in self.param {
             if value.is_empty() {

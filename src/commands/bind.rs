@@ -1,0 +1,135 @@
+//! `hallpass bind` and `hallpass unbind`: which URLs a profile's tokens are for.
+//! A helper hands a token out for these URLs alone.
+
+use clap::ValueEnum;
+
+use crate::binding::{Binding, BoundUrl, Scheme};
+use crate::disk::Directories;
+use crate::error::{Error, Result};
+use crate::message;
+use crate::profile::{Profile, ProfileName};
+use crate::profiles::Profiles;
+
+/// Let helpers answer for a URL with this profile's tokens
+///
+/// The URL's scheme, host and port are compared exactly, its path by whole segments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BindArgs {
+    #[command(flatten)]
+    which: Which,
+    /// The user name for clients that want one [default: what they say, else `oauth2`]
+    #[arg(long, value_name = "NAME", value_parser = username)]
+    username: Option<String>,
+    /// How the token is presented, where the client leaves that open [default: as it likes best]
+    #[arg(long, value_name = "SCHEME")]
+    scheme: Option<SchemeArg>,
+}
+
+/// Take a URL from a profile again
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnbindArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is], and the URLs
+    #[arg(required = true, value_name = "[PROFILE] URL", num_args = 1..)]
+    words: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "kebab-case")]
+enum SchemeArg {
+    Bearer,
+    Basic,
+    Raw,
+    IdentityToken,
+}
+
+impl SchemeArg {
+    fn scheme(self) -> Scheme {
+        match self {
+            Self::Bearer => Scheme::Bearer,
+            Self::Basic => Scheme::Basic,
+            Self::Raw => Scheme::Raw,
+            Self::IdentityToken => Scheme::IdentityToken,
+        }
+    }
+}
+
+/// What fits into one line of every protocol, and before the colon of Basic credentials.
+fn username(text: &str) -> std::result::Result<String, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c == ':') {
+        return Err("a user name has no colon and no control character".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn bind(args: &BindArgs) -> Result<String> {
+    change(&args.which, |profile, url| {
+        let binding = Binding {
+            url: url.clone(),
+            username: args.username.clone(),
+            scheme: args.scheme.map(SchemeArg::scheme),
+        };
+        profile.bindings.retain(|binding| binding.url != *url);
+        profile.bindings.push(binding);
+        Ok(())
+    })
+}
+
+pub(crate) fn unbind(args: &UnbindArgs) -> Result<String> {
+    change(&args.which, |profile, url| {
+        let before = profile.bindings.len();
+        profile.bindings.retain(|binding| binding.url != *url);
+        if profile.bindings.len() == before {
+            return Err(
+                Error::not_found(format!("the profile is not bound to {}", url.as_str()))
+                    .hint("`hallpass status` lists what it is bound to"),
+            );
+        }
+        Ok(())
+    })
+}
+
+fn change(which: &Which, step: impl Fn(&mut Profile, &BoundUrl) -> Result<()>) -> Result<String> {
+    let directories = Directories::locate()?;
+    let profiles = Profiles::of(&directories);
+    let (name, urls) = which.read(&profiles)?;
+    let editor = profiles.edit()?;
+    let mut profile = profiles.load(&name)?;
+    for url in &urls {
+        step(&mut profile, url)?;
+    }
+    editor.save(&name, &profile)?;
+    let urls: Vec<_> = profile
+        .bindings
+        .iter()
+        .map(|binding| binding.url.as_str())
+        .collect();
+    message::note(&match urls.as_slice() {
+        [] => format!("the profile `{name}` answers for no URL"),
+        urls => format!("the profile `{name}` answers for {}", urls.join(", ")),
+    });
+    Ok(String::new())
+}
+
+impl Which {
+    /// The first word is a profile's name unless it is a URL, which has `://` in it.
+    fn read(&self, profiles: &Profiles) -> Result<(ProfileName, Vec<BoundUrl>)> {
+        let (named, urls) = match self.words.split_first() {
+            Some((first, rest)) if !first.contains("://") => (Some(first.as_str()), rest),
+            _ => (None, self.words.as_slice()),
+        };
+        if urls.is_empty() {
+            return Err(Error::usage("which URL? none was given"));
+        }
+        let urls = urls.iter().map(|url| {
+            BoundUrl::parse(url).map_err(|fault| Error::usage(format!("the URL {fault}")))
+        });
+        let urls = urls.collect::<Result<_>>()?;
+        Ok((profiles.choose(named)?, urls))
+    }
+}

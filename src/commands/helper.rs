@@ -1,0 +1,202 @@
+//! Runs a helper protocol: finds out which one is meant, opens the doors that its conversation may
+//! need, and tells what went wrong.
+//!
+//! Its command line is read here and not by clap: programs run helpers all the time, and in the
+//! way that each protocol prescribes.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use super::obtain::{Ask, obtain};
+use crate::cache::{Cache, Place};
+use crate::disk::Directories;
+use crate::error::{Error, Result};
+use crate::message;
+use crate::profile::ProfileName;
+use crate::profiles::{Answering, Profiles};
+use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol};
+use crate::secrets;
+use crate::token::{Timestamp, TokenRequest};
+
+/// A helper as it was called.
+pub(crate) struct Helper {
+    protocol: &'static Protocol,
+    /// Of the link's name: `pnpm-tokenhelper-hallpass-PROFILE`.
+    profile: Option<String>,
+    arguments: Vec<OsString>,
+}
+
+impl Helper {
+    /// By the name of the link that hallpass was started by, else by its first argument.
+    pub(crate) fn find(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let program = arguments.next()?;
+        let program = Path::new(&program).file_name().and_then(OsStr::to_str)?;
+        let program = program.strip_suffix(".exe").unwrap_or(program);
+        for protocol in PROTOCOLS {
+            let rest = protocol.link.and_then(|link| program.strip_prefix(link));
+            let profile = match rest {
+                Some("") => None,
+                Some(rest) if rest.starts_with('-') => Some(rest[1..].to_owned()),
+                _ => continue,
+            };
+            return Some(Self {
+                protocol,
+                profile,
+                arguments: arguments.collect(),
+            });
+        }
+        let first = arguments.next()?;
+        let protocol = PROTOCOLS.iter().find(|protocol| first == protocol.name)?;
+        Some(Self {
+            protocol,
+            profile: None,
+            arguments: arguments.collect(),
+        })
+    }
+
+    /// Holds the conversation. `say` prints what a client wants to hear before it speaks.
+    pub(crate) fn run(self, say: &dyn Fn(&str) -> Result<()>) -> Result<Answer> {
+        let mut named = self.profile;
+        let arguments = read_arguments(self.arguments, &mut named)?;
+        if arguments
+            .iter()
+            .any(|word| word == "--help" || word == "-h")
+        {
+            return Ok(Answer::of(help(self.protocol)));
+        }
+        let directories = Directories::locate()?;
+        let profiles = Profiles::of(&directories);
+        let selected = named.as_deref().map(ProfileName::parse).transpose()?;
+        let desk = Desk {
+            bound: &|url| {
+                let found = profiles.bound_to(url, selected.as_ref())?;
+                if found.is_none() && profiles.knows_origin(url) {
+                    message::note(
+                        "profiles are bound to other paths of this server, to none that was asked for",
+                    );
+                }
+                Ok(found)
+            },
+            named: &|| {
+                let name = profiles.choose(named.as_deref())?;
+                let profile = profiles.load(&name)?;
+                Ok(Answering {
+                    name,
+                    profile,
+                    binding: None,
+                })
+            },
+            everyone: &|| everyone(&profiles, selected.as_ref()),
+            token: &|who, rejected| {
+                let cached = place(&directories, who).token();
+                let ask = Ask {
+                    refresh: rejected.is_some()
+                        && cached
+                            .map(|token| token.access_token.fingerprint())
+                            .as_deref()
+                            == rejected,
+                    ..Ask::default()
+                };
+                let choose = || Ok((who.name.clone(), profiles.load(&who.name)?));
+                Ok(obtain(&directories, &profiles, &ask, choose)?.token)
+            },
+            cached: &|who| {
+                let token = place(&directories, who).token()?;
+                token
+                    .usable_for(Timestamp::now(), std::time::Duration::ZERO)
+                    .then_some(token)
+            },
+            forget: &|who, fingerprint| {
+                let place = place(&directories, who);
+                if place
+                    .token()
+                    .is_some_and(|token| token.access_token.fingerprint() == fingerprint)
+                {
+                    place.discard_token();
+                }
+            },
+        };
+        (self.protocol.converse)(&mut Call {
+            arguments: &arguments,
+            input: &mut io::stdin().lock(),
+            say,
+            variable: &|name| std::env::var(name).ok(),
+            desk,
+        })
+    }
+}
+
+/// Takes `--profile NAME` out of the arguments: the rest is the protocol's own.
+fn read_arguments(given: Vec<OsString>, profile: &mut Option<String>) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    let mut given = given.into_iter();
+    while let Some(word) = given.next() {
+        let text = |word: OsString| {
+            word.into_string()
+                .map_err(|_| Error::usage("an argument is not UTF-8 text"))
+        };
+        let word = text(word)?;
+        if word == "--profile" {
+            let name = given
+                .next()
+                .ok_or_else(|| Error::usage("a value is missing: --profile"))?;
+            *profile = Some(text(name)?);
+        } else if let Some(name) = word.strip_prefix("--profile=") {
+            *profile = Some(name.to_owned());
+        } else {
+            words.push(word);
+        }
+    }
+    Ok(words)
+}
+
+fn help(protocol: &Protocol) -> String {
+    let link = protocol
+        .link
+        .map(|link| format!("or, by a link of that name: {link} ...\n"));
+    format!(
+        "{}\n\nUsage: hallpass {} [--profile PROFILE] ...\n{}\nSee hallpass-helpers(1).\n",
+        protocol.about,
+        protocol.name,
+        link.unwrap_or_default()
+    )
+}
+
+/// Where the token of a profile's own request lies.
+fn place(directories: &Directories, who: &Answering) -> Place {
+    let version = secrets::version(&who.profile);
+    let request = TokenRequest::new(&who.name, &who.profile, None, None, version.as_deref());
+    Cache::of(directories, &who.name).place(&request)
+}
+
+/// Every binding of every profile, or of the one that was selected.
+fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<Answering>> {
+    let names = match selected {
+        Some(name) => vec![name.clone()],
+        None => profiles.names()?,
+    };
+    let mut all = Vec::new();
+    for name in names {
+        let profile = profiles.load(&name)?;
+        for binding in &profile.bindings {
+            all.push(Answering {
+                name: name.clone(),
+                profile: profile.clone(),
+                binding: Some(binding.clone()),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The rows of the help: what else hallpass can be called as.
+pub(crate) fn list() -> String {
+    let rows = PROTOCOLS
+        .iter()
+        .map(|protocol| format!("  {:<22}{}\n", protocol.name, protocol.about));
+    format!(
+        "Helpers, run by other programs:\n{}",
+        rows.collect::<String>()
+    )
+}

@@ -1,0 +1,209 @@
+//! Which profile answers for a URL: an index beside the profiles, so that nobody reads them all.
+//!
+//! `urls/HASH` lists the bindings of one origin. It may list too many, as it is written before a
+//! profile gains a binding and after it loses one; the profile itself has the last word.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Editor, PROFILE_LIMIT, Profiles, cannot_remove, cannot_write, list};
+use crate::binding::{Binding, BoundUrl};
+use crate::digest::Digest;
+use crate::disk::{self, Durability, Found};
+use crate::error::{Error, Kind, Result};
+use crate::profile::{Profile, ProfileName};
+use crate::system::Trust;
+use crate::web_url::WebUrl;
+
+/// A profile that answers, and by which binding: none where the client names no URL.
+#[derive(Clone, Debug)]
+pub(crate) struct Answering {
+    pub(crate) name: ProfileName,
+    pub(crate) profile: Profile,
+    pub(crate) binding: Option<Binding>,
+}
+
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    url: BoundUrl,
+    profile: String,
+}
+
+impl Profiles {
+    /// The profile that is bound to this URL, by its longest path; of one profile alone, if it is
+    /// named: a name selects, and authorises nothing.
+    ///
+    /// # Errors
+    /// `Usage` when two profiles are bound alike, and what [`Profiles::load`] says.
+    pub(crate) fn bound_to(
+        &self,
+        url: &WebUrl,
+        named: Option<&ProfileName>,
+    ) -> Result<Option<Answering>> {
+        if let Some(name) = named {
+            return Ok(answering(name.clone(), self.load(name)?, |binding| {
+                binding.url.covers(url)
+            }));
+        }
+        let mut entries = self.entries(url.origin())?;
+        entries.retain(|entry| entry.url.covers(url));
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.url.prefix().len()));
+        for alike in entries.chunk_by(|one, other| one.url.prefix() == other.url.prefix()) {
+            let mut found = Vec::new();
+            for entry in alike {
+                let Ok(name) = ProfileName::parse(&entry.profile) else {
+                    continue;
+                };
+                match self.load(&name) {
+                    Ok(profile) => {
+                        found.extend(answering(name, profile, |binding| binding.url == entry.url));
+                    }
+                    Err(error) if error.kind == Kind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if found.len() > 1 {
+                let all: Vec<_> = found.into_iter().map(|found| found.name).collect();
+                return Err(
+                    Error::usage(format!("several profiles are bound to this URL: {}", list(&all)))
+                        .hint("say which one with --profile NAME, or unbind the others: hallpass unbind NAME URL"),
+                );
+            }
+            if let Some(found) = found.pop() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether any profile may be bound to this origin, by whatever path.
+    pub(crate) fn knows_origin(&self, url: &WebUrl) -> bool {
+        self.entries(url.origin())
+            .is_ok_and(|entries| !entries.is_empty())
+    }
+
+    fn origin_file(&self, origin: &str) -> PathBuf {
+        let name = Digest::of("hallpass origin 1").field(origin).hex();
+        self.urls().join(name)
+    }
+
+    fn urls(&self) -> PathBuf {
+        self.directory.join("urls")
+    }
+
+    fn entries(&self, origin: &str) -> Result<Vec<Entry>> {
+        let path = self.origin_file(origin);
+        let unusable = |reason: &str| {
+            Error::usage(format!("the list of URLs {} {reason}", path.display()))
+                .hint("remove it, then run `hallpass bind` for the profiles that need it")
+        };
+        match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
+            Ok(Found::Nothing) => Ok(Vec::new()),
+            Ok(Found::Content(content)) => serde_json::from_slice(&content)
+                .map_err(|error| unusable("is damaged").because(error)),
+            Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
+            Err(error) => {
+                Err(Error::broken(format!("cannot read {}", path.display())).because(error))
+            }
+        }
+    }
+}
+
+fn answering(
+    name: ProfileName,
+    profile: Profile,
+    is_it: impl Fn(&Binding) -> bool,
+) -> Option<Answering> {
+    let fitting = profile.bindings.iter().filter(|binding| is_it(binding));
+    let binding = fitting
+        .max_by_key(|binding| binding.url.prefix().len())?
+        .clone();
+    Some(Answering {
+        name,
+        profile,
+        binding: Some(binding),
+    })
+}
+
+impl Editor<'_> {
+    /// Lists what a profile is about to be bound to.
+    pub(super) fn list_urls(&self, name: &ProfileName, bindings: &[Binding]) -> Result<()> {
+        self.change_urls(name, bindings, bindings, false)
+    }
+
+    /// Removes from the lists what a profile is no longer bound to.
+    pub(super) fn unlist_urls(
+        &self,
+        name: &ProfileName,
+        before: &[Binding],
+        now: &[Binding],
+    ) -> Result<()> {
+        self.change_urls(name, before, now, true)
+    }
+
+    fn change_urls(
+        &self,
+        name: &ProfileName,
+        touched: &[Binding],
+        now: &[Binding],
+        forget_others: bool,
+    ) -> Result<()> {
+        let origins: BTreeSet<_> = touched.iter().map(|binding| binding.url.origin()).collect();
+        for origin in origins {
+            let before = self.profiles.entries(origin)?;
+            let mut entries = Vec::new();
+            for entry in before {
+                if entry.profile != name.as_str() || !forget_others {
+                    entries.push(entry);
+                }
+            }
+            for binding in now.iter().filter(|binding| binding.url.origin() == origin) {
+                let entry = Entry {
+                    url: binding.url.clone(),
+                    profile: name.to_string(),
+                };
+                if !entries.contains(&entry) {
+                    entries.push(entry);
+                }
+            }
+            self.write_entries(origin, &entries)?;
+        }
+        Ok(())
+    }
+
+    fn write_entries(&self, origin: &str, entries: &[Entry]) -> Result<()> {
+        let path = self.profiles.origin_file(origin);
+        if entries.is_empty() {
+            disk::remove(&path).map_err(cannot_remove)?;
+            return disk::remove_empty_directory(&self.profiles.urls()).map_err(cannot_remove);
+        }
+        let content = serde_json::to_vec(entries).map_err(cannot_write)?;
+        disk::replace(&path, &content, Durability::Settings).map_err(cannot_write)
+    }
+
+    /// Removes a profile from every list: where it is not known which ones it is in.
+    pub(super) fn unlist_everywhere(&self, name: &ProfileName) -> Result<()> {
+        let directory = self.profiles.urls();
+        for file in disk::names(&directory).map_err(cannot_remove)? {
+            let path = directory.join(file);
+            let Ok(Found::Content(content)) = disk::read(&path, PROFILE_LIMIT, Trust::Settings)
+            else {
+                continue;
+            };
+            let entries: Vec<Entry> = serde_json::from_slice(&content).unwrap_or_default();
+            let Some(origin) = entries.first().map(|entry| entry.url.origin().to_owned()) else {
+                disk::remove(&path).map_err(cannot_remove)?;
+                continue;
+            };
+            let others: Vec<_> = entries
+                .into_iter()
+                .filter(|entry| entry.profile != name.as_str())
+                .collect();
+            self.write_entries(&origin, &others)?;
+        }
+        disk::remove_empty_directory(&directory).map_err(cannot_remove)
+    }
+}
