@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process::{self, ExitCode};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
 use crate::commands::{bind, helper, login, logout, status, token};
@@ -139,7 +139,7 @@ fn explain(error: &clap::Error) -> Result<String> {
             return Ok(error.render().to_string());
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            "which command? there are login, token, logout, status, bind and unbind".to_owned()
+            format!("which command? there are {}", commands().join(", "))
         }
         ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
         ErrorKind::UnknownArgument => match option.filter(|option| is_option_name(option)) {
@@ -182,6 +182,14 @@ fn explain(error: &clap::Error) -> Result<String> {
         None => "see `hallpass --help`, or `hallpass COMMAND --help`".to_owned(),
     };
     Err(Error::usage(text).hint(hint))
+}
+
+fn commands() -> Vec<String> {
+    let cli = Cli::command();
+    let commands = cli.get_subcommands();
+    commands
+        .map(|command| command.get_name().to_owned())
+        .collect()
 }
 
 /// Whether somebody meant to name an option: what else begins with a dash may be a secret.
