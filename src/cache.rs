@@ -49,6 +49,7 @@ impl Cache {
     pub(crate) fn all(directories: &Directories) -> io::Result<Vec<Self>> {
         let names = disk::names(&directories.cache)?.into_iter();
         let names = names.filter_map(|name| ProfileName::parse(&name).ok());
+        let names = names.chain([ProfileName::of_environment()]);
         Ok(names.map(|name| Self::of(directories, &name)).collect())
     }
 

@@ -10,7 +10,7 @@
 //! | the decision | `broker`: reuse a token, wait for one, or ask |
 //! | the stores and the server | `cache`: tokens on disk, whose turn it is · `token_endpoint`: HTTP · `profiles`: settings · `secrets`: keychain, secret files and commands · `prompt`: the person at the terminal |
 //! | the ground | `disk`: files that are never half written · `system`: the platform |
-//! | the nouns | `profile` · `binding` · `token` · `refusal` · `secret` · `web_url` · `digest` · `error` · `message` |
+//! | the nouns | `profile` · `binding` · `token` · `refusal` · `secret` · `secret_source` · `web_url` · `digest` · `error` · `message` |
 
 mod binding;
 mod broker;
@@ -27,6 +27,7 @@ mod prompt;
 mod protocols;
 mod refusal;
 mod secret;
+mod secret_source;
 mod secrets;
 mod system;
 mod token;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::binding::Binding;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+pub(crate) use crate::secret_source::{Item, SecretSource, Store};
 use crate::web_url::WebUrl;
 
 /// The format that this version writes and reads. A profile of another one is refused, not guessed at.
@@ -49,6 +50,15 @@ impl ProfileName {
         Err(Error::usage("that is not a valid profile name").hint(
             "a profile name has up to 64 of a-z 0-9 . _ - and begins with a letter or a digit",
         ))
+    }
+
+    /// The profile that the environment describes: no name that [`ProfileName::parse`] takes.
+    pub(crate) fn of_environment() -> Self {
+        Self("_environment".to_owned())
+    }
+
+    pub(crate) fn is_of_environment(&self) -> bool {
+        *self == Self::of_environment()
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -161,13 +171,13 @@ impl Profile {
             revocation_endpoint: None,
             ca_file: None,
             timeout_seconds: None,
-            secret: SecretSource::new_keychain_item(),
+            secret: SecretSource::new_item(Store::Keychain),
         }
     }
 
-    /// What the secret was entrusted to: whom it may be sent, and how. The keychain item's account
-    /// name holds it, so a profile that was changed afterwards no longer finds the secret.
-    pub(crate) fn keychain_account(&self, name: &ProfileName) -> String {
+    /// What the secret was entrusted to: whom it may be sent, and how. The account name of the item
+    /// in a store of ours holds it, so a profile that was changed afterwards no longer finds the secret.
+    pub(crate) fn item_account(&self, name: &ProfileName) -> String {
         let mut binding = Digest::of("hallpass keychain account 1")
             .field(name.as_str())
             .field(&self.generation)
@@ -337,36 +347,6 @@ impl BodyFormat {
     }
 }
 
-/// Where the client secret lies, or what else the client proves itself with.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SecretSource {
-    /// An item of the platform's keychain.
-    Keychain { account: String },
-    /// A file that its owner alone can read.
-    File(PathBuf),
-    /// A program and its arguments; its standard output is the secret.
-    Command(Vec<String>),
-    /// The same, by way of the shell.
-    Shell(String),
-}
-
-impl SecretSource {
-    /// An item that is yet to be named: its account depends on the rest of the profile.
-    pub(crate) fn new_keychain_item() -> Self {
-        Self::Keychain {
-            account: String::new(),
-        }
-    }
-
-    pub(crate) fn keychain_account(&self) -> Option<&str> {
-        match self {
-            Self::Keychain { account } => Some(account),
-            Self::File(_) | Self::Command(_) | Self::Shell(_) => None,
-        }
-    }
-}
-
 /// A URL that may be sent a client secret: https, or http on this machine itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct TokenEndpoint(WebUrl);
@@ -461,7 +441,7 @@ mod tests {
         let account = |change: fn(&mut Profile)| {
             let mut profile = example();
             change(&mut profile);
-            profile.keychain_account(&name)
+            profile.item_account(&name)
         };
         let as_logged_in = account(|_| ());
         let changes: [fn(&mut Profile); 7] = [

@@ -1,6 +1,7 @@
 //! The profiles on this machine: one JSON file each, and who may change them when.
 
 mod by_url;
+mod environment;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Result};
-use crate::profile::{FORMAT, Profile, ProfileName, is_standard_parameter};
+use crate::profile::{FORMAT, Item, Profile, ProfileName, is_standard_parameter};
 use crate::system::Trust;
 
 pub(crate) use by_url::Answering;
+pub(crate) use environment::from_environment;
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
 
@@ -48,6 +50,49 @@ impl Profiles {
                     .hint("name one as the argument, or in HALLPASS_PROFILE"),
             ),
         }
+    }
+
+    /// The profile that was named, else the one that the environment describes, else the one that
+    /// [`Profiles::choose`] chooses.
+    ///
+    /// # Errors
+    /// `Usage` when the environment both names a profile and describes one, and what
+    /// [`Profiles::choose`] and [`Profiles::load`] say.
+    pub(crate) fn find(&self, named: Option<&str>) -> Result<Answering> {
+        if named.is_none()
+            && let Some(found) = from_environment()?
+        {
+            return match name_given(None)? {
+                None => Ok(found),
+                Some(_) => Err(Error::usage(
+                    "HALLPASS_PROFILE names a profile, and HALLPASS_TOKEN_URL describes another one",
+                )
+                .hint("unset one of them, or name the profile as the argument")),
+            };
+        }
+        let name = self.choose(named)?;
+        Ok(Answering {
+            profile: self.load(&name)?,
+            name,
+            binding: None,
+        })
+    }
+
+    /// The same profile as it is now.
+    pub(crate) fn again(&self, who: Answering) -> Result<Answering> {
+        if who.name.is_of_environment() {
+            return Ok(who);
+        }
+        let profile = self.load(&who.name)?;
+        Ok(Answering { profile, ..who })
+    }
+
+    /// Whether the login that this profile came from is still the one on this machine.
+    pub(crate) fn is_current(&self, who: &Answering) -> bool {
+        who.name.is_of_environment()
+            || self
+                .load(&who.name)
+                .is_ok_and(|now| now.generation == who.profile.generation)
     }
 
     /// Every profile's name, sorted.
@@ -208,7 +253,7 @@ struct FormatOnly {
 
 /// The right to change profiles, held until it is dropped.
 ///
-/// Beside a profile lies its list of keychain items, written before an item is: whatever is
+/// Beside a profile lies its list of items in the stores of ours, written before an item is: whatever is
 /// interrupted, no secret is left behind that the next login or logout does not know of.
 #[derive(Debug)]
 pub(crate) struct Editor<'a> {
@@ -237,8 +282,8 @@ impl Editor<'_> {
         }
     }
 
-    /// The accounts of all keychain items that may hold a secret of this profile.
-    pub(crate) fn items(&self, name: &ProfileName) -> Result<BTreeSet<String>> {
+    /// All items that may hold a secret of this profile.
+    pub(crate) fn items(&self, name: &ProfileName) -> Result<BTreeSet<Item>> {
         let path = self.profiles.items_file(name);
         let unreadable = |reason: &str| {
             Error::broken(format!("the list of keychain items {} {reason}", path.display()))
@@ -253,18 +298,17 @@ impl Editor<'_> {
         };
         // A list that was lost is no reason to forget the item that the profile itself names.
         if let Ok(profile) = self.profiles.load(name) {
-            items.extend(profile.secret.keychain_account().map(str::to_owned));
+            items.extend(profile.secret.item());
         }
         // A profile that somebody copied by hand names the item of the other one, which needs it.
-        items.retain(|account| {
-            account
-                .split_once(':')
-                .is_some_and(|(owner, _)| owner == name.as_str())
+        items.retain(|item| {
+            let owner = item.account.split_once(':').map(|(owner, _)| owner);
+            owner == Some(name.as_str())
         });
         Ok(items)
     }
 
-    pub(crate) fn save_items(&self, name: &ProfileName, items: &BTreeSet<String>) -> Result<()> {
+    pub(crate) fn save_items(&self, name: &ProfileName, items: &BTreeSet<Item>) -> Result<()> {
         let path = self.profiles.items_file(name);
         if items.is_empty() {
             return disk::remove(&path).map_err(cannot_remove);

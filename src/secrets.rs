@@ -1,18 +1,27 @@
-//! Where client secrets lie. The only room that knows the keychain, secret files and secret commands.
+//! Where client secrets lie. The only room that knows the keychain, the kernel keyring, and secret
+//! files, commands and variables.
 
 mod command;
+mod file;
+mod kernel;
 pub(crate) mod keychain;
 
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::disk::{self, Found};
-use crate::error::{Error, Result};
-use crate::profile::{Profile, ProfileName, SecretSource};
-use crate::secret::{CLIENT_SECRET_LIMIT, ClientSecret, Credential, PrivateKey};
-use crate::system::Trust;
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
+use crate::secret::{ClientSecret, Credential, PrivateKey};
+use crate::system;
+
+pub(crate) use keychain::Unwritten;
+
+/// Where else a secret can be, for whom a store cannot have it.
+const ELSEWHERE: &str =
+    "keep the secret elsewhere: `hallpass login --secret-file FILE` or `--secret-command CMD`";
 
 /// How long to wait for a keychain or a command, and for the person whom it may ask.
 #[derive(Clone, Copy, Debug)]
@@ -55,30 +64,95 @@ pub(crate) fn read(
     profile: &Profile,
     patience: Patience,
 ) -> Result<Credential> {
-    let content = match &profile.secret {
-        SecretSource::Keychain { account } => {
-            if *account != profile.keychain_account(name) {
-                return Err(changed(name));
-            }
-            keychain::read(name, account, patience.limit())?
-        }
-        SecretSource::File(path) => read_file(path)?,
-        SecretSource::Command(words) => command::run(words, patience.limit())?,
-        SecretSource::Shell(line) => command::run_in_shell(line, patience.limit())?,
-    };
-    credential(profile, &content, |what, fault| match &profile.secret {
-        SecretSource::Keychain { .. } => {
-            Error::not_found(format!("the {what} in the keychain {fault}"))
+    let content = content(name, profile, patience)?;
+    let source = &profile.secret;
+    credential(profile, &content, |what, fault| match source {
+        SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {
+            Error::not_found(format!("the {what} in the {} {fault}", place(source)))
                 .hint(format!("run `hallpass login {name}` again"))
         }
-        SecretSource::File(path) => {
-            Error::locked(format!("the {what} in {} {fault}", path.display()))
+        SecretSource::Env(_) => Error::usage(format!("the {what} in {} {fault}", place(source))),
+        SecretSource::File(_) | SecretSource::Credential(_) => {
+            Error::locked(format!("the {what} in {} {fault}", place(source)))
         }
         SecretSource::Command(_) | SecretSource::Shell(_) => {
             Error::locked(format!("the secret command printed a {what} that {fault}"))
                 .hint("run it by hand to see what it needs")
         }
     })
+}
+
+/// A place as a message names it: never more than the user said.
+fn place(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Keychain { .. } => "keychain".to_owned(),
+        SecretSource::Kernel { .. } => "kernel keyring".to_owned(),
+        SecretSource::File(path) => path.display().to_string(),
+        SecretSource::Credential(name) => format!("the credential {name}"),
+        SecretSource::Env(name) => format!("the environment variable {name}"),
+        SecretSource::Command(_) | SecretSource::Shell(_) => "the secret command".to_owned(),
+    }
+}
+
+/// Reads what the profile's place holds, whatever it is.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn content(
+    name: &ProfileName,
+    profile: &Profile,
+    patience: Patience,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let limit = patience.limit();
+    match &profile.secret {
+        SecretSource::Keychain { account } | SecretSource::Kernel { account }
+            if *account != profile.item_account(name) =>
+        {
+            Err(changed(name))
+        }
+        SecretSource::Keychain { account } => keychain::read(name, account, limit),
+        SecretSource::Kernel { account } => kernel::read(name, account),
+        SecretSource::File(path) => file::read(path),
+        SecretSource::Credential(credential) => file::read(&file::credential_path(credential)?),
+        SecretSource::Command(words) => command::run(words, limit),
+        SecretSource::Shell(line) => command::run_in_shell(line, limit),
+        SecretSource::Env(variable) => {
+            let value = system::take_variable(variable);
+            value.map(Zeroizing::new).ok_or_else(|| {
+                Error::not_found(format!(
+                    "the environment variable {variable} holds no secret"
+                ))
+                .hint("set it where hallpass is started, or log in again with another place")
+            })
+        }
+    }
+}
+
+/// Puts a secret into a store of ours.
+pub(crate) fn write(
+    name: &ProfileName,
+    item: &Item,
+    secret: &Zeroizing<Vec<u8>>,
+    patience: Patience,
+) -> std::result::Result<(), Unwritten> {
+    match item.store {
+        Store::Keychain => keychain::write(name, &item.account, secret, patience.limit()),
+        Store::Kernel => {
+            kernel::write(name, &item.account, secret).map_err(|error| Unwritten {
+                // A key that could not be opened to its own user may be there.
+                nothing_left: error.kind == Kind::Usage,
+                error,
+            })
+        }
+    }
+}
+
+/// Removes a secret from a store of ours; one that is not there is fine.
+pub(crate) fn delete(name: &ProfileName, item: &Item, patience: Patience) -> Result<()> {
+    match item.store {
+        Store::Keychain => keychain::delete(name, &item.account, patience.limit()),
+        Store::Kernel => kernel::delete(name, &item.account),
+    }
 }
 
 /// What the client proves itself with, made of what its place holds.
@@ -110,7 +184,7 @@ pub(crate) fn credential(
 
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
-    let key = PrivateKey::parse(read_file(path)?);
+    let key = PrivateKey::parse(file::read(path)?);
     key.map_err(|fault| Error::locked(format!("the private key in {} {fault}", path.display())))
 }
 
@@ -122,52 +196,36 @@ fn changed(name: &ProfileName) -> Error {
     .hint(format!("if the change is yours, run `hallpass login {name}` again"))
 }
 
-/// What tells one content of the files of a credential from another without opening them: another
+/// What tells one content of the credential's places from another without opening them: another
 /// secret, key or certificate is another client. Where it cannot be had at no cost, none.
 pub(crate) fn version(profile: &Profile) -> Option<String> {
-    let secret_file = match &profile.secret {
-        SecretSource::File(path) => Some(path),
+    let secret = match &profile.secret {
+        SecretSource::File(path) => Some(file::version(path)),
+        SecretSource::Credential(name) => {
+            let path = file::credential_path(name).ok();
+            Some(path.map_or_else(|| "missing".to_owned(), |path| file::version(&path)))
+        }
+        SecretSource::Env(variable) => Some(variable_version(variable)),
         _ => None,
     };
-    let certificate = profile.certificate.as_ref();
-    let key_file = profile.encrypted_key.as_ref();
-    let files: Vec<_> = [secret_file, key_file, certificate]
+    let files = [&profile.encrypted_key, &profile.certificate];
+    let files = files.into_iter().flatten();
+    let versions: Vec<_> = secret
         .into_iter()
-        .flatten()
+        .chain(files.map(|path| file::version(path)))
         .collect();
-    let versions: Vec<_> = files.into_iter().map(|path| file_version(path)).collect();
     (!versions.is_empty()).then(|| versions.join(" "))
 }
 
-fn file_version(path: &Path) -> String {
-    let Ok(metadata) = std::fs::metadata(path) else {
-        return "missing".to_owned();
-    };
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    format!(
-        "{}-{}",
-        metadata.len(),
-        modified.unwrap_or_default().as_nanos()
+fn variable_version(variable: &str) -> String {
+    let value = std::env::var_os(variable).map(std::ffi::OsString::into_encoded_bytes);
+    value.map_or_else(
+        || "missing".to_owned(),
+        |value| version_of(&Zeroizing::new(value)),
     )
 }
 
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let at = path.display();
-    match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
-        Ok(Found::Content(content)) => Ok(Zeroizing::new(content)),
-        Ok(Found::Nothing) => Err(
-            Error::not_found(format!("the secret file {at} does not exist"))
-                .hint("put it back, or run `hallpass login` again"),
-        ),
-        Ok(Found::Distrusted(reason)) => {
-            Err(Error::locked(format!("the secret file {at} {reason}"))
-                .hint(format!("make it yours alone: chmod 600 {at}")))
-        }
-        Err(error) => {
-            Err(Error::locked(format!("cannot read the secret file {at}")).because(error))
-        }
-    }
+/// What tells one secret from another, where it is at hand.
+pub(crate) fn version_of(secret: &[u8]) -> String {
+    Digest::of("hallpass secret version").field(secret).hex()
 }

@@ -5,6 +5,20 @@ pub(crate) use platform::{
     QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
 };
 
+/// Takes a variable out of our environment: neither a program that we start nor one that looks at
+/// us gets it any more.
+pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    platform::wipe_variable(name);
+    // SAFETY: Rust's own readers and writers of the environment take turns by a lock of std. What
+    // else runs in this process beside us waits for a file lock, and reads no environment.
+    #[allow(unsafe_code, reason = "std has no safe way to remove a variable")]
+    unsafe {
+        std::env::remove_var(name);
+    }
+    Some(value.into_encoded_bytes())
+}
+
 /// What a file must be like before it is believed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Trust {
@@ -18,6 +32,7 @@ pub(crate) enum Trust {
 
 #[cfg(unix)]
 mod platform {
+    use std::ffi::{CStr, CString, c_char};
     use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
     use std::io::{self, Read as _};
     use std::os::unix::fs::{
@@ -49,6 +64,26 @@ mod platform {
         #[cfg(target_os = "linux")]
         let _ =
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+
+    /// Overwrites the value where the kernel put it at our start, and shows it (`/proc/PID/environ`).
+    pub(super) fn wipe_variable(name: &str) {
+        #[allow(unsafe_code, reason = "the C library alone knows where the value lies")]
+        unsafe extern "C" {
+            fn getenv(name: *const c_char) -> *mut c_char;
+        }
+        let Ok(name) = CString::new(name) else {
+            return;
+        };
+        // SAFETY: the name ends with a NUL. The value does too, it is ours to write to (environ(7)),
+        // and nobody else reads the environment now: see `take_variable`.
+        #[allow(unsafe_code, reason = "see there")]
+        unsafe {
+            let value = getenv(name.as_ptr());
+            if !value.is_null() {
+                std::ptr::write_bytes(value, b'*', CStr::from_ptr(value).count_bytes());
+            }
+        }
     }
 
     /// Opens without waiting for the other end of a pipe, and without following a link to the file itself.
@@ -194,6 +229,9 @@ mod platform {
 
     /// Nothing to do: no core dumps, no umask.
     pub(crate) fn harden() {}
+
+    /// Nothing to do: a variable that is removed is gone.
+    pub(super) fn wipe_variable(_: &str) {}
 
     pub(crate) fn open_private(
         options: &mut OpenOptions,

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
-use super::obtain::{Ask, obtain};
+use super::obtain::{Ask, obtain, request};
 use crate::cache::{Cache, Place};
 use crate::disk::Directories;
 use crate::error::{Error, Result};
@@ -16,8 +16,7 @@ use crate::message;
 use crate::profile::ProfileName;
 use crate::profiles::{Answering, Profiles};
 use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol};
-use crate::secrets;
-use crate::token::{Timestamp, TokenRequest};
+use crate::token::{CachedToken, Timestamp};
 
 /// A helper as it was called.
 pub(crate) struct Helper {
@@ -78,28 +77,18 @@ impl Helper {
                 }
                 Ok(found)
             },
-            named: &|| {
-                let name = profiles.choose(named.as_deref())?;
-                let profile = profiles.load(&name)?;
-                Ok(Answering {
-                    name,
-                    profile,
-                    binding: None,
-                })
-            },
+            named: &|| profiles.find(named.as_deref()),
             everyone: &|| everyone(&profiles, selected.as_ref()),
             token: &|who, rejected| {
-                let cached = place(&directories, who).token();
+                let is_rejected = |token: CachedToken| {
+                    Some(token.access_token.fingerprint().as_str()) == rejected
+                };
                 let ask = Ask {
                     refresh: rejected.is_some()
-                        && cached
-                            .map(|token| token.access_token.fingerprint())
-                            .as_deref()
-                            == rejected,
+                        && place(&directories, who).token().is_some_and(is_rejected),
                     ..Ask::default()
                 };
-                let choose = || Ok((who.name.clone(), profiles.load(&who.name)?));
-                Ok(obtain(&directories, &profiles, &ask, choose)?.token)
+                Ok(obtain(&directories, &profiles, &ask, who.clone())?.token)
             },
             cached: &|who| {
                 let token = place(&directories, who).token()?;
@@ -165,9 +154,7 @@ fn help(protocol: &Protocol) -> String {
 
 /// Where the token of a profile's own request lies.
 fn place(directories: &Directories, who: &Answering) -> Place {
-    let version = secrets::version(&who.profile);
-    let request = TokenRequest::new(&who.name, &who.profile, None, None, version.as_deref());
-    Cache::of(directories, &who.name).place(&request)
+    Cache::of(directories, &who.name).place(&request(who, &Ask::default()))
 }
 
 /// Every binding of every profile, or of the one that was selected.

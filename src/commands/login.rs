@@ -17,7 +17,7 @@ use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
 use crate::message;
-use crate::profile::{Profile, ProfileName, SecretSource};
+use crate::profile::{Item, Profile, ProfileName, SecretSource};
 use crate::profiles::{Editor, Profiles, name_given};
 use crate::prompt;
 use crate::refusal::Refusal;
@@ -55,9 +55,15 @@ pub(crate) fn run(args: Args) -> Result<String> {
         key_stdin: args.key_stdin,
         secret_stdin: args.secret_stdin,
     };
+    let moving = args.moves().then(|| before.clone()).flatten();
     let mut plan = args.profile(before)?;
-    let for_keychain = input.for_keychain(&plan.profile)?;
-    let credential = match &for_keychain {
+    // Before the secret is read: what changes meanwhile is another version.
+    let version = secrets::version(&plan.profile);
+    let for_store = match &moving {
+        Some(before) => Some(secrets::content(&name, before, Patience::Person)?),
+        None => input.for_store(&plan.profile)?,
+    };
+    let credential = match &for_store {
         Some(content) => Some(secrets::credential(
             &plan.profile,
             content,
@@ -72,12 +78,12 @@ pub(crate) fn run(args: Args) -> Result<String> {
         plan.sign_with(credential)?;
     }
     let mut profile = plan.profile;
-    if for_keychain.is_some() {
-        profile.secret = SecretSource::Keychain {
-            account: profile.keychain_account(&name),
-        };
+    if let (Some(_), Some(item)) = (&for_store, profile.secret.item()) {
+        profile.secret = SecretSource::kept(Item {
+            account: profile.item_account(&name),
+            ..item
+        });
     }
-    let version = secrets::version(&profile);
     let request = TokenRequest::new(&name, &profile, None, None, version.as_deref());
     // One real token request, before anything is stored.
     let token = match &credential {
@@ -85,7 +91,7 @@ pub(crate) fn run(args: Args) -> Result<String> {
         _ => None,
     };
     let editor = profiles.edit()?;
-    let stale = commit(&editor, &name, &profile, for_keychain.as_ref())?;
+    let stale = commit(&editor, &name, &profile, for_store.as_ref())?;
     // From here on the login counts, and what goes wrong is worth a warning.
     let cache = Cache::of(&directories, &name);
     let kept = cache.clear().and_then(|()| {
@@ -98,7 +104,7 @@ pub(crate) fn run(args: Args) -> Result<String> {
     }
     if let Err(error) = remove_stale(&editor, &name, &profile, &stale) {
         message::warning(&format!(
-            "the previous secret is still in the keychain: {error}; the next login or logout removes it"
+            "the previous secret was not removed: {error}; the next login or logout removes it"
         ));
     }
     report(&name, &profile, token.as_ref());
@@ -112,9 +118,9 @@ struct Input {
 }
 
 impl Input {
-    /// What is to be put into the keychain: a secret, a private key, or a key's passphrase.
-    fn for_keychain(&self, profile: &Profile) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        if profile.secret.keychain_account().is_none() {
+    /// What is to be put into a store of ours: a secret, a private key, or a key's passphrase.
+    fn for_store(&self, profile: &Profile) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        if profile.secret.item().is_none() {
             return Ok(None);
         }
         if self.key_stdin {
@@ -152,20 +158,20 @@ fn prove(
     Ok(token)
 }
 
-/// Makes the login count. Returns the accounts of keychain items that no longer do.
+/// Makes the login count. Returns the items that no longer do.
 fn commit(
     editor: &Editor<'_>,
     name: &ProfileName,
     profile: &Profile,
     secret: Option<&Zeroizing<Vec<u8>>>,
-) -> Result<BTreeSet<String>> {
+) -> Result<BTreeSet<Item>> {
     let stale = editor.items(name)?;
-    if let (Some(secret), Some(account)) = (secret, profile.secret.keychain_account()) {
+    if let (Some(secret), Some(item)) = (secret, profile.secret.item()) {
         let mut items = stale.clone();
-        items.insert(account.to_owned());
+        items.insert(item.clone());
         // Listed before it exists, so that no crash leaves a secret that nobody knows of.
         editor.save_items(name, &items)?;
-        if let Err(unwritten) = keychain::write(name, account, secret, Patience::Person.limit()) {
+        if let Err(unwritten) = secrets::write(name, &item, secret, Patience::Person) {
             if unwritten.nothing_left {
                 editor.save_items(name, &stale)?;
             }
@@ -180,26 +186,36 @@ fn remove_stale(
     editor: &Editor<'_>,
     name: &ProfileName,
     profile: &Profile,
-    stale: &BTreeSet<String>,
+    stale: &BTreeSet<Item>,
 ) -> Result<()> {
-    for account in stale {
-        keychain::delete(name, account, Patience::Person.limit())?;
+    for item in stale {
+        secrets::delete(name, item, Patience::Person)?;
     }
-    let current = profile.secret.keychain_account().map(str::to_owned);
-    editor.save_items(name, &current.into_iter().collect())
+    editor.save_items(name, &profile.secret.item().into_iter().collect())
 }
 
 fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
+    let what = if profile.client_auth.has_key() && profile.encrypted_key.is_none() {
+        "private key"
+    } else {
+        "secret"
+    };
     let place = match &profile.secret {
         SecretSource::Keychain { .. } => {
-            format!("its secret is in the keychain ({})", keychain::NAME)
+            format!("its {what} is in the keychain ({})", keychain::NAME)
         }
-        SecretSource::File(path) if profile.client_auth.has_key() => {
-            format!("its private key stays in {}", path.display())
+        SecretSource::Kernel { .. } => {
+            format!("its {what} is in the kernel keyring, until this machine restarts")
         }
-        SecretSource::File(path) => format!("its secret stays in {}", path.display()),
+        SecretSource::File(path) => format!("its {what} stays in {}", path.display()),
+        SecretSource::Credential(credential) => {
+            format!("its {what} is the credential {credential} of systemd")
+        }
+        SecretSource::Env(variable) => {
+            format!("its {what} comes from the environment variable {variable}")
+        }
         SecretSource::Command(_) | SecretSource::Shell(_) => {
-            "its secret comes from the command".to_owned()
+            format!("its {what} comes from the command")
         }
     };
     message::note(&format!(

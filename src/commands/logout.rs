@@ -10,7 +10,7 @@ use crate::message;
 use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::profiles::Profiles;
 use crate::secret::{AccessToken, Credential};
-use crate::secrets::{self, Patience, keychain};
+use crate::secrets::{self, Patience};
 use crate::token::{Timestamp, login_of};
 use crate::token_endpoint;
 
@@ -73,9 +73,8 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
     let farewell = profile
         .zip(tokens)
         .and_then(|(profile, tokens)| Farewell::prepare(name, profile, tokens));
-    for account in &items {
-        keychain::delete(name, account, Patience::Person.limit())
-            .map_err(|error| again(error, name))?;
+    for item in &items {
+        secrets::delete(name, item, Patience::Person).map_err(|error| again(error, name))?;
     }
     editor.save_items(name, &std::collections::BTreeSet::new())?;
     editor.remove(name)?;

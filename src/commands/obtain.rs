@@ -8,8 +8,8 @@ use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
-use crate::profile::{Profile, ProfileName};
-use crate::profiles::Profiles;
+use crate::profiles::{Answering, Profiles};
+use crate::secret::{ClientSecret, Credential};
 use crate::secrets::{self, Patience};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
 use crate::token_endpoint;
@@ -28,48 +28,41 @@ pub(super) struct Ask {
     pub(super) min_ttl: Duration,
     /// A new token, whatever is cached.
     pub(super) refresh: bool,
+    /// The client secret, where it was given for this call alone.
+    pub(super) secret: Option<ClientSecret>,
 }
 
-/// A token, and whose it is.
+/// A token, and what it was asked for.
 pub(super) struct Obtained {
     pub(super) token: CachedToken,
-    /// What was asked for: a server that granted it need not say so (RFC 6749 §5.1).
+    /// A server that granted what was asked for need not say so (RFC 6749 §5.1).
     pub(super) scope: Option<String>,
 }
 
-/// Gets a token for the profile that `choose` settles on: called again when somebody logs in meanwhile.
+/// Gets a token of this profile; of the login that takes its place, if somebody logs in meanwhile.
 pub(super) fn obtain(
     directories: &Directories,
     profiles: &Profiles,
     ask: &Ask,
-    choose: impl Fn() -> Result<(ProfileName, Profile)>,
+    mut who: Answering,
 ) -> Result<Obtained> {
     for _ in 0..ATTEMPTS {
-        let (name, profile) = choose()?;
-        let secret_version = secrets::version(&profile);
-        let request = TokenRequest::new(
-            &name,
-            &profile,
-            ask.scope.as_deref(),
-            ask.audience.as_deref(),
-            secret_version.as_deref(),
-        );
+        let request = request(&who, ask);
         let wish = Wish {
             min_ttl: ask.min_ttl,
             refresh: ask.refresh,
-            patience: profile.timeout() + Patience::Program.limit() + GRACE,
+            patience: who.profile.timeout() + Patience::Program.limit() + GRACE,
         };
         let doors = Doors {
             now: &Timestamp::now,
-            secret: &|| secrets::read(&name, &profile, Patience::Program),
-            request: &|secret| token_endpoint::ask(&profile, &request, secret),
-            is_current: &|| {
-                profiles
-                    .load(&name)
-                    .is_ok_and(|now| now.generation == profile.generation)
+            secret: &|| match &ask.secret {
+                Some(secret) => Ok(Credential::Secret(secret.clone())),
+                None => secrets::read(&who.name, &who.profile, Patience::Program),
             },
+            request: &|secret| token_endpoint::ask(&who.profile, &request, secret),
+            is_current: &|| profiles.is_current(&who),
         };
-        let place = Cache::of(directories, &name).place(&request);
+        let place = Cache::of(directories, &who.name).place(&request);
         let outcome = broker::obtain(&place, wish, &doors)?;
         if let Some(token) = settle(outcome, &request, ask.min_ttl) {
             return Ok(Obtained {
@@ -77,8 +70,24 @@ pub(super) fn obtain(
                 scope: request.scope,
             });
         }
+        who = profiles.again(who)?;
     }
     Err(Error::unavailable("the profile changes faster than a token can be had").hint("try again"))
+}
+
+/// What is asked for: another secret is another client, as far as its tokens go.
+pub(super) fn request(who: &Answering, ask: &Ask) -> TokenRequest {
+    let version = match &ask.secret {
+        Some(secret) => Some(secrets::version_of(secret.expose().as_bytes())),
+        None => secrets::version(&who.profile),
+    };
+    TokenRequest::new(
+        &who.name,
+        &who.profile,
+        ask.scope.as_deref(),
+        ask.audience.as_deref(),
+        version.as_deref(),
+    )
 }
 
 /// The token that a decision came to, after telling what a person should know about it.

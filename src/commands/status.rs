@@ -8,7 +8,7 @@ use crate::disk::Directories;
 use crate::error::Result;
 use crate::message;
 use crate::profile::{Profile, ProfileName, SecretSource, TokenEndpoint};
-use crate::profiles::{Profiles, name_given};
+use crate::profiles::{Profiles, from_environment, name_given};
 use crate::secrets::keychain;
 use crate::token::{CachedToken, Timestamp, login_of};
 
@@ -30,9 +30,16 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         Some(name) => vec![name.clone()],
         None => profiles.names()?,
     };
+    let mut found: Vec<_> = names
+        .into_iter()
+        .map(|name| (profiles.load(&name), name))
+        .collect();
+    if let (None, Some(described)) = (&one, from_environment()?) {
+        found.insert(0, (Ok(described.profile), described.name));
+    }
     let mut rows = Vec::new();
-    for name in names {
-        match profiles.load(&name) {
+    for (profile, name) in found {
+        match profile {
             Err(error) if one.is_some() => return Err(error),
             profile => {
                 let cache = Cache::of(&directories, &name);
@@ -66,7 +73,7 @@ struct Row {
 
 impl Row {
     fn text(&self) -> String {
-        let mut lines = vec![self.name.to_string()];
+        let mut lines = vec![title(&self.name)];
         let mut line = |title: &str, value: &str| {
             lines.push(format!("  {title:<16}{}", message::clean(value, 2000)));
         };
@@ -130,7 +137,7 @@ impl Row {
                 "resource": profile.resource,
                 "for": profile.bindings,
                 "revocation_endpoint": profile.revocation_endpoint.as_ref().map(TokenEndpoint::as_str),
-                "secret": { "store": secret_store(&profile.secret), "place": secret_place(&profile.secret) },
+                "secret": { "store": profile.secret.kind(), "place": secret_place(&profile.secret) },
                 "tokens": self.tokens.iter().map(|token| json!({
                     "fingerprint": token.access_token.fingerprint(),
                     "scope": token.scope,
@@ -141,11 +148,11 @@ impl Row {
     }
 }
 
-fn secret_store(source: &SecretSource) -> &'static str {
-    match source {
-        SecretSource::Keychain { .. } => "keychain",
-        SecretSource::File(_) => "file",
-        SecretSource::Command(_) | SecretSource::Shell(_) => "command",
+fn title(name: &ProfileName) -> String {
+    if name.is_of_environment() {
+        "(described by HALLPASS_TOKEN_URL and other variables, for each call)".to_owned()
+    } else {
+        name.to_string()
     }
 }
 
@@ -154,6 +161,11 @@ fn secret_place(source: &SecretSource) -> String {
         SecretSource::Keychain { account } => {
             format!("keychain ({}), account {account}", keychain::NAME)
         }
+        SecretSource::Kernel { account } => {
+            format!("kernel keyring, until this machine restarts, account {account}")
+        }
+        SecretSource::Credential(name) => format!("credential {name} of systemd"),
+        SecretSource::Env(variable) => format!("environment variable {variable}"),
         SecretSource::File(path) => format!("file {}", path.display()),
         SecretSource::Command(words) => format!("command {}", words.join(" ")),
         SecretSource::Shell(line) => format!("shell command {line}"),

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::obtain::{Ask, obtain};
 use super::{duration, words};
 use crate::disk::Directories;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::profiles::Profiles;
+use crate::prompt;
 use crate::token::{CachedToken, Timestamp};
 
 /// Print an access token: a cached one if it lasts, else a fresh one
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Ask for a new token, whatever is cached
     #[arg(long)]
     refresh: bool,
+    /// Read the client secret from standard input, for a profile that `HALLPASS_TOKEN_URL` describes
+    #[arg(long)]
+    secret_stdin: bool,
     /// Print JSON: `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and what else the server tells callers
     #[arg(long)]
     json: bool,
@@ -48,17 +52,22 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let profiles = Profiles::of(&directories);
     let scope = Some(words(&args.scope)).filter(|scope| !scope.is_empty());
     let audience = args.audience.clone();
+    let who = profiles.find(args.profile.as_deref())?;
+    if args.secret_stdin && !who.name.is_of_environment() {
+        return Err(Error::usage(
+            "a profile has its own secret: --secret-stdin goes with HALLPASS_TOKEN_URL",
+        )
+        .hint("`hallpass login --secret-stdin` gives the profile another secret"));
+    }
+    let secret = args.secret_stdin.then(prompt::read_secret_from_stdin);
     let ask = Ask {
+        secret: secret.transpose()?,
         scope,
         audience: audience.filter(|audience| !audience.is_empty()),
         min_ttl: args.min_ttl,
         refresh: args.refresh,
     };
-    let obtained = obtain(&directories, &profiles, &ask, || {
-        let name = profiles.choose(args.profile.as_deref())?;
-        let profile = profiles.load(&name)?;
-        Ok((name, profile))
-    })?;
+    let obtained = obtain(&directories, &profiles, &ask, who)?;
     Ok(if args.json {
         as_json(&obtained.token, obtained.scope.as_ref())
     } else {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Editor, PROFILE_LIMIT, Profiles, cannot_remove, cannot_write, list};
+use super::{Editor, PROFILE_LIMIT, Profiles, cannot_remove, cannot_write, from_environment, list};
 use crate::binding::{Binding, BoundUrl};
 use crate::digest::Digest;
 use crate::disk::{self, Durability, Found};
@@ -33,8 +33,8 @@ struct Entry {
 }
 
 impl Profiles {
-    /// The profile that is bound to this URL, by its longest path; of one profile alone, if it is
-    /// named: a name selects, and authorises nothing.
+    /// The profile that is bound to this URL: the one that the environment describes, else the one
+    /// with the longest path; one profile alone, if it is named: a name selects, and authorises nothing.
     ///
     /// # Errors
     /// `Usage` when two profiles are bound alike, and what [`Profiles::load`] says.
@@ -47,6 +47,12 @@ impl Profiles {
             return Ok(answering(name.clone(), self.load(name)?, |binding| {
                 binding.url.covers(url)
             }));
+        }
+        if let Some(found) = from_environment()?
+            && let Some(found) =
+                answering(found.name, found.profile, |binding| binding.url.covers(url))
+        {
+            return Ok(Some(found));
         }
         let mut entries = self.entries(url.origin())?;
         entries.retain(|entry| entry.url.covers(url));

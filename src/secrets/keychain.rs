@@ -12,6 +12,7 @@ use keyring_core::Entry;
 use keyring_core::Error as KeyringError;
 use zeroize::Zeroizing;
 
+use super::ELSEWHERE;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::ProfileName;
@@ -30,9 +31,6 @@ const SERVICE: &str = "hallpass";
 
 /// The largest secret, in bytes, that the Windows Credential Manager takes.
 const WINDOWS_LIMIT: usize = 2560;
-
-const ELSEWHERE: &str =
-    "keep the secret elsewhere: `hallpass login --secret-file FILE` or `--secret-command CMD`";
 
 /// After this long, a person is told what we wait for.
 const QUIET: Duration = Duration::from_millis(1500);

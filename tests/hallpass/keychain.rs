@@ -573,7 +573,7 @@ fn the_way_out_of_a_dead_keychain_works() {
         .success();
     let warning = line(&ran, "hallpass: warning: ");
     assert!(
-        warning.starts_with("the previous secret is still in the keychain: "),
+        warning.starts_with("the previous secret was not removed: "),
         "{warning}"
     );
     assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");

@@ -46,17 +46,19 @@ fn the_commands_of_everyday_use_work() {
         let metadata = json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") });
         Reply::json(200, metadata.to_string())
     });
-    let machine = Machine::new();
+    let mut machine = Machine::new();
+    machine.set("CLIENT_SECRET", SECRET);
     let key = KeyPair::generate().expect("a P-256 key").serialize_pem();
     let key = machine.private_file("key.pem", key.as_bytes());
     let readme = readme();
     let commands: Vec<String> = readme
         .replace("\\\n", " ")
         .lines()
-        .filter_map(|line| line.strip_prefix("    hallpass "))
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with("hallpass ") || line.starts_with("export "))
         .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 10, "{commands:?}");
+    assert_eq!(commands.len(), 13, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     for command in commands {
@@ -66,7 +68,14 @@ fn the_commands_of_everyday_use_work() {
             .replace("/run/secrets/key.pem", key.to_str().expect("UTF-8"))
             .replace("/run/secrets/client", file.to_str().expect("UTF-8"))
             .replace("pass show client", &format!("cat {}", pass.display()));
-        let mut arguments = words(&command);
+        if let Some(variables) = command.strip_prefix("export ") {
+            for variable in words(variables) {
+                let (name, value) = variable.split_once('=').unwrap_or((&variable, SECRET));
+                machine.set(name, value);
+            }
+            continue;
+        }
+        let mut arguments = words(command.trim_start_matches("hallpass "));
         if command.contains("--body json") {
             // In the place of the person who is asked, and of the keychain.
             arguments.extend([

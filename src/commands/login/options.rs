@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use crate::binding::BoundUrl;
 use crate::commands::duration;
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, TokenEndpoint,
+    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, Store, TokenEndpoint,
     is_standard_parameter,
 };
 
@@ -107,6 +107,9 @@ pub(crate) struct Args {
     /// The longest time to keep a token, whatever the server promises [default: 1d]
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(super) max_ttl: Option<Duration>,
+    /// Where the secret is to be: kept by hallpass (`keychain`, `kernel`), or in a place that an option beside this one names
+    #[arg(long, value_name = "STORE")]
+    pub(super) store: Option<StoreArg>,
     /// Read the secret (or the key's passphrase) from standard input
     #[arg(long, group = "source")]
     pub(super) secret_stdin: bool,
@@ -116,6 +119,12 @@ pub(crate) struct Args {
     /// Have this command print the secret, and keep the command (one that begins with `!` is for the shell)
     #[arg(long, value_name = "COMMAND", group = "source", value_parser = secret_command)]
     pub(super) secret_command: Option<SecretSource>,
+    /// Take the secret from this environment variable each time, and keep its name
+    #[arg(long, value_name = "VARIABLE", group = "source", value_parser = variable)]
+    pub(super) secret_env: Option<String>,
+    /// Take the secret from this credential of systemd each time (`LoadCredential=`), and keep its name
+    #[arg(long, value_name = "NAME", group = "source", value_parser = credential)]
+    pub(super) secret_credential: Option<String>,
     /// Keep the login without proving it by a token request
     #[arg(long)]
     pub(super) no_verify: bool,
@@ -157,6 +166,30 @@ pub(super) enum AlgorithmArg {
     Es256,
     #[value(name = "EdDSA")]
     EdDsa,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum StoreArg {
+    Keychain,
+    Kernel,
+    File,
+    Credential,
+    Command,
+    Env,
+}
+
+impl StoreArg {
+    /// The store of ours, or the option that names the place.
+    pub(super) fn store(self) -> Result<Store, &'static str> {
+        match self {
+            Self::Keychain => Ok(Store::Keychain),
+            Self::Kernel => Ok(Store::Kernel),
+            Self::File => Err("--secret-file"),
+            Self::Credential => Err("--secret-credential"),
+            Self::Command => Err("--secret-command"),
+            Self::Env => Err("--secret-env"),
+        }
+    }
 }
 
 impl AuthArg {
@@ -266,6 +299,31 @@ fn parameter(text: &str) -> std::result::Result<(String, String), String> {
         ));
     }
     Ok((name, value))
+}
+
+/// What a shell can set: and a secret in the wrong place mostly is no such name.
+fn variable(text: &str) -> std::result::Result<String, String> {
+    let fits = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of an environment variable has letters, digits and _".to_owned())
+    }
+}
+
+/// One name, without a way out of the directory.
+fn credential(text: &str) -> std::result::Result<String, String> {
+    let fits = !text.is_empty()
+        && !text.starts_with('.')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-@:".contains(c));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a credential is a file's name, without a directory".to_owned())
+    }
 }
 
 fn secret_command(text: &str) -> std::result::Result<SecretSource, String> {

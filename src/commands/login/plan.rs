@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum as _;
+
 use super::options::{AlgorithmArg, Args, BasicArg, BodyArg, OrNothing};
 use super::providers::{PROVIDERS, Provider};
 use crate::binding::Binding;
@@ -12,7 +14,7 @@ use crate::digest::unique;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::{
-    Assertion, BodyFormat, ClientAuth, DEFAULT_TIMEOUT, JwtAlgorithm, Profile, SecretSource,
+    Assertion, BodyFormat, ClientAuth, DEFAULT_TIMEOUT, JwtAlgorithm, Profile, SecretSource, Store,
     TokenEndpoint,
 };
 use crate::prompt;
@@ -83,7 +85,7 @@ impl Args {
         }
         if had_key != profile.client_auth.has_key() {
             // What was there proves the client in another way: a key is never sent as a secret.
-            profile.secret = SecretSource::new_keychain_item();
+            profile.secret = SecretSource::new_item(Store::Keychain);
         }
         self.credential_source(&mut profile, was_there)?;
         profile.assertion = self.assertion(&profile, provider)?;
@@ -281,7 +283,8 @@ impl Args {
         }
         profile.certificate = None;
         profile.encrypted_key = None;
-        replace(&mut profile.secret, self.source()?);
+        let source = self.source(&profile.secret)?;
+        replace(&mut profile.secret, source);
         Ok(())
     }
 
@@ -302,18 +305,18 @@ impl Args {
 
     /// A key in a file is the secret itself; the secret of an encrypted one is its passphrase.
     fn key_source(&self, profile: &mut Profile, was_there: bool) -> Result<()> {
-        let source = self.source()?;
+        let source = self.source(&profile.secret)?;
         if let Some(path) = self.jwt_key.as_ref().or(self.key.as_ref()) {
             let path = absolute(path)?;
             if secrets::read_key_file(&path)?.is_encrypted() {
-                profile.secret = source.unwrap_or_else(SecretSource::new_keychain_item);
+                profile.secret = source.unwrap_or_else(|| SecretSource::new_item(Store::Keychain));
                 profile.encrypted_key = Some(path);
             } else {
                 profile.secret = SecretSource::File(path);
                 profile.encrypted_key = None;
             }
         } else if self.key_stdin {
-            profile.secret = SecretSource::new_keychain_item();
+            profile.secret = source.unwrap_or_else(|| SecretSource::new_item(Store::Keychain));
             profile.encrypted_key = None;
         } else if let Some(source) = source {
             profile.secret = source;
@@ -323,14 +326,56 @@ impl Args {
         Ok(())
     }
 
-    fn source(&self) -> Result<Option<SecretSource>> {
-        Ok(
-            match (self.secret_stdin, &self.secret_file, &self.secret_command) {
-                (true, ..) => Some(SecretSource::new_keychain_item()),
-                (_, Some(path), _) => Some(SecretSource::File(absolute(path)?)),
-                (.., command) => command.clone(),
-            },
-        )
+    /// Whether the secret that is there goes to another store of ours.
+    pub(super) fn moves(&self) -> bool {
+        let to_us = self.store.is_some_and(|store| store.store().is_ok());
+        let has_new =
+            self.secret_stdin || self.key_stdin || self.jwt_key.is_some() || self.key.is_some();
+        to_us && !has_new && self.keeps_settings()
+    }
+
+    /// Where the secret is to lie, if anything was said of it. A new secret goes to the store that
+    /// had the old one.
+    fn source(&self, kept: &SecretSource) -> Result<Option<SecretSource>> {
+        let place = if let Some(path) = &self.secret_file {
+            Some(SecretSource::File(absolute(path)?))
+        } else if let Some(name) = &self.secret_credential {
+            Some(SecretSource::Credential(name.clone()))
+        } else if let Some(variable) = &self.secret_env {
+            Some(SecretSource::Env(variable.clone()))
+        } else {
+            self.secret_command.clone()
+        };
+        let place_kind = place.as_ref().map(SecretSource::kind);
+        match (self.store.map(|store| (store, store.store())), place_kind) {
+            (None, _) => {}
+            (Some((_, Ok(store))), None) => return Ok(Some(SecretSource::new_item(store))),
+            (Some((_, Ok(_))), Some(_)) => {
+                return Err(Error::usage(
+                    "--store names another place than the option beside it",
+                ));
+            }
+            (Some((_, Err(option))), None) => {
+                return Err(Error::usage(format!(
+                    "--store needs {option} beside it here"
+                )));
+            }
+            (Some((store, Err(option))), Some(kind)) => {
+                let fits = store
+                    .to_possible_value()
+                    .is_some_and(|value| value.get_name() == kind);
+                if !fits {
+                    return Err(Error::usage(format!(
+                        "--store needs {option} beside it here"
+                    )));
+                }
+            }
+        }
+        if self.secret_stdin || self.key_stdin {
+            let store = kept.item().map(|item| item.store).unwrap_or_default();
+            return Ok(Some(SecretSource::new_item(store)));
+        }
+        Ok(place)
     }
 
     fn assertion(

@@ -1,0 +1,131 @@
+//! Where a client secret lies, or what else the client proves itself with: in a store of ours, or
+//! in a place of the user's that the profile names.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the client secret lies.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SecretSource {
+    /// An item of the platform's keychain.
+    Keychain { account: String },
+    /// A key of the kernel's keyring (Linux): in memory, until the machine restarts.
+    Kernel { account: String },
+    /// A file that its owner alone can read.
+    File(PathBuf),
+    /// A file below `$CREDENTIALS_DIRECTORY`, by its name (systemd.exec(5)).
+    Credential(String),
+    /// A program and its arguments; its standard output is the secret.
+    Command(Vec<String>),
+    /// The same, by way of the shell.
+    Shell(String),
+    /// An environment variable, by its name.
+    Env(String),
+}
+
+impl SecretSource {
+    /// An item that is yet to be named: its account depends on the rest of the profile.
+    pub(crate) fn new_item(store: Store) -> Self {
+        Self::kept(Item {
+            store,
+            account: String::new(),
+        })
+    }
+
+    pub(crate) fn kept(item: Item) -> Self {
+        let account = item.account;
+        match item.store {
+            Store::Keychain => Self::Keychain { account },
+            Store::Kernel => Self::Kernel { account },
+        }
+    }
+
+    /// The item, where the secret is in a store of ours.
+    pub(crate) fn item(&self) -> Option<Item> {
+        let (store, account) = match self {
+            Self::Keychain { account } => (Store::Keychain, account),
+            Self::Kernel { account } => (Store::Kernel, account),
+            Self::File(_)
+            | Self::Credential(_)
+            | Self::Command(_)
+            | Self::Shell(_)
+            | Self::Env(_) => return None,
+        };
+        let account = account.clone();
+        Some(Item { store, account })
+    }
+
+    /// The kind of place, in one word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Keychain { .. } => "keychain",
+            Self::Kernel { .. } => "kernel",
+            Self::File(_) => "file",
+            Self::Credential(_) => "credential",
+            Self::Command(_) | Self::Shell(_) => "command",
+            Self::Env(_) => "env",
+        }
+    }
+}
+
+/// A store that hallpass itself puts secrets into.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Store {
+    #[default]
+    Keychain,
+    Kernel,
+}
+
+/// One secret in a store, by the name that it has there.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(from = "String", into = "String")]
+pub(crate) struct Item {
+    pub(crate) store: Store,
+    pub(crate) account: String,
+}
+
+/// What precedes the account of a kernel's key in a list of items.
+const KERNEL: &str = "kernel ";
+
+impl From<String> for Item {
+    fn from(text: String) -> Self {
+        let (store, account) = match text.strip_prefix(KERNEL) {
+            Some(account) => (Store::Kernel, account.to_owned()),
+            None => (Store::Keychain, text),
+        };
+        Self { store, account }
+    }
+}
+
+impl From<Item> for String {
+    fn from(item: Item) -> Self {
+        item.to_string()
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.store == Store::Kernel {
+            f.write_str(KERNEL)?;
+        }
+        f.write_str(&self.account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Item, SecretSource};
+
+    #[test]
+    fn an_item_is_written_with_its_store() {
+        for text in ["prod:0123", "kernel prod:0123"] {
+            let item = Item::from(text.to_owned());
+            assert_eq!(item.account, "prod:0123");
+            assert_eq!(item.to_string(), text);
+            assert_eq!(SecretSource::kept(item.clone()).item(), Some(item));
+        }
+    }
+}

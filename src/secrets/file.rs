@@ -1,0 +1,67 @@
+//! A secret in a file that its owner alone can read: one that the user names, or one that systemd
+//! puts into `$CREDENTIALS_DIRECTORY`.
+
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use zeroize::Zeroizing;
+
+use crate::disk::{self, Found};
+use crate::error::{Error, Result};
+use crate::secret::CLIENT_SECRET_LIMIT;
+use crate::system::Trust;
+
+const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let at = path.display();
+    match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
+        Ok(Found::Content(content)) => Ok(Zeroizing::new(content)),
+        Ok(Found::Nothing) => Err(
+            Error::not_found(format!("the secret file {at} does not exist"))
+                .hint("put it back, or run `hallpass login` again"),
+        ),
+        Ok(Found::Distrusted(reason)) => {
+            Err(Error::locked(format!("the secret file {at} {reason}"))
+                .hint(format!("make it yours alone: chmod 600 {at}")))
+        }
+        Err(error) => {
+            Err(Error::locked(format!("cannot read the secret file {at}")).because(error))
+        }
+    }
+}
+
+/// Where systemd has put this credential for the unit that we run in.
+///
+/// # Errors
+/// `NotFound` outside such a unit.
+pub(super) fn credential_path(name: &str) -> Result<PathBuf> {
+    let directory = std::env::var_os(DIRECTORY).map(PathBuf::from);
+    directory
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(name))
+        .ok_or_else(|| {
+            Error::not_found(format!(
+                "the credential {name} is not there: {DIRECTORY} is not set"
+            ))
+            .hint(format!(
+                "start hallpass in a unit with LoadCredential={name}:FILE"
+            ))
+        })
+}
+
+/// What changes with the content, without opening the file.
+pub(super) fn version(path: &Path) -> String {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return "missing".to_owned();
+    };
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!(
+        "{}-{}",
+        metadata.len(),
+        modified.unwrap_or_default().as_nanos()
+    )
+}

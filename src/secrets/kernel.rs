@@ -1,0 +1,135 @@
+//! The Linux kernel's keyring, for machines without a Secret Service: a secret lies in memory, for
+//! every session of the user, until the machine restarts. It is asked for by hand, never in the
+//! place of a keychain that is missing.
+
+use zeroize::Zeroizing;
+
+use super::ELSEWHERE;
+use crate::error::{Error, Result};
+use crate::profile::ProfileName;
+
+/// The largest secret, in bytes, that a key of the type `user` takes (`add_key(2)`).
+#[cfg(target_os = "linux")]
+const LIMIT: usize = 32_767;
+
+#[cfg(target_os = "linux")]
+mod keyring {
+    use linux_keyutils::{Key, KeyError, KeyPermissions, KeyRing, KeyRingIdentifier};
+
+    use super::{ELSEWHERE, Error, LIMIT, ProfileName, Result, Zeroizing};
+    use crate::message::clean;
+
+    /// All rights for who holds the key, and for the same user in another session: without them
+    /// only the session that made it could read it.
+    const RIGHTS: u32 = 0x3f3f_0000;
+
+    /// The user's own keyring, which the persistent one and the sessions' come and go beside.
+    fn ours() -> std::result::Result<KeyRing, KeyError> {
+        KeyRing::from_special_id(KeyRingIdentifier::User, false)
+    }
+
+    fn description(account: &str) -> String {
+        format!("hallpass:{account}")
+    }
+
+    fn find(account: &str) -> std::result::Result<Key, KeyError> {
+        ours()?.search(&description(account))
+    }
+
+    pub(in crate::secrets) fn read(
+        name: &ProfileName,
+        account: &str,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let content = find(account).and_then(|key| key.read_to_vec());
+        content
+            .map(Zeroizing::new)
+            .map_err(|error| told(name, error))
+    }
+
+    /// Writes a key and reads it back.
+    pub(in crate::secrets) fn write(
+        name: &ProfileName,
+        account: &str,
+        secret: &Zeroizing<Vec<u8>>,
+    ) -> Result<()> {
+        if secret.len() > LIMIT {
+            return Err(Error::usage(format!(
+                "the secret is longer than the {LIMIT} bytes that the kernel keyring can keep"
+            ))
+            .hint(ELSEWHERE));
+        }
+        let key = ours().and_then(|ring| ring.add_key(&description(account), secret.as_slice()));
+        let granted = key.and_then(|key| key.set_perms(KeyPermissions::from_u32(RIGHTS)));
+        granted.map_err(|error| told(name, error))?;
+        if read(name, account)? == *secret {
+            return Ok(());
+        }
+        Err(
+            Error::locked("the kernel keyring did not keep the secret as it was given")
+                .hint(ELSEWHERE),
+        )
+    }
+
+    /// Removes a key; one that is not there is fine.
+    pub(in crate::secrets) fn delete(name: &ProfileName, account: &str) -> Result<()> {
+        let removed = find(account).and_then(|key| {
+            // At once, and for every session; where that is not allowed, out of the keyring at least.
+            key.invalidate().or_else(|_| ours()?.unlink_key(key))
+        });
+        match removed {
+            Err(error) if !is_absent(error) => Err(told(name, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_absent(error: KeyError) -> bool {
+        matches!(
+            error,
+            KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked
+        )
+    }
+
+    fn told(name: &ProfileName, error: KeyError) -> Error {
+        if is_absent(error) {
+            return Error::not_found(format!(
+                "the kernel keyring has no client secret for `{name}`: it forgets all when the machine restarts"
+            ))
+            .hint(format!("run `hallpass login {name}` again"));
+        }
+        if matches!(error, KeyError::QuotaExceeded) {
+            return Error::locked("the kernel keyring is full for this user").hint(format!(
+                "see /proc/key-users, and remove what is not needed with `keyctl`, or {ELSEWHERE}"
+            ));
+        }
+        let reason = clean(&format!("{error:?}"), 100);
+        Error::locked(format!("the kernel keyring cannot be used here: {reason}"))
+            .hint(format!("containers mostly forbid it; {ELSEWHERE}"))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod keyring {
+    use super::{ELSEWHERE, Error, ProfileName, Result, Zeroizing};
+
+    fn nowhere<T>() -> Result<T> {
+        Err(Error::usage("the kernel keyring is Linux's: this machine has none").hint(ELSEWHERE))
+    }
+
+    pub(in crate::secrets) fn read(_: &ProfileName, _: &str) -> Result<Zeroizing<Vec<u8>>> {
+        nowhere()
+    }
+
+    pub(in crate::secrets) fn write(
+        _: &ProfileName,
+        _: &str,
+        _: &Zeroizing<Vec<u8>>,
+    ) -> Result<()> {
+        nowhere()
+    }
+
+    pub(in crate::secrets) fn delete(_: &ProfileName, _: &str) -> Result<()> {
+        nowhere()
+    }
+}
+
+pub(super) use keyring::{delete, read, write};

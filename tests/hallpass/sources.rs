@@ -1,0 +1,354 @@
+//! Where a secret can lie: that it is found there and nowhere else, moved, and forgotten.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use crate::secret_service::SecretService;
+use crate::server::{Server, form_decode};
+use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
+
+/// A machine, and a server that numbers its tokens.
+struct Desk {
+    machine: Machine,
+    server: Server,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            machine: Machine::new(),
+            server: Server::start(numbered_tokens()),
+        }
+    }
+
+    /// Logs in to `prod`; the secret is for those who read standard input.
+    fn log_in(&self, more: &[&str], secret: &str) -> Ran {
+        let url = self.server.url("/oauth/token");
+        let mut arguments = vec!["login", "prod", "--token-url", &url];
+        arguments.extend(["--client-id", CLIENT_ID]);
+        arguments.extend(more);
+        self.machine.run_with_input(&arguments, secret.as_bytes())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.machine.run(arguments)
+    }
+
+    fn place(&self) -> String {
+        let listed = self.run(&["status", "prod", "--json"]).success().stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+        let secret = &listed["profiles"][0]["secret"];
+        format!("{} {}", secret["store"], secret["place"]).replace('"', "")
+    }
+
+    fn secrets_sent(&self) -> Vec<String> {
+        use base64::Engine as _;
+        let requests = self.server.requests().into_iter();
+        let secrets = requests.map(|request| {
+            let header = request.header("authorization").expect("credentials");
+            let pair = header.strip_prefix("Basic ").expect("Basic");
+            let pair = base64::engine::general_purpose::STANDARD.decode(pair);
+            let pair = String::from_utf8(pair.expect("base64")).expect("UTF-8");
+            form_decode(pair.split_once(':').expect("a pair").1)
+        });
+        secrets.collect()
+    }
+
+    /// The kernel's keys with this machine's profile, as an independent program lists them.
+    fn keys(&self) -> usize {
+        let account = self.place();
+        let account = account.rsplit(' ').next().unwrap_or_default();
+        keys(account)
+    }
+}
+
+fn keys(account: &str) -> usize {
+    let listed = Command::new("keyctl").args(["show", "@u"]).output();
+    let listed = listed.expect("keyctl, of Debian's keyutils").stdout;
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    listed.matches(&format!("hallpass:{account}")).count()
+}
+
+#[test]
+fn the_kernel_keyring_keeps_a_secret_across_sessions_and_forgets_it_at_logout() {
+    let desk = Desk::new();
+    let ran = desk
+        .log_in(&["--store", "kernel", "--secret-stdin"], SECRET)
+        .success();
+    assert!(
+        ran.stderr.contains("until this machine restarts"),
+        "{ran:?}"
+    );
+    let place = desk.place();
+    assert!(place.starts_with("kernel kernel keyring, until this machine restarts"));
+    assert_eq!(desk.keys(), 1);
+    let account = place.rsplit(' ').next().expect("an account").to_owned();
+    // From a session keyring of its own, too.
+    let mut other = Command::new("keyctl");
+    other.args(["session", "-"]);
+    let other = crate::support::run_by(other, &desk.machine.hallpass(&["token", "--refresh"]));
+    assert_eq!(crate::support::ran(other).stdout, "token-2\n");
+    assert_eq!(desk.secrets_sent(), [SECRET, SECRET]);
+    for file in desk.machine.files() {
+        let content = fs::read(&file).expect("a file");
+        assert!(
+            !String::from_utf8_lossy(&content).contains(SECRET),
+            "{file:?}"
+        );
+    }
+    desk.log_in(&["--store", "kernel", "--secret-stdin"], "another")
+        .success();
+    assert_eq!((keys(&account), desk.keys()), (0, 1));
+    let account = desk
+        .place()
+        .rsplit(' ')
+        .next()
+        .expect("an account")
+        .to_owned();
+    desk.run(&["logout"]).success();
+    assert_eq!(keys(&account), 0);
+}
+
+#[test]
+fn a_key_that_is_gone_is_told_and_mended_by_a_login() {
+    let desk = Desk::new();
+    desk.log_in(&["--store", "kernel", "--secret-stdin"], SECRET)
+        .success();
+    let place = desk.place();
+    let account = place.rsplit(' ').next().expect("an account");
+    let purged = Command::new("keyctl")
+        .args(["purge", "user", &format!("hallpass:{account}")])
+        .output();
+    assert!(purged.expect("keyctl").status.success());
+    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    let ran = desk.run(&["token", "--refresh"]).failure(3);
+    assert!(
+        ran.stderr
+            .contains("the kernel keyring has no client secret for `prod`"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("hallpass login prod"), "{ran:?}");
+    desk.run(&["logout"]).success();
+}
+
+#[test]
+fn an_edited_profile_does_not_get_its_key() {
+    let desk = Desk::new();
+    desk.log_in(&["--store", "kernel", "--secret-stdin"], SECRET)
+        .success();
+    let file = desk.machine.config().join("prod.json");
+    let text = fs::read_to_string(&file).expect("the profile");
+    fs::write(&file, text.replace("client:one", "client:two")).expect("an edit");
+    let ran = desk.run(&["token", "--refresh"]).failure(4);
+    assert!(
+        ran.stderr.contains("was changed after its login"),
+        "{ran:?}"
+    );
+    assert_eq!(desk.server.requests().len(), 1);
+    desk.run(&["logout"]).success();
+}
+
+#[test]
+fn a_secret_moves_from_one_store_to_another_and_leaves_the_old_one_empty() {
+    let keychain = SecretService::start();
+    let mut desk = Desk::new();
+    desk.machine = desk.machine.with_environment(keychain.environment());
+    desk.log_in(&["--secret-stdin", "--scope", "a b"], SECRET)
+        .success();
+    assert!(!keychain.is_empty());
+    desk.run(&["login", "prod", "--store", "kernel"]).success();
+    assert!(keychain.is_empty());
+    assert_eq!(desk.keys(), 1);
+    // A new secret stays where the old one was.
+    desk.machine
+        .run_with_input(&["login", "prod", "--secret-stdin"], b"the second")
+        .success();
+    assert_eq!(desk.keys(), 1);
+    let account = desk
+        .place()
+        .rsplit(' ')
+        .next()
+        .expect("an account")
+        .to_owned();
+    desk.run(&["login", "prod", "--store", "keychain"])
+        .success();
+    assert_eq!(keys(&account), 0);
+    assert!(!keychain.is_empty());
+    let file = desk.machine.private_file("third", b"the third");
+    let cat = format!("cat {}", file.display());
+    desk.run(&[
+        "login",
+        "prod",
+        "--store",
+        "command",
+        "--secret-command",
+        &cat,
+    ])
+    .success();
+    assert!(keychain.is_empty());
+    desk.run(&["login", "prod", "--store", "keychain"])
+        .success();
+    assert!(!keychain.is_empty());
+    let sent = desk.secrets_sent();
+    assert_eq!(
+        sent,
+        [
+            SECRET,
+            SECRET,
+            "the second",
+            "the second",
+            "the third",
+            "the third"
+        ]
+    );
+    let scopes = desk
+        .server
+        .requests()
+        .iter()
+        .filter(|r| r.text().contains("scope=a+b") || r.text().contains("scope=a%20b"))
+        .count();
+    assert_eq!(scopes, 6, "the settings are kept");
+    desk.run(&["logout"]).success();
+    assert!(keychain.is_empty());
+}
+
+#[test]
+fn a_store_and_an_option_that_contradict_each_other_are_refused() {
+    let desk = Desk::new();
+    for (more, said) in [
+        (&["--store", "file"][..], "--store needs --secret-file"),
+        (&["--store", "command"], "--store needs --secret-command"),
+        (&["--store", "env"], "--store needs --secret-env"),
+        (
+            &["--store", "file", "--secret-env", "A"],
+            "--store needs --secret-file",
+        ),
+        (
+            &["--store", "keychain", "--secret-env", "A"],
+            "--store names another place",
+        ),
+        (
+            &["--store", "vault"],
+            "--store takes one of keychain, kernel, file",
+        ),
+        (&["--secret-env", "no name"], "bad value: --secret-env"),
+        (
+            &["--secret-credential", "../x"],
+            "bad value: --secret-credential",
+        ),
+    ] {
+        let ran = desk.log_in(more, "").failure(2);
+        assert!(ran.stderr.contains(said), "{more:?}: {ran:?}");
+    }
+    assert_eq!(desk.machine.files().len(), 0);
+}
+
+#[test]
+fn a_variable_is_named_in_the_profile_and_its_value_leaves_the_environment() {
+    let mut desk = Desk::new();
+    desk.machine.set("APP_SECRET", SECRET);
+    desk.log_in(&["--secret-env", "APP_SECRET"], "").success();
+    let profile = fs::read_to_string(desk.machine.config().join("prod.json")).expect("the profile");
+    assert!(
+        profile.contains(r#""env": "APP_SECRET""#) && !profile.contains("s3cr"),
+        "{profile}"
+    );
+    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-2");
+    // Another value is another client: it never gets the tokens of the former one.
+    desk.machine.set("APP_SECRET", "another");
+    assert_eq!(desk.run(&["token"]).token(), "token-3");
+    assert_eq!(desk.secrets_sent(), [SECRET, SECRET, "another"]);
+    desk.machine.set("APP_SECRET", "");
+    let ran = desk.run(&["token"]).failure(3);
+    assert!(
+        ran.stderr
+            .contains("the environment variable APP_SECRET holds no secret"),
+        "{ran:?}"
+    );
+    for (value, fault) in [
+        ("a\nb", "has more than one line"),
+        ("a\tb", "holds a control character"),
+    ] {
+        desk.machine.set("APP_SECRET", value);
+        let ran = desk.run(&["token"]).failure(2);
+        assert!(ran.stderr.contains(fault), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_variable_is_gone_from_the_process_while_it_asks() {
+    use crate::server::{Gate, Reply};
+    let gate = Gate::new();
+    let held = gate.clone();
+    let server = Server::start(move |_| Reply::token("token", 3600).held_by(&held));
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_TOKEN_URL", &server.url("/token"));
+    machine.set("HALLPASS_CLIENT_ID", CLIENT_ID);
+    machine.set("HALLPASS_CLIENT_SECRET", "visible-secret");
+    let mut command = machine.hallpass(&["token"]);
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("hallpass starts");
+    server.wait_for_requests(1);
+    // Only the superuser may look at all: hallpass is not dumpable.
+    if let Ok(environment) = fs::read(format!("/proc/{}/environ", child.id())) {
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        assert!(environment.contains("HALLPASS_CLIENT_ID"), "{environment}");
+        assert!(!environment.contains("visible-secret"), "{environment}");
+    }
+    gate.open();
+    assert_eq!(crate::support::end_of(child).token(), "token");
+}
+
+#[test]
+fn a_credential_of_systemd_is_found_by_its_name() {
+    let mut desk = Desk::new();
+    let directory = desk.machine.root().join("credentials");
+    fs::create_dir(&directory).expect("a directory");
+    let file = directory.join("client-secret");
+    fs::write(&file, SECRET).expect("a credential");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).expect("its mode");
+    let path = directory.display().to_string();
+    desk.machine.set("CREDENTIALS_DIRECTORY", &path);
+    desk.log_in(&["--secret-credential", "client-secret"], "")
+        .success();
+    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-2");
+    assert_eq!(desk.secrets_sent(), [SECRET, SECRET]);
+    let profile = fs::read_to_string(desk.machine.config().join("prod.json")).expect("the profile");
+    assert!(!profile.contains(&path), "{profile}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
+    let ran = desk.run(&["token", "--refresh"]).failure(6);
+    assert!(ran.stderr.contains("can be read by other users"), "{ran:?}");
+    desk.machine.set("CREDENTIALS_DIRECTORY", "");
+    let ran = desk.run(&["token", "--refresh"]).failure(3);
+    assert!(
+        ran.stderr.contains("LoadCredential=client-secret"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_long_secret_goes_through_every_place_as_it_is() {
+    let long = "x€\"'\\%+ ".repeat(500);
+    assert_eq!(long.len(), 5_000);
+    let mut desk = Desk::new();
+    desk.machine.set("LONG", &long);
+    let file = desk.machine.private_file("long", long.as_bytes());
+    let file = file.to_str().expect("UTF-8");
+    let cat = format!("cat {file}");
+    for more in [
+        &["--store", "kernel", "--secret-stdin"][..],
+        &["--secret-file", file],
+        &["--secret-command", &cat],
+        &["--secret-env", "LONG"],
+    ] {
+        desk.log_in(more, &long).success();
+        desk.run(&["token", "--refresh"]).token();
+    }
+    assert!(desk.secrets_sent().iter().all(|sent| *sent == long));
+    assert_eq!(desk.secrets_sent().len(), 8);
+    desk.run(&["logout"]).success();
+}
