@@ -12,6 +12,16 @@ fn gnome_keyring_keeps_secrets() {
     crate::keeps_secrets(&Keychain(SecretService::start()));
 }
 
+#[test]
+fn kwallet_keeps_secrets() {
+    crate::keeps_secrets(&Keychain(SecretService::start_kwallet()));
+}
+
+#[test]
+fn keepassxc_keeps_secrets() {
+    crate::keeps_secrets(&Keychain(SecretService::start_keepassxc()));
+}
+
 impl Keychain {
     /// The variables that lead a client to it.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {

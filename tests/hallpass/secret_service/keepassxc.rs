@@ -1,0 +1,80 @@
+//! KeePassXC (2.7), with a database whose root group it shows to other programs.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Child, Stdio};
+
+use super::{PASSWORD, SecretService, daemon, found};
+
+const SETTINGS: &str = "[General]
+ConfigVersion=2
+AutoSaveAfterEveryChange=true
+UpdateCheckMessageShown=true
+SingleInstance=false
+
+[GUI]
+CheckForUpdates=false
+
+[FdoSecrets]
+Enabled=true
+ConfirmAccessItem=false
+ConfirmDeleteItem=false
+ShowNotification=false
+UnlockBeforeSearch=false
+
+[Security]
+LockDatabaseIdle=false
+";
+
+/// The group of this identifier, which the database names twice, is the collection.
+const DATABASE: &str = "<KeePassFile>
+<Meta><CustomData><Item>
+<Key>FDO_SECRETS_EXPOSED_GROUP</Key><Value>{01010101-0101-0101-0101-010101010101}</Value>
+</Item></CustomData></Meta>
+<Root><Group><UUID>AQEBAQEBAQEBAQEBAQEBAQ==</UUID><Name>Root</Name></Group></Root>
+</KeePassFile>";
+
+impl SecretService {
+    /// KeePassXC, with an open and empty database.
+    pub(crate) fn start_keepassxc() -> SecretService {
+        let mut service = SecretService::start_without_provider();
+        let config = service.home().join(".config/keepassxc");
+        fs::create_dir_all(&config).expect("a directory for the settings");
+        fs::write(config.join("keepassxc.ini"), SETTINGS).expect("the settings");
+        fs::write(service.home().join("database.xml"), DATABASE).expect("the database");
+        let mut command = daemon("keepassxc-cli", service.directory.path(), "provider.log");
+        command.current_dir(service.home());
+        command.args([
+            "import",
+            "--quiet",
+            "--set-password",
+            "database.xml",
+            "database.kdbx",
+        ]);
+        let mut import = found("keepassxc-cli", command.stdin(Stdio::piped()).spawn());
+        let mut stdin = import.stdin.take().expect("its standard input");
+        write!(stdin, "{PASSWORD}\n{PASSWORD}\n").expect("a program that reads its password");
+        assert!(import.wait().expect("its end").success(), "no database");
+        let keepassxc = start(&service);
+        service.provider = Some(keepassxc);
+        service.wait_until_provided(true);
+        service.wait_until(
+            "there is a default collection",
+            SecretService::has_default_collection,
+        );
+        service
+    }
+}
+
+fn start(service: &SecretService) -> Child {
+    let mut command = daemon("keepassxc", service.directory.path(), "provider.log");
+    command.current_dir(service.home());
+    command.args(["--pw-stdin", "database.kdbx"]);
+    command
+        .env("DBUS_SESSION_BUS_ADDRESS", &service.address)
+        .env("QT_QPA_PLATFORM", "offscreen");
+    let mut keepassxc = found("keepassxc", command.stdin(Stdio::piped()).spawn());
+    let mut stdin = keepassxc.stdin.take().expect("its standard input");
+    writeln!(stdin, "{PASSWORD}").expect("a program that reads its password");
+    keepassxc
+}
