@@ -8,10 +8,25 @@
 //! - Nobody is ever asked anything, and standard input is read only where the protocol defines it.
 //! - A profile that is named selects; where the client names a URL, only a binding authorises.
 
+mod askpass;
+mod bazel;
+mod cargo;
+mod docker;
 mod git;
+mod go;
+mod google;
+mod keyring;
+mod kubectl;
+mod pnpm;
+mod terraform;
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
 use crate::profiles::Answering;
 use crate::token::CachedToken;
@@ -29,7 +44,19 @@ pub(crate) struct Protocol {
 }
 
 /// Every protocol there is.
-pub(crate) const PROTOCOLS: &[Protocol] = &[git::PROTOCOL];
+pub(crate) const PROTOCOLS: &[Protocol] = &[
+    git::PROTOCOL,
+    docker::PROTOCOL,
+    cargo::PROTOCOL,
+    bazel::PROTOCOL,
+    kubectl::PROTOCOL,
+    go::PROTOCOL,
+    terraform::PROTOCOL,
+    pnpm::PROTOCOL,
+    keyring::PROTOCOL,
+    google::PROTOCOL,
+    askpass::PROTOCOL,
+];
 
 /// What a client said, and what its helper can turn to.
 pub(crate) struct Call<'a> {
@@ -43,10 +70,13 @@ pub(crate) struct Call<'a> {
     pub(crate) desk: Desk<'a>,
 }
 
+type BoundBy<'a> = dyn Fn(&WebUrl, Option<&str>) -> Result<Option<Answering>> + 'a;
+
 /// The doors that a conversation may open.
 pub(crate) struct Desk<'a> {
-    /// Who answers for a URL: nobody, if no profile is bound to it.
-    pub(crate) bound: &'a dyn Fn(&WebUrl) -> Result<Option<Answering>>,
+    /// Who answers for a URL: nobody, if no profile is bound to it. Of one profile alone, if its
+    /// name came with the request.
+    pub(crate) bound_by: &'a BoundBy<'a>,
     /// The profile of a call that names no URL: it has to be selected.
     pub(crate) named: &'a dyn Fn() -> Result<Answering>,
     /// Every binding there is.
@@ -57,6 +87,13 @@ pub(crate) struct Desk<'a> {
     pub(crate) cached: &'a dyn Fn(&Answering) -> Option<CachedToken>,
     /// Drops the cached token, if it is the one with this fingerprint.
     pub(crate) forget: &'a dyn Fn(&Answering, &str),
+}
+
+impl Desk<'_> {
+    /// Who answers for a URL: nobody, if no profile is bound to it.
+    fn bound(&self, url: &WebUrl) -> Result<Option<Answering>> {
+        (self.bound_by)(url, None)
+    }
 }
 
 /// What the client is told.
@@ -78,8 +115,70 @@ impl Answer {
         }
     }
 
+    /// Success: JSON on a line.
+    fn line(json: &Value) -> Self {
+        Self::of(format!("{json}\n"))
+    }
+
     /// The protocol's way to say that another helper may know.
     pub(crate) fn nothing() -> Self {
         Self::default()
     }
+}
+
+/// The longest request that is read, in bytes: those of the clients have a few hundred.
+const REQUEST_LIMIT: u64 = 64 * 1024;
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::broken("cannot read the request").because(error)
+}
+
+/// Reads what a client says up to its end.
+fn read_to_end(input: &mut dyn BufRead) -> Result<Vec<u8>> {
+    let mut request = Vec::new();
+    let read = input.take(REQUEST_LIMIT).read_to_end(&mut request);
+    read.map_err(unreadable)?;
+    Ok(request)
+}
+
+/// Reads one line: the client waits for an answer, and keeps its end open.
+fn read_line(input: &mut dyn BufRead) -> Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let read = input.take(REQUEST_LIMIT).read_until(b'\n', &mut line);
+    read.map_err(unreadable)?;
+    Ok(line)
+}
+
+/// The value of an Authorization header: Bearer, unless the binding says otherwise.
+fn header(who: &Answering, token: &CachedToken) -> String {
+    let token = token.access_token.expose();
+    match who.binding.as_ref().and_then(|binding| binding.scheme) {
+        None | Some(Scheme::Bearer | Scheme::IdentityToken) => format!("Bearer {token}"),
+        Some(Scheme::Raw) => token.to_owned(),
+        Some(Scheme::Basic) => {
+            let username = who
+                .binding
+                .as_ref()
+                .map(Binding::username)
+                .unwrap_or_default();
+            format!("Basic {}", STANDARD.encode(format!("{username}:{token}")))
+        }
+    }
+}
+
+/// Takes `--profile NAME` out of a client's arguments: the rest is the protocol's own.
+pub(crate) fn take_profile(given: Vec<String>) -> Result<(Vec<String>, Option<String>)> {
+    let (mut words, mut profile) = (Vec::new(), None);
+    let mut given = given.into_iter();
+    while let Some(word) = given.next() {
+        if word == "--profile" {
+            let name = given.next();
+            profile = Some(name.ok_or_else(|| Error::usage("a value is missing: --profile"))?);
+        } else if let Some(name) = word.strip_prefix("--profile=") {
+            profile = Some(name.to_owned());
+        } else {
+            words.push(word);
+        }
+    }
+    Ok((words, profile))
 }

@@ -255,19 +255,21 @@ mod platform {
     }
 
     /// The console; rpassword itself turns its echo off.
-    pub(crate) struct QuietTerminal(());
+    pub(crate) struct QuietTerminal(File);
 
     impl QuietTerminal {
         pub(crate) fn open() -> io::Result<Self> {
-            Ok(Self(()))
+            let console = File::options().read(true).write(true).open("CONIN$");
+            console.map(Self)
         }
 
         pub(crate) fn terminal(&self) -> io::Result<File> {
-            File::options().read(true).write(true).open("CONIN$")
+            self.0.try_clone()
         }
 
-        /// The console gives a line at a time.
+        #[expect(clippy::unused_self, reason = "other platforms have a rest to read")]
         pub(crate) fn rest(&mut self) -> Zeroizing<Vec<u8>> {
+            // The console gives a line at a time.
             Zeroizing::default()
         }
     }

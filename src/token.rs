@@ -44,6 +44,11 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// Whole seconds since 1970.
+    pub(crate) fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
     /// RFC 3339, in UTC, to the second.
     pub(crate) fn rfc3339(self) -> String {
         let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);

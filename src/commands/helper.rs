@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::ProfileName;
 use crate::profiles::{Answering, Profiles};
-use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol};
+use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol, take_profile};
 use crate::token::{CachedToken, Timestamp};
 
 /// A helper as it was called.
@@ -56,8 +56,12 @@ impl Helper {
 
     /// Holds the conversation. `say` prints what a client wants to hear before it speaks.
     pub(crate) fn run(self, say: &dyn Fn(&str) -> Result<()>) -> Result<Answer> {
-        let mut named = self.profile;
-        let arguments = read_arguments(self.arguments, &mut named)?;
+        let arguments = self.arguments.into_iter().map(|word| {
+            word.into_string()
+                .map_err(|_| Error::usage("an argument is not UTF-8 text"))
+        });
+        let (arguments, profile) = take_profile(arguments.collect::<Result<_>>()?)?;
+        let named = profile.or(self.profile);
         if arguments
             .iter()
             .any(|word| word == "--help" || word == "-h")
@@ -68,8 +72,9 @@ impl Helper {
         let profiles = Profiles::of(&directories);
         let selected = named.as_deref().map(ProfileName::parse).transpose()?;
         let desk = Desk {
-            bound: &|url| {
-                let found = profiles.bound_to(url, selected.as_ref())?;
+            bound_by: &|url, profile| {
+                let profile = profile.map(ProfileName::parse).transpose()?;
+                let found = profiles.bound_to(url, profile.as_ref().or(selected.as_ref()))?;
                 if found.is_none() && profiles.knows_origin(url) {
                     message::note(
                         "profiles are bound to other paths of this server, to none that was asked for",
@@ -114,30 +119,6 @@ impl Helper {
             desk,
         })
     }
-}
-
-/// Takes `--profile NAME` out of the arguments: the rest is the protocol's own.
-fn read_arguments(given: Vec<OsString>, profile: &mut Option<String>) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    let mut given = given.into_iter();
-    while let Some(word) = given.next() {
-        let text = |word: OsString| {
-            word.into_string()
-                .map_err(|_| Error::usage("an argument is not UTF-8 text"))
-        };
-        let word = text(word)?;
-        if word == "--profile" {
-            let name = given
-                .next()
-                .ok_or_else(|| Error::usage("a value is missing: --profile"))?;
-            *profile = Some(text(name)?);
-        } else if let Some(name) = word.strip_prefix("--profile=") {
-            *profile = Some(name.to_owned());
-        } else {
-            words.push(word);
-        }
-    }
-    Ok(words)
 }
 
 fn help(protocol: &Protocol) -> String {

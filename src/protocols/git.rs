@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io::BufRead;
 
-use super::{Answer, Call, Protocol};
+use super::{Answer, Call, Protocol, REQUEST_LIMIT, unreadable};
 use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
 use crate::profiles::Answering;
@@ -21,9 +21,6 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     about: "git: a credential helper (git, git-lfs, cargo's git dependencies)",
     converse,
 };
-
-/// The longest request that is read, in bytes: git's own has a few hundred.
-const REQUEST_LIMIT: u64 = 64 * 1024;
 
 /// What precedes the fingerprint of a token that was handed out from the cache. git gives it back
 /// when the server rejected that token.
@@ -51,7 +48,7 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
     let Some(url) = request.url() else {
         return Ok(Answer::nothing());
     };
-    let Some(who) = (call.desk.bound)(&url)? else {
+    let Some(who) = call.desk.bound(&url)? else {
         return Ok(Answer::nothing());
     };
     match (call.desk.token)(&who, request.rejected()) {
@@ -70,7 +67,7 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
 
 fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bool) -> String {
     let secret = token.access_token.expose();
-    let expiry = token.due_at().0 / 1000;
+    let expiry = token.due_at().seconds();
     let mut answer = String::new();
     if request.takes_bearer(who) {
         answer.push_str("capability[]=authtype\n");
@@ -100,7 +97,7 @@ fn erase(call: &mut Call<'_>) -> Result<Answer> {
     };
     let rejected = request.one("credential").or(request.one("password"));
     if let (Some(url), Some(token)) = (request.url(), rejected.and_then(AccessToken::parse))
-        && let Some(who) = (call.desk.bound)(&url)?
+        && let Some(who) = call.desk.bound(&url)?
     {
         (call.desk.forget)(&who, &token.fingerprint());
     }
@@ -117,9 +114,7 @@ impl Request {
         let mut input = std::io::Read::take(input, REQUEST_LIMIT);
         loop {
             let mut line = Vec::new();
-            let count = input
-                .read_until(b'\n', &mut line)
-                .map_err(|error| Error::broken("cannot read the request").because(error))?;
+            let count = input.read_until(b'\n', &mut line).map_err(unreadable)?;
             if line.last() == Some(&b'\n') {
                 line.pop();
             } else if input.limit() == 0 {

@@ -79,7 +79,7 @@ fn the_secret_may_come_from_a_file_or_from_standard_input() {
     let bodies: Vec<_> = server
         .requests()
         .iter()
-        .map(|request| request.text())
+        .map(crate::server::Request::text)
         .collect();
     for (body, secret) in bodies.iter().zip(["by-stdin", "another", "by-file"]) {
         assert!(body.contains(&format!("client_secret={secret}")), "{body}");

@@ -65,7 +65,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("reqwest", &["token_endpoint"]),
     ("rustls", &["token_endpoint"]),
     ("tokio", &["token_endpoint"]),
-    ("base64", &["token_endpoint"]),
+    ("base64", &["token_endpoint", "protocols"]),
     ("rpassword", &["prompt"]),
     ("tempfile", &["disk"]),
     ("rustix", &["system"]),

@@ -1,4 +1,4 @@
-//! KeePassXC (2.7), with a database whose root group it shows to other programs.
+//! `KeePassXC` (2.7), with a database whose root group it shows to other programs.
 
 use std::fs;
 use std::io::Write as _;
@@ -35,7 +35,7 @@ const DATABASE: &str = "<KeePassFile>
 </KeePassFile>";
 
 impl SecretService {
-    /// KeePassXC, with an open and empty database.
+    /// `KeePassXC`, with an open and empty database.
     pub(crate) fn start_keepassxc() -> SecretService {
         let mut service = SecretService::start_without_provider();
         let config = service.home().join(".config/keepassxc");

@@ -1,4 +1,4 @@
-//! KWallet (5.103), opened without a dialog: the way in which the login manager's PAM module does it.
+//! `KWallet` (5.103), opened without a dialog: the way in which the login manager's PAM module does it.
 
 use std::fs;
 use std::io::Write as _;
@@ -30,7 +30,7 @@ kdewallet=*
 const KEY_LENGTH: usize = 56;
 
 impl SecretService {
-    /// KWallet, with an open and empty wallet.
+    /// `KWallet`, with an open and empty wallet.
     pub(crate) fn start_kwallet() -> SecretService {
         let mut service = SecretService::start_without_provider();
         let config = service.home().join(".config");

@@ -1,0 +1,85 @@
+//! Cargo's credential providers: lines of JSON, and the provider speaks first.
+//!
+//! The arguments that a person configured come with the request, so the profile may, too.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Protocol, read_line, take_profile};
+use crate::error::{Kind, Result};
+use crate::profiles::Answering;
+use crate::token::CachedToken;
+use crate::web_url::WebUrl;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    // Whatever the program is called: cargo passes nothing else.
+    name: "--cargo-plugin",
+    link: None,
+    about: "Cargo: a credential provider (credential-provider = [\"hallpass\"])",
+    converse,
+};
+
+#[derive(Deserialize)]
+struct Request {
+    registry: Registry,
+    kind: String,
+    #[serde(default)]
+    args: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Registry {
+    #[serde(rename = "index-url")]
+    index_url: String,
+}
+
+fn converse(call: &mut Call<'_>) -> Result<Answer> {
+    (call.say)("{\"v\":[1]}\n")?;
+    let answer = match serde_json::from_slice::<Request>(&read_line(call.input)?) {
+        Ok(request) if request.kind == "get" => match get(call, &request) {
+            Ok(Some((who, token))) => granted(&who, &token),
+            Ok(None) => refused("url-not-supported"),
+            Err(error) if error.kind == Kind::NotFound => refused("not-found"),
+            Err(error) => {
+                let hint = error.hint.clone().into_iter().collect::<Vec<_>>();
+                json!({ "Err": {
+                    "kind": "other", "message": format!("hallpass: {error}"), "caused-by": hint,
+                } })
+            }
+        },
+        // `cargo login` and `cargo logout` keep tokens of their own.
+        _ => refused("operation-not-supported"),
+    };
+    Ok(Answer::line(&answer))
+}
+
+fn refused(kind: &str) -> Value {
+    json!({ "Err": { "kind": kind } })
+}
+
+fn get(call: &mut Call<'_>, request: &Request) -> Result<Option<(Answering, CachedToken)>> {
+    let Some(url) = url(&request.registry.index_url) else {
+        return Ok(None);
+    };
+    let (_, named) = take_profile(request.args.clone())?;
+    let Some(who) = (call.desk.bound_by)(&url, named.as_deref())? else {
+        return Ok(None);
+    };
+    let token = (call.desk.token)(&who, None)?;
+    Ok(Some((who, token)))
+}
+
+fn granted(who: &Answering, token: &CachedToken) -> Value {
+    json!({ "Ok": {
+        "kind": "get",
+        "token": super::header(who, token),
+        "cache": "expires",
+        "expiration": token.due_at().seconds(),
+        "operation_independent": true,
+    } })
+}
+
+/// A sparse index has a scheme of its own.
+fn url(index: &str) -> Option<WebUrl> {
+    WebUrl::parse(index.strip_prefix("sparse+").unwrap_or(index)).ok()
+}

@@ -1,0 +1,110 @@
+//! Docker, Podman, Skopeo, Helm and ORAS: docker-credential-helpers.
+//!
+//! The clients read errors from standard output, and take this one sentence for "another may know".
+
+use serde_json::{Map, json};
+
+use super::{Answer, Call, Protocol, read_to_end};
+use crate::binding::{Binding, Scheme};
+use crate::error::{Error, Result};
+use crate::profiles::Answering;
+use crate::web_url::WebUrl;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "docker-credential",
+    link: Some("docker-credential-hallpass"),
+    about: "Docker, Podman, Skopeo, Helm: a credential helper (credHelpers)",
+    converse,
+};
+
+const NOT_FOUND: &str = "credentials not found in native keychain";
+
+/// The user name by which the clients know that the secret is an identity token.
+const IDENTITY_TOKEN: &str = "<token>";
+
+fn converse(call: &mut Call<'_>) -> Result<Answer> {
+    match call.arguments.first().map(String::as_str) {
+        Some("get") => {
+            Ok(get(call).unwrap_or_else(|error| failure(error.to_string(), Some(error))))
+        }
+        Some("list") => list(call),
+        Some("version") => Ok(Answer::of(concat!(
+            "docker-credential-hallpass (hallpass) v",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        ))),
+        Some("store") => Ok(failure(
+            "hallpass keeps no passwords: its tokens come from `hallpass login`",
+            None,
+        )),
+        // A logout of the client's: the login here is the user's own.
+        Some("erase") => Ok(Answer::nothing()),
+        _ => Err(Error::usage(
+            "which command? there are get, list, store, erase and version",
+        )),
+    }
+}
+
+fn failure(text: impl Into<String>, complaint: Option<Error>) -> Answer {
+    Answer {
+        text: format!("{}\n", text.into()),
+        complaint,
+        exit_code: 1,
+    }
+}
+
+fn get(call: &mut Call<'_>) -> Result<Answer> {
+    let server = String::from_utf8(read_to_end(call.input)?).unwrap_or_default();
+    let server = server.strip_suffix('\n').unwrap_or(&server);
+    let mut found = None;
+    for url in urls(server) {
+        found = call.desk.bound(&url)?;
+        if found.is_some() {
+            break;
+        }
+    }
+    let Some(who) = found else {
+        return Ok(failure(NOT_FOUND, None));
+    };
+    let token = (call.desk.token)(&who, None)?;
+    Ok(Answer::line(&json!({
+        "ServerURL": server,
+        "Username": username(&who),
+        "Secret": token.access_token.expose(),
+    })))
+}
+
+/// The servers that may be meant: without a scheme https, and on this machine itself http as well,
+/// as the clients do.
+fn urls(server: &str) -> Vec<WebUrl> {
+    if server.contains("://") {
+        return WebUrl::parse(server).into_iter().collect();
+    }
+    let https = WebUrl::parse(&format!("https://{server}"));
+    let http = WebUrl::parse(&format!("http://{server}")).ok();
+    https
+        .into_iter()
+        .chain(http.filter(WebUrl::is_loopback))
+        .collect()
+}
+
+fn username(who: &Answering) -> &str {
+    match &who.binding {
+        Some(binding) if binding.scheme == Some(Scheme::IdentityToken) => IDENTITY_TOKEN,
+        binding => binding.as_ref().map(Binding::username).unwrap_or_default(),
+    }
+}
+
+fn list(call: &mut Call<'_>) -> Result<Answer> {
+    let mut names = Map::new();
+    for who in (call.desk.everyone)()? {
+        if let Some(binding) = &who.binding {
+            let origin = binding.url.origin();
+            // The clients mean https, and on this machine itself http.
+            if let Some((_, host)) = origin.split_once("://") {
+                names.insert(host.to_owned(), username(&who).into());
+            }
+        }
+    }
+    Ok(Answer::line(&names.into()))
+}

@@ -1,0 +1,93 @@
+//! The `keyring` program that pip, uv and twine run, in the three ways in which they do.
+//!
+//! They send Basic credentials. What they ask for is a URL or a bare host; not found is exit 1.
+
+use serde_json::json;
+
+use super::{Answer, Call, Protocol};
+use crate::binding::Binding;
+use crate::error::Result;
+use crate::web_url::WebUrl;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "keyring",
+    link: Some("keyring"),
+    about: "pip, uv: the keyring program (link: keyring, in a directory of its own)",
+    converse,
+};
+
+/// How the answer is written.
+enum Form {
+    Password,
+    /// The user name, then the password.
+    Lines,
+    Json,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other protocols can fail")]
+fn converse(call: &mut Call<'_>) -> Result<Answer> {
+    let mut form = Form::Password;
+    let mut words = Vec::new();
+    let mut arguments = call.arguments.iter().map(String::as_str);
+    while let Some(argument) = arguments.next() {
+        match argument.split_once('=').unwrap_or((argument, "")) {
+            (option @ ("--mode" | "--output"), value) => {
+                let value = if value.is_empty() {
+                    arguments.next().unwrap_or_default()
+                } else {
+                    value
+                };
+                form = match (option, value) {
+                    ("--output", "json") => Form::Json,
+                    ("--mode", "creds") if !matches!(form, Form::Json) => Form::Lines,
+                    _ => form,
+                };
+            }
+            // An option that is not known is no reason to give up: pip would call it outdated.
+            _ if argument.starts_with('-') => {}
+            _ => words.push(argument),
+        }
+    }
+    let not_found = Answer {
+        exit_code: 1,
+        ..Answer::default()
+    };
+    let ["get", service, user @ ..] = words.as_slice() else {
+        return Ok(not_found);
+    };
+    let Some(url) = url(service) else {
+        return Ok(not_found);
+    };
+    // What went wrong is for the person to read: to the client it is all one.
+    let found = match call.desk.bound(&url) {
+        Ok(None) => return Ok(not_found),
+        Ok(Some(who)) => (call.desk.token)(&who, None).map(|token| (who, token)),
+        Err(error) => Err(error),
+    };
+    let (who, token) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            return Ok(Answer {
+                complaint: Some(error),
+                ..not_found
+            });
+        }
+    };
+    let token = token.access_token.expose();
+    let bound = who.binding.as_ref().map(Binding::username);
+    let user = user.first().copied().or(bound).unwrap_or_default();
+    Ok(match form {
+        Form::Password => Answer::of(format!("{token}\n")),
+        Form::Lines => Answer::of(format!("{user}\n{token}\n")),
+        Form::Json => Answer::line(&json!({ "username": user, "password": token })),
+    })
+}
+
+/// A bare host is asked for when nothing was found for the URL.
+fn url(service: &str) -> Option<WebUrl> {
+    if service.contains("://") {
+        return WebUrl::parse(service).ok();
+    }
+    let url = WebUrl::parse(&format!("https://{service}")).ok()?;
+    (url.path() == "/" && !url.has_query()).then_some(url)
+}

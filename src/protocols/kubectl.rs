@@ -1,0 +1,82 @@
+//! kubectl and other clients of Kubernetes: an `ExecCredential` (client.authentication.k8s.io).
+//!
+//! With `provideClusterInfo: true` the cluster's URL comes along, and has to be bound. Without it
+//! nobody says where the token goes: then the kubeconfig has to select the profile.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Answer, Call, Protocol};
+use crate::error::{Error, Result};
+use crate::web_url::WebUrl;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "kubectl-credential",
+    link: Some("kubectl-credential-hallpass"),
+    about: "kubectl: an exec credential plugin (users[].user.exec)",
+    converse,
+};
+
+const VERSIONS: [&str; 2] = [
+    "client.authentication.k8s.io/v1",
+    "client.authentication.k8s.io/v1beta1",
+];
+
+#[derive(Deserialize)]
+struct ExecInfo {
+    #[serde(rename = "apiVersion")]
+    api_version: String,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    cluster: Option<Cluster>,
+}
+
+#[derive(Deserialize)]
+struct Cluster {
+    server: String,
+}
+
+fn converse(call: &mut Call<'_>) -> Result<Answer> {
+    let variable = "KUBERNETES_EXEC_INFO";
+    let info = (call.variable)(variable).ok_or_else(|| {
+        Error::usage(format!("{variable} is not set")).hint(
+            "kubectl sets it: name `hallpass` and `kubectl-credential` in the kubeconfig's exec",
+        )
+    })?;
+    let info: ExecInfo = serde_json::from_str(&info)
+        .map_err(|_| Error::usage(format!("{variable} is no ExecCredential")))?;
+    if !VERSIONS.contains(&info.api_version.as_str()) {
+        return Err(
+            Error::usage("this apiVersion of an ExecCredential is not known").hint(format!(
+                "write apiVersion: {} in the kubeconfig",
+                VERSIONS[0]
+            )),
+        );
+    }
+    let who = match &info.spec.cluster {
+        Some(cluster) => {
+            let url = WebUrl::parse(&cluster.server);
+            let url = url.map_err(|fault| Error::usage(format!("the cluster's URL {fault}")))?;
+            call.desk.bound(&url)?.ok_or_else(|| {
+                Error::not_found("no profile is bound to this cluster").hint(format!(
+                    "if it may have the token: hallpass bind PROFILE {}",
+                    url.origin()
+                ))
+            })?
+        }
+        None => (call.desk.named)()?,
+    };
+    let token = (call.desk.token)(&who, None)?;
+    Ok(Answer::line(&json!({
+        "kind": "ExecCredential",
+        "apiVersion": info.api_version,
+        "status": {
+            "token": token.access_token.expose(),
+            "expirationTimestamp": token.due_at().rfc3339(),
+        },
+    })))
+}

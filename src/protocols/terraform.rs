@@ -1,0 +1,41 @@
+//! Terraform and `OpenTofu`: a credentials helper, found by its name in their plugin directories.
+
+use serde_json::json;
+
+use super::{Answer, Call, Protocol};
+use crate::error::{Error, Result};
+use crate::web_url::WebUrl;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "terraform-credentials",
+    link: Some("terraform-credentials-hallpass"),
+    about: "Terraform, OpenTofu: a credentials helper (credentials_helper \"hallpass\")",
+    converse,
+};
+
+fn converse(call: &mut Call<'_>) -> Result<Answer> {
+    match call.arguments {
+        [verb, host] if verb == "get" => get(call, host),
+        [verb, _] if verb == "store" || verb == "forget" => Err(Error::usage(
+            "hallpass keeps no tokens of others: its own come from `hallpass login`",
+        )),
+        _ => Err(Error::usage(
+            "which command? Terraform runs get, store and forget with a host",
+        )),
+    }
+}
+
+fn get(call: &Call<'_>, host: &str) -> Result<Answer> {
+    let who = match WebUrl::parse(&format!("https://{host}")) {
+        // A host is all that there may be.
+        Ok(url) if url.path() == "/" && !url.has_query() => call.desk.bound(&url)?,
+        _ => None,
+    };
+    Ok(Answer::line(&match who {
+        Some(who) => {
+            let token = (call.desk.token)(&who, None)?;
+            json!({ "token": token.access_token.expose() })
+        }
+        None => json!({}),
+    }))
+}
