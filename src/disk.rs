@@ -127,6 +127,19 @@ pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io
     Ok(())
 }
 
+/// Puts a new file of the user's own into a directory of theirs: whoever reads sees the old one or
+/// the new one, whole, and only they can.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempfile_in(directory.unwrap_or(Path::new(".")))?;
+    file.write_all(content)?;
+    persist(file, path)
+}
+
 /// Windows refuses to replace a file while somebody reads it, which takes microseconds.
 fn persist(mut file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     for pause in [1, 4, 16, 64] {

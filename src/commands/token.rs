@@ -1,16 +1,20 @@
 //! `hallpass token`: a cached access token if it lasts, else a fresh one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde_json::json;
 
-use super::obtain::{Ask, obtain};
+use super::obtain::{Ask, Obtained, obtain};
 use super::{duration, words};
-use crate::disk::Directories;
+use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
-use crate::profiles::Profiles;
+use crate::profile::ProfileName;
+use crate::profiles::{Answering, Profiles};
 use crate::prompt;
-use crate::token::{CachedToken, Timestamp};
+use crate::token::Timestamp;
+use crate::web_url::WebUrl;
 
 /// Print an access token: a cached one if it lasts, else a fresh one
 #[derive(Debug, Default, Eq, PartialEq, clap::Args)]
@@ -32,9 +36,59 @@ pub(crate) struct Args {
     /// Read the client secret from standard input, for a profile that `HALLPASS_TOKEN_URL` describes
     #[arg(long)]
     secret_stdin: bool,
-    /// Print JSON: `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and what else the server tells callers
+    /// For a request to this URL: the token of the profile that is bound to it, and of no other
+    #[arg(long, value_name = "URL", value_parser = web_url)]
+    url: Option<WebUrl>,
+    /// How to print it [default: raw]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
+    format: Option<Format>,
+    /// Print JSON: the short form of `--format json`
     #[arg(long)]
     json: bool,
+    /// Write it to this file, which only you can read, without a line end, and print nothing
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// How a token is written, for those who read it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+#[value(rename_all = "kebab-case")]
+enum Format {
+    /// The token
+    #[default]
+    Raw,
+    /// A header's line: `Authorization: Bearer TOKEN`
+    Header,
+    /// A header's value: `Bearer TOKEN`
+    Bearer,
+    /// An object of headers: `{"Authorization":"Bearer TOKEN"}`
+    HeadersJson,
+    /// A line of curl's configuration: `header = "Authorization: Bearer TOKEN"`
+    Curl,
+    /// `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and what else the server tells callers
+    Json,
+}
+
+impl Format {
+    /// Without a line end.
+    fn write(self, obtained: &Obtained) -> String {
+        let token = obtained.token.access_token.expose();
+        match self {
+            Self::Raw => token.to_owned(),
+            Self::Header => format!("Authorization: Bearer {token}"),
+            Self::Bearer => format!("Bearer {token}"),
+            Self::HeadersJson => json!({ "Authorization": format!("Bearer {token}") }).to_string(),
+            Self::Curl => {
+                let quoted = token.replace('\\', r"\\").replace('"', "\\\"");
+                format!("header = \"Authorization: Bearer {quoted}\"")
+            }
+            Self::Json => as_json(obtained),
+        }
+    }
+}
+
+fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
+    WebUrl::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
 impl Args {
@@ -52,7 +106,10 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let profiles = Profiles::of(&directories);
     let scope = Some(words(&args.scope)).filter(|scope| !scope.is_empty());
     let audience = args.audience.clone();
-    let who = profiles.find(args.profile.as_deref())?;
+    let who = match &args.url {
+        Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
+        None => profiles.find(args.profile.as_deref())?,
+    };
     if args.secret_stdin && !who.name.is_of_environment() {
         return Err(Error::usage(
             "a profile has its own secret: --secret-stdin goes with HALLPASS_TOKEN_URL",
@@ -68,23 +125,40 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         refresh: args.refresh,
     };
     let obtained = obtain(&directories, &profiles, &ask, who)?;
-    Ok(if args.json {
-        as_json(&obtained.token, obtained.scope.as_ref())
+    let format = if args.json {
+        Format::Json
     } else {
-        format!("{}\n", obtained.token.access_token.expose())
+        args.format.unwrap_or_default()
+    };
+    let text = format.write(&obtained);
+    let Some(path) = &args.output else {
+        return Ok(text + "\n");
+    };
+    disk::write_private(path, text.as_bytes()).map_err(|error| {
+        Error::broken(format!("cannot write {}", path.display())).because(error)
+    })?;
+    Ok(String::new())
+}
+
+fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Answering> {
+    let named = named.map(ProfileName::parse).transpose()?;
+    profiles.bound_to(url, named.as_ref())?.ok_or_else(|| {
+        Error::not_found("no profile is bound to this URL")
+            .hint("if it may have the token: hallpass bind PROFILE URL")
     })
 }
 
-fn as_json(token: &CachedToken, asked: Option<&String>) -> String {
+fn as_json(obtained: &Obtained) -> String {
+    let Obtained { token, scope } = obtained;
     let mut answer = json!({
         "access_token": token.access_token.expose(),
         "token_type": token.token_type,
-        "scope": token.scope.as_ref().or(asked),
+        "scope": token.scope.as_ref().or(scope.as_ref()),
         "expires_at": token.expires_at.rfc3339(),
         "expires_in": token.expires_at.since(Timestamp::now()).as_secs(),
     });
     for (name, value) in &token.members {
         answer[name] = value.as_str().into();
     }
-    format!("{answer}\n")
+    answer.to_string()
 }
