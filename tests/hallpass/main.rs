@@ -6,6 +6,7 @@ mod crashes;
 mod crowd;
 mod environment;
 mod files;
+mod helpers;
 mod house;
 mod https;
 mod keychain;

@@ -1,0 +1,843 @@
+//! The helper protocols, word by word: what each answers, how each says no, and that none hands a
+//! token out for a URL that its profile is not bound to.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::server::{Reply, Server};
+use crate::support::{Machine, Ran, end_of, numbered_tokens};
+
+/// A machine with a profile that is bound to these URLs.
+struct Desk {
+    machine: Machine,
+    server: Server,
+}
+
+impl Desk {
+    fn bound_to(urls: &[&str]) -> Self {
+        let server = Server::start(numbered_tokens());
+        let machine = Machine::new();
+        let mut more = vec!["--scope", "USER"];
+        more.extend(urls.iter().flat_map(|url| ["--for", *url]));
+        machine.login("prod", &server, &more);
+        Self { machine, server }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.machine.run(arguments)
+    }
+
+    fn tell(&self, arguments: &[&str], input: &str) -> Ran {
+        self.machine.run_with_input(arguments, input.as_bytes())
+    }
+
+    /// What a helper says that succeeds, and says nothing else.
+    #[track_caller]
+    fn answer(&self, arguments: &[&str], input: &str) -> String {
+        let ran = self.tell(arguments, input).success();
+        assert_eq!(ran.stderr, "", "{ran:?}");
+        ran.stdout
+    }
+
+    #[track_caller]
+    fn json(&self, arguments: &[&str], input: &str) -> Value {
+        let answer = self.answer(arguments, input);
+        let line = answer.lines().last().expect("an answer");
+        serde_json::from_str(line).expect("JSON")
+    }
+}
+
+const GIT: &[&str] = &["git-credential", "get"];
+
+#[test]
+fn git_is_given_a_bearer_token_if_it_can_take_one() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let offer = "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=a.example\n";
+    let answer = desk.answer(GIT, offer);
+    for line in [
+        "authtype=Bearer",
+        "credential=token-1",
+        "ephemeral=1",
+        "continue=1",
+    ] {
+        assert!(answer.lines().any(|said| said == line), "{line}: {answer}");
+    }
+    let expiry = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("password_expiry_utc="));
+    expiry
+        .and_then(|expiry| expiry.parse::<u64>().ok())
+        .expect("an expiry");
+    for (challenge, bearer) in [
+        ("Bearer realm=\"x\"", true),
+        ("bearer", true),
+        ("Basic realm=\"x\"", false),
+        ("Basic realm=\"x\"\nwwwauth[]=Bearer", true),
+        ("Negotiate", true),
+    ] {
+        let answer = desk.answer(GIT, &format!("{offer}wwwauth[]={challenge}\n\n"));
+        assert_eq!(answer.contains("authtype=Bearer"), bearer, "{challenge}");
+        assert_eq!(
+            answer.contains("username=oauth2\npassword=token-1\n"),
+            !bearer
+        );
+    }
+    let old = "protocol=https\nhost=a.example\n";
+    assert!(
+        desk.answer(GIT, old)
+            .starts_with("username=oauth2\npassword=token-1\n")
+    );
+    let named = format!("{old}username=me\n");
+    assert!(
+        desk.answer(GIT, &named)
+            .starts_with("username=me\npassword=token-1\n")
+    );
+    assert_eq!(desk.server.requests().len(), 1);
+}
+
+#[test]
+fn a_token_that_git_says_was_rejected_is_replaced_once() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let offer = "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=a.example\n";
+    let answer = desk.answer(GIT, offer);
+    let state = answer
+        .lines()
+        .find(|line| line.starts_with("state[]="))
+        .expect("a state");
+    assert!(!state.contains("token-1"));
+    let again = format!("{offer}{state}\n");
+    let answer = desk.answer(GIT, &again);
+    assert!(answer.contains("credential=token-2"), "{answer}");
+    assert!(!answer.contains("continue=1"), "{answer}");
+    // Another git that had the same one gets what the first one brought.
+    assert!(desk.answer(GIT, &again).contains("credential=token-2"));
+    assert_eq!(desk.server.requests().len(), 2);
+    let erase = "protocol=https\nhost=a.example\ncapability[]=authtype\ncredential=token-2\n";
+    assert_eq!(
+        desk.answer(
+            &["git-credential", "erase"],
+            "protocol=https\nhost=a.example\npassword=another\n"
+        ),
+        ""
+    );
+    assert!(desk.answer(GIT, offer).contains("token-2"));
+    assert_eq!(desk.answer(&["git-credential", "erase"], erase), "");
+    assert!(desk.answer(GIT, offer).contains("token-3"));
+}
+
+#[test]
+fn git_is_told_to_quit_where_a_bound_hosts_token_cannot_be_had() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    desk.server.stop();
+    let ran = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+    assert_eq!(ran.stdout, "quit=1\n", "{ran:?}");
+    assert!(ran.stderr.contains("hallpass: error: "), "{ran:?}");
+}
+
+#[test]
+fn git_says_more_than_get() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    assert_eq!(
+        desk.answer(&["git-credential", "capability"], ""),
+        "version 0\ncapability authtype\ncapability state\n"
+    );
+    for operation in ["store", "something-new"] {
+        assert_eq!(
+            desk.answer(
+                &["git-credential", operation],
+                "protocol=https\nhost=a.example\n"
+            ),
+            ""
+        );
+    }
+    // It answers at the blank line: git may keep its end open.
+    let mut command = desk.machine.hallpass(GIT);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("hallpass starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, b"protocol=https\nhost=a.example\n\n").expect("a reader");
+    assert!(end_of(child).success().stdout.contains("token-1"));
+    drop(stdin);
+}
+
+#[test]
+fn a_link_by_its_name_is_the_helper() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let link = desk.machine.root().join("git-credential-hallpass");
+    let pnpm = desk.machine.root().join("pnpm-tokenhelper-hallpass-prod");
+    let hallpass = env!("CARGO_BIN_EXE_hallpass");
+    for link in [&link, &pnpm] {
+        std::os::unix::fs::symlink(hallpass, link).expect("a link");
+    }
+    let mut command = Command::new(&pnpm);
+    command.env_clear().env("HOME", desk.machine.home());
+    assert_eq!(
+        crate::support::ran(command).success().stdout,
+        "Bearer token-1\n"
+    );
+    let mut command = Command::new(&link);
+    command
+        .env_clear()
+        .env("HOME", desk.machine.home())
+        .arg("capability");
+    assert!(
+        crate::support::ran(command)
+            .success()
+            .stdout
+            .starts_with("version 0\n")
+    );
+}
+
+#[test]
+fn docker_is_told_in_its_own_words() {
+    let desk = Desk::bound_to(&["https://registry.example", "http://127.0.0.1:5000"]);
+    let get = &["docker-credential", "get"];
+    for server in [
+        "registry.example",
+        "https://registry.example/v1/",
+        "127.0.0.1:5000",
+    ] {
+        assert_eq!(
+            desk.json(get, server),
+            json!({ "ServerURL": server, "Username": "oauth2", "Secret": "token-1" })
+        );
+    }
+    let ran = desk.tell(get, "other.example");
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    assert_eq!(ran.stdout, "credentials not found in native keychain\n");
+    assert_eq!(
+        desk.json(&["docker-credential", "list"], ""),
+        json!({ "registry.example": "oauth2", "127.0.0.1:5000": "oauth2" })
+    );
+    desk.run(&[
+        "bind",
+        "prod",
+        "https://registry.example",
+        "--scheme",
+        "identity-token",
+    ])
+    .success();
+    assert_eq!(desk.json(get, "registry.example")["Username"], "<token>");
+    let stored = r#"{"ServerURL":"registry.example","Username":"a","Secret":"b"}"#;
+    let ran = desk.tell(&["docker-credential", "store"], stored);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    assert!(ran.stdout.contains("hallpass login"), "{ran:?}");
+    assert_eq!(
+        desk.answer(&["docker-credential", "erase"], "registry.example"),
+        ""
+    );
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    desk.server.stop();
+    let ran = desk.tell(get, "registry.example");
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("cannot get an answer"), "{ran:?}");
+}
+
+#[test]
+fn cargo_hears_a_word_before_it_speaks() {
+    let desk = Desk::bound_to(&["https://cargo.example/index"]);
+    let request = |url: &str, kind: &str, arguments: &str| {
+        format!(
+            r#"{{"v":1,"registry":{{"index-url":"{url}","name":"x","headers":[]}},"kind":"{kind}","operation":"read","args":[{arguments}]}}
+"#
+        )
+    };
+    let plugin = &["--cargo-plugin"];
+    let bound = "sparse+https://cargo.example/index/";
+    let answer = desk.answer(plugin, &request(bound, "get", ""));
+    assert!(answer.starts_with("{\"v\":[1]}\n"), "{answer}");
+    let granted = desk.json(plugin, &request(bound, "get", r#""--profile","prod""#));
+    assert_eq!(granted["Ok"]["token"], "Bearer token-1");
+    assert_eq!(granted["Ok"]["cache"], "expires");
+    assert!(granted["Ok"]["expiration"].is_u64());
+    let refused = |input: &str| desk.json(plugin, input)["Err"]["kind"].clone();
+    assert_eq!(
+        refused(&request("sparse+https://other.example/", "get", "")),
+        "url-not-supported"
+    );
+    assert_eq!(
+        refused(&request(bound, "login", "")),
+        "operation-not-supported"
+    );
+    assert_eq!(refused("{}"), "operation-not-supported");
+    assert_eq!(
+        refused(&request(bound, "get", r#""--profile","none""#)),
+        "not-found"
+    );
+    desk.run(&[
+        "bind",
+        "prod",
+        "https://cargo.example/index",
+        "--scheme",
+        "raw",
+    ])
+    .success();
+    assert_eq!(
+        desk.json(plugin, &request(bound, "get", ""))["Ok"]["token"],
+        "token-1"
+    );
+}
+
+#[test]
+fn bazel_and_its_like_are_given_headers() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let get = &["bazel-credential", "get"];
+    for uri in ["https://a.example/x", "grpcs://a.example"] {
+        let answer = desk.json(get, &json!({ "uri": uri }).to_string());
+        assert_eq!(
+            answer["headers"],
+            json!({ "Authorization": ["Bearer token-1"] })
+        );
+        let expires = answer["expires"].as_str().expect("a time");
+        assert!(expires.len() == 20 && expires.ends_with('Z'), "{expires}");
+    }
+    let other = json!({ "uri": "https://b.example/" }).to_string();
+    assert_eq!(desk.json(get, &other), json!({ "headers": {} }));
+    desk.tell(get, "{}").failure(2);
+}
+
+#[test]
+fn kubectl_is_given_what_version_it_asked_for() {
+    let mut desk = Desk::bound_to(&["https://k8s.example:6443"]);
+    for version in ["v1", "v1beta1"] {
+        let version = format!("client.authentication.k8s.io/{version}");
+        for spec in [
+            json!({}),
+            json!({ "cluster": { "server": "https://k8s.example:6443" } }),
+        ] {
+            let info = json!({ "kind": "ExecCredential", "apiVersion": version, "spec": spec });
+            desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+            let answer = desk.json(&["kubectl-credential"], "");
+            assert_eq!(answer["apiVersion"], version.as_str());
+            assert_eq!(answer["kind"], "ExecCredential");
+            assert_eq!(answer["status"]["token"], "token-1");
+        }
+    }
+    let info = json!({ "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": { "cluster": { "server": "https://other.example:6443" } } });
+    desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+    let ran = desk
+        .run(&["kubectl-credential", "--profile", "prod"])
+        .failure(3);
+    assert!(
+        ran.stderr
+            .contains("hallpass bind PROFILE https://other.example:6443"),
+        "{ran:?}"
+    );
+    let info = json!({ "apiVersion": "client.authentication.k8s.io/v2", "spec": {} });
+    desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+    desk.run(&["kubectl-credential"]).failure(2);
+    desk.machine.set("KUBERNETES_EXEC_INFO", "");
+    desk.run(&["kubectl-credential"]).failure(2);
+}
+
+#[test]
+fn go_is_given_what_is_at_hand_first_and_a_fresh_token_after_a_refusal() {
+    let desk = Desk::bound_to(&["https://go.example/mod", "http://127.0.0.1:1/"]);
+    let block =
+        |number| format!("https://go.example/mod\n\nAuthorization: Bearer token-{number}\n\n");
+    assert_eq!(desk.answer(&["goauth"], ""), block(1));
+    let response = "HTTP/1.1 401 Unauthorized\n\n";
+    assert_eq!(
+        desk.answer(&["goauth", "https://go.example/mod/x"], response),
+        block(2)
+    );
+    let ran = desk
+        .tell(&["goauth", "https://go.example/other"], response)
+        .success();
+    assert_eq!(ran.stdout, "");
+    assert!(
+        ran.stderr.contains("bound to other paths of this server"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        desk.answer(&["goauth", "https://other.example/"], response),
+        ""
+    );
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    assert_eq!(desk.answer(&["goauth"], ""), "");
+    assert_eq!(desk.server.requests().len(), 2);
+}
+
+#[test]
+fn terraform_is_given_an_object() {
+    let desk = Desk::bound_to(&["https://tf.example"]);
+    let get = |host| desk.json(&["terraform-credentials", "get", host], "");
+    assert_eq!(get("tf.example"), json!({ "token": "token-1" }));
+    assert_eq!(get("other.example"), json!({}));
+    assert_eq!(get("tf.example/x"), json!({}));
+    for verb in ["store", "forget"] {
+        desk.tell(&["terraform-credentials", verb, "tf.example"], "{}")
+            .failure(2);
+    }
+}
+
+#[test]
+fn keyring_has_three_dialects_and_one_no() {
+    let desk = Desk::bound_to(&["https://pypi.example"]);
+    let url = "https://pypi.example/simple";
+    assert_eq!(desk.answer(&["keyring", "get", url, "me"], ""), "token-1\n");
+    assert_eq!(
+        desk.answer(&["keyring", "get", url, "--mode", "creds"], ""),
+        "oauth2\ntoken-1\n"
+    );
+    assert_eq!(
+        desk.json(
+            &["keyring", "--mode=creds", "--output=json", "get", url],
+            ""
+        ),
+        json!({ "username": "oauth2", "password": "token-1" })
+    );
+    assert_eq!(
+        desk.answer(&["keyring", "get", "pypi.example", "me"], ""),
+        "token-1\n"
+    );
+    for arguments in [
+        &["get", "https://other.example/", "me"][..],
+        &["get", "other.example", "me"],
+        &["set", url, "me"],
+        &["del", url, "me"],
+        &["--unknown", "get"],
+        &[],
+    ] {
+        let ran = desk.run(&[&["keyring"], arguments].concat());
+        assert_eq!(
+            (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+            (1, "", "")
+        );
+    }
+}
+
+#[test]
+fn google_is_told_of_a_failure_in_the_answer_itself() {
+    let desk = Desk::bound_to(&[]);
+    let answer = desk.json(&["google-executable"], "");
+    assert_eq!(answer["success"], true);
+    assert_eq!(answer["id_token"], "token-1");
+    assert!(answer["expiration_time"].is_u64());
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    desk.server.stop();
+    let answer = desk.json(&["google-executable"], "");
+    assert_eq!(answer["success"], false);
+    assert!(
+        answer["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("cannot get an answer"))
+    );
+}
+
+#[test]
+fn askpass_answers_a_question_in_any_language() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let ask = |question| desk.run(&["askpass", question]);
+    assert_eq!(
+        ask("Password for 'https://me@a.example': ").token(),
+        "token-1"
+    );
+    assert_eq!(
+        ask("Passwort für 'https://me@a.example/x.git': ").token(),
+        "token-1"
+    );
+    assert_eq!(ask("Username for 'https://a.example': ").token(), "oauth2");
+    ask("Password for 'https://me@b.example': ").failure(3);
+    ask("Enter passphrase for key").failure(3);
+    ask("Password for 'https://a.example@evil.example': ").failure(3);
+}
+
+#[test]
+fn a_token_is_printed_in_the_form_that_its_reader_wants() {
+    let server = Server::start(|_| Reply::token(r#"to\\k\"en"#, 3600));
+    let machine = Machine::new();
+    machine.login("prod", &server, &["--for", "https://a.example/api"]);
+    let token = r#"to\k"en"#;
+    let quoted = r#"to\\k\"en"#;
+    for (format, printed) in [
+        ("raw", token.to_owned()),
+        ("header", format!("Authorization: Bearer {token}")),
+        ("bearer", format!("Bearer {token}")),
+        (
+            "headers-json",
+            format!(r#"{{"Authorization":"Bearer {quoted}"}}"#),
+        ),
+        (
+            "curl",
+            format!(r#"header = "Authorization: Bearer {quoted}""#),
+        ),
+    ] {
+        assert_eq!(machine.run(&["token", "--format", format]).token(), printed);
+        let file = machine.root().join("token");
+        let path = file.to_str().expect("UTF-8");
+        let ran = machine
+            .run(&["token", "--format", format, "--output", path])
+            .success();
+        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+        assert_eq!(fs::read_to_string(&file).expect("the file"), printed);
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(
+            fs::metadata(&file).expect("the file").permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    let long = machine.run(&["token", "--format", "json"]).success().stdout;
+    let short = machine.run(&["token", "--json"]).success().stdout;
+    assert!(long.starts_with(&short[..20]));
+    machine
+        .run(&["token", "--json", "--format", "raw"])
+        .failure(2);
+    assert_eq!(
+        machine
+            .run(&["token", "--url", "https://a.example/api/x"])
+            .token(),
+        token
+    );
+    machine
+        .run(&["token", "--url", "https://a.example/"])
+        .failure(3);
+    machine
+        .run(&["token", "prod", "--url", "https://b.example/api/x"])
+        .failure(3);
+    let missing = machine.root().join("none/token");
+    machine
+        .run(&["token", "--output", missing.to_str().expect("UTF-8")])
+        .failure(1);
+}
+
+#[test]
+fn fifty_cold_callers_through_a_helper_make_one_request() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    let children: Vec<_> = (0..50)
+        .map(|_| {
+            let mut command = desk
+                .machine
+                .hallpass(&["keyring", "get", "a.example", "me"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().expect("hallpass starts")
+        })
+        .collect();
+    for child in children {
+        assert_eq!(end_of(child).token(), "token-2");
+    }
+    assert_eq!(desk.server.requests().len(), 2);
+}
+
+#[test]
+fn a_client_that_runs_its_helper_in_a_loop_does_not_hammer_the_server() {
+    let server = Server::start(|_| Reply::json(401, r#"{"error":"invalid_client"}"#));
+    let machine = Machine::new();
+    machine.login(
+        "prod",
+        &server,
+        &["--for", "https://a.example", "--no-verify"],
+    );
+    for _ in 0..5 {
+        let ran = machine.run_with_input(GIT, b"protocol=https\nhost=a.example\n\n");
+        assert_eq!(ran.stdout, "quit=1\n");
+    }
+    let made = server.requests().len();
+    assert!(made < 5, "{made} requests");
+}
+
+#[test]
+fn a_name_selects_and_authorises_nothing() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    desk.machine
+        .login("other", &desk.server, &["--for", "https://b.example"]);
+    let [prod, other] = ["prod", "other"].map(|name| desk.run(&["token", name]).token());
+    assert_ne!(prod, other);
+    let get = |profile: &str, host: &str| {
+        let option = format!("--profile={profile}");
+        let request = format!("protocol=https\nhost={host}\n\n");
+        desk.tell(&["git-credential", &option, "get"], &request)
+            .success()
+            .stdout
+    };
+    assert!(get("prod", "a.example").contains(&prod));
+    assert_eq!(get("prod", "b.example"), "");
+    assert_eq!(get("other", "a.example"), "");
+    // A tie is an error, never a guess.
+    desk.run(&["bind", "other", "https://a.example"]).success();
+    let ran = desk
+        .tell(GIT, "protocol=https\nhost=a.example\n\n")
+        .failure(2);
+    assert!(
+        ran.stderr
+            .contains("several profiles are bound to this URL: "),
+        "{ran:?}"
+    );
+    assert!(get("other", "a.example").contains(&other));
+    // The longer path counts.
+    desk.run(&["unbind", "other", "https://a.example"])
+        .success();
+    desk.run(&["bind", "other", "https://a.example/api"])
+        .success();
+    let url = |path: &str| {
+        desk.run(&["token", "--url", &format!("https://a.example{path}")])
+            .token()
+    };
+    assert_eq!((url("/"), url("/api/x")), (prod, other));
+}
+
+/// How a protocol is asked for a URL.
+type Ask = fn(&Desk, &str, &str, &str) -> Option<Ran>;
+
+const PROTOCOLS: [(&str, Ask); 11] = [
+    ("git", |desk, scheme, host, path| {
+        let path = path.strip_prefix('/').map(|path| format!("path={path}\n"));
+        let request = format!(
+            "protocol={scheme}\nhost={host}\n{}\n",
+            path.unwrap_or_default()
+        );
+        Some(desk.tell(GIT, &request))
+    }),
+    ("bazel", |desk, scheme, host, path| {
+        let request = json!({ "uri": format!("{scheme}://{host}{path}") });
+        Some(desk.tell(&["bazel-credential", "get"], &request.to_string()))
+    }),
+    ("docker", |desk, scheme, host, path| {
+        Some(desk.tell(
+            &["docker-credential", "get"],
+            &format!("{scheme}://{host}{path}"),
+        ))
+    }),
+    ("docker, bare", |desk, scheme, host, path| {
+        (scheme == "https" && path.is_empty())
+            .then(|| desk.tell(&["docker-credential", "get"], host))
+    }),
+    ("cargo", |desk, scheme, host, path| {
+        let url = format!("sparse+{scheme}://{host}{path}");
+        let request = json!({ "v": 1, "registry": { "index-url": url }, "kind": "get" });
+        Some(desk.tell(&["--cargo-plugin"], &format!("{request}\n")))
+    }),
+    ("kubectl", |desk, scheme, host, path| {
+        let info = json!({ "apiVersion": "client.authentication.k8s.io/v1",
+            "spec": { "cluster": { "server": format!("{scheme}://{host}{path}") } } });
+        let mut command = desk.machine.hallpass(&["kubectl-credential"]);
+        command.env("KUBERNETES_EXEC_INFO", info.to_string());
+        Some(crate::support::ran(command))
+    }),
+    ("go", |desk, scheme, host, path| {
+        argument(desk, &["goauth"], &format!("{scheme}://{host}{path}"))
+    }),
+    ("terraform", |desk, scheme, host, path| {
+        (scheme == "https" && path.is_empty())
+            .then(|| argument(desk, &["terraform-credentials", "get"], host))
+            .flatten()
+    }),
+    ("keyring", |desk, scheme, host, path| {
+        argument(
+            desk,
+            &["keyring", "get"],
+            &format!("{scheme}://{host}{path}"),
+        )
+    }),
+    ("askpass", |desk, scheme, host, path| {
+        let question = format!("Password for '{scheme}://me@{host}{path}': ");
+        argument(desk, &["askpass"], &question)
+    }),
+    ("token --url", |desk, scheme, host, path| {
+        argument(desk, &["token"], &format!("--url={scheme}://{host}{path}"))
+    }),
+];
+
+/// No process can be given an argument with a NUL in it.
+fn argument(desk: &Desk, before: &[&str], last: &str) -> Option<Ran> {
+    (!last.contains('\0')).then(|| desk.run(&[before, &[last]].concat()))
+}
+
+/// Hosts that are not `a.example`, however they look.
+const STRANGERS: [&str; 83] = [
+    "",
+    "@",
+    ":",
+    "/",
+    ".",
+    "..",
+    "*",
+    "*.example",
+    "example",
+    "a",
+    "a.exampl",
+    "a.examplee",
+    "xa.example",
+    "a.example.evil",
+    "a.example.evil.example",
+    "evil-a.example",
+    "a-example",
+    "sub.a.example",
+    "aexample",
+    "a..example",
+    ".a.example",
+    "a.example.",
+    "a.example..",
+    "user@a.example",
+    "user:pass@a.example",
+    "@a.example",
+    "a.example@evil.example",
+    "a.example:443@evil.example",
+    "a.example%40evil.example",
+    "evil.example#a.example",
+    "evil.example?a.example",
+    "evil.example/a.example",
+    "evil.example\\a.example",
+    "a.example\\@evil.example",
+    "a.example\\.evil.example",
+    "a.example#@evil.example",
+    "a.example;evil.example",
+    "a.example,evil.example",
+    "a.example evil.example",
+    " a.example",
+    "a.example ",
+    "a.example\t",
+    "\ta.example",
+    "a.example\r",
+    "a.example\0",
+    "a.example\0.evil.example",
+    "a.example\u{b}",
+    "a.example\u{85}",
+    "a.example\u{2028}",
+    "a.example\u{ad}",
+    "a\u{200b}.example",
+    "a%2eexample",
+    "a.example%00",
+    "a.example%2e",
+    "%61.example",
+    "a.example%2f",
+    "a.example:",
+    "a.example:80",
+    "a.example:8443",
+    "a.example:0443",
+    "a.example:+443",
+    "a.example:443:443",
+    "a.example:65979",
+    "a.example:-1",
+    "a.example:4 43",
+    "a.example:443a",
+    "[a.example]",
+    "[a.example",
+    "a.example]",
+    "a_example",
+    "\u{ff41}.example",
+    "\u{430}.example",
+    "a\u{3002}example",
+    "a\u{ff0e}example",
+    "xn--a.example",
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f.1",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "localhost",
+    "0",
+];
+
+/// Schemes that are not https.
+const SCHEMES: [&str; 14] = [
+    "http", "HTTP", "ftp", "ssh", "git", "file", "ws", "wss", "smtp", "httpss", "", "https:",
+    "https ", "xhttps",
+];
+
+/// Paths that are not below `/api`.
+const PATHS: [&str; 27] = [
+    "",
+    "/",
+    "/ap",
+    "/apix",
+    "/API",
+    "/Api/",
+    "//api",
+    "//api/x",
+    "/x/api",
+    "/x/../api",
+    "/./api",
+    "/api/..",
+    "/api/../x",
+    "/api/./x",
+    "/api/%2e%2e/x",
+    "/api/%2E%2e",
+    "/api%2f",
+    "/api%2Fx",
+    "/api/x%5c..",
+    "/%61pi",
+    "/api;x",
+    "/api:x",
+    "/api\\x",
+    "/api%",
+    "/api%zz",
+    "/?/api",
+    "/#/api",
+];
+
+#[test]
+fn no_protocol_hands_out_a_token_for_a_url_that_nobody_is_bound_to() {
+    let desk = Desk::bound_to(&["https://a.example", "https://b.example/api"]);
+    let mut rows: Vec<(&str, &str, &str)> = Vec::new();
+    for host in STRANGERS {
+        rows.extend(["", "/", "/a.example"].map(|path| ("https", host, path)));
+    }
+    rows.extend(SCHEMES.map(|scheme| (scheme, "a.example", "")));
+    rows.extend(PATHS.map(|path| ("https", "b.example", path)));
+    rows.extend(PATHS.map(|path| ("https", "B.example:443", path)));
+    assert!(rows.len() >= 300, "{}", rows.len());
+    for (name, ask) in PROTOCOLS {
+        for (scheme, host, path) in &rows {
+            if let Some(ran) = ask(&desk, scheme, host, path) {
+                let row = format!("{name}: {scheme}://{host}{path}: {ran:?}");
+                assert!(!format!("{ran:?}").contains("token-"), "{row}");
+                assert!((0..=6).contains(&ran.code), "{row}");
+            }
+        }
+        // Those that are bound get theirs, however they are spelt.
+        for (host, path) in [
+            ("a.example", ""),
+            ("A.Example", ""),
+            ("a.example:443", ""),
+            ("a.example", "/x"),
+        ] {
+            if let Some(ran) = ask(&desk, "https", host, path) {
+                assert!(
+                    ran.success().stdout.contains("token-"),
+                    "{name}: {host}{path}"
+                );
+            }
+        }
+        if let Some(ran) = ask(&desk, "https", "b.example", "/api/x") {
+            assert!(ran.success().stdout.contains("token-"), "{name}");
+        }
+    }
+    // Lines that git would never write.
+    for request in [
+        "protocol=https\n\n",
+        "host=a.example\n\n",
+        "protocol=https\nhost=\n\n",
+        "protocol=https\nhost=evil.example\nhost=a.example\n\n",
+        "protocol=https\nhost=a.example\nhost=evil.example\n\n",
+        "protocol=http\nprotocol=https\nhost=a.example\n\n",
+        "protocol=https\r\nhost=a.example\r\n\r\n",
+        "protocol=https\nhost=a.example\r\n\n",
+        "protocol=https\nhost=evil.example\r\nhost=a.example\n\n",
+        "protocol=https\nhost=evil.example\0\nhost=a.example\n\n",
+        "protocol=https\nhost=a.example\nwhat\n\n",
+        "protocol=https\nhost=a.example/../b\n\n",
+        "protocol=https\nhost=a.example\npath=../../x\n\n",
+        "protocol=https://a.example/\nhost=evil.example\n\n",
+        "\nprotocol=https\nhost=a.example\n\n",
+    ] {
+        let ran = desk.tell(GIT, request);
+        assert!(!ran.stdout.contains("token-"), "{request:?}: {ran:?}");
+    }
+    let endless = format!(
+        "protocol=https\nhost=a.example\nx={}\n\n",
+        "x".repeat(100_000)
+    );
+    assert_eq!(desk.tell(GIT, &endless).stdout, "");
+    // The login's, and those after each of Go's five refusals that were not refused.
+    assert_eq!(desk.server.requests().len(), 1 + 5);
+}
