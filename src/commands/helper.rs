@@ -89,16 +89,20 @@ impl Helper {
             },
             everyone: &|| everyone(&profiles, selected.as_ref()),
             token: &|who, rejected| {
-                let cached = place(&directories, who).token();
+                let is_cached = |fingerprint| {
+                    let cached = place(&directories, who).token();
+                    cached.is_some_and(|token| token.access_token.fingerprint() == fingerprint)
+                };
                 let ask = Ask {
-                    refresh: rejected.is_some()
-                        && cached
-                            .map(|token| token.access_token.fingerprint())
-                            .as_deref()
-                            == rejected,
+                    refresh: rejected.is_some_and(is_cached),
                     ..Ask::default()
                 };
-                let choose = || Ok((who.name.clone(), profiles.load(&who.name)?));
+                // The profile that the URL was compared with; only after a login meanwhile, a new one.
+                let mut known = Some(who.profile.clone());
+                let choose = || {
+                    let profile = known.take().map_or_else(|| profiles.load(&who.name), Ok)?;
+                    Ok((who.name.clone(), profile))
+                };
                 Ok(obtain(&directories, &profiles, &ask, choose)?.token)
             },
             cached: &|who| {

@@ -42,7 +42,7 @@ pub(super) fn obtain(
     directories: &Directories,
     profiles: &Profiles,
     ask: &Ask,
-    choose: impl Fn() -> Result<(ProfileName, Profile)>,
+    mut choose: impl FnMut() -> Result<(ProfileName, Profile)>,
 ) -> Result<Obtained> {
     for _ in 0..ATTEMPTS {
         let (name, profile) = choose()?;
