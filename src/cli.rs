@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::{self, ExitCode};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -104,11 +104,7 @@ fn execute(command: Command) -> Result<String> {
 
 /// Nothing is printed before all of it is known. A reader who has gone has had enough.
 fn print(output: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(output.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match system::write_to_stdout(output.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::broken("cannot write to standard output").because(error)),
         Ok(()) => Ok(()),

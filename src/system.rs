@@ -3,6 +3,7 @@
 
 pub(crate) use platform::{
     QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
+    write_to_stdout,
 };
 
 /// What a file must be like before it is believed.
@@ -16,17 +17,23 @@ pub(crate) enum Trust {
     Secret,
 }
 
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Access {
+    Read,
+    /// To read and write; made where it is missing.
+    Create,
+}
+
 #[cfg(unix)]
 mod platform {
-    use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+    use std::fs::{DirBuilder, File, Metadata, Permissions};
     use std::io::{self, Read as _};
-    use std::os::unix::fs::{
-        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-    };
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
     use std::sync::{Arc, Mutex, PoisonError};
 
-    use rustix::fs::OFlags;
+    use rustix::fs::{Mode, OFlags};
     use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
@@ -35,12 +42,12 @@ mod platform {
     use signal_hook::iterator::Signals;
     use zeroize::Zeroizing;
 
-    use super::Trust;
+    use super::{Access, Trust};
 
     /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
     /// whatever the caller's umask. Best effort: no token is refused over it.
     pub(crate) fn harden() {
-        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let nothing = Rlimit {
             current: Some(0),
             maximum: Some(0),
@@ -52,19 +59,32 @@ mod platform {
     }
 
     /// Opens without waiting for the other end of a pipe, and without following a link to the file itself.
-    pub(crate) fn open_private(
-        options: &mut OpenOptions,
-        path: &Path,
-        trust: Trust,
-    ) -> io::Result<File> {
-        let mut flags = OFlags::NONBLOCK;
+    ///
+    /// Not by way of the C library, which makes two system calls of it.
+    pub(crate) fn open_private(path: &Path, trust: Trust, access: Access) -> io::Result<File> {
+        let mut flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
+        flags |= match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Create => OFlags::RDWR | OFlags::CREATE,
+        };
         if trust != Trust::Secret {
             flags |= OFlags::NOFOLLOW;
         }
-        options
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)
+        let open = || rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
+        Ok(File::from(rustix::io::retry_on_intr(open)?))
+    }
+
+    /// Writes at once: a buffer that lives for one line costs more than it saves.
+    pub(crate) fn write_to_stdout(mut output: &[u8]) -> io::Result<()> {
+        while !output.is_empty() {
+            let write = || rustix::io::write(rustix::stdio::stdout(), output);
+            let count = rustix::io::retry_on_intr(write)?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            output = &output[count..];
+        }
+        Ok(())
     }
 
     pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
@@ -184,23 +204,30 @@ mod platform {
 
 #[cfg(not(unix))]
 mod platform {
-    use std::fs::{File, Metadata, OpenOptions};
-    use std::io;
+    use std::fs::{File, Metadata};
+    use std::io::{self, Write as _};
     use std::path::Path;
 
     use zeroize::Zeroizing;
 
-    use super::Trust;
+    use super::{Access, Trust};
 
     /// Nothing to do: no core dumps, no umask.
     pub(crate) fn harden() {}
 
-    pub(crate) fn open_private(
-        options: &mut OpenOptions,
-        path: &Path,
-        _: Trust,
-    ) -> io::Result<File> {
-        options.open(path)
+    pub(crate) fn open_private(path: &Path, _: Trust, access: Access) -> io::Result<File> {
+        let create = access == Access::Create;
+        File::options()
+            .read(true)
+            .write(create)
+            .create(create)
+            .open(path)
+    }
+
+    pub(crate) fn write_to_stdout(output: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(output)?;
+        stdout.flush()
     }
 
     pub(crate) fn is_link_refusal(_: &io::Error) -> bool {
