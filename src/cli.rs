@@ -77,18 +77,31 @@ fn fail(error: &Error) -> ExitCode {
     ExitCode::from(error.kind.exit_code())
 }
 
-/// `hallpass token [PROFILE]`, which programs run all the time, without building clap's tree of
-/// commands: that costs more than the token. Whatever else is there is for clap to read.
+/// `hallpass token [--min-ttl DURATION] [PROFILE]`, which programs run all the time, without
+/// building clap's tree of commands: that costs more than the token. Whatever else is there, and
+/// whatever is wrong, is for clap to read.
 fn plain_token(mut arguments: impl Iterator<Item = OsString>) -> Option<token::Args> {
     let (_program, command) = (arguments.next()?, arguments.next()?);
-    let profile = arguments
-        .next()
-        .map(OsString::into_string)
-        .transpose()
-        .ok()?;
-    let is_option = profile.as_ref().is_some_and(|name| name.starts_with('-'));
-    let plain = command == "token" && !is_option && arguments.next().is_none();
-    plain.then(|| token::Args::plain(profile))
+    if command != "token" {
+        return None;
+    }
+    let (mut profile, mut min_ttl) = (None, None);
+    while let Some(word) = arguments.next() {
+        let word = word.into_string().ok()?;
+        let twice = if word == "--min-ttl" {
+            min_ttl.replace(arguments.next()?.into_string().ok()?)
+        } else if let Some(value) = word.strip_prefix("--min-ttl=") {
+            min_ttl.replace(value.to_owned())
+        } else if word.starts_with('-') {
+            return None;
+        } else {
+            profile.replace(word)
+        };
+        if twice.is_some() {
+            return None;
+        }
+    }
+    token::Args::plain(profile, min_ttl.as_deref())
 }
 
 fn execute(command: Command) -> Result<String> {
@@ -232,7 +245,21 @@ mod tests {
             (&["token", "prod", "--refresh"], false),
             (&["token", "prod", "more"], false),
             (&["status"], false),
-            (&["token", "--min-ttl", "5m"], false),
+            (&["token", "--min-ttl", "5m"], true),
+            (&["token", "--min-ttl=90", "prod"], true),
+            (&["token", "prod", "--min-ttl", "2h"], true),
+            (&["token", "prod", "--min-ttl=0s"], true),
+            (&["token", "--min-ttl", "5m", ""], true),
+            (&["token", "--min-ttl"], false),
+            (&["token", "--min-ttl="], false),
+            (&["token", "--min-ttl", "soon"], false),
+            (&["token", "--min-ttl", "-1"], false),
+            (&["token", "--min-ttl", "--json"], false),
+            (&["token", "--min-ttl", "5m", "--min-ttl=5m"], false),
+            (&["token", "prod", "more", "--min-ttl=5m"], false),
+            (&["token", "--min-ttl=5m", "--refresh"], false),
+            (&["token", "--min-ttl=5m", "--"], false),
+            (&["token", "--min-tt", "5m"], false),
             (&[], false),
         ] {
             let all = || ["hallpass"].iter().chain(arguments).map(OsString::from);

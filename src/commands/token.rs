@@ -34,12 +34,13 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// No option at all.
-    pub(crate) fn plain(profile: Option<String>) -> Self {
-        Self {
+    /// No option but this one; none if it does not hold a duration.
+    pub(crate) fn plain(profile: Option<String>, min_ttl: Option<&str>) -> Option<Self> {
+        Some(Self {
             profile,
+            min_ttl: min_ttl.map_or(Ok(Duration::ZERO), duration).ok()?,
             ..Self::default()
-        }
+        })
     }
 }
 
