@@ -41,12 +41,13 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     report_panics_without_their_message();
     system::harden();
-    if let Some(helper) = Helper::find(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(helper) = Helper::find(&arguments) {
         return answer(helper);
     }
-    let result = match plain_token(std::env::args_os()) {
+    let result = match plain_token(&arguments) {
         Some(args) => token::run(&args),
-        None => match Cli::try_parse() {
+        None => match Cli::try_parse_from(arguments) {
             Ok(cli) => execute(cli.command),
             Err(error) => explain(&error),
         },
@@ -80,18 +81,21 @@ fn fail(error: &Error) -> ExitCode {
 /// `hallpass token [--min-ttl DURATION] [PROFILE]`, which programs run all the time, without
 /// building clap's tree of commands: that costs more than the token. Whatever else is there, and
 /// whatever is wrong, is for clap to read.
-fn plain_token(mut arguments: impl Iterator<Item = OsString>) -> Option<token::Args> {
-    let (_program, command) = (arguments.next()?, arguments.next()?);
+fn plain_token(arguments: &[OsString]) -> Option<token::Args> {
+    let [_program, command, options @ ..] = arguments else {
+        return None;
+    };
     if command != "token" {
         return None;
     }
+    let mut words = options.iter().map(|word| word.to_str());
     let (mut profile, mut min_ttl) = (None, None);
-    while let Some(word) = arguments.next() {
-        let word = word.into_string().ok()?;
+    while let Some(word) = words.next() {
+        let word = word?;
         let twice = if word == "--min-ttl" {
-            min_ttl.replace(arguments.next()?.into_string().ok()?)
+            min_ttl.replace(words.next()??)
         } else if let Some(value) = word.strip_prefix("--min-ttl=") {
-            min_ttl.replace(value.to_owned())
+            min_ttl.replace(value)
         } else if word.starts_with('-') {
             return None;
         } else {
@@ -101,7 +105,7 @@ fn plain_token(mut arguments: impl Iterator<Item = OsString>) -> Option<token::A
             return None;
         }
     }
-    token::Args::plain(profile, min_ttl.as_deref())
+    token::Args::plain(profile.map(str::to_owned), min_ttl)
 }
 
 fn execute(command: Command) -> Result<String> {
@@ -262,11 +266,12 @@ mod tests {
             (&["token", "--min-tt", "5m"], false),
             (&[], false),
         ] {
-            let all = || ["hallpass"].iter().chain(arguments).map(OsString::from);
-            let read = plain_token(all());
+            let all = ["hallpass"].iter().chain(arguments).map(OsString::from);
+            let all: Vec<_> = all.collect();
+            let read = plain_token(&all);
             assert_eq!(read.is_some(), plain, "{arguments:?}");
             if let Some(read) = read {
-                match Cli::try_parse_from(all()).map(|cli| cli.command) {
+                match Cli::try_parse_from(&all).map(|cli| cli.command) {
                     Ok(Command::Token(args)) => assert_eq!(args, read, "{arguments:?}"),
                     other => panic!("{arguments:?}: {other:?}"),
                 }

@@ -29,9 +29,9 @@ pub(crate) struct Helper {
 
 impl Helper {
     /// By the name of the link that hallpass was started by, else by its first argument.
-    pub(crate) fn find(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
-        let program = arguments.next()?;
-        let program = Path::new(&program).file_name().and_then(OsStr::to_str)?;
+    pub(crate) fn find(arguments: &[OsString]) -> Option<Self> {
+        let (program, arguments) = arguments.split_first()?;
+        let program = Path::new(program).file_name().and_then(OsStr::to_str)?;
         let program = program.strip_suffix(".exe").unwrap_or(program);
         for protocol in PROTOCOLS {
             let rest = protocol.link.and_then(|link| program.strip_prefix(link));
@@ -43,15 +43,15 @@ impl Helper {
             return Some(Self {
                 protocol,
                 profile,
-                arguments: arguments.collect(),
+                arguments: arguments.to_vec(),
             });
         }
-        let first = arguments.next()?;
+        let (first, arguments) = arguments.split_first()?;
         let protocol = PROTOCOLS.iter().find(|protocol| first == protocol.name)?;
         Some(Self {
             protocol,
             profile: None,
-            arguments: arguments.collect(),
+            arguments: arguments.to_vec(),
         })
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     Ok(if args.json {
         as_json(&obtained.token, obtained.scope.as_ref())
     } else {
-        format!("{}\n", obtained.token.access_token.expose())
+        [obtained.token.access_token.expose(), "\n"].concat()
     })
 }
 
