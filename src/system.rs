@@ -31,7 +31,7 @@ mod platform {
     use std::io::{self, Read as _};
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
     use rustix::fs::{Mode, OFlags};
     use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
@@ -43,6 +43,9 @@ mod platform {
     use zeroize::Zeroizing;
 
     use super::{Access, Trust};
+
+    /// Whose process this is: that does not change, and is asked for with every file.
+    static USER: LazyLock<u32> = LazyLock::new(|| geteuid().as_raw());
 
     /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
     /// whatever the caller's umask. Best effort: no token is refused over it.
@@ -94,7 +97,7 @@ mod platform {
     /// Why this file is not to be believed, fit to follow its name.
     pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str> {
         let owner = metadata.uid();
-        let ours = owner == geteuid().as_raw() || (trust == Trust::Secret && owner == 0);
+        let ours = owner == *USER || (trust == Trust::Secret && owner == 0);
         let strangers_may = metadata.mode()
             & if trust == Trust::Settings {
                 0o022
@@ -123,7 +126,7 @@ mod platform {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let directory = File::open(path)?;
         let metadata = directory.metadata()?;
-        if metadata.uid() != geteuid().as_raw() {
+        if metadata.uid() != *USER {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 "the directory belongs to another user",
