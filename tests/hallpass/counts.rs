@@ -16,8 +16,8 @@ const MOST: Counts = if cfg!(debug_assertions) {
     }
 } else if cfg!(target_env = "musl") {
     Counts {
-        system_calls: 42,
-        instructions: 115_000,
+        system_calls: 40,
+        instructions: 100_000,
     }
 } else {
     Counts {
