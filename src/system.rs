@@ -33,7 +33,7 @@ mod platform {
     use std::path::Path;
     use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-    use rustix::fs::{Mode, OFlags};
+    use rustix::fs::{CWD, Mode, OFlags, openat};
     use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
@@ -73,7 +73,7 @@ mod platform {
         if trust != Trust::Secret {
             flags |= OFlags::NOFOLLOW;
         }
-        let open = || rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
+        let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
         Ok(File::from(rustix::io::retry_on_intr(open)?))
     }
 
