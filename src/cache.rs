@@ -55,15 +55,9 @@ impl Cache {
 
     /// Where the token for this request lies.
     pub(crate) fn place(&self, request: &TokenRequest) -> Place {
-        let file = |extension| {
-            self.directory
-                .join(format!("{}.{extension}", request.key()))
-        };
         Place {
             top: self.top.clone(),
-            entry: file("json"),
-            lock: file("lock"),
-            note: file("note"),
+            entry: self.directory.join([request.key(), ".json"].concat()),
             key: request.key().to_owned(),
             login: request.login().to_owned(),
         }
@@ -105,8 +99,6 @@ impl Cache {
 pub(crate) struct Place {
     top: PathBuf,
     entry: PathBuf,
-    lock: PathBuf,
-    note: PathBuf,
     key: String,
     login: String,
 }
@@ -138,6 +130,14 @@ pub(crate) enum Turn<'place> {
 }
 
 impl Place {
+    fn lock(&self) -> PathBuf {
+        self.entry.with_extension("lock")
+    }
+
+    fn note(&self) -> PathBuf {
+        self.entry.with_extension("note")
+    }
+
     /// The token here, if it can be read and trusted. Whatever is wrong with it, it is just not there.
     pub(crate) fn token(&self) -> Option<CachedToken> {
         read_entry(&self.entry, &self.key, &self.login)
@@ -173,7 +173,7 @@ impl Place {
     /// Removes all that is here, for a login that no longer counts: see [`Cache::clear`].
     pub(crate) fn abandon(&self) {
         // What cannot be removed could not have been written either, and serves nobody.
-        for file in [&self.entry, &self.note, &self.lock] {
+        for file in [&self.entry, &self.note(), &self.lock()] {
             let _ = disk::remove(file);
         }
         if let Some(directory) = self.entry.parent() {
@@ -190,7 +190,7 @@ impl Place {
     /// `Unavailable` when somebody has held the lock for longer than `patience`.
     pub(crate) fn turn(&self, seen: &Seen, patience: Duration) -> Result<Turn<'_>> {
         let deadline = Instant::now() + patience;
-        let lock = disk::private_directory(&self.top).and_then(|()| LockFile::open(&self.lock));
+        let lock = disk::private_directory(&self.top).and_then(|()| LockFile::open(&self.lock()));
         let Ok(lock) = lock else {
             return Ok(Turn::Mine(self.slot(None)));
         };
@@ -243,7 +243,7 @@ impl Place {
     }
 
     fn read_note(&self) -> Option<Note> {
-        match disk::read(&self.note, NOTE_LIMIT, Trust::Private) {
+        match disk::read(&self.note(), NOTE_LIMIT, Trust::Private) {
             Ok(Found::Content(content)) => serde_json::from_slice(&content).ok(),
             _ => None,
         }
@@ -256,7 +256,7 @@ impl Place {
             .unwrap_or_default();
         let turn = format!("{}-{}", process::id(), since_epoch.as_nanos());
         let note = serde_json::to_vec(&Note { turn, refusal })?;
-        disk::replace(&self.note, &note, Durability::Cache)
+        disk::replace(&self.note(), &note, Durability::Cache)
     }
 }
 
@@ -283,7 +283,7 @@ impl Slot<'_> {
             return self.place.write_note(None);
         }
         self.place.keep(token)?;
-        disk::remove(&self.place.note)
+        disk::remove(&self.place.note())
     }
 
     /// Tells all who wait that there is none, and those who come later as long as the refusal holds.

@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::{self, ExitCode};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -41,17 +41,19 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     report_panics_without_their_message();
     system::harden();
-    if let Some(helper) = Helper::find(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(helper) = Helper::find(&arguments) {
         return answer(helper);
     }
-    let result = match plain_token(std::env::args_os()) {
+    let result = match plain_token(&arguments) {
         Some(args) => token::run(&args),
-        None => match Cli::try_parse() {
+        None => match Cli::try_parse_from(arguments) {
             Ok(cli) => execute(cli.command),
             Err(error) => explain(&error),
         },
     };
-    match result.and_then(|output| print(&output)) {
+    // The process ends with this: to give the memory back first is a system call for nothing.
+    match result.and_then(|output| print(output.leak())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
@@ -77,18 +79,34 @@ fn fail(error: &Error) -> ExitCode {
     ExitCode::from(error.kind.exit_code())
 }
 
-/// `hallpass token [PROFILE]`, which programs run all the time, without building clap's tree of
-/// commands: that costs more than the token. Whatever else is there is for clap to read.
-fn plain_token(mut arguments: impl Iterator<Item = OsString>) -> Option<token::Args> {
-    let (_program, command) = (arguments.next()?, arguments.next()?);
-    let profile = arguments
-        .next()
-        .map(OsString::into_string)
-        .transpose()
-        .ok()?;
-    let is_option = profile.as_ref().is_some_and(|name| name.starts_with('-'));
-    let plain = command == "token" && !is_option && arguments.next().is_none();
-    plain.then(|| token::Args::plain(profile))
+/// `hallpass token [--min-ttl DURATION] [PROFILE]`, which programs run all the time, without
+/// building clap's tree of commands: that costs more than the token. Whatever else is there, and
+/// whatever is wrong, is for clap to read.
+fn plain_token(arguments: &[OsString]) -> Option<token::Args> {
+    let [_program, command, options @ ..] = arguments else {
+        return None;
+    };
+    if command != "token" {
+        return None;
+    }
+    let mut words = options.iter().map(|word| word.to_str());
+    let (mut profile, mut min_ttl) = (None, None);
+    while let Some(word) = words.next() {
+        let word = word?;
+        let twice = if word == "--min-ttl" {
+            min_ttl.replace(words.next()??)
+        } else if let Some(value) = word.strip_prefix("--min-ttl=") {
+            min_ttl.replace(value)
+        } else if word.starts_with('-') {
+            return None;
+        } else {
+            profile.replace(word)
+        };
+        if twice.is_some() {
+            return None;
+        }
+    }
+    token::Args::plain(profile.map(str::to_owned), min_ttl)
 }
 
 fn execute(command: Command) -> Result<String> {
@@ -104,11 +122,7 @@ fn execute(command: Command) -> Result<String> {
 
 /// Nothing is printed before all of it is known. A reader who has gone has had enough.
 fn print(output: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(output.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match system::write_to_stdout(output.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::broken("cannot write to standard output").because(error)),
         Ok(()) => Ok(()),
@@ -236,14 +250,29 @@ mod tests {
             (&["token", "prod", "--refresh"], false),
             (&["token", "prod", "more"], false),
             (&["status"], false),
-            (&["token", "--min-ttl", "5m"], false),
+            (&["token", "--min-ttl", "5m"], true),
+            (&["token", "--min-ttl=90", "prod"], true),
+            (&["token", "prod", "--min-ttl", "2h"], true),
+            (&["token", "prod", "--min-ttl=0s"], true),
+            (&["token", "--min-ttl", "5m", ""], true),
+            (&["token", "--min-ttl"], false),
+            (&["token", "--min-ttl="], false),
+            (&["token", "--min-ttl", "soon"], false),
+            (&["token", "--min-ttl", "-1"], false),
+            (&["token", "--min-ttl", "--json"], false),
+            (&["token", "--min-ttl", "5m", "--min-ttl=5m"], false),
+            (&["token", "prod", "more", "--min-ttl=5m"], false),
+            (&["token", "--min-ttl=5m", "--refresh"], false),
+            (&["token", "--min-ttl=5m", "--"], false),
+            (&["token", "--min-tt", "5m"], false),
             (&[], false),
         ] {
-            let all = || ["hallpass"].iter().chain(arguments).map(OsString::from);
-            let read = plain_token(all());
+            let all = ["hallpass"].iter().chain(arguments).map(OsString::from);
+            let all: Vec<_> = all.collect();
+            let read = plain_token(&all);
             assert_eq!(read.is_some(), plain, "{arguments:?}");
             if let Some(read) = read {
-                match Cli::try_parse_from(all()).map(|cli| cli.command) {
+                match Cli::try_parse_from(&all).map(|cli| cli.command) {
                     Ok(Command::Token(args)) => assert_eq!(args, read, "{arguments:?}"),
                     other => panic!("{arguments:?}: {other:?}"),
                 }

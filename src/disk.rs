@@ -1,6 +1,6 @@
 //! Files: where they lie, how they are read with suspicion, replaced whole, and locked.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 pub(crate) use crate::system::private_directory;
-use crate::system::{self, Trust};
+use crate::system::{self, Access, Trust};
 
 /// What a half-written file is called, until it takes its real name.
 const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -78,7 +78,7 @@ pub(crate) enum Found {
 
 /// Reads a whole file of at most `limit` bytes, if it is what `trust` demands. Never waits.
 pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
-    let file = match system::open_private(OpenOptions::new().read(true), path, trust) {
+    let file = match system::open_private(path, trust, Access::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) if system::is_link_refusal(&error) => {
@@ -94,7 +94,12 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
         return Ok(Found::Distrusted("is too large"));
     }
     let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    file.take(limit + 1).read_to_end(&mut content)?;
+    // A file of ours is replaced, never added to: to ask for more than its length is a call too many.
+    let most = match trust {
+        Trust::Private | Trust::Settings => metadata.len(),
+        Trust::Secret => limit + 1,
+    };
+    file.take(most).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         return Ok(Found::Distrusted("is too large"));
     }
@@ -222,9 +227,7 @@ impl LockFile {
     /// What the system says: a read-only disk, a foreign directory, something else in its place.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         private_directory(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = system::open_private(&mut options, path, Trust::Private)?;
+        let file = system::open_private(path, Trust::Private, Access::Create)?;
         match system::distrust(&file.metadata()?, Trust::Private) {
             None => Ok(Self(file)),
             Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidInput, reason)),

@@ -15,9 +15,9 @@ mod docker;
 mod git;
 mod go;
 mod google;
-mod keyring;
 mod kubectl;
 mod pnpm;
+mod python_keyring;
 mod terraform;
 
 use std::io::{BufRead, Read as _};
@@ -53,7 +53,7 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
     go::PROTOCOL,
     terraform::PROTOCOL,
     pnpm::PROTOCOL,
-    keyring::PROTOCOL,
+    python_keyring::PROTOCOL,
     google::PROTOCOL,
     askpass::PROTOCOL,
 ];

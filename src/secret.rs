@@ -113,7 +113,9 @@ impl AccessToken {
     /// One or more printable ASCII characters without space: what fits into a header and into one
     /// line of any helper protocol (RFC 6749 §A.12 allows the space, no server needs it).
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        // To look at every byte, whatever the others are, takes fewer instructions than to stop early.
+        let graphic = |all, byte: u8| all & byte.is_ascii_graphic();
+        let fits = !text.is_empty() && text.bytes().fold(true, graphic);
         fits.then(|| Self(Zeroizing::new(text.to_owned())))
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) use platform::{
     QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
+    write_to_stdout,
 };
 
 /// Takes a variable out of our environment: neither a program that we start nor one that looks at
@@ -30,18 +31,24 @@ pub(crate) enum Trust {
     Secret,
 }
 
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Access {
+    Read,
+    /// To read and write; made where it is missing.
+    Create,
+}
+
 #[cfg(unix)]
 mod platform {
     use std::ffi::{CStr, CString, c_char};
-    use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+    use std::fs::{DirBuilder, File, Metadata, Permissions};
     use std::io::{self, Read as _};
-    use std::os::unix::fs::{
-        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-    };
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-    use rustix::fs::OFlags;
+    use rustix::fs::{CWD, Mode, OFlags, openat};
     use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
@@ -50,12 +57,15 @@ mod platform {
     use signal_hook::iterator::Signals;
     use zeroize::Zeroizing;
 
-    use super::Trust;
+    use super::{Access, Trust};
+
+    /// Whose process this is: that does not change, and is asked for with every file.
+    static USER: LazyLock<u32> = LazyLock::new(|| geteuid().as_raw());
 
     /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
     /// whatever the caller's umask. Best effort: no token is refused over it.
     pub(crate) fn harden() {
-        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let nothing = Rlimit {
             current: Some(0),
             maximum: Some(0),
@@ -87,19 +97,32 @@ mod platform {
     }
 
     /// Opens without waiting for the other end of a pipe, and without following a link to the file itself.
-    pub(crate) fn open_private(
-        options: &mut OpenOptions,
-        path: &Path,
-        trust: Trust,
-    ) -> io::Result<File> {
-        let mut flags = OFlags::NONBLOCK;
+    ///
+    /// Not by way of the C library, which makes two system calls of it.
+    pub(crate) fn open_private(path: &Path, trust: Trust, access: Access) -> io::Result<File> {
+        let mut flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
+        flags |= match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Create => OFlags::RDWR | OFlags::CREATE,
+        };
         if trust != Trust::Secret {
             flags |= OFlags::NOFOLLOW;
         }
-        options
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)
+        let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
+        Ok(File::from(rustix::io::retry_on_intr(open)?))
+    }
+
+    /// Writes at once: a buffer that lives for one line costs more than it saves.
+    pub(crate) fn write_to_stdout(mut output: &[u8]) -> io::Result<()> {
+        while !output.is_empty() {
+            let write = || rustix::io::write(rustix::stdio::stdout(), output);
+            let count = rustix::io::retry_on_intr(write)?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            output = &output[count..];
+        }
+        Ok(())
     }
 
     pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
@@ -109,7 +132,7 @@ mod platform {
     /// Why this file is not to be believed, fit to follow its name.
     pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str> {
         let owner = metadata.uid();
-        let ours = owner == geteuid().as_raw() || (trust == Trust::Secret && owner == 0);
+        let ours = owner == *USER || (trust == Trust::Secret && owner == 0);
         let strangers_may = metadata.mode()
             & if trust == Trust::Settings {
                 0o022
@@ -138,7 +161,7 @@ mod platform {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let directory = File::open(path)?;
         let metadata = directory.metadata()?;
-        if metadata.uid() != geteuid().as_raw() {
+        if metadata.uid() != *USER {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 "the directory belongs to another user",
@@ -219,13 +242,13 @@ mod platform {
 
 #[cfg(not(unix))]
 mod platform {
-    use std::fs::{File, Metadata, OpenOptions};
-    use std::io;
+    use std::fs::{File, Metadata};
+    use std::io::{self, Write as _};
     use std::path::Path;
 
     use zeroize::Zeroizing;
 
-    use super::Trust;
+    use super::{Access, Trust};
 
     /// Nothing to do: no core dumps, no umask.
     pub(crate) fn harden() {}
@@ -233,12 +256,19 @@ mod platform {
     /// Nothing to do: a variable that is removed is gone.
     pub(super) fn wipe_variable(_: &str) {}
 
-    pub(crate) fn open_private(
-        options: &mut OpenOptions,
-        path: &Path,
-        _: Trust,
-    ) -> io::Result<File> {
-        options.open(path)
+    pub(crate) fn open_private(path: &Path, _: Trust, access: Access) -> io::Result<File> {
+        let create = access == Access::Create;
+        File::options()
+            .read(true)
+            .write(create)
+            .create(create)
+            .open(path)
+    }
+
+    pub(crate) fn write_to_stdout(output: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(output)?;
+        stdout.flush()
     }
 
     pub(crate) fn is_link_refusal(_: &io::Error) -> bool {

@@ -44,12 +44,20 @@ impl WebUrl {
         check_path(path)?;
         let default_port = if scheme == "https" { 443 } else { 80 };
         let port = port.filter(|port| *port != default_port);
-        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        let origin = format!("{scheme}://{host}{port}");
-        let slash = if path.starts_with('/') { "" } else { "/" };
+        let mut canonical = String::with_capacity(text.len() + 1);
+        canonical.extend([scheme, "://", &host]);
+        if let Some(port) = port {
+            canonical.push(':');
+            canonical.push_str(&port.to_string());
+        }
+        let origin_end = canonical.len();
+        if !path.starts_with('/') {
+            canonical.push('/');
+        }
+        canonical.push_str(path);
         Ok(Self {
-            origin_end: origin.len(),
-            text: format!("{origin}{slash}{path}"),
+            text: canonical,
+            origin_end,
             loopback,
         })
     }
@@ -171,15 +179,16 @@ fn check_path(path: &str) -> Result<(), &'static str> {
             return Err("has a % that is not followed by two hexadecimal digits");
         }
     }
-    let path = path
-        .split('?')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if path
-        .split('/')
-        .any(|segment| matches!(&*segment.replace("%2e", "."), "." | ".."))
-    {
+    let path = path.split('?').next().unwrap_or_default();
+    let is_dots = |segment: &str| {
+        // The longest is `%2e%2e`.
+        segment.len() <= 6
+            && matches!(
+                &*segment.to_ascii_lowercase().replace("%2e", "."),
+                "." | ".."
+            )
+    };
+    if path.split('/').any(is_dots) {
         return Err("has a dot segment in its path");
     }
     Ok(())

@@ -16,7 +16,7 @@ use crate::message;
 use crate::profile::ProfileName;
 use crate::profiles::{Answering, Profiles};
 use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol, take_profile};
-use crate::token::{CachedToken, Timestamp};
+use crate::token::Timestamp;
 
 /// A helper as it was called.
 pub(crate) struct Helper {
@@ -28,9 +28,9 @@ pub(crate) struct Helper {
 
 impl Helper {
     /// By the name of the link that hallpass was started by, else by its first argument.
-    pub(crate) fn find(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
-        let program = arguments.next()?;
-        let program = Path::new(&program).file_name().and_then(OsStr::to_str)?;
+    pub(crate) fn find(arguments: &[OsString]) -> Option<Self> {
+        let (program, arguments) = arguments.split_first()?;
+        let program = Path::new(program).file_name().and_then(OsStr::to_str)?;
         let program = program.strip_suffix(".exe").unwrap_or(program);
         for protocol in PROTOCOLS {
             let rest = protocol.link.and_then(|link| program.strip_prefix(link));
@@ -42,15 +42,15 @@ impl Helper {
             return Some(Self {
                 protocol,
                 profile,
-                arguments: arguments.collect(),
+                arguments: arguments.to_vec(),
             });
         }
-        let first = arguments.next()?;
+        let (first, arguments) = arguments.split_first()?;
         let protocol = PROTOCOLS.iter().find(|protocol| first == protocol.name)?;
         Some(Self {
             protocol,
             profile: None,
-            arguments: arguments.collect(),
+            arguments: arguments.to_vec(),
         })
     }
 
@@ -85,12 +85,12 @@ impl Helper {
             named: &|| profiles.find(named.as_deref()),
             everyone: &|| everyone(&profiles, selected.as_ref()),
             token: &|who, rejected| {
-                let is_rejected = |token: CachedToken| {
-                    Some(token.access_token.fingerprint().as_str()) == rejected
+                let is_cached = |fingerprint| {
+                    let cached = place(&directories, who).token();
+                    cached.is_some_and(|token| token.access_token.fingerprint() == fingerprint)
                 };
                 let ask = Ask {
-                    refresh: rejected.is_some()
-                        && place(&directories, who).token().is_some_and(is_rejected),
+                    refresh: rejected.is_some_and(is_cached),
                     ..Ask::default()
                 };
                 Ok(obtain(&directories, &profiles, &ask, who.clone())?.token)

@@ -11,7 +11,7 @@ use super::{duration, words};
 use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
-use crate::profiles::{Answering, Profiles};
+use crate::profiles::{Answering, Profiles, from_environment};
 use crate::prompt;
 use crate::token::Timestamp;
 use crate::web_url::WebUrl;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long)]
     refresh: bool,
     /// Read the client secret from standard input, for a profile that `HALLPASS_TOKEN_URL` describes
-    #[arg(long)]
+    #[arg(long, conflicts_with = "url")]
     secret_stdin: bool,
     /// For a request to this URL: the token of the profile that is bound to it, and of no other
     #[arg(long, value_name = "URL", value_parser = web_url)]
@@ -92,12 +92,13 @@ fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
 }
 
 impl Args {
-    /// No option at all.
-    pub(crate) fn plain(profile: Option<String>) -> Self {
-        Self {
+    /// No option but this one; none if it does not hold a duration.
+    pub(crate) fn plain(profile: Option<String>, min_ttl: Option<&str>) -> Option<Self> {
+        Some(Self {
             profile,
+            min_ttl: min_ttl.map_or(Ok(Duration::ZERO), duration).ok()?,
             ..Self::default()
-        }
+        })
     }
 }
 
@@ -106,16 +107,16 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let profiles = Profiles::of(&directories);
     let scope = Some(words(&args.scope)).filter(|scope| !scope.is_empty());
     let audience = args.audience.clone();
-    let who = match &args.url {
-        Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
-        None => profiles.find(args.profile.as_deref())?,
-    };
-    if args.secret_stdin && !who.name.is_of_environment() {
+    if args.secret_stdin && (args.profile.is_some() || from_environment()?.is_none()) {
         return Err(Error::usage(
             "a profile has its own secret: --secret-stdin goes with HALLPASS_TOKEN_URL",
         )
         .hint("`hallpass login --secret-stdin` gives the profile another secret"));
     }
+    let who = match &args.url {
+        Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
+        None => profiles.find(args.profile.as_deref())?,
+    };
     let secret = args.secret_stdin.then(prompt::read_secret_from_stdin);
     let ask = Ask {
         secret: secret.transpose()?,
@@ -130,9 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     } else {
         args.format.unwrap_or_default()
     };
-    let text = format.write(&obtained);
+    let mut text = format.write(&obtained);
     let Some(path) = &args.output else {
-        return Ok(text + "\n");
+        text.push('\n');
+        return Ok(text);
     };
     disk::write_private(path, text.as_bytes()).map_err(|error| {
         Error::broken(format!("cannot write {}", path.display())).because(error)

@@ -2,6 +2,7 @@
 //! token out for a URL that its profile is not bound to.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -478,7 +479,6 @@ fn a_token_is_printed_in_the_form_that_its_reader_wants() {
             .success();
         assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
         assert_eq!(fs::read_to_string(&file).expect("the file"), printed);
-        use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(
             fs::metadata(&file).expect("the file").permissions().mode() & 0o777,
             0o600

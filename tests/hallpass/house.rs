@@ -155,7 +155,7 @@ fn nothing_but_three_files_prints() {
             .iter()
             .any(|word| text.contains(word));
         assert!(
-            !prints || ["cli.rs", "message.rs", "prompt.rs"].contains(&name),
+            !prints || ["system.rs", "message.rs", "prompt.rs"].contains(&name),
             "{} prints",
             path.display()
         );

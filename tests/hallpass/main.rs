@@ -2,6 +2,7 @@
 
 mod answers;
 mod commands;
+mod counts;
 mod crashes;
 mod crowd;
 mod environment;
