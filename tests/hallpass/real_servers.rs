@@ -232,6 +232,11 @@ pub(crate) fn python(program: &str) -> Command {
     command
 }
 
+/// A program that came with those Python packages, or with Python's own environment.
+pub(crate) fn python_program(name: &str) -> PathBuf {
+    python_environment().join("environment/bin").join(name)
+}
+
 fn node_modules() -> PathBuf {
     let files = ["package.json", "package-lock.json", "server.mjs"];
     installed("oidc-provider", &files, |target| {

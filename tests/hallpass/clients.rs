@@ -1,0 +1,676 @@
+//! The programs that developers use, with hallpass as their helper, each at a server that demands
+//! the token that it was issued, and no older one.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::real_servers::{found, python_program};
+use crate::server::{ReadWrite, Reply, Request, Server};
+use crate::support::{Machine, Ran};
+
+/// A server that issues tokens, and that shows what it has to who shows the latest of them.
+struct Site {
+    server: Server,
+    machine: Machine,
+    issued: Arc<AtomicUsize>,
+    /// Tokens up to this number are no longer taken.
+    revoked: Arc<AtomicUsize>,
+}
+
+/// What a server names in `WWW-Authenticate`.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Demands {
+    Bearer,
+    Basic,
+    Either,
+}
+
+impl Site {
+    fn start(
+        demands: Demands,
+        content: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let issued = Arc::new(AtomicUsize::new(0));
+        let revoked = Arc::new(AtomicUsize::new(0));
+        let (count, limit) = (Arc::clone(&issued), Arc::clone(&revoked));
+        let server = Server::start_over("http", 0, plain, move |request| {
+            if request.target == "/oauth/token" {
+                let number = 1 + count.fetch_add(1, Ordering::SeqCst);
+                return Reply::token(&format!("token-{number}"), 3600);
+            }
+            let fits = shown(request, demands).is_some_and(|number| {
+                number > limit.load(Ordering::SeqCst) && number <= count.load(Ordering::SeqCst)
+            });
+            if fits {
+                return content(request);
+            }
+            let mut refusal = Reply::new(401);
+            if demands != Demands::Basic {
+                refusal = refusal.header("WWW-Authenticate", "Bearer realm=\"test\"");
+            }
+            if demands != Demands::Bearer {
+                refusal = refusal.header("WWW-Authenticate", "Basic realm=\"test\"");
+            }
+            refusal.body("no")
+        });
+        let machine = Machine::new();
+        let origin = server.url("");
+        machine.login("prod", &server, &["--scope", "USER", "--for", &origin]);
+        Self {
+            server,
+            machine,
+            issued,
+            revoked,
+        }
+    }
+
+    /// No token that was issued so far is taken any more.
+    fn revoke(&self) {
+        let issued = self.issued.load(Ordering::SeqCst);
+        self.revoked.store(issued, Ordering::SeqCst);
+    }
+
+    fn issued(&self) -> usize {
+        self.issued.load(Ordering::SeqCst)
+    }
+
+    fn host(&self) -> String {
+        self.server.url("").replace("http://", "")
+    }
+
+    fn directory(&self, name: &str) -> PathBuf {
+        let directory = self.machine.root().join(name);
+        fs::create_dir_all(&directory).expect("a directory");
+        directory
+    }
+
+    /// A link to hallpass by this name, in a directory that [`Site::run`] puts first.
+    fn link(&self, name: &str) {
+        let link = self.directory("bin").join(name);
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hallpass"), link).expect("a link");
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").expect("a PATH");
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}:{path}", self.directory("bin").display()),
+            )
+            .env("HOME", self.machine.home())
+            .stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, program: &str, arguments: &[&str]) -> Ran {
+        let output = self.command(program).args(arguments).output();
+        Ran::from(found(output, program, "see tests/run"))
+    }
+}
+
+/// Docker tries TLS first, and goes on without it where it is told in HTTP that there is none.
+fn plain(mut tcp: TcpStream) -> io::Result<Box<dyn ReadWrite>> {
+    let mut first = [0];
+    if tcp.peek(&mut first)? == 1 && first[0] == 0x16 {
+        tcp.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n")?;
+        // What was said is read: else the end of the connection takes the answer with it.
+        tcp.shutdown(Shutdown::Write)?;
+        io::copy(&mut tcp, &mut io::sink())?;
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Box::new(tcp))
+}
+
+/// The number of the token in a request's credentials.
+fn shown(request: &Request, demands: Demands) -> Option<usize> {
+    let header = request.header("authorization")?;
+    let token = match header.split_once(' ')? {
+        ("Bearer", token) if demands != Demands::Basic => token.to_owned(),
+        ("Basic", pair) if demands != Demands::Bearer => {
+            let pair = String::from_utf8(STANDARD.decode(pair).ok()?).ok()?;
+            pair.split_once(':')?.1.to_owned()
+        }
+        _ => return None,
+    };
+    token.strip_prefix("token-")?.parse().ok()
+}
+
+/// git's own server program, behind the loopback server.
+fn git_backend(root: &Path) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    let root = root.to_owned();
+    move |request| {
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((&request.target, ""));
+        let mut backend = Command::new("git");
+        backend
+            .arg("http-backend")
+            .env("GIT_PROJECT_ROOT", &root)
+            .env("GIT_HTTP_EXPORT_ALL", "1")
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "safe.directory")
+            .env("GIT_CONFIG_VALUE_0", "*")
+            .env("REQUEST_METHOD", &request.method)
+            .env("PATH_INFO", path)
+            .env("QUERY_STRING", query)
+            .env("REMOTE_USER", "client")
+            .env("CONTENT_LENGTH", request.body.len().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        for (header, variable) in [
+            ("content-type", "CONTENT_TYPE"),
+            ("content-encoding", "HTTP_CONTENT_ENCODING"),
+            ("git-protocol", "GIT_PROTOCOL"),
+        ] {
+            backend.env(variable, request.header(header).unwrap_or_default());
+        }
+        let mut backend = found(backend.spawn(), "git", "git");
+        let mut stdin = backend.stdin.take().expect("a pipe");
+        let body = request.body.clone();
+        let writing = std::thread::spawn(move || stdin.write_all(&body));
+        let output = backend.wait_with_output().expect("its end");
+        let _ = writing.join();
+        let end = output
+            .stdout
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n");
+        let (head, body) = output.stdout.split_at(end.expect("headers") + 4);
+        let head = String::from_utf8_lossy(head).into_owned();
+        let mut reply = Reply::new(200);
+        for line in head.lines() {
+            match line.split_once(": ") {
+                Some(("Status", status)) => {
+                    let code = status.split(' ').next().and_then(|code| code.parse().ok());
+                    reply = Reply::new(code.expect("a status"));
+                }
+                Some((name, value)) => reply = reply.header(name, value),
+                None => {}
+            }
+        }
+        reply.body(body)
+    }
+}
+
+/// Every git of this machine, and whether it knows Bearer (2.46 and later).
+fn gits() -> Vec<(String, bool)> {
+    let mut gits: Vec<(String, bool)> = Vec::new();
+    let path = std::env::var_os("PATH").expect("a PATH");
+    for directory in std::env::split_paths(&path) {
+        let Ok(git) = fs::canonicalize(directory.join("git")) else {
+            continue;
+        };
+        let git = git.to_str().expect("UTF-8").to_owned();
+        let version = Command::new(&git)
+            .arg("version")
+            .output()
+            .expect("git starts")
+            .stdout;
+        let version = String::from_utf8(version).expect("text");
+        let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+        let mut next = || numbers.find_map(|number| number.parse::<u32>().ok());
+        let is_new = (next(), next()) >= (Some(2), Some(46));
+        if gits.iter().all(|(known, _)| *known != git) {
+            gits.push((git, is_new));
+        }
+    }
+    assert!(!gits.is_empty(), "git is missing (Debian package: git)");
+    gits
+}
+
+/// A site with a repository that has one commit, and a git that asks hallpass alone.
+fn git_site(demands: Demands) -> Site {
+    let roots = tempfile::tempdir().expect("a temporary directory").keep();
+    let site = Site::start(demands, git_backend(&roots));
+    let run = |arguments: &[&str], directory: &Path| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@a.example"])
+            .args(arguments)
+            .current_dir(directory)
+            .output();
+        let ran = Ran::from(found(output, "git", "git"));
+        ran.success();
+    };
+    run(&["init", "--quiet", "--bare", "app.git"], &roots);
+    run(
+        &["-C", "app.git", "config", "http.receivepack", "true"],
+        &roots,
+    );
+    run(&["clone", "--quiet", "app.git", "seed"], &roots);
+    fs::write(roots.join("seed/file"), "content").expect("a file");
+    run(&["-C", "seed", "add", "file"], &roots);
+    run(&["-C", "seed", "commit", "--quiet", "-m", "first"], &roots);
+    run(&["-C", "seed", "push", "--quiet", "origin", "HEAD"], &roots);
+    let config = format!(
+        "[credential]\n\thelper =\n\thelper = {} git-credential\n[user]\n\tname = a\n\temail = a@a.example\n",
+        env!("CARGO_BIN_EXE_hallpass")
+    );
+    fs::write(site.machine.home().join(".gitconfig"), config).expect("git's settings");
+    site
+}
+
+impl Site {
+    #[track_caller]
+    fn git(&self, git: &str, arguments: &[&str]) -> Ran {
+        let mut command = self.command(git);
+        command
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .args(arguments)
+            .current_dir(self.machine.root());
+        Ran::from(command.output().expect("git starts"))
+    }
+}
+
+#[test]
+fn git_clones_and_pushes_with_one_token_request() {
+    for (git, is_new) in gits() {
+        for demands in [Demands::Either, Demands::Basic, Demands::Bearer] {
+            if demands == Demands::Bearer && !is_new {
+                continue;
+            }
+            let site = git_site(demands);
+            let url = site.server.url("/app.git");
+            site.git(&git, &["clone", "--quiet", &url, "copy"])
+                .success();
+            fs::write(site.machine.root().join("copy/file"), "changed").expect("a file");
+            site.git(
+                &git,
+                &["-C", "copy", "commit", "--quiet", "-a", "-m", "second"],
+            )
+            .success();
+            site.git(&git, &["-C", "copy", "push", "--quiet"]).success();
+            assert_eq!(site.issued(), 1, "{git}");
+            let kept = site
+                .machine
+                .files()
+                .iter()
+                .any(|file| file.ends_with(".git-credentials"));
+            assert!(!kept, "no other helper has the token");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_revoked_in_the_middle_heals_within_one_git_command() {
+    for (git, is_new) in gits() {
+        let site = git_site(Demands::Either);
+        let url = site.server.url("/app.git");
+        site.git(&git, &["clone", "--quiet", &url, "copy"])
+            .success();
+        site.revoke();
+        let ran = site.git(&git, &["-C", "copy", "fetch"]);
+        if is_new {
+            ran.success();
+        } else {
+            // The older dialect cannot tell that it was rejected but by `erase`.
+            assert_ne!(ran.code, 0, "{ran:?}");
+            site.git(&git, &["-C", "copy", "fetch"]).success();
+        }
+        site.git(&git, &["-C", "copy", "fetch"]).success();
+        assert_eq!(site.issued(), 2, "{git}");
+    }
+}
+
+#[test]
+fn git_does_not_ask_a_person_for_a_host_that_is_bound() {
+    let site = git_site(Demands::Either);
+    fs::remove_dir_all(site.machine.cache()).expect("a cache");
+    let other = Server::start(|_| Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\""));
+    let url = other.url("/app.git");
+    site.machine
+        .run(&["bind", "prod", &other.url("")])
+        .success();
+    site.server.stop();
+    for (git, _) in gits() {
+        let ran = site.git(&git, &["ls-remote", &url]);
+        assert_ne!(ran.code, 0);
+        assert!(ran.stderr.contains("told us to quit"), "{ran:?}");
+        assert!(ran.stderr.contains("hallpass: error: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_redirect_to_another_host_gets_no_token() {
+    let stranger = Server::start(|_| Reply::new(401).header("WWW-Authenticate", "Bearer"));
+    let target = stranger.url("/app.git/info/refs?service=git-upload-pack");
+    let site = git_site(Demands::Either);
+    let front = Server::start(move |_| Reply::new(302).header("Location", &target));
+    site.machine
+        .run(&["bind", "prod", &front.url("")])
+        .success();
+    for (git, _) in gits() {
+        assert_ne!(
+            site.git(&git, &["ls-remote", &front.url("/app.git")]).code,
+            0
+        );
+    }
+    for server in [&stranger, &front] {
+        assert!(
+            server
+                .requests()
+                .iter()
+                .all(|request| request.header("authorization").is_none())
+        );
+    }
+}
+
+/// A registry with one image, as far as `manifest inspect` goes.
+fn registry(request: &Request) -> Reply {
+    let config = "{}";
+    if request.target.contains("/manifests/") {
+        let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let kind = "application/vnd.docker.distribution.manifest.v2+json";
+        let manifest = json!({ "schemaVersion": 2, "mediaType": kind,
+            "config": { "mediaType": "application/vnd.docker.container.image.v1+json",
+                "size": config.len(), "digest": digest }, "layers": [] });
+        return Reply::new(200)
+            .header("Content-Type", kind)
+            .body(manifest.to_string());
+    }
+    Reply::json(200, config)
+}
+
+#[test]
+fn docker_and_skopeo_read_a_private_registry() {
+    let site = Site::start(Demands::Basic, registry);
+    site.link("docker-credential-hallpass");
+    let host = site.host();
+    let settings = json!({ "credHelpers": { &host: "hallpass" } });
+    let directory = site.directory("home/.docker");
+    fs::write(directory.join("config.json"), settings.to_string()).expect("docker's settings");
+    let image = format!("{host}/app:latest");
+    let ran = site
+        .run("docker", &["manifest", "inspect", "--insecure", &image])
+        .success();
+    assert!(ran.stdout.contains("schemaVersion"), "{ran:?}");
+    let source = format!("docker://{image}");
+    let inspect = ["inspect", "--tls-verify=false", "--raw", &source];
+    let ran = site.run("skopeo", &inspect).success();
+    assert!(ran.stdout.contains("schemaVersion"), "{ran:?}");
+    assert_eq!(site.issued(), 1);
+    site.machine
+        .run(&["unbind", "prod", &site.server.url("")])
+        .success();
+    assert_ne!(site.run("skopeo", &inspect).code, 0);
+}
+
+#[test]
+fn cargo_fetches_from_a_private_registry_and_publishes_to_it() {
+    let published = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&published);
+    let archive = crate_archive();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &archive);
+    let sum = digest.as_ref().iter().fold(String::new(), |mut sum, byte| {
+        let _ = write!(sum, "{byte:02x}");
+        sum
+    });
+    let site = Site::start(Demands::Bearer, move |request| {
+        let host = request.header("host").unwrap_or_default();
+        match request.target.as_str() {
+            "/index/config.json" => {
+                let base = format!("http://{host}");
+                let download = format!("{base}/dl");
+                Reply::json(
+                    200,
+                    json!({ "dl": download, "api": base, "auth-required": true }).to_string(),
+                )
+            }
+            "/index/pr/iv/private" => {
+                let line = json!({ "name": "private", "vers": "0.1.0", "deps": [], "cksum": sum,
+                    "features": {}, "yanked": false });
+                Reply::new(200).body(format!("{line}\n"))
+            }
+            // cargo waits until the package that it published is listed.
+            "/index/3/a/app" if count.load(Ordering::SeqCst) > 0 => {
+                let line = json!({ "name": "app", "vers": "0.1.0", "deps": [], "cksum": sum,
+                    "features": {}, "yanked": false });
+                Reply::new(200).body(format!("{line}\n"))
+            }
+            "/dl/private/0.1.0/download" => Reply::new(200).body(archive.clone()),
+            "/api/v1/crates/new" => {
+                count.fetch_add(1, Ordering::SeqCst);
+                Reply::json(
+                    200,
+                    r#"{"warnings":{"invalid_categories":[],"invalid_badges":[],"other":[]}}"#,
+                )
+            }
+            _ => Reply::new(404),
+        }
+    });
+    let project = site.directory("project/src").with_file_name("");
+    let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+        description = \"x\"\nlicense = \"MIT\"\n[dependencies]\nprivate = { version = \"0.1\", registry = \"stub\" }\n";
+    fs::write(project.join("Cargo.toml"), manifest).expect("a manifest");
+    fs::write(project.join("src/lib.rs"), "").expect("a source");
+    let settings = format!(
+        "[registries.stub]\nindex = \"sparse+{}/index/\"\ncredential-provider = [\"{}\"]\n",
+        site.server.url(""),
+        env!("CARGO_BIN_EXE_hallpass")
+    );
+    fs::write(site.directory("cargo").join("config.toml"), settings).expect("cargo's settings");
+    let cargo = |arguments: &[&str]| {
+        let mut command = site.command(env!("CARGO"));
+        command
+            .env("CARGO_HOME", site.directory("cargo"))
+            .env("RUSTUP_HOME", rustup_home())
+            .args(arguments)
+            .current_dir(&project);
+        Ran::from(command.output().expect("cargo starts"))
+    };
+    cargo(&["fetch"]).success();
+    assert_eq!(site.issued(), 1);
+    cargo(&[
+        "publish",
+        "--registry",
+        "stub",
+        "--allow-dirty",
+        "--no-verify",
+    ])
+    .success();
+    assert_eq!(published.load(Ordering::SeqCst), 1);
+    assert_eq!(site.issued(), 1);
+}
+
+/// Where the toolchain of these tests is, for a cargo whose home is another one.
+fn rustup_home() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let told = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
+    told.unwrap_or_else(|| home.unwrap_or_default().join(".rustup"))
+}
+
+/// A package as `cargo package` writes it: a compressed archive with a manifest and a source.
+fn crate_archive() -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let package = directory.path().join("private-0.1.0");
+    fs::create_dir_all(package.join("src")).expect("a directory");
+    let manifest = "[package]\nname = \"private\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    fs::write(package.join("Cargo.toml"), manifest).expect("a manifest");
+    fs::write(package.join("src/lib.rs"), "").expect("a source");
+    let tar = Command::new("tar")
+        .args(["-C", directory.path().to_str().expect("UTF-8")])
+        .args(["-cz", "private-0.1.0"])
+        .output();
+    found(tar, "tar", "tar").stdout
+}
+
+#[test]
+fn kubectl_sends_the_token_to_its_cluster() {
+    use crate::tls::Authority;
+    let authority = Authority::new();
+    let identity = authority.identity(&["127.0.0.1"]);
+    let cluster = Server::start_tls(&identity, |request| match request.header("authorization") {
+        Some("Bearer token-1") => Reply::json(200, r#"{"major":"1"}"#),
+        _ => Reply::json(401, r#"{"kind":"Status","status":"Failure","code":401}"#),
+    });
+    let site = Site::start(Demands::Bearer, |_| Reply::new(200));
+    site.machine
+        .run(&["bind", "prod", &cluster.url("")])
+        .success();
+    let ca = site
+        .machine
+        .private_file("ca.pem", authority.pem().as_bytes());
+    for version in ["v1", "v1beta1"] {
+        let settings = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{ "name": "c", "context": { "cluster": "k", "user": "u" } }],
+            "clusters": [{ "name": "k", "cluster": {
+                "server": cluster.url(""), "certificate-authority": ca } }],
+            "users": [{ "name": "u", "user": { "exec": {
+                "apiVersion": format!("client.authentication.k8s.io/{version}"),
+                "command": env!("CARGO_BIN_EXE_hallpass"), "args": ["kubectl-credential"],
+                "interactiveMode": "Never", "provideClusterInfo": true } } }],
+        });
+        let file = site
+            .machine
+            .private_file("kubeconfig", settings.to_string().as_bytes());
+        let file = file.to_str().expect("UTF-8");
+        let ran = site.run(
+            "kubectl",
+            &["--kubeconfig", file, "get", "--raw", "/version"],
+        );
+        assert!(ran.success().stdout.contains("major"));
+    }
+    assert_eq!(site.issued(), 1);
+}
+
+#[test]
+fn curl_takes_the_token_from_its_standard_input() {
+    let site = Site::start(Demands::Bearer, |_| Reply::new(200).body("hello"));
+    for (format, option) in [("curl", "-K"), ("header", "-H")] {
+        let value = if option == "-K" { "-" } else { "@-" };
+        let given = site
+            .machine
+            .run(&["token", "--format", format])
+            .success()
+            .stdout;
+        let mut curl = site.command("curl");
+        curl.args(["-sSf", option, value, &site.server.url("/x")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut curl = found(curl.spawn(), "curl", "curl");
+        let mut stdin = curl.stdin.take().expect("a pipe");
+        stdin
+            .write_all(given.as_bytes())
+            .expect("a curl that reads");
+        drop(stdin);
+        let output = curl.wait_with_output().expect("its end");
+        assert_eq!(output.stdout, b"hello");
+    }
+}
+
+/// A package index with one package.
+fn index(request: &Request) -> Reply {
+    match request.target.as_str() {
+        "/simple/private/" => Reply::new(200)
+            .header("Content-Type", "text/html")
+            .body("<!DOCTYPE html><a href=\"/private-1.0-py3-none-any.whl\">private-1.0-py3-none-any.whl</a>"),
+        "/private-1.0-py3-none-any.whl" => Reply::new(200).body(wheel()),
+        _ => Reply::new(404),
+    }
+}
+
+fn wheel() -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("private.whl");
+    let script = "import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], 'w') as z:
+    d = 'private-1.0.dist-info/'
+    z.writestr('private.py', '')
+    z.writestr(d + 'METADATA', 'Metadata-Version: 2.1\\nName: private\\nVersion: 1.0\\n')
+    z.writestr(d + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+    z.writestr(d + 'RECORD', '')
+";
+    let mut python = Command::new("python3");
+    python.args(["-c", script]).arg(&file);
+    assert!(found(python.status(), "python3", "python3").success());
+    fs::read(file).expect("a wheel")
+}
+
+#[test]
+fn pip_and_uv_install_from_a_private_index_by_the_keyring_program() {
+    let site = Site::start(Demands::Basic, index);
+    site.link("keyring");
+    let url = site
+        .server
+        .url("/simple")
+        .replace("http://", "http://oauth2@");
+    let target = site.directory("installed");
+    let target = target.to_str().expect("UTF-8");
+    let pip = python_program("pip");
+    let arguments = [
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+        "--keyring-provider",
+        "subprocess",
+        "--index-url",
+        &url,
+        "--target",
+        target,
+        "private",
+    ];
+    let ran = site.run(pip.to_str().expect("UTF-8"), &arguments).success();
+    assert!(
+        site.machine.root().join("installed/private.py").exists(),
+        "{ran:?}"
+    );
+    let uv = python_program("uv");
+    let target = site.directory("by-uv");
+    let target = target.to_str().expect("UTF-8");
+    let arguments = [
+        "pip",
+        "install",
+        "--no-cache",
+        "--no-deps",
+        "--keyring-provider",
+        "subprocess",
+        "--index-url",
+        &url,
+        "--target",
+        target,
+        "private",
+    ];
+    let ran = site.run(uv.to_str().expect("UTF-8"), &arguments).success();
+    assert!(
+        site.machine.root().join("by-uv/private.py").exists(),
+        "{ran:?}"
+    );
+    assert_eq!(site.issued(), 1);
+}
+
+#[test]
+fn googles_library_takes_the_token_as_its_subject_token() {
+    let site = Site::start(Demands::Bearer, |_| Reply::new(200));
+    let script = "import sys
+from google.auth import pluggable
+credentials = pluggable.Credentials(
+    audience='//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x',
+    subject_token_type='urn:ietf:params:oauth:token-type:jwt',
+    token_url='https://sts.googleapis.com/v1/token',
+    credential_source={'executable': {'command': sys.argv[1] + ' google-executable', 'timeout_millis': 30000}})
+print(credentials.retrieve_subject_token(None))
+";
+    let python = python_program("python");
+    let mut command = site.command(python.to_str().expect("UTF-8"));
+    command
+        .env("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
+        .args(["-c", script, env!("CARGO_BIN_EXE_hallpass")]);
+    let ran = Ran::from(command.output().expect("python starts")).success();
+    assert_eq!(ran.stdout, "token-1\n");
+}
