@@ -29,7 +29,8 @@ use serde_json::Value;
 use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
 use crate::profiles::Answering;
-use crate::token::CachedToken;
+use crate::secret::AccessToken;
+use crate::token::{CachedToken, Timestamp};
 use crate::web_url::WebUrl;
 
 /// One way for other programs to ask for a token.
@@ -81,12 +82,12 @@ pub(crate) struct Desk<'a> {
     pub(crate) named: &'a dyn Fn() -> Result<Answering>,
     /// Every binding there is.
     pub(crate) everyone: &'a dyn Fn() -> Result<Vec<Answering>>,
-    /// A token of this profile. One with this fingerprint was rejected, and will not do.
-    pub(crate) token: &'a dyn Fn(&Answering, Option<&str>) -> Result<CachedToken>,
+    /// A token of this profile. The one that was received at this moment was rejected, and will not do.
+    pub(crate) token: &'a dyn Fn(&Answering, Option<Timestamp>) -> Result<CachedToken>,
     /// The token that lies in the cache and still works.
     pub(crate) cached: &'a dyn Fn(&Answering) -> Option<CachedToken>,
-    /// Drops the cached token, if it is the one with this fingerprint.
-    pub(crate) forget: &'a dyn Fn(&Answering, &str),
+    /// Drops the cached token, if it is this one.
+    pub(crate) forget: &'a dyn Fn(&Answering, &AccessToken),
 }
 
 impl Desk<'_> {

@@ -85,9 +85,9 @@ impl Helper {
             named: &|| profiles.find(named.as_deref()),
             everyone: &|| everyone(&profiles, selected.as_ref()),
             token: &|who, rejected| {
-                let is_cached = |fingerprint| {
+                let is_cached = |received_at| {
                     let cached = place(&directories, who).token();
-                    cached.is_some_and(|token| token.access_token.fingerprint() == fingerprint)
+                    cached.is_some_and(|token| token.received_at == received_at)
                 };
                 let ask = Ask {
                     refresh: rejected.is_some_and(is_cached),
@@ -101,11 +101,11 @@ impl Helper {
                     .usable_for(Timestamp::now(), std::time::Duration::ZERO)
                     .then_some(token)
             },
-            forget: &|who, fingerprint| {
+            forget: &|who, rejected| {
                 let place = place(&directories, who);
                 if place
                     .token()
-                    .is_some_and(|token| token.access_token.fingerprint() == fingerprint)
+                    .is_some_and(|token| token.access_token == *rejected)
                 {
                     place.discard_token();
                 }

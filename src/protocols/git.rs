@@ -12,7 +12,7 @@ use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
 use crate::profiles::Answering;
 use crate::secret::AccessToken;
-use crate::token::CachedToken;
+use crate::token::{CachedToken, Timestamp};
 use crate::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -22,8 +22,8 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     converse,
 };
 
-/// What precedes the fingerprint of a token that was handed out from the cache. git gives it back
-/// when the server rejected that token.
+/// What precedes the moment when a token was received that was handed out from the cache. git gives
+/// it back when the server rejected that token.
 const STATE: &str = "hallpass:";
 
 fn converse(call: &mut Call<'_>) -> Result<Answer> {
@@ -72,7 +72,7 @@ fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bo
     if request.takes_bearer(who) {
         answer.push_str("capability[]=authtype\n");
         if request.offers("state") && !fresh {
-            let state = token.access_token.fingerprint();
+            let state = token.received_at.0;
             let _ = write!(
                 answer,
                 "capability[]=state\nstate[]={STATE}{state}\ncontinue=1\n"
@@ -99,7 +99,7 @@ fn erase(call: &mut Call<'_>) -> Result<Answer> {
     if let (Some(url), Some(token)) = (request.url(), rejected.and_then(AccessToken::parse))
         && let Some(who) = call.desk.bound(&url)?
     {
-        (call.desk.forget)(&who, &token.fingerprint());
+        (call.desk.forget)(&who, &token);
     }
     Ok(Answer::nothing())
 }
@@ -165,10 +165,11 @@ impl Request {
             .any(|offered| offered == capability)
     }
 
-    /// The fingerprint of a token of ours that the server did not take.
-    fn rejected(&self) -> Option<&str> {
-        self.all("state[]")
-            .find_map(|state| state.strip_prefix(STATE))
+    /// When the token of ours was received that the server did not take.
+    fn rejected(&self) -> Option<Timestamp> {
+        let mut states = self.all("state[]");
+        let state = states.find_map(|state| state.strip_prefix(STATE))?;
+        state.parse().ok().map(Timestamp)
     }
 
     /// Bearer, unless git cannot, the server names Basic alone, or the binding says otherwise.

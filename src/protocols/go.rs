@@ -58,8 +58,8 @@ fn refused(call: &Call<'_>, url: &str) -> Result<Answer> {
     let Some(who) = call.desk.bound(&url)? else {
         return Ok(Answer::nothing());
     };
-    let cached = (call.desk.cached)(&who).map(|token| token.access_token.fingerprint());
-    let token = (call.desk.token)(&who, cached.as_deref())?;
+    let rejected = (call.desk.cached)(&who).map(|token| token.received_at);
+    let token = (call.desk.token)(&who, rejected)?;
     Ok(Answer::of(block(&who, &token)))
 }
 
