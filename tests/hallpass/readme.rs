@@ -56,9 +56,11 @@ fn the_commands_of_everyday_use_work() {
         .lines()
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| line.starts_with("hallpass ") || line.starts_with("export "))
-        .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
+        // Without what is said of it, and what its output goes to.
+        .map(|line| line.split(['#', '|']).next().unwrap_or_default())
+        .map(|line| line.trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 13, "{commands:?}");
+    assert_eq!(commands.len(), 15, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     for command in commands {
@@ -102,7 +104,7 @@ fn the_manual_names_every_option_and_no_other() {
     let (_, commands) = manual.split_once(".SH COMMANDS").expect("the commands");
     let (commands, _) = commands.split_once(".SH EXIT STATUS").expect("their end");
     let everywhere = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
-    for command in ["login", "token", "logout", "status"] {
+    for command in ["login", "token", "logout", "status", "bind", "unbind"] {
         let (_, section) = commands
             .split_once(&format!(".SS hallpass {command}\n"))
             .expect("a section");
@@ -126,6 +128,28 @@ fn the_manual_names_every_option_and_no_other() {
         assert!(
             synopsis.contains(&format!(".B hallpass {command}\n")),
             "{command}"
+        );
+    }
+}
+
+#[test]
+fn the_helpers_manual_has_a_section_for_each_and_the_readme_a_row() {
+    let manual = fs::read_to_string("man/hallpass-helpers.1")
+        .expect("the manual")
+        .replace('\\', "");
+    let help = Machine::new().run(&["--help"]).success().stdout;
+    let (_, helpers) = help
+        .split_once("Helpers, run by other programs:\n")
+        .expect("the helpers");
+    assert_eq!(helpers.trim().lines().count(), 11);
+    for line in helpers.trim().lines() {
+        let name = line.split_whitespace().next().expect("a name");
+        assert!(manual.contains(&format!("\n.SS {name}")), "{name}");
+        assert!(readme().contains(&format!("`hallpass {name}`")), "{name}");
+        let usage = Machine::new().run(&[name, "--help"]).success().stdout;
+        assert!(
+            usage.contains(&format!("Usage: hallpass {name} ")),
+            "{usage}"
         );
     }
 }
