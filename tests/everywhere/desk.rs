@@ -1,0 +1,173 @@
+//! A home of one's own for each test, the real binary in it, and a server that numbers its tokens.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine as _;
+use tempfile::TempDir;
+
+use crate::keychain::Keychain;
+use crate::server::{Reply, Server, form_decode};
+
+/// It has what each encoding must get right.
+pub(crate) const SECRET: &str = "s3cr%t+w:th/a \"quote\" & = ü";
+
+/// What the program needs of the machine that runs the tests; all else would be chance.
+const FROM_OUTSIDE: [&str; 9] = [
+    "PATH",
+    "SystemRoot",
+    "SystemDrive",
+    "COMSPEC",
+    "TEMP",
+    "TMP",
+    "USERNAME",
+    "USERDOMAIN",
+    "COMPUTERNAME",
+];
+
+pub(crate) struct Desk {
+    home: TempDir,
+    pub(crate) server: Server,
+    environment: Vec<(String, String)>,
+}
+
+impl Desk {
+    pub(crate) fn with(keychain: &Keychain) -> Desk {
+        let count = AtomicUsize::new(0);
+        Desk {
+            home: TempDir::with_prefix("hallpass-test-").expect("a temporary directory"),
+            server: Server::start(move |_| {
+                let number = 1 + count.fetch_add(1, Ordering::SeqCst);
+                Reply::token(&format!("token-{number}"), 3600)
+            }),
+            environment: keychain.environment(),
+        }
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with_input(arguments, "")
+    }
+
+    pub(crate) fn log_in(&self, profile: &str, secret: &str) -> Ran {
+        let url = self.server.url("/oauth/token");
+        let [stdin, at, by] = ["--secret-stdin", "--token-url", "--client-id"];
+        let arguments = ["login", profile, stdin, at, &url, by, "client:one"];
+        self.run_with_input(&arguments, secret)
+    }
+
+    /// The token that such a command prints, which says nothing else.
+    #[track_caller]
+    pub(crate) fn token(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments).success();
+        assert_eq!(ran.stderr, "");
+        ran.stdout.strip_suffix('\n').expect("a line").to_owned()
+    }
+
+    /// What `status` lists.
+    #[track_caller]
+    pub(crate) fn listed(&self) -> serde_json::Value {
+        let ran = self.run(&["status", "--json"]).success();
+        serde_json::from_str(&ran.stdout).expect("JSON")
+    }
+
+    /// The account of the profile's keychain item.
+    #[track_caller]
+    pub(crate) fn account(&self, profile: &str) -> String {
+        let ran = self.run(&["status", profile, "--json"]).success();
+        let listed: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let place = listed["profiles"][0]["secret"]["place"].as_str();
+        let (_, account) = place
+            .and_then(|place| place.split_once(", account "))
+            .expect("an account");
+        account.to_owned()
+    }
+
+    /// The secret in each request, in their order.
+    pub(crate) fn secrets_sent(&self) -> Vec<String> {
+        let secret_in = |authorization: &str| {
+            let encoded = authorization.strip_prefix("Basic ").expect("Basic");
+            let pair = base64::engine::general_purpose::STANDARD.decode(encoded);
+            let pair = String::from_utf8(pair.expect("base64")).expect("UTF-8");
+            form_decode(pair.split_once(':').expect("a pair").1)
+        };
+        let requests = self.server.requests();
+        requests
+            .iter()
+            .map(|request| secret_in(request.header("authorization").expect("credentials")))
+            .collect()
+    }
+
+    fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("hallpass starts");
+        // A process that has said no does not read.
+        let _ = child
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(input.as_bytes());
+        Ran::from(child.wait_with_output().expect("hallpass ends"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let below = |name: &str| -> PathBuf { self.home.path().join(name) };
+        let outside = FROM_OUTSIDE.map(|name| std::env::var_os(name).map(|value| (name, value)));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(outside.into_iter().flatten())
+            .env("HOME", self.home.path())
+            .env("USERPROFILE", self.home.path())
+            .env("APPDATA", below("roaming"))
+            .env("LOCALAPPDATA", below("local"))
+            .env("XDG_CONFIG_HOME", below("config"))
+            .env("XDG_CACHE_HOME", below("cache"))
+            // A busy machine is no fault.
+            .env("HALLPASS_KEYCHAIN_TIMEOUT", "60")
+            .envs(self.environment.iter().cloned());
+        command
+    }
+}
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("output in UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("messages in UTF-8"),
+        }
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub(crate) fn success(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// Failed with this code, said so, and printed nothing.
+    #[track_caller]
+    pub(crate) fn failure(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        assert!(self.stderr.contains("hallpass: error: "), "{self:?}");
+        self
+    }
+}
