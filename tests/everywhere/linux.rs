@@ -28,10 +28,14 @@ impl Keychain {
         self.0.environment()
     }
 
-    /// Whether there is an item of this account, as an independent client sees it.
+    /// Whether there is an item of this account, as an independent client finds it.
     pub(crate) fn holds(&self, account: &str) -> bool {
+        let (profile, _) = account.split_once(':').expect("a profile's name");
         let ours = [("service", "hallpass"), ("username", account)];
-        self.0.lookup(&ours).is_some()
+        let found = self.0.search(&ours);
+        let label = format!("label = hallpass client secret ({profile})");
+        assert!(found.is_empty() || found.contains(&label), "{found}");
+        !found.is_empty()
     }
 
     pub(crate) fn assert_empty(&self) {

@@ -53,12 +53,17 @@ const SAME_FLOOR: [(&str, &str); 20] = [
 ];
 
 /// Each outside crate, the rooms that know it, and why there.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     // It signs as rustls does, with the same code.
     ("ring", &["token_endpoint"]),
     ("pkcs8", &["token_endpoint"]),
     // The keychain's quirks are met in one place.
-    ("keyring", &["secrets"]),
+    ("secret_service", &["secrets"]),
+    ("zbus", &["secrets"]),
+    ("zbus_secret_service_keyring_store", &["secrets"]),
+    ("apple_native_keyring_store", &["secrets"]),
+    ("security_framework", &["secrets"]),
+    ("windows_native_keyring_store", &["secrets"]),
     ("keyring_core", &["secrets"]),
     ("linux_keyutils", &["secrets"]),
     // HTTP and TLS: nobody else can send a secret anywhere.

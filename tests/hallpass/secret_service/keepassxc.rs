@@ -55,26 +55,34 @@ impl SecretService {
         let mut stdin = import.stdin.take().expect("its standard input");
         write!(stdin, "{PASSWORD}\n{PASSWORD}\n").expect("a program that reads its password");
         assert!(import.wait().expect("its end").success(), "no database");
-        let keepassxc = start(&service);
-        service.provider = Some(keepassxc);
-        service.wait_until_provided(true);
-        service.wait_until(
+        service.start_keepassxc_again(true);
+        service
+    }
+
+    /// After its end: the database is shown again, open or locked.
+    pub(crate) fn start_keepassxc_again(&mut self, open: bool) {
+        let keepassxc = start(self, open);
+        self.provider = Some(keepassxc);
+        self.wait_until_provided(true);
+        self.wait_until(
             "there is a default collection",
             SecretService::has_default_collection,
         );
-        service
     }
 }
 
-fn start(service: &SecretService) -> Child {
+fn start(service: &SecretService, open: bool) -> Child {
     let mut command = daemon("keepassxc", service.directory.path(), "provider.log");
     command.current_dir(service.home());
-    command.args(["--pw-stdin", "database.kdbx"]);
+    command
+        .args(open.then_some("--pw-stdin"))
+        .arg("database.kdbx");
     command
         .env("DBUS_SESSION_BUS_ADDRESS", &service.address)
         .env("QT_QPA_PLATFORM", "offscreen");
     let mut keepassxc = found("keepassxc", command.stdin(Stdio::piped()).spawn());
     let mut stdin = keepassxc.stdin.take().expect("its standard input");
-    writeln!(stdin, "{PASSWORD}").expect("a program that reads its password");
+    // The locked one does not read it.
+    let _ = writeln!(stdin, "{PASSWORD}");
     keepassxc
 }

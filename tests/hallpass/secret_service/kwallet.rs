@@ -41,31 +41,29 @@ impl SecretService {
         fs::write(wallets.join("kdewallet.salt"), [7; KEY_LENGTH]).expect("the salt");
         let kwallet = start(&service);
         service.provider = Some(kwallet);
-        service.wait_until_provided(true);
-        // Only a wallet that was there when it started becomes the default collection, and only one
-        // that was closed is whole.
-        service.wait_until("the wallet is made", wallet_is_open);
-        let _ = service.wallets(&["org.kde.KWallet.closeAllWallets"]);
-        service.wait_until("the wallet is closed", |service| !wallet_is_open(service));
+        // Only a wallet that was there when it started becomes the default collection.
+        service.wait_until("the wallet is open", SecretService::has_open_wallet);
         service.signal("TERM");
         service.wait_for_the_end_of_the_provider();
-        let kwallet = start(&service);
-        service.provider = Some(kwallet);
-        service.wait_until_provided(true);
-        service.wait_until("the wallet is open", |service| {
-            wallet_is_open(service) && service.has_default_collection()
-        });
+        service.start_kwallet_again();
         service
     }
 
-    fn wallets(&self, call: &[&str]) -> Result<String, String> {
-        self.ask(["org.kde.kwalletd5", "/modules/kwalletd5"], call)
+    /// After its end: the wallet is open again.
+    pub(crate) fn start_kwallet_again(&mut self) {
+        let kwallet = start(self);
+        self.provider = Some(kwallet);
+        self.wait_until_provided(true);
+        self.wait_until("the wallet is open and shown", |service| {
+            service.has_open_wallet() && service.has_default_collection()
+        });
     }
-}
 
-fn wallet_is_open(service: &SecretService) -> bool {
-    let open = service.wallets(&["org.kde.KWallet.isOpen", "string:kdewallet"]);
-    open.is_ok_and(|answer| answer.contains("true"))
+    fn has_open_wallet(&self) -> bool {
+        let wallets = ["org.kde.kwalletd5", "/modules/kwalletd5"];
+        let open = self.ask(wallets, "org.kde.KWallet.isOpen", "string:kdewallet");
+        open.is_ok_and(|answer| answer.contains("true"))
+    }
 }
 
 fn start(service: &SecretService) -> Child {

@@ -1,0 +1,45 @@
+//! The macOS Keychain: the login keychain of the user.
+
+use std::error::Error as StdError;
+
+use apple_native_keyring_store::keychain::Store;
+use keyring_core::Entry;
+use keyring_core::api::CredentialStoreApi as _;
+
+use super::SERVICE;
+use super::trouble::{Trouble, text};
+
+pub(super) const NAME: &str = "macOS Keychain";
+
+pub(super) const START: &str = "";
+
+pub(super) const UNLOCK: &str = "unlock it with `security unlock-keychain`, then try again";
+
+/// An item whose name is `hallpass`, with the account beside it.
+pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, Trouble> {
+    Ok(Store::new()?.build(SERVICE, account, None)?)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other platforms can fail")]
+pub(super) fn describe(_entry: &Entry, _profile: &str, _label: &str) -> keyring_core::Result<()> {
+    Ok(())
+}
+
+pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Trouble> {
+    let code = error
+        .downcast_ref::<security_framework::base::Error>()?
+        .code();
+    Some(match code {
+        // errSecNotAvailable, errSecNoSuchKeychain, errSecInvalidKeychain, errSecNoDefaultKeychain
+        -25291 | -25294 | -25295 | -25307 => Trouble::Missing(text(error)),
+        // errSecUserCanceled
+        -128 => Trouble::Locked("its dialog was dismissed"),
+        // errSecAuthFailed
+        -25293 => Trouble::Locked(
+            "its password was not given, or this program is not allowed to read the item",
+        ),
+        // errSecInteractionNotAllowed, errSecInteractionRequired
+        -25308 | -25315 => Trouble::Locked("no dialog can be shown here"),
+        _ => return None,
+    })
+}

@@ -1,0 +1,37 @@
+//! The Windows Credential Manager.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+
+use keyring_core::Entry;
+use keyring_core::api::CredentialStoreApi as _;
+use windows_native_keyring_store::Store;
+
+use super::trouble::{Trouble, text};
+
+pub(super) const NAME: &str = "Windows Credential Manager";
+
+pub(super) const START: &str = "";
+
+pub(super) const UNLOCK: &str =
+    "log on to this machine itself: the Credential Manager is closed to network logons";
+
+/// An item whose target is `hallpass:ACCOUNT`, and whose user is the account.
+pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, Trouble> {
+    let naming = [("prefix", "hallpass:"), ("divider", ""), ("suffix", "")];
+    let store = Store::new_with_configuration(&HashMap::from(naming))?;
+    // Else the secret roams with the user's profile.
+    let modifiers = HashMap::from([("persistence", "Local")]);
+    Ok(store.build("", account, Some(&modifiers))?)
+}
+
+/// Gives the item the comment that `cmdkey` and other tools show.
+pub(super) fn describe(entry: &Entry, _profile: &str, label: &str) -> keyring_core::Result<()> {
+    entry.update_attributes(&HashMap::from([("comment", label)]))
+}
+
+pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Trouble> {
+    // The library's type has no public name.
+    let network_logon = text(error).contains("ERROR_NO_SUCH_LOGON_SESSION");
+    network_logon.then_some(Trouble::Locked("this is a network logon"))
+}
