@@ -196,6 +196,13 @@ impl Profile {
         format!("{name}:{binding}")
     }
 
+    /// Whether what one profile's secret is, the other's is too: a client secret, a private key, or
+    /// the passphrase of the same key.
+    pub(crate) fn proves_alike(&self, other: &Self) -> bool {
+        self.client_auth.has_key() == other.client_auth.has_key()
+            && self.encrypted_key == other.encrypted_key
+    }
+
     pub(crate) fn default_ttl(&self) -> Duration {
         self.default_ttl_seconds
             .map_or(DEFAULT_LIFETIME, Duration::from_secs)

@@ -13,6 +13,9 @@ use crate::digest::Digest;
 /// endless standard input is noticed.
 pub(crate) const CLIENT_SECRET_LIMIT: usize = 64 * 1024;
 
+/// The environment variable with the client secret of a profile that the environment describes.
+pub(crate) const CLIENT_SECRET_VARIABLE: &str = "HALLPASS_CLIENT_SECRET";
+
 /// What the client proves itself with (RFC 6749 §2.3.1).
 #[derive(Clone)]
 pub(crate) struct ClientSecret(Zeroizing<String>);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::digest::Digest;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
 use crate::secret::{ClientSecret, Credential, PrivateKey};
 use crate::system;
@@ -137,13 +137,7 @@ pub(crate) fn write(
 ) -> std::result::Result<(), Unwritten> {
     match item.store {
         Store::Keychain => keychain::write(name, &item.account, secret, patience.limit()),
-        Store::Kernel => {
-            kernel::write(name, &item.account, secret).map_err(|error| Unwritten {
-                // A key that could not be opened to its own user may be there.
-                nothing_left: error.kind == Kind::Usage,
-                error,
-            })
-        }
+        Store::Kernel => kernel::write(name, &item.account, secret),
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) fn run(args: Args) -> Result<String> {
     };
     let moving = args.moves().then(|| before.clone()).flatten();
     let mut plan = args.profile(before)?;
+    // What proves the client in another way is not moved: a key is never sent as a secret.
+    let moving = moving.filter(|before| before.proves_alike(&plan.profile));
     // Before the secret is read: what changes meanwhile is another version.
     let version = secrets::version(&plan.profile);
     let for_store = match &moving {
@@ -108,6 +110,12 @@ pub(crate) fn run(args: Args) -> Result<String> {
         ));
     }
     report(&name, &profile, token.as_ref());
+    if let Some(SecretSource::File(path)) = moving.map(|before| before.secret) {
+        message::note(&format!(
+            "the secret is still in {}, too: remove it there if nobody else needs it",
+            path.display()
+        ));
+    }
     Ok(String::new())
 }
 

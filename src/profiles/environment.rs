@@ -7,11 +7,10 @@ use super::Answering;
 use crate::binding::{Binding, BoundUrl};
 use crate::error::{Error, Result};
 use crate::profile::{BodyFormat, ClientAuth, Profile, ProfileName, SecretSource, TokenEndpoint};
+use crate::secret::CLIENT_SECRET_VARIABLE;
 
 /// The variable that says that there is such a profile.
 const TOKEN_URL: &str = "HALLPASS_TOKEN_URL";
-
-const CLIENT_SECRET: &str = "HALLPASS_CLIENT_SECRET";
 
 /// The profile that the environment describes, if it describes one.
 ///
@@ -42,7 +41,7 @@ pub(crate) fn from_environment() -> Result<Option<Answering>> {
     };
     let secret = match path("HALLPASS_CLIENT_SECRET_FILE")? {
         Some(path) => SecretSource::File(path),
-        None => SecretSource::Env(CLIENT_SECRET.to_owned()),
+        None => SecretSource::Env(CLIENT_SECRET_VARIABLE.to_owned()),
     };
     let resource = words("HALLPASS_RESOURCE")?;
     let bindings = words("HALLPASS_FOR")?.into_iter().map(|url| {

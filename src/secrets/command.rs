@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
-use crate::secret::CLIENT_SECRET_LIMIT;
+use crate::secret::{CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
 
 /// How long to listen for why a command failed after its end: what it left behind (a connection
 /// that ssh shares, an agent) may keep the stream open.
@@ -49,6 +49,8 @@ fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Zeroi
         failed(format!("did not finish within {} s", limit.as_secs()))
     };
     let mut child = command
+        // What hallpass itself is told in secret is none of its business.
+        .env_remove(CLIENT_SECRET_VARIABLE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

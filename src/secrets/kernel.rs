@@ -4,7 +4,7 @@
 
 use zeroize::Zeroizing;
 
-use super::ELSEWHERE;
+use super::{ELSEWHERE, Unwritten};
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
 
@@ -16,8 +16,7 @@ const LIMIT: usize = 32_767;
 mod keyring {
     use linux_keyutils::{Key, KeyError, KeyPermissions, KeyRing, KeyRingIdentifier};
 
-    use super::{ELSEWHERE, Error, LIMIT, ProfileName, Result, Zeroizing};
-    use crate::message::clean;
+    use super::{ELSEWHERE, Error, LIMIT, ProfileName, Result, Unwritten, Zeroizing};
 
     /// All rights for who holds the key, and for the same user in another session: without them
     /// only the session that made it could read it.
@@ -51,23 +50,34 @@ mod keyring {
         name: &ProfileName,
         account: &str,
         secret: &Zeroizing<Vec<u8>>,
-    ) -> Result<()> {
+    ) -> std::result::Result<(), Unwritten> {
+        let nothing = |error| Unwritten {
+            error,
+            nothing_left: true,
+        };
         if secret.len() > LIMIT {
-            return Err(Error::usage(format!(
-                "the secret is longer than the {LIMIT} bytes that the kernel keyring can keep"
-            ))
-            .hint(ELSEWHERE));
+            return Err(nothing(
+                Error::usage(format!(
+                    "the secret is longer than the {LIMIT} bytes that the kernel keyring can keep"
+                ))
+                .hint(ELSEWHERE),
+            ));
         }
         let key = ours().and_then(|ring| ring.add_key(&description(account), secret.as_slice()));
-        let granted = key.and_then(|key| key.set_perms(KeyPermissions::from_u32(RIGHTS)));
-        granted.map_err(|error| told(name, error))?;
-        if read(name, account)? == *secret {
+        let key = key.map_err(|error| nothing(told(name, error)))?;
+        let a_part = |error| Unwritten {
+            error,
+            nothing_left: false,
+        };
+        key.set_perms(KeyPermissions::from_u32(RIGHTS))
+            .map_err(|error| a_part(told(name, error)))?;
+        if read(name, account).map_err(a_part)? == *secret {
             return Ok(());
         }
-        Err(
+        Err(a_part(
             Error::locked("the kernel keyring did not keep the secret as it was given")
                 .hint(ELSEWHERE),
-        )
+        ))
     }
 
     /// Removes a key; one that is not there is fine.
@@ -101,7 +111,11 @@ mod keyring {
                 "see /proc/key-users, and remove what is not needed with `keyctl`, or {ELSEWHERE}"
             ));
         }
-        let reason = clean(&format!("{error:?}"), 100);
+        let reason = match error {
+            KeyError::PermissionDenied | KeyError::AccessDenied => "it is forbidden",
+            KeyError::OperationNotSupported | KeyError::Unknown(38) => "the kernel has none",
+            _ => "the kernel refused",
+        };
         Error::locked(format!("the kernel keyring cannot be used here: {reason}"))
             .hint(format!("containers mostly forbid it; {ELSEWHERE}"))
     }
@@ -109,7 +123,7 @@ mod keyring {
 
 #[cfg(not(target_os = "linux"))]
 mod keyring {
-    use super::{ELSEWHERE, Error, ProfileName, Result, Zeroizing};
+    use super::{ELSEWHERE, Error, ProfileName, Result, Unwritten, Zeroizing};
 
     fn nowhere<T>() -> Result<T> {
         Err(Error::usage("the kernel keyring is Linux's: this machine has none").hint(ELSEWHERE))
@@ -123,8 +137,11 @@ mod keyring {
         _: &ProfileName,
         _: &str,
         _: &Zeroizing<Vec<u8>>,
-    ) -> Result<()> {
-        nowhere()
+    ) -> std::result::Result<(), Unwritten> {
+        nowhere().map_err(|error| Unwritten {
+            error,
+            nothing_left: true,
+        })
     }
 
     pub(in crate::secrets) fn delete(_: &ProfileName, _: &str) -> Result<()> {

@@ -8,6 +8,8 @@ use crate::secret_service::SecretService;
 use crate::server::{Server, form_decode};
 use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
+const SECRET_WORD: &str = "plainsecretword";
+
 /// A machine, and a server that numbers its tokens.
 struct Desk {
     machine: Machine,
@@ -211,6 +213,96 @@ fn a_secret_moves_from_one_store_to_another_and_leaves_the_old_one_empty() {
     assert_eq!(scopes, 6, "the settings are kept");
     desk.run(&["logout"]).success();
     assert!(keychain.is_empty());
+}
+
+#[test]
+fn a_secret_that_moves_out_of_a_file_is_still_in_the_file_and_that_is_said() {
+    let desk = Desk::new();
+    let file = desk.machine.private_file("secret", SECRET.as_bytes());
+    let path = file.to_str().expect("UTF-8");
+    desk.log_in(&["--secret-file", path], "").success();
+    let ran = desk.run(&["login", "prod", "--store", "kernel"]).success();
+    let said = format!("the secret is still in {path}, too");
+    assert!(ran.stderr.contains(&said), "{ran:?}");
+    assert!(file.exists());
+    desk.run(&["logout"]).success();
+}
+
+#[test]
+fn a_key_or_its_passphrase_never_moves_to_where_a_secret_is_sent() {
+    let desk = Desk::new();
+    let key = rcgen::KeyPair::generate()
+        .expect("a P-256 key")
+        .serialize_pem();
+    let key = desk.machine.private_file("key.pem", key.as_bytes());
+    let key = key.to_str().expect("UTF-8");
+    desk.log_in(&["--jwt-key", key], "").success();
+    let ran = desk
+        .run(&[
+            "login",
+            "prod",
+            "--store",
+            "kernel",
+            "--auth",
+            "client_secret_post",
+        ])
+        .failure(2);
+    assert!(
+        ran.stderr.contains("the client secret is missing"),
+        "{ran:?}"
+    );
+    assert_eq!(desk.server.requests().len(), 1);
+    // The key itself moves where it stays a key.
+    desk.run(&["login", "prod", "--store", "kernel"]).success();
+    assert_eq!(desk.keys(), 1);
+    desk.run(&["token", "--refresh"]).token();
+    desk.run(&["logout"]).success();
+}
+
+#[test]
+fn a_kernel_that_forbids_its_keyring_is_told_and_nothing_is_left() {
+    let desk = Desk::new();
+    let secret = desk.machine.private_file("secret", SECRET.as_bytes());
+    let url = desk.server.url("/oauth/token");
+    let login = [
+        "login",
+        "prod",
+        "--token-url",
+        &url,
+        "--client-id",
+        CLIENT_ID,
+        "--store",
+        "kernel",
+        "--secret-stdin",
+    ];
+    for (fault, said) in [
+        ("ENOSYS", "the kernel has none"),
+        ("EPERM", "it is forbidden"),
+    ] {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", "trace=keyctl,add_key"]);
+        strace.args(["-e", &format!("inject=keyctl,add_key:error={fault}")]);
+        let mut ran = crate::support::run_by(strace, &desk.machine.hallpass(&login));
+        ran.stdin(fs::File::open(&secret).expect("the secret"));
+        let ran = crate::support::ran(ran).failure(6);
+        assert!(ran.stderr.contains(said), "{ran:?}");
+        assert!(ran.stderr.contains("--secret-file"), "{ran:?}");
+    }
+    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+}
+
+#[test]
+fn a_secret_command_gets_no_secret_of_ours() {
+    let mut desk = Desk::new();
+    desk.machine.set("HALLPASS_CLIENT_SECRET", "visible-secret");
+    let seen = desk.machine.root().join("seen");
+    let line = format!("!env >{}; echo {SECRET_WORD}", seen.display());
+    desk.log_in(&["--secret-command", &line], "").success();
+    let seen = fs::read_to_string(seen).expect("an environment");
+    assert!(
+        seen.contains("HOME=") && !seen.contains("visible-secret"),
+        "{seen}"
+    );
 }
 
 #[test]
