@@ -8,8 +8,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
-use crate::commands::{bind, helper, login, logout, status, token};
+use crate::commands::{bind, exec, helper, login, logout, status, token};
 use crate::error::{Error, Result};
+use crate::system::Inherited;
 use crate::{message, system};
 
 /// OAuth 2.0 access tokens on demand: the client secret stays in the keychain
@@ -35,20 +36,21 @@ enum Command {
     Status(status::Args),
     Bind(bind::BindArgs),
     Unbind(bind::UnbindArgs),
+    Exec(exec::Args),
 }
 
 /// Runs the process: what to print goes to standard output, all else to standard error.
 pub(crate) fn run() -> ExitCode {
     report_panics_without_their_message();
-    system::harden();
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    let inherited = system::harden(arguments.get(1).is_some_and(|word| word == "exec"));
     if let Some(helper) = Helper::find(&arguments) {
         return answer(helper);
     }
     let result = match plain_token(&arguments) {
         Some(args) => token::run(&args),
         None => match Cli::try_parse_from(arguments) {
-            Ok(cli) => execute(cli.command),
+            Ok(cli) => execute(cli.command, inherited),
             Err(error) => explain(&error),
         },
     };
@@ -109,7 +111,7 @@ fn plain_token(arguments: &[OsString]) -> Option<token::Args> {
     token::Args::plain(profile.map(str::to_owned), min_ttl)
 }
 
-fn execute(command: Command) -> Result<String> {
+fn execute(command: Command, inherited: Inherited) -> Result<String> {
     match command {
         Command::Login(args) => login::run(*args),
         Command::Token(args) => token::run(&args),
@@ -117,6 +119,7 @@ fn execute(command: Command) -> Result<String> {
         Command::Status(args) => status::run(&args),
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
+        Command::Exec(args) => exec::run(&args, inherited),
     }
 }
 

@@ -2,6 +2,7 @@
 //! the real doors: the clock, the keychain, the network.
 
 pub(crate) mod bind;
+pub(crate) mod exec;
 pub(crate) mod helper;
 pub(crate) mod login;
 pub(crate) mod logout;

@@ -21,6 +21,10 @@ pub(crate) enum Kind {
     Unavailable = 5,
     /// A person at this machine: the keychain, the secret's file or command.
     Locked = 6,
+    /// Who wrote the command line of `exec`: its program is there and cannot be run, as shells say it.
+    CannotRun = 126,
+    /// The same: there is no such program.
+    NoSuchProgram = 127,
 }
 
 impl Kind {

@@ -2,7 +2,7 @@
 //! The only file with code that one platform alone compiles.
 
 pub(crate) use platform::{
-    QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
+    Inherited, QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
     write_to_stdout,
 };
 
@@ -45,7 +45,9 @@ mod platform {
     use std::fs::{DirBuilder, File, Metadata, Permissions};
     use std::io::{self, Read as _};
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::process::CommandExt as _;
     use std::path::Path;
+    use std::process::Command;
     use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -64,16 +66,36 @@ mod platform {
 
     /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
     /// whatever the caller's umask. Best effort: no token is refused over it.
-    pub(crate) fn harden() {
-        rustix::process::umask(Mode::RWXG | Mode::RWXO);
-        let nothing = Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        };
-        let _ = setrlimit(Resource::Core, nothing);
+    ///
+    /// A process that is to become another program keeps its limit of core dumps, which nobody
+    /// could give back.
+    pub(crate) fn harden(becomes_another: bool) -> Inherited {
+        let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        if !becomes_another {
+            let nothing = Rlimit {
+                current: Some(0),
+                maximum: Some(0),
+            };
+            let _ = setrlimit(Resource::Core, nothing);
+        }
         #[cfg(target_os = "linux")]
         let _ =
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+        Inherited { umask }
+    }
+
+    /// What the caller had, before [`harden`] changed it for us.
+    pub(crate) struct Inherited {
+        umask: Mode,
+    }
+
+    impl Inherited {
+        /// Replaces this process by another program, which gets what we were given. Returns only
+        /// where it cannot be run. The kernel itself makes the process dumpable again.
+        pub(crate) fn replace_process(self, command: &mut Command) -> io::Error {
+            rustix::process::umask(self.umask);
+            command.exec()
+        }
     }
 
     /// Overwrites the value where the kernel put it at our start, and shows it (`/proc/PID/environ`).
@@ -245,13 +267,32 @@ mod platform {
     use std::fs::{File, Metadata};
     use std::io::{self, Write as _};
     use std::path::Path;
+    use std::process::Command;
 
     use zeroize::Zeroizing;
 
     use super::{Access, Trust};
 
     /// Nothing to do: no core dumps, no umask.
-    pub(crate) fn harden() {}
+    pub(crate) fn harden(_: bool) -> Inherited {
+        Inherited(())
+    }
+
+    pub(crate) struct Inherited(());
+
+    impl Inherited {
+        /// No process can be replaced here: runs the program to its end, and ends as it did.
+        #[expect(
+            clippy::unused_self,
+            reason = "other platforms have something to give back"
+        )]
+        pub(crate) fn replace_process(self, command: &mut Command) -> io::Error {
+            match command.status() {
+                Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+                Err(error) => error,
+            }
+        }
+    }
 
     /// Nothing to do: a variable that is removed is gone.
     pub(super) fn wipe_variable(_: &str) {}

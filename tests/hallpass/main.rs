@@ -7,6 +7,7 @@ mod counts;
 mod crashes;
 mod crowd;
 mod environment;
+mod exec;
 mod files;
 mod helpers;
 mod house;

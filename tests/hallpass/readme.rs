@@ -104,7 +104,9 @@ fn the_manual_names_every_option_and_no_other() {
     let (_, commands) = manual.split_once(".SH COMMANDS").expect("the commands");
     let (commands, _) = commands.split_once(".SH EXIT STATUS").expect("their end");
     let everywhere = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
-    for command in ["login", "token", "logout", "status", "bind", "unbind"] {
+    for command in [
+        "login", "token", "logout", "status", "bind", "unbind", "exec",
+    ] {
         let (_, section) = commands
             .split_once(&format!(".SS hallpass {command}\n"))
             .expect("a section");

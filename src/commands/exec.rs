@@ -1,0 +1,84 @@
+//! `hallpass exec`: becomes another program, with tokens in its environment.
+//! For programs that have no helper protocol but read a variable.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use super::duration;
+use super::obtain::{Ask, obtain};
+use crate::disk::Directories;
+use crate::error::{Error, Kind, Result};
+use crate::profiles::Profiles;
+use crate::secret::{AccessToken, CLIENT_SECRET_VARIABLE};
+use crate::system::Inherited;
+
+/// The variable that holds the token when nobody names another one.
+const VARIABLE: &str = "HALLPASS_TOKEN";
+
+/// Run a program with a token in its environment
+///
+/// hallpass becomes the program: it has hallpass's process, its standard input and output, and its
+/// exit code. 126 and 127 say that it cannot be run, or not be found.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The variable that gets the token, and whose token (repeatable) [default: `HALLPASS_TOKEN`, of `$HALLPASS_PROFILE` or the only profile there is]
+    #[arg(short = 'e', long = "env", value_name = "VARIABLE[=PROFILE]", value_parser = variable)]
+    variables: Vec<(String, Option<String>)>,
+    /// Only tokens that last this long at least (90, 90s, 5m, 2h)
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    min_ttl: Duration,
+    /// The program and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// A name that the environment can hold: npm has some with slashes and colons.
+fn variable(text: &str) -> std::result::Result<(String, Option<String>), String> {
+    let (name, profile) = match text.split_once('=') {
+        Some((name, profile)) => (name, Some(profile.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() || name.contains(char::is_control) {
+        return Err("write VARIABLE or VARIABLE=PROFILE".to_owned());
+    }
+    Ok((name.to_owned(), profile))
+}
+
+pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
+    let Some((program, arguments)) = args.command.split_first() else {
+        return Err(Error::usage("which program? none was given"));
+    };
+    let of_the_default = [(VARIABLE.to_owned(), None)];
+    let variables = match args.variables.as_slice() {
+        [] => &of_the_default[..],
+        given => given,
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    // What hallpass itself is told in secret is none of the program's business.
+    command.env_remove(CLIENT_SECRET_VARIABLE);
+    for (name, profile) in variables {
+        let token = token(profile.as_deref(), args.min_ttl)?;
+        command.env(name, token.expose());
+    }
+    let error = inherited.replace_process(&mut command);
+    Err(match error.kind() {
+        io::ErrorKind::NotFound => Error::new(Kind::NoSuchProgram, "there is no such program"),
+        _ => Error::new(Kind::CannotRun, "the program cannot be run").because(error),
+    })
+}
+
+fn token(profile: Option<&str>, min_ttl: Duration) -> Result<AccessToken> {
+    let directories = Directories::locate()?;
+    let profiles = Profiles::of(&directories);
+    let ask = Ask {
+        min_ttl,
+        ..Ask::default()
+    };
+    let who = profiles.find(profile)?;
+    Ok(obtain(&directories, &profiles, &ask, who)?
+        .token
+        .access_token)
+}
