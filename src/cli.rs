@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
-use crate::commands::{bind, exec, helper, login, logout, status, token};
+use crate::commands::{bind, exec, helper, login, logout, setup, status, token};
 use crate::error::{Error, Result};
 use crate::system::Inherited;
 use crate::{message, system};
@@ -37,6 +37,7 @@ enum Command {
     Bind(bind::BindArgs),
     Unbind(bind::UnbindArgs),
     Exec(exec::Args),
+    Setup(setup::Args),
 }
 
 /// Runs the process: what to print goes to standard output, all else to standard error.
@@ -120,6 +121,7 @@ fn execute(command: Command, inherited: Inherited) -> Result<String> {
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),
+        Command::Setup(args) => setup::run(&args),
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod helper;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;
+pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod token;
 

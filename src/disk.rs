@@ -59,7 +59,8 @@ fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
     }
 }
 
-fn home() -> Result<PathBuf> {
+/// The user's own directory.
+pub(crate) fn home() -> Result<PathBuf> {
     std::env::home_dir()
         .filter(|home| home.is_absolute())
         .ok_or_else(|| {
@@ -135,6 +136,20 @@ pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io
 /// Puts a new file of the user's own into a directory of theirs: whoever reads sees the old one or
 /// the new one, whole, and only they can.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_for_user(path, content, None)
+}
+
+/// The same with a file that others may read, if they could read the old one.
+pub(crate) fn rewrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let old = std::fs::metadata(path).ok();
+    write_for_user(path, content, old.map(|old| old.permissions()))
+}
+
+fn write_for_user(
+    path: &Path,
+    content: &[u8],
+    permissions: Option<std::fs::Permissions>,
+) -> io::Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
@@ -142,6 +157,9 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
         .prefix(TEMPORARY_PREFIX)
         .tempfile_in(directory.unwrap_or(Path::new(".")))?;
     file.write_all(content)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
     persist(file, path)
 }
 

@@ -2,8 +2,8 @@
 //! The only file with code that one platform alone compiles.
 
 pub(crate) use platform::{
-    Inherited, QuietTerminal, distrust, harden, is_link_refusal, open_private, private_directory,
-    write_to_stdout,
+    Inherited, QuietTerminal, distrust, harden, is_link_refusal, link, open_private,
+    private_directory, write_to_stdout,
 };
 
 /// Takes a variable out of our environment: neither a program that we start nor one that looks at
@@ -96,6 +96,11 @@ mod platform {
             rustix::process::umask(self.umask);
             command.exec()
         }
+    }
+
+    /// Makes another name for a program: a symbolic link.
+    pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(program, name)
     }
 
     /// Overwrites the value where the kernel put it at our start, and shows it (`/proc/PID/environ`).
@@ -292,6 +297,11 @@ mod platform {
                 Err(error) => error,
             }
         }
+    }
+
+    /// Makes another name for a program: a copy, as links need a privilege.
+    pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
+        std::fs::copy(program, name).map(drop)
     }
 
     /// Nothing to do: a variable that is removed is gone.

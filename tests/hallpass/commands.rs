@@ -826,7 +826,7 @@ fn messages_about_arguments_name_the_option() {
     let rows: [(&[&str], &str); 14] = [
         (
             &[],
-            "which command? there are login, token, logout, status, bind, unbind, exec",
+            "which command? there are login, token, logout, status, bind, unbind, exec, setup",
         ),
         (&["tokn"], "there is no such command"),
         (&["token", "--nope"], "there is no option --nope here"),

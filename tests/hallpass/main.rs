@@ -24,6 +24,7 @@ mod real_servers;
 mod secret_service;
 mod sending;
 mod server;
+mod setup;
 mod sources;
 mod support;
 mod terminal;

@@ -1,0 +1,234 @@
+//! `hallpass setup`: what it says is what it writes, and what it wrote it takes back.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use crate::server::Server;
+use crate::support::{Machine, Ran, numbered_tokens, ran};
+
+fn desk(urls: &[&str]) -> (Machine, Server) {
+    let server = Server::start(numbered_tokens());
+    let machine = Machine::new();
+    let urls: Vec<_> = urls.iter().flat_map(|url| ["--for", *url]).collect();
+    machine.login("prod", &server, &urls);
+    (machine, server)
+}
+
+fn tools(machine: &Machine) -> Vec<String> {
+    let list = machine.run(&["setup"]).success().stdout;
+    let names = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| *name != "links")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_tool_is_told_what_to_put_where_and_no_secret() {
+    let (machine, server) = desk(&["https://acme.example:8443", "https://acme.example/api/"]);
+    let tools = tools(&machine);
+    for wanted in [
+        "git",
+        "docker",
+        "cargo",
+        "bazel",
+        "kubectl",
+        "go",
+        "terraform",
+        "pnpm",
+        "pip",
+        "vscode",
+        "jetbrains",
+        "bruno",
+        "insomnia",
+        "hurl",
+        "httpie",
+        "curl",
+        "claude-code",
+        "codex",
+    ] {
+        assert!(tools.iter().any(|tool| tool == wanted), "{wanted}");
+    }
+    for tool in tools {
+        let text = machine.run(&["setup", &tool]).success().stdout;
+        assert!(text.contains("hallpass"), "{tool}: {text}");
+        assert!(!text.contains("token-1"), "{tool}: {text}");
+        // No place is left that nothing was put into.
+        for name in [
+            "hallpass", "profile", "url", "base", "under", "host", "name", "path", "links",
+        ] {
+            assert!(!text.contains(&format!("{{{name}}}")), "{tool}: {text}");
+            assert!(!text.contains(&format!("{{\"{name}\"}}")), "{tool}: {text}");
+        }
+    }
+    assert_eq!(server.requests().len(), 1);
+    machine.run(&["setup", "no-such-tool"]).failure(2);
+    machine.run(&["setup", "curl", "--write"]).failure(2);
+}
+
+#[test]
+fn a_profile_that_is_bound_to_nothing_is_told_to_be_bound() {
+    let (machine, _server) = desk(&[]);
+    let ran = machine.run(&["setup", "git"]).failure(3);
+    assert!(
+        ran.stderr.contains("hallpass bind prod https://HOST/"),
+        "{ran:?}"
+    );
+    machine
+        .run(&["bind", "prod", "https://a.example/path"])
+        .success();
+    machine.run(&["setup", "git"]).success();
+    // Docker names a host alone.
+    machine.run(&["setup", "docker"]).failure(3);
+}
+
+#[test]
+fn what_is_written_for_git_works_and_is_taken_back_byte_for_byte() {
+    let (machine, _server) = desk(&["https://acme.example", "https://acme.example/deep/er"]);
+    let file = machine.home().join(".gitconfig");
+    for before in [
+        None,
+        Some("[user]\n\tname = me\n"),
+        Some("[user]\n\tname = me"),
+    ] {
+        if let Some(before) = before {
+            fs::write(&file, before).expect("git's settings");
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("their mode");
+        }
+        machine.run(&["setup", "git", "--write"]).success();
+        let written = fs::read_to_string(&file).expect("git's settings");
+        let said = machine.run(&["setup", "git"]).success().stdout;
+        assert!(
+            said.lines()
+                .filter(|line| line.starts_with('\t'))
+                .all(|line| written.contains(line))
+        );
+        if before.is_some() {
+            let mode = fs::metadata(&file)
+                .expect("git's settings")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o644);
+        }
+        assert_eq!(fill(&machine, "acme.example", "x").trim_end(), "token-1");
+        let ran = machine.run(&["setup", "git", "--write"]).success();
+        assert!(ran.stderr.contains("is as it should be"), "{ran:?}");
+        assert_eq!(fs::read_to_string(&file).expect("git's settings"), written);
+        machine.run(&["setup", "git", "--undo"]).success();
+        match before {
+            Some(before) => assert_eq!(fs::read_to_string(&file).expect("git's settings"), before),
+            None => assert!(!file.exists()),
+        }
+        let _ = fs::remove_file(&file);
+    }
+}
+
+/// The credential that git would send, whichever dialect it has.
+fn fill(machine: &Machine, host: &str, path: &str) -> String {
+    let mut git = Command::new("git");
+    git.args(["credential", "fill"])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").expect("a PATH"))
+        .env("HOME", machine.home())
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = git.spawn().expect("git starts");
+    let request = format!("protocol=https\nhost={host}\npath={path}\n\n");
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), request.as_bytes())
+        .expect("a reader");
+    let told = Ran::from(child.wait_with_output().expect("its end"))
+        .success()
+        .stdout;
+    let password = told.lines().find_map(|line| line.strip_prefix("password="));
+    password.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_is_written_for_pnpm_comes_with_its_link() {
+    let (machine, _server) = desk(&["https://npm.example"]);
+    let links = machine.root().join("links");
+    let options = ["--dir", links.to_str().expect("UTF-8")];
+    let setup = |last: &str| {
+        machine
+            .run(&[&["setup", "pnpm", last], &options[..]].concat())
+            .success()
+    };
+    setup("--write");
+    let written = fs::read_to_string(machine.home().join(".npmrc")).expect("pnpm's settings");
+    let link = links.join("pnpm-tokenhelper-hallpass-prod");
+    assert!(
+        written.contains(&format!("//npm.example/:tokenHelper={}\n", link.display())),
+        "{written}"
+    );
+    let mut helper = Command::new(&link);
+    helper.env_clear().env("HOME", machine.home());
+    assert_eq!(ran(helper).success().stdout, "Bearer token-1\n");
+    setup("--undo");
+    assert!(!link.exists() && !machine.home().join(".npmrc").exists());
+}
+
+#[test]
+fn go_keeps_its_setting_itself() {
+    let (mut machine, _server) = desk(&["https://go.example"]);
+    // A go that knows `go env` alone.
+    let bin = machine.root().join("bin");
+    fs::create_dir(&bin).expect("a directory");
+    let go = bin.join("go");
+    let script = "#!/bin/sh\ncase $2 in\n-w) echo \"${3#GOAUTH=}\" >\"$HOME/goenv\" ;;\n-u) rm \"$HOME/goenv\" ;;\n\
+        *) cat \"$HOME/goenv\" 2>/dev/null || echo netrc ;;\nesac\n";
+    fs::write(&go, script).expect("a script");
+    fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let path = std::env::var("PATH").expect("a PATH");
+    machine.set("PATH", &format!("{}:{path}", bin.display()));
+    let value = || fs::read_to_string(machine.home().join("goenv")).unwrap_or_default();
+    for _ in 0..2 {
+        machine.run(&["setup", "go", "--write"]).success();
+        assert_eq!(
+            value(),
+            format!("netrc; {} goauth\n", env!("CARGO_BIN_EXE_hallpass"))
+        );
+    }
+    machine.run(&["setup", "go", "--undo"]).success();
+    assert_eq!(value(), "");
+    fs::write(machine.home().join("goenv"), "git dir\n").expect("another setting");
+    machine.run(&["setup", "go", "--write"]).failure(2);
+    assert_eq!(value(), "git dir\n");
+}
+
+#[test]
+fn links_are_made_once_and_nothing_of_others_is_overwritten() {
+    let (machine, _server) = desk(&[]);
+    let links = machine.root().join("links");
+    let setup = ["setup", "links", "--dir", links.to_str().expect("UTF-8")];
+    let ran = machine.run(&setup).success();
+    let made: Vec<_> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.contains("made "))
+        .collect();
+    assert_eq!(made.len(), 8, "{ran:?}");
+    let git = links.join("git-credential-hallpass");
+    let keyring = links.join("hallpass-keyring/keyring");
+    let terraform = machine
+        .home()
+        .join(".terraform.d/plugins/terraform-credentials-hallpass");
+    for link in [&git, &keyring, &terraform] {
+        assert_eq!(
+            fs::canonicalize(link).expect("a link"),
+            fs::canonicalize(env!("CARGO_BIN_EXE_hallpass")).expect("hallpass")
+        );
+    }
+    assert_eq!(machine.run(&setup).success().stderr, "");
+    fs::remove_file(&git).expect("a link");
+    fs::write(&git, "another program").expect("a file");
+    let ran = machine.run(&setup).failure(2);
+    assert!(ran.stderr.contains("is not hallpass"), "{ran:?}");
+    machine.run(&[&setup[..], &["--undo"]].concat()).success();
+    assert_eq!(fs::read_to_string(&git).expect("a file"), "another program");
+    assert!(!keyring.exists() && !terraform.exists());
+}
