@@ -28,6 +28,8 @@ fn a_login_asks_for_what_was_not_given() {
     terminal.send("https://acme.example/api/\r");
     terminal.expect("Scope (empty for none): ");
     terminal.send("read write\r");
+    terminal.expect("Let helpers answer for https://acme.example/api/ (yes, no) [yes]: ");
+    terminal.send("\r");
     terminal.expect("Client secret: ");
     terminal.send(&format!("{SECRET}\r"));
     let characters = SECRET.chars().count();
@@ -71,6 +73,40 @@ fn an_empty_answer_leaves_a_parameter_out() {
     let ended = terminal.end();
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     assert_eq!(server.requests()[0].text(), "grant_type=client_credentials");
+}
+
+#[test]
+fn an_audience_that_is_a_url_is_bound_only_if_a_person_says_so() {
+    for (answer, bound) in [("\r", true), ("YES\r", true), ("n\r", false)] {
+        let server = Server::start(numbered_tokens());
+        let machine = Machine::new();
+        let secret = machine.private_file("secret", SECRET.as_bytes());
+        let secret = secret.to_str().expect("UTF-8");
+        let url = server.url("/oauth/token");
+        let login = [
+            "login",
+            "prod",
+            "--token-url",
+            &url,
+            "--client-id",
+            "client:one",
+            "--secret-file",
+            secret,
+            "--audience",
+            "https://acme.example/api/",
+        ];
+        let mut terminal = Terminal::run(&machine.hallpass(&login));
+        terminal.expect("Let helpers answer for https://acme.example/api/ (yes, no) [yes]: ");
+        terminal.send(answer);
+        let ended = terminal.end();
+        assert_eq!(ended.exit, Some(0), "{ended:?}");
+        let listed = machine.run(&["status"]).success().stdout;
+        assert_eq!(listed.contains("  for "), bound, "{listed}");
+        // Where nobody can be asked, nothing is bound but what was named.
+        machine.run(&login).success();
+        let listed = machine.run(&["status"]).success().stdout;
+        assert!(!listed.contains("  for "), "{listed}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use clap::ValueEnum as _;
 
 use super::options::{AlgorithmArg, Args, BasicArg, BodyArg, OrNothing};
 use super::providers::{PROVIDERS, Provider};
-use crate::binding::Binding;
+use crate::binding::{Binding, BoundUrl};
 use crate::commands::words;
 use crate::digest::unique;
 use crate::error::{Error, Result};
@@ -186,6 +186,22 @@ impl Args {
             }
             if self.scope.is_empty() {
                 self.scope = vec![prompt::ask("Scope (empty for none)")?];
+            }
+        }
+        self.propose_a_binding()
+    }
+
+    /// An audience that is a URL mostly is the one that the tokens are for.
+    fn propose_a_binding(&mut self) -> Result<()> {
+        let audience = self.audience.as_deref().unwrap_or_default();
+        let url = BoundUrl::parse(audience).ok();
+        let url = url.filter(|url| url.as_str().starts_with("https:"));
+        if let Some(url) = url.filter(|_| self.bound_urls.is_empty() && prompt::can_ask()) {
+            let question = format!("Let helpers answer for {} (yes, no) [yes]", url.as_str());
+            match prompt::ask(&question)?.to_ascii_lowercase().as_str() {
+                "" | "y" | "yes" => self.bound_urls.push(OrNothing(Some(url))),
+                "n" | "no" => {}
+                _ => return Err(Error::usage("the answer is neither yes nor no")),
             }
         }
         Ok(())
