@@ -138,7 +138,7 @@ fn place(directories: &Directories, who: &Answering) -> Place {
     Cache::of(directories, &who.name).place(&request(who, &Ask::default()))
 }
 
-/// Every binding of every profile, or of the one that was selected.
+/// Every binding of every profile that can be read, or of the one that was selected.
 fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<Answering>> {
     let names = match selected {
         Some(name) => vec![name.clone()],
@@ -146,7 +146,11 @@ fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<A
     };
     let mut all = Vec::new();
     for name in names {
-        let profile = profiles.load(&name)?;
+        let profile = match profiles.load(&name) {
+            // Another profile's damage is no reason to list none.
+            Err(_) if selected.is_none() => continue,
+            profile => profile?,
+        };
         for binding in &profile.bindings {
             all.push(Answering {
                 name: name.clone(),

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::binding::Binding;
 use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::Result;
@@ -99,7 +100,7 @@ impl Row {
                     }
                 }
                 for binding in &profile.bindings {
-                    line("for", binding.url.as_str());
+                    line("for", &described(binding));
                 }
                 line("secret", &secret_place(&profile.secret));
                 for token in &self.tokens {
@@ -146,6 +147,24 @@ impl Row {
             }),
         }
     }
+}
+
+/// A binding's URL, and what was said of it besides.
+fn described(binding: &Binding) -> String {
+    let Binding {
+        url,
+        username,
+        scheme,
+    } = binding;
+    let mut more = Vec::new();
+    more.extend(username.as_ref().map(|name| format!("as the user {name}")));
+    more.extend(scheme.map(|scheme| format!("by {}", scheme.as_str())));
+    let more = if more.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", more.join(", "))
+    };
+    format!("{}{more}", url.as_str())
 }
 
 fn title(name: &ProfileName) -> String {

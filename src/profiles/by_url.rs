@@ -25,7 +25,7 @@ pub(crate) struct Answering {
     pub(crate) binding: Option<Binding>,
 }
 
-#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     url: BoundUrl,
@@ -160,12 +160,8 @@ impl Editor<'_> {
         let origins: BTreeSet<_> = touched.iter().map(|binding| binding.url.origin()).collect();
         for origin in origins {
             let before = self.profiles.entries(origin)?;
-            let mut entries = Vec::new();
-            for entry in before {
-                if entry.profile != name.as_str() || !forget_others {
-                    entries.push(entry);
-                }
-            }
+            let mut entries = before.clone();
+            entries.retain(|entry| entry.profile != name.as_str() || !forget_others);
             for binding in now.iter().filter(|binding| binding.url.origin() == origin) {
                 let entry = Entry {
                     url: binding.url.clone(),
@@ -174,6 +170,9 @@ impl Editor<'_> {
                 if !entries.contains(&entry) {
                     entries.push(entry);
                 }
+            }
+            if entries == before {
+                continue;
             }
             self.write_entries(origin, &entries)?;
         }

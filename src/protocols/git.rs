@@ -184,8 +184,8 @@ impl Request {
         self.offers("authtype")
             && match told {
                 Some(Scheme::Basic) => false,
-                Some(_) => true,
-                None => named("bearer") || !named("basic"),
+                Some(Scheme::Bearer) => true,
+                _ => named("bearer") || !named("basic"),
             }
     }
 }

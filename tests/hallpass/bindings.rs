@@ -1,0 +1,153 @@
+//! `hallpass bind` and `unbind`: what a profile answers for, and the index that finds it by URL.
+
+use std::fs;
+
+use crate::server::Server;
+use crate::support::{Machine, after_shell, numbered_tokens, ran, run_by};
+
+fn desk() -> (Machine, Server) {
+    let server = Server::start(numbered_tokens());
+    let machine = Machine::new();
+    machine.login("prod", &server, &["--for", "https://a.example"]);
+    (machine, server)
+}
+
+fn answers(machine: &Machine, url: &str) -> bool {
+    let ran = machine.run(&["token", "--url", url]);
+    assert!(ran.code == 0 || ran.code == 3, "{ran:?}");
+    ran.code == 0
+}
+
+#[test]
+fn a_binding_is_changed_and_taken_back() {
+    let (machine, server) = desk();
+    let bind = [
+        "bind",
+        "prod",
+        "https://B.example:443/api",
+        "--username",
+        "me",
+        "--scheme",
+        "basic",
+    ];
+    machine.run(&bind).success();
+    let listed = machine.run(&["status"]).success().stdout;
+    assert!(
+        listed.contains("https://b.example/api (as the user me, by basic)"),
+        "{listed}"
+    );
+    assert!(answers(&machine, "https://b.example/api/x"));
+    assert!(!answers(&machine, "https://b.example/"));
+    // The profile's name can be left out while there is only one.
+    machine.run(&["unbind", "https://b.example/api"]).success();
+    assert!(!answers(&machine, "https://b.example/api/x"));
+    machine.run(&["unbind", "https://b.example/api"]).failure(3);
+    machine.run(&["bind", "prod"]).failure(2);
+    machine
+        .run(&["bind", "prod", "http://b.example/"])
+        .failure(2);
+    machine
+        .run(&["bind", "prod", "https://b.example/?x"])
+        .failure(2);
+    machine
+        .run(&["bind", "prod", "https://b.example/%2f"])
+        .failure(2);
+    assert_eq!(server.requests().len(), 1, "a binding changes no token");
+}
+
+#[test]
+fn the_index_follows_logins_and_logouts() {
+    let (machine, server) = desk();
+    let urls = || fs::read_dir(machine.config().join("urls")).map_or(0, Iterator::count);
+    machine.login(
+        "other",
+        &server,
+        &["--for", "https://a.example/x", "--for", "https://c.example"],
+    );
+    assert_eq!(urls(), 2);
+    machine.login("other", &server, &["--for", "https://d.example"]);
+    assert_eq!(urls(), 2);
+    assert!(answers(&machine, "https://d.example/") && !answers(&machine, "https://c.example/"));
+    machine.run(&["logout", "other"]).success();
+    assert_eq!(urls(), 1);
+    // The profile has the last word: what it does not say, the index cannot.
+    let file = machine.config().join("prod.json");
+    let text = fs::read_to_string(&file).expect("the profile");
+    fs::write(
+        &file,
+        text.replace("https://a.example/", "https://e.example/"),
+    )
+    .expect("an edit");
+    assert!(!answers(&machine, "https://a.example/") && !answers(&machine, "https://e.example/"));
+    machine
+        .run(&["bind", "prod", "https://e.example/"])
+        .success();
+    assert!(answers(&machine, "https://e.example/"));
+    // A profile that cannot be read is forgotten with all that names it.
+    fs::write(&file, "{").expect("damage");
+    machine.run(&["logout", "--all"]).success();
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
+}
+
+#[test]
+fn a_crash_between_the_writes_leaves_a_binding_that_works_or_none() {
+    let (machine, _server) = desk();
+    let strace = |nth: usize| {
+        let mut strace = std::process::Command::new("strace");
+        strace.args([
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=rename,renameat,renameat2",
+        ]);
+        strace.args([
+            "-e",
+            &format!("inject=rename,renameat,renameat2:signal=KILL:when={nth}"),
+        ]);
+        strace
+    };
+    for nth in 1..=3 {
+        let bind = machine.hallpass(&["bind", "prod", "https://b.example"]);
+        let killed = ran(run_by(strace(nth), &bind)).code != 0;
+        assert_eq!(killed, nth <= 2, "two files are written");
+        let _ = answers(&machine, "https://b.example/");
+        assert!(answers(&machine, "https://a.example/"));
+        machine
+            .run(&["bind", "prod", "https://b.example"])
+            .success();
+        assert!(answers(&machine, "https://b.example/"));
+        machine
+            .run(&["unbind", "prod", "https://b.example"])
+            .success();
+        assert!(!answers(&machine, "https://b.example/"));
+    }
+}
+
+#[test]
+fn nobody_reads_all_profiles_to_find_one_by_its_url() {
+    let (machine, _server) = desk();
+    let text = fs::read_to_string(machine.config().join("prod.json")).expect("the profile");
+    let calls = || {
+        let report = machine.root().join("report");
+        let mut strace = std::process::Command::new("strace");
+        strace.args(["-f", "-o"]).arg(&report);
+        let helper = machine.hallpass(&["token", "--url", "https://a.example/x"]);
+        ran(run_by(strace, &helper)).success();
+        let told = fs::read_to_string(&report).expect("strace's report");
+        told.lines().filter(|line| !line.contains("+++")).count()
+    };
+    let alone = calls();
+    for number in 0..1000 {
+        let name = format!("other-{number}.json");
+        fs::write(machine.config().join(name), &text).expect("a profile");
+    }
+    assert_eq!(calls(), alone);
+    let request = machine.private_file("request", b"protocol=https\nhost=a.example\n\n");
+    let line = format!("exec <{}", request.display());
+    let found = ran(after_shell(
+        &line,
+        &machine.hallpass(&["git-credential", "get"]),
+    ));
+    assert!(found.success().stdout.contains("token-1"));
+}
