@@ -63,6 +63,7 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
     {
         // What a crash may have left is removed all the same.
         cache.clear().map_err(cannot_clear)?;
+        editor.remove(name)?;
         return profile.map(drop);
     }
     let profile = profile.ok();

@@ -186,6 +186,11 @@ impl Editor<'_> {
             return disk::remove_empty_directory(&self.profiles.urls()).map_err(cannot_remove);
         }
         let content = serde_json::to_vec(entries).map_err(cannot_write)?;
+        if content.len() as u64 > PROFILE_LIMIT {
+            // Nobody would read it.
+            return Err(Error::usage("too many profiles are bound to this server")
+                .hint("unbind some of them: hallpass unbind PROFILE URL"));
+        }
         disk::replace(&path, &content, Durability::Settings).map_err(cannot_write)
     }
 

@@ -48,21 +48,23 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
     let Some(url) = request.url() else {
         return Ok(Answer::nothing());
     };
-    let Some(who) = call.desk.bound(&url)? else {
-        return Ok(Answer::nothing());
-    };
-    match (call.desk.token)(&who, request.rejected()) {
-        Ok(token) => {
-            let fresh = request.rejected().is_some();
-            Ok(Answer::of(credential(&request, &who, &token, fresh)))
+    let rejected = request.rejected();
+    let answer = call.desk.bound(&url).and_then(|who| {
+        let token = who.as_ref().map(|who| (call.desk.token)(who, rejected));
+        Ok(who.zip(token.transpose()?))
+    });
+    Ok(match answer {
+        Ok(None) => Answer::nothing(),
+        Ok(Some((who, token))) => {
+            Answer::of(credential(&request, &who, &token, rejected.is_some()))
         }
         // Otherwise git asks a person for a user name.
-        Err(error) => Ok(Answer {
+        Err(error) => Answer {
             text: "quit=1\n".to_owned(),
             complaint: Some(error),
             exit_code: 1,
-        }),
-    }
+        },
+    })
 }
 
 fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bool) -> String {

@@ -1,74 +1,180 @@
-//! `hallpass exec`: another program takes hallpass's place, with tokens in its environment.
+//! A program that is run with a token: what it is given, what it is not, and how it ends.
 
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
 
-use crate::server::Server;
-use crate::support::{Machine, Ran, after_shell, end_of, numbered_tokens, ran};
+use crate::server::{Reply, Request, Server};
+use crate::support::{Machine, after_shell, numbered_tokens, ran};
 
-fn desk() -> (Machine, Server) {
+#[test]
+fn a_program_gets_a_token_in_its_environment_and_nothing_else_of_ours() {
+    let mut machine = Machine::new();
     let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    machine
+        .set("HALLPASS_CLIENT_SECRET", "s3cret")
+        .set("OTHER", "kept");
+    let ran = machine.run(&["exec", "--", "env"]).success();
+    assert_eq!(ran.stderr, "");
+    let mut names: Vec<_> = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    names.sort_unstable();
+    let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        ["HALLPASS_TOKEN", "HOME", "OTHER", "PATH", "XDG_RUNTIME_DIR"]
+    );
+    assert!(ran.stdout.contains("HALLPASS_TOKEN=token-1\n"), "{ran:?}");
+    assert_eq!(server.requests().len(), 1, "the cached token serves");
+}
+
+#[test]
+fn each_variable_gets_the_token_of_its_profile() {
+    let mut machine = Machine::new();
+    let server = Server::start(|request: &Request| {
+        let form = request.form();
+        let audience = form.iter().find(|(name, _)| name == "audience");
+        Reply::token(&audience.expect("an audience").1, 3600)
+    });
+    machine.login("one", &server, &["--audience", "for-one"]);
+    machine.login("two", &server, &["--audience", "for-two"]);
+    let print = "printf '%s %s %s' \"$A\" \"$B\" \"$HALLPASS_TOKEN\"";
+    let exec = [
+        "exec", "-e", "A=two", "-e", "B=one", "--", "sh", "-c", print,
+    ];
+    assert_eq!(machine.run(&exec).success().stdout, "for-two for-one ");
+    // npm's variables are no shell's.
+    let npm = "npm_config_//npm.example/:_authToken";
+    let exec = ["exec", "--env", &format!("{npm}=one"), "--", "env"];
+    let shown = machine.run(&exec).success().stdout;
+    assert!(shown.contains(&format!("{npm}=for-one\n")), "{shown}");
+
+    let unclear = machine.run(&["exec", "-e", "A", "--", "env"]).failure(2);
+    assert!(unclear.stderr.contains("which profile?"), "{unclear:?}");
+    machine.set("HALLPASS_PROFILE", "two");
+    let exec = ["exec", "-e", "A", "-e", "B=one", "--", "sh", "-c", print];
+    assert_eq!(machine.run(&exec).success().stdout, "for-two for-one ");
+}
+
+#[test]
+fn a_token_that_ends_too_soon_is_renewed_first() {
     let machine = Machine::new();
-    machine.login("one", &server, &[]);
-    (machine, server)
-}
-
-fn sh(machine: &Machine, options: &[&str], line: &str) -> Ran {
-    machine.run(&[&["exec"], options, &["--", "sh", "-c", line]].concat())
-}
-
-#[test]
-fn the_program_has_a_token_in_its_environment() {
-    let (mut machine, server) = desk();
-    let echo = "echo $HALLPASS_TOKEN$A/$B";
-    assert_eq!(sh(&machine, &[], echo).token(), "token-1/");
-    assert_eq!(sh(&machine, &["-e", "A"], echo).token(), "token-1/");
-    let both = ["-e", "A", "--env", "B=one", "--min-ttl", "5m"];
-    assert_eq!(sh(&machine, &both, echo).token(), "token-1/token-1");
-    assert_eq!(server.requests().len(), 1);
-    machine.set("HALLPASS_CLIENT_SECRET", "visible-secret");
-    assert_eq!(
-        sh(&machine, &[], "echo $HALLPASS_CLIENT_SECRET").token(),
-        ""
-    );
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    let print = ["--", "printenv", "HALLPASS_TOKEN"];
+    let run = |ttl| machine.run(&[&["exec", "--min-ttl", ttl][..], &print].concat());
+    assert_eq!(run("30m").success().stdout, "token-1\n");
+    let long = run("2h").success();
+    assert_eq!(long.stdout, "token-2\n");
+    assert!(long.stderr.contains("too short for --min-ttl"), "{long:?}");
 }
 
 #[test]
-fn its_exit_code_is_the_programs_own() {
-    let (machine, _server) = desk();
-    for code in [0, 1, 7, 42, 255] {
-        assert_eq!(sh(&machine, &[], &format!("exit {code}")).code, code);
+fn the_exit_code_is_the_programs_own() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    for code in [0, 1, 3, 42, 126, 127, 255] {
+        let ran = machine.run(&["exec", "--", "sh", "-c", &format!("exit {code}")]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (code, ""));
     }
-    let ran = machine.run(&["exec", "--", "no-such-program"]).failure(127);
-    assert!(ran.stderr.contains("there is no such program"), "{ran:?}");
-    let file = machine.private_file("no-program", b"");
-    machine
-        .run(&["exec", "--", file.to_str().expect("UTF-8")])
-        .failure(126);
-    machine
-        .run(&["exec", "-e", "A=none", "--", "true"])
-        .failure(3);
-    machine
-        .run(&["exec", "-e", "=one", "--", "true"])
-        .failure(2);
-    machine.run(&["exec", "true"]).failure(2);
-    machine.run(&["exec"]).failure(2);
+    for missing in ["no-such-program-here", "/no/such/program"] {
+        let ran = machine.run(&["exec", "--", missing]).failure(127);
+        assert!(ran.stderr.contains("there is no such program"), "{ran:?}");
+    }
+    let data = machine.private_file("data", b"no program");
+    for refused in [data.to_str().expect("UTF-8"), "/"] {
+        let ran = machine.run(&["exec", "--", refused]).failure(126);
+        assert!(ran.stderr.contains("the program cannot be run"), "{ran:?}");
+    }
 }
 
 #[test]
-fn it_is_the_same_process_with_the_same_streams_and_limits() {
-    let (machine, _server) = desk();
-    let read = ["exec", "--", "sh", "-c", "read line; echo got $line"];
+fn without_a_token_the_program_is_not_started() {
+    let machine = Machine::new();
+    let made = machine.root().join("made");
+    let touch = made.to_str().expect("UTF-8");
+    machine.run(&["exec", "--", "touch", touch]).failure(3);
+    let server = Server::start(|_| Reply::json(401, r#"{"error": "invalid_client"}"#));
+    machine.login("prod", &server, &["--no-verify"]);
+    machine.run(&["exec", "--", "touch", touch]).failure(4);
+    machine
+        .run(&["exec", "-e", "A=other", "--", "touch", touch])
+        .failure(3);
+    machine.run(&["exec"]).failure(2);
+    machine.run(&["exec", "touch", touch]).failure(2);
+    for bad in ["", "=prod", "A\n"] {
+        machine
+            .run(&["exec", "-e", bad, "--", "touch", touch])
+            .failure(2);
+    }
+    assert!(!made.exists());
+}
+
+#[test]
+fn standard_input_and_output_pass_through_and_signals_arrive() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    let exec = ["exec", "--", "sh", "-c", "cat; echo said >&2"];
+    let ran = machine.run_with_input(&exec, b"\x01in\n").success();
     assert_eq!(
-        machine.run_with_input(&read, b"a line\n").token(),
-        "got a line"
+        (ran.stdout.as_str(), ran.stderr.as_str()),
+        ("\u{1}in\n", "said\n")
     );
-    let mut command = machine.hallpass(&["exec", "--", "sh", "-c", "echo $$"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().expect("hallpass starts");
-    let id = child.id().to_string();
-    assert_eq!(end_of(child).token(), id);
-    let limits = "ulimit -c; umask";
-    let asked = machine.hallpass(&["exec", "--", "sh", "-c", limits]);
-    let before = ran(after_shell("ulimit -c 1; umask 027", &asked)).success();
-    assert_eq!(before.stdout, "1\n0027\n");
+
+    // It is the same process: whoever knows hallpass's number knows the program's.
+    let script = "trap 'echo caught; exit 7' TERM; echo $$; while read -r _; do :; done";
+    let mut child = machine
+        .hallpass(&["exec", "--", "sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("hallpass starts");
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut line = || said.next().expect("a line").expect("text");
+    assert_eq!(line(), child.id().to_string());
+    kill("-TERM", child.id());
+    // A shell looks at its traps when a read comes back.
+    let _ = child.stdin.take().expect("a pipe").write_all(b"\n");
+    assert_eq!(line(), "caught");
+    assert_eq!(child.wait().expect("an end").code(), Some(7));
+
+    // A broken pipe ends the program as it does everywhere, though hallpass itself ignores it.
+    let mut child = machine
+        .hallpass(&["exec", "--", "yes"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("hallpass starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("an end").signal(), Some(13));
+}
+
+#[test]
+fn the_program_gets_the_callers_limits_back() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    let show = "umask; ulimit -S -c; ulimit -H -c; grep -c . /proc/self/environ";
+    let exec = machine.hallpass(&["exec", "--", "sh", "-c", show]);
+    let ran = ran(after_shell(
+        "umask 027; ulimit -S -c 8; ulimit -H -c 16",
+        &exec,
+    ))
+    .success();
+    // The last line: the process is not closed to its own user, as hallpass is.
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!(lines[..3], ["0027", "8", "16"], "{ran:?}");
+    assert_eq!(lines.len(), 4, "{ran:?}");
+}
+
+fn kill(signal: &str, process: u32) {
+    let sent = Command::new("/bin/kill")
+        .args([signal, &process.to_string()])
+        .status();
+    assert!(sent.expect("kill starts").success());
 }

@@ -563,9 +563,8 @@ fn a_name_selects_and_authorises_nothing() {
     assert_eq!(get("other", "a.example"), "");
     // A tie is an error, never a guess.
     desk.run(&["bind", "other", "https://a.example"]).success();
-    let ran = desk
-        .tell(GIT, "protocol=https\nhost=a.example\n\n")
-        .failure(2);
+    let ran = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "quit=1\n"), "{ran:?}");
     assert!(
         ran.stderr
             .contains("several profiles are bound to this URL: "),
