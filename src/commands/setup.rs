@@ -2,6 +2,7 @@
 //! text, or writes it for the user and takes exactly that back.
 //! It opens neither the keychain nor the network, and knows no token.
 
+mod json;
 mod links;
 mod tools;
 mod write;

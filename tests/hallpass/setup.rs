@@ -149,6 +149,49 @@ fn fill(machine: &Machine, host: &str, path: &str) -> String {
 }
 
 #[test]
+fn a_member_of_a_json_file_is_written_and_taken_back() {
+    let (machine, _server) = desk(&["https://registry.example", "http://127.0.0.1:5000"]);
+    for (tool, path, member) in [
+        (
+            "docker",
+            ".docker/config.json",
+            "\"127.0.0.1:5000\": \"hallpass\"",
+        ),
+        (
+            "claude-code",
+            ".claude/settings.json",
+            "\"apiKeyHelper\": \"",
+        ),
+    ] {
+        let file = machine.home().join(path);
+        machine.run(&["setup", tool, "--write"]).success();
+        let written = fs::read_to_string(&file).expect("the tool's settings");
+        assert!(written.contains(member), "{written}");
+        machine.run(&["setup", tool, "--undo"]).success();
+        assert!(!file.exists());
+        let before = "{\n\t\"z\": 1,\n\t\"a\": {\"b\": []}\n}";
+        fs::write(&file, before).expect("the tool's settings");
+        for _ in 0..2 {
+            machine.run(&["setup", tool, "--write"]).success();
+        }
+        let written = fs::read_to_string(&file).expect("the tool's settings");
+        let read: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+        assert!(written.contains(member) && read["z"] == 1, "{written}");
+        machine.run(&["setup", tool, "--undo"]).success();
+        assert_eq!(
+            fs::read_to_string(&file).expect("the tool's settings"),
+            before
+        );
+        fs::write(&file, "{ // a comment\n}").expect("the tool's settings");
+        machine.run(&["setup", tool, "--write"]).failure(2);
+        assert_eq!(
+            fs::read_to_string(&file).expect("the tool's settings"),
+            "{ // a comment\n}"
+        );
+    }
+}
+
+#[test]
 fn what_is_written_for_pnpm_comes_with_its_link() {
     let (machine, _server) = desk(&["https://npm.example"]);
     let links = machine.root().join("links");

@@ -29,13 +29,22 @@ pub(super) enum Way {
     Print,
     /// The lines for each URL, at the end of a file of the home directory that takes comments.
     Lines(File),
+    /// A member of a JSON object, or of an object in it, for each URL or once.
+    Json {
+        file: File,
+        object: Option<&'static str>,
+        key: &'static str,
+        value: &'static str,
+    },
     /// By `go env`.
     Go,
 }
 
-/// A tool's file: the variable that names it, and where it is otherwise.
+/// A tool's file: the variable that names it or its directory, and where it is otherwise.
 pub(super) struct File {
     pub(super) variable: &'static str,
+    /// What is in the variable's directory; nothing if the variable names the file itself.
+    pub(super) below: &'static str,
     pub(super) in_home: &'static str,
 }
 
@@ -85,6 +94,16 @@ pub(super) const TOOLS: &[Tool] = &[
                {\"apiKeyHelper\": {\"hallpass token\"}}\n\n\
                # .mcp.json, in an MCP server's object\n\
                {\"headersHelper\": {\"hallpass headers\"}}\n",
+        way: Way::Json {
+            file: File {
+                variable: "CLAUDE_CONFIG_DIR",
+                below: "settings.json",
+                in_home: ".claude/settings.json",
+            },
+            object: None,
+            key: "apiKeyHelper",
+            value: "{hallpass} token {profile}",
+        },
         ..PLAIN
     },
     Tool {
@@ -110,6 +129,16 @@ pub(super) const TOOLS: &[Tool] = &[
                # the PATH, is made by: hallpass setup links\n",
         each: "{\"credHelpers\": {\"{host}\": \"hallpass\"}}\n",
         hosts_alone: true,
+        way: Way::Json {
+            file: File {
+                variable: "DOCKER_CONFIG",
+                below: "config.json",
+                in_home: ".docker/config.json",
+            },
+            object: Some("credHelpers"),
+            key: "{host}",
+            value: "hallpass",
+        },
         ..PLAIN
     },
     Tool {
@@ -123,6 +152,7 @@ pub(super) const TOOLS: &[Tool] = &[
                {path}",
         way: Way::Lines(File {
             variable: "GIT_CONFIG_GLOBAL",
+            below: "",
             in_home: ".gitconfig",
         }),
         ..PLAIN
@@ -205,6 +235,7 @@ pub(super) const TOOLS: &[Tool] = &[
         each: "//{under}/:tokenHelper={pnpm link}\n",
         way: Way::Lines(File {
             variable: "NPM_CONFIG_USERCONFIG",
+            below: "",
             in_home: ".npmrc",
         }),
         ..PLAIN
@@ -258,12 +289,17 @@ impl Tool {
         if self.each.is_empty() {
             return Ok(String::new());
         }
+        Ok(self.for_each(self.each, facts)?.concat())
+    }
+
+    /// A text for each URL that the tool could ask for: one at least.
+    pub(super) fn for_each(&self, text: &str, facts: &Facts) -> Result<Vec<String>> {
         let Facts { profile, urls, .. } = facts;
         let fits = |url: &&BoundUrl| !self.hosts_alone || url.prefix().is_empty();
         let lines: Vec<_> = urls
             .iter()
             .filter(fits)
-            .map(|url| facts.fill_for(self.each, url))
+            .map(|url| facts.fill_for(text, url))
             .collect();
         if lines.is_empty() {
             let fault = format!(
@@ -274,7 +310,7 @@ impl Tool {
                 format!("say whom its tokens are for: hallpass bind {profile} https://HOST/");
             return Err(Error::not_found(fault).hint(hint));
         }
-        Ok(lines.concat())
+        Ok(lines)
     }
 }
 
@@ -289,7 +325,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// As JSON, TOML and git's settings take a text.
-fn json(text: &str) -> String {
+pub(super) fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -1,12 +1,12 @@
 //! Writes a tool's settings for the user, between two marks, and takes exactly that back.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Facts;
-use super::links;
 use super::tools::{File, GOAUTH, Tool, Way};
+use super::{json, links};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::message;
@@ -22,6 +22,19 @@ pub(super) fn run(tool: &Tool, facts: &Facts, undo: bool) -> Result<String> {
             tool.name
         ))),
         Way::Lines(file) => lines(tool, file, facts, undo),
+        Way::Json {
+            file,
+            object,
+            key,
+            value,
+        } => {
+            let keys = if key.contains('{') {
+                tool.for_each(key, facts)?
+            } else {
+                vec![(*key).to_owned()]
+            };
+            members(file, *object, &keys, &facts.fill(value), facts, undo)
+        }
         Way::Go => go(facts, undo),
     }?;
     Ok(String::new())
@@ -29,18 +42,8 @@ pub(super) fn run(tool: &Tool, facts: &Facts, undo: bool) -> Result<String> {
 
 /// The block of lines of ours in a file: all else in it stays as it is, byte for byte.
 fn lines(tool: &Tool, file: &File, facts: &Facts, undo: bool) -> Result<()> {
-    let path = std::env::var_os(file.variable).filter(|path| !path.is_empty());
-    let path = path.map_or_else(|| facts.home.join(file.in_home), PathBuf::from);
-    let cannot = |what: &str, error| {
-        Error::broken(format!("cannot {what} {}", path.display())).because(error)
-    };
-    // A link of a dotfile manager stays one.
-    let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-    let before = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(cannot("read", error)),
-    };
+    let path = place(file, facts);
+    let before = read(&path)?.unwrap_or_default();
     let marks = Marks::of(facts);
     let rest = marks.take_out(&before)?;
     let after = if undo {
@@ -52,16 +55,65 @@ fn lines(tool: &Tool, file: &File, facts: &Facts, undo: bool) -> Result<()> {
         let name = format!("pnpm-tokenhelper-hallpass-{}", facts.profile);
         links::one(&facts.program, &facts.links.join(name), undo)?;
     }
+    change(&path, &before, &after, "")
+}
+
+/// Members of a tool's JSON: all else in it stays as it is.
+fn members(
+    file: &File,
+    object: Option<&str>,
+    keys: &[String],
+    value: &str,
+    facts: &Facts,
+    undo: bool,
+) -> Result<()> {
+    let path = place(file, facts);
+    let before = read(&path)?.unwrap_or_else(|| json::EMPTY.to_owned());
+    let step = if undo { json::take_out } else { json::put_in };
+    let after = keys
+        .iter()
+        .try_fold(before.clone(), |text, key| step(&text, object, key, value));
+    let after = after.map_err(|fault| {
+        Error::usage(format!("{} {fault}", path.display()))
+            .hint("`hallpass setup` with the tool's name says what to put there by hand")
+    })?;
+    change(&path, &before, &after, json::EMPTY)
+}
+
+/// The tool's file. A link of a dotfile manager stays one.
+fn place(file: &File, facts: &Facts) -> PathBuf {
+    let told = std::env::var_os(file.variable).filter(|path| !path.is_empty());
+    let path = match told.map(PathBuf::from) {
+        Some(path) if file.below.is_empty() => path,
+        Some(directory) => directory.join(file.below),
+        None => facts.home.join(file.in_home),
+    };
+    path.canonicalize().unwrap_or(path)
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),
+    }
+}
+
+/// Writes a file anew; one that holds nothing any more was not there before us.
+fn change(path: &Path, before: &str, after: &str, nothing: &str) -> Result<()> {
     if after == before {
         message::note(&format!("{} is as it should be", path.display()));
         return Ok(());
     }
-    if after.is_empty() {
-        // It was not there before us.
-        disk::remove(&path).map_err(|error| cannot("remove", error))?;
+    let changed = if after == nothing {
+        disk::remove(path)
     } else {
-        disk::rewrite(&path, after.as_bytes()).map_err(|error| cannot("write", error))?;
-    }
+        let directory = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(directory).and_then(|()| disk::rewrite(path, after.as_bytes()))
+    };
+    changed.map_err(|error| {
+        Error::broken(format!("cannot change {}", path.display())).because(error)
+    })?;
     message::note(&format!("changed {}", path.display()));
     Ok(())
 }
