@@ -25,6 +25,8 @@ struct Site {
     issued: Arc<AtomicUsize>,
     /// Tokens up to this number are no longer taken.
     revoked: Arc<AtomicUsize>,
+    /// What git's own server program serves, as long as the site is there.
+    repositories: Option<tempfile::TempDir>,
 }
 
 /// What a server names in `WWW-Authenticate`.
@@ -71,6 +73,7 @@ impl Site {
             machine,
             issued,
             revoked,
+            repositories: None,
         }
     }
 
@@ -233,8 +236,10 @@ fn gits() -> Vec<(String, bool)> {
 
 /// A site with a repository that has one commit, and a git that asks hallpass alone.
 fn git_site(demands: Demands) -> Site {
-    let roots = tempfile::tempdir().expect("a temporary directory").keep();
-    let site = Site::start(demands, git_backend(&roots));
+    let repositories = tempfile::tempdir().expect("a temporary directory");
+    let roots = repositories.path().to_owned();
+    let mut site = Site::start(demands, git_backend(&roots));
+    site.repositories = Some(repositories);
     let run = |arguments: &[&str], directory: &Path| {
         let output = Command::new("git")
             .args(["-c", "user.name=a", "-c", "user.email=a@a.example"])
