@@ -70,11 +70,15 @@ impl Helper {
         }
         let directories = Directories::locate()?;
         let profiles = Profiles::of(&directories);
-        let selected = named.as_deref().map(ProfileName::parse).transpose()?;
+        // Parsed by who needs it: the protocol says in its own tongue that it is no name.
+        let selected = || named.as_deref().map(ProfileName::parse).transpose();
         let desk = Desk {
             bound_by: &|url, profile| {
-                let profile = profile.map(ProfileName::parse).transpose()?;
-                let found = profiles.bound_to(url, profile.as_ref().or(selected.as_ref()))?;
+                let profile = match profile {
+                    Some(profile) => Some(ProfileName::parse(profile)?),
+                    None => selected()?,
+                };
+                let found = profiles.bound_to(url, profile.as_ref())?;
                 if found.is_none() && profiles.knows_origin(url) {
                     message::note(
                         "profiles are bound to other paths of this server, to none that was asked for",
@@ -83,7 +87,7 @@ impl Helper {
                 Ok(found)
             },
             named: &|| profiles.find(named.as_deref()),
-            everyone: &|| everyone(&profiles, selected.as_ref()),
+            everyone: &|| everyone(&profiles, selected()?.as_ref()),
             token: &|who, rejected| {
                 let is_cached = |received_at| {
                     let cached = place(&directories, who).token();
@@ -91,6 +95,7 @@ impl Helper {
                 };
                 let ask = Ask {
                     refresh: rejected.is_some_and(is_cached),
+                    quiet: true,
                     ..Ask::default()
                 };
                 Ok(obtain(&directories, &profiles, &ask, who.clone())?.token)

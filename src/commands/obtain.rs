@@ -30,6 +30,8 @@ pub(super) struct Ask {
     pub(super) refresh: bool,
     /// The client secret, where it was given for this call alone.
     pub(super) secret: Option<ClientSecret>,
+    /// No warnings: who asks is a program, and some take standard error for a part of the answer.
+    pub(super) quiet: bool,
 }
 
 /// A token, and what it was asked for.
@@ -64,7 +66,7 @@ pub(super) fn obtain(
         };
         let place = Cache::of(directories, &who.name).place(&request);
         let outcome = broker::obtain(&place, wish, &doors)?;
-        if let Some(token) = settle(outcome, &request, ask.min_ttl) {
+        if let Some(token) = settle(outcome, &request, ask) {
             return Ok(Obtained {
                 token,
                 scope: request.scope,
@@ -91,10 +93,11 @@ pub(super) fn request(who: &Answering, ask: &Ask) -> TokenRequest {
 }
 
 /// The token that a decision came to, after telling what a person should know about it.
-fn settle(outcome: Outcome, request: &TokenRequest, min_ttl: Duration) -> Option<CachedToken> {
+fn settle(outcome: Outcome, request: &TokenRequest, ask: &Ask) -> Option<CachedToken> {
     match outcome {
         Outcome::Superseded => None,
         Outcome::Reused(token) => Some(token),
+        Outcome::Kept { token, .. } | Outcome::Fresh { token, .. } if ask.quiet => Some(token),
         Outcome::Kept { token, refusal } => {
             message::warning(&format!(
                 "the token could not be renewed ({}); the cached one serves until {}",
@@ -110,7 +113,7 @@ fn settle(outcome: Outcome, request: &TokenRequest, min_ttl: Duration) -> Option
             }
             let lifetime = token.expires_at.since(token.received_at);
             // Equal is not enough either: the next caller comes later.
-            if !min_ttl.is_zero() && lifetime <= min_ttl {
+            if !ask.min_ttl.is_zero() && lifetime <= ask.min_ttl {
                 message::warning(&format!(
                     "the server's tokens last {} s, which is too short for --min-ttl: every call asks anew",
                     lifetime.as_secs()

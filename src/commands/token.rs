@@ -124,6 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         audience: audience.filter(|audience| !audience.is_empty()),
         min_ttl: args.min_ttl,
         refresh: args.refresh,
+        ..Ask::default()
     };
     let obtained = obtain(&directories, &profiles, &ask, who)?;
     let format = if args.json {

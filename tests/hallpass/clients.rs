@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::real_servers::{found, python_program};
+use crate::real_servers::{found, pnpm_program, python_program};
 use crate::server::{ReadWrite, Reply, Request, Server};
 use crate::support::{Machine, Ran};
 
@@ -25,6 +25,8 @@ struct Site {
     issued: Arc<AtomicUsize>,
     /// Tokens up to this number are no longer taken.
     revoked: Arc<AtomicUsize>,
+    /// What git's own server program serves, as long as the site is there.
+    repositories: Option<tempfile::TempDir>,
 }
 
 /// What a server names in `WWW-Authenticate`.
@@ -71,6 +73,7 @@ impl Site {
             machine,
             issued,
             revoked,
+            repositories: None,
         }
     }
 
@@ -233,8 +236,10 @@ fn gits() -> Vec<(String, bool)> {
 
 /// A site with a repository that has one commit, and a git that asks hallpass alone.
 fn git_site(demands: Demands) -> Site {
-    let roots = tempfile::tempdir().expect("a temporary directory").keep();
-    let site = Site::start(demands, git_backend(&roots));
+    let repositories = tempfile::tempdir().expect("a temporary directory");
+    let roots = repositories.path().to_owned();
+    let mut site = Site::start(demands, git_backend(&roots));
+    site.repositories = Some(repositories);
     let run = |arguments: &[&str], directory: &Path| {
         let output = Command::new("git")
             .args(["-c", "user.name=a", "-c", "user.email=a@a.example"])
@@ -368,6 +373,33 @@ fn a_redirect_to_another_host_gets_no_token() {
     }
 }
 
+#[test]
+fn git_takes_the_answers_of_an_askpass_program() {
+    let site = git_site(Demands::Basic);
+    site.link("askpass-hallpass");
+    let url = site.server.url("/app.git");
+    for (git, _) in gits() {
+        let ask = |url: &str| {
+            let mut command = site.command(&git);
+            command
+                .env("GIT_TERMINAL_PROMPT", "0")
+                .env("GIT_CONFIG_NOSYSTEM", "1")
+                .env("GIT_CONFIG_GLOBAL", "/dev/null")
+                .env("GIT_ASKPASS", "askpass-hallpass")
+                .args(["ls-remote", url]);
+            Ran::from(command.output().expect("git starts"))
+        };
+        assert!(ask(&url).success().stdout.contains("refs/heads/"));
+        let stranger =
+            Server::start(|_| Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\""));
+        assert_ne!(ask(&stranger.url("/app.git")).code, 0);
+        for request in stranger.requests() {
+            assert_eq!(request.header("authorization"), None);
+        }
+    }
+    assert_eq!(site.issued(), 1);
+}
+
 /// A registry with one image, as far as `manifest inspect` goes.
 fn registry(request: &Request) -> Reply {
     let config = "{}";
@@ -492,17 +524,24 @@ fn rustup_home() -> PathBuf {
     told.unwrap_or_else(|| home.unwrap_or_default().join(".rustup"))
 }
 
-/// A package as `cargo package` writes it: a compressed archive with a manifest and a source.
+/// A package as `cargo package` writes it.
 fn crate_archive() -> Vec<u8> {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let package = directory.path().join("private-0.1.0");
-    fs::create_dir_all(package.join("src")).expect("a directory");
     let manifest = "[package]\nname = \"private\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
-    fs::write(package.join("Cargo.toml"), manifest).expect("a manifest");
-    fs::write(package.join("src/lib.rs"), "").expect("a source");
+    let files = [("Cargo.toml", manifest), ("src/lib.rs", "")];
+    archive("private-0.1.0", &files)
+}
+
+/// A compressed archive of a directory with these files.
+fn archive(name: &str, files: &[(&str, &str)]) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (file, content) in files {
+        let file = directory.path().join(name).join(file);
+        fs::create_dir_all(file.parent().expect("its directory")).expect("a directory");
+        fs::write(file, content).expect("a file");
+    }
     let tar = Command::new("tar")
         .args(["-C", directory.path().to_str().expect("UTF-8")])
-        .args(["-cz", "private-0.1.0"])
+        .args(["-cz", name])
         .output();
     found(tar, "tar", "tar").stdout
 }
@@ -651,6 +690,51 @@ fn pip_and_uv_install_from_a_private_index_by_the_keyring_program() {
         site.machine.root().join("by-uv/private.py").exists(),
         "{ran:?}"
     );
+    assert_eq!(site.issued(), 1);
+}
+
+#[test]
+fn pnpm_installs_from_a_private_registry_by_its_token_helper() {
+    let package = archive(
+        "package",
+        &[("package.json", r#"{"name":"private","version":"1.0.0"}"#)],
+    );
+    let digest = ring::digest::digest(&ring::digest::SHA512, &package);
+    let integrity = format!("sha512-{}", STANDARD.encode(digest));
+    let site = Site::start(Demands::Bearer, move |request| {
+        let host = request.header("host").unwrap_or_default();
+        match request.target.as_str() {
+            "/private" => {
+                let tarball = format!("http://{host}/private.tgz");
+                let version = json!({ "name": "private", "version": "1.0.0",
+                    "dist": { "tarball": tarball, "integrity": integrity } });
+                let metadata = json!({ "name": "private", "dist-tags": { "latest": "1.0.0" },
+                    "versions": { "1.0.0": version } });
+                Reply::json(200, metadata.to_string())
+            }
+            "/private.tgz" => Reply::new(200).body(package.clone()),
+            _ => Reply::new(404),
+        }
+    });
+    site.link("pnpm-tokenhelper-hallpass-prod");
+    let (registry, host) = (site.server.url("/"), site.host());
+    let helper = site.directory("bin").join("pnpm-tokenhelper-hallpass-prod");
+    let settings = format!(
+        "registry={registry}\n//{host}/:tokenHelper={}\n",
+        helper.display()
+    );
+    fs::write(site.machine.home().join(".npmrc"), settings).expect("pnpm's settings");
+    let project = site.directory("project");
+    let manifest = r#"{"name":"app","version":"1.0.0","dependencies":{"private":"1.0.0"}}"#;
+    fs::write(project.join("package.json"), manifest).expect("a manifest");
+    let mut command = site.command("node");
+    command
+        .arg(pnpm_program())
+        .args(["install", "--store-dir"])
+        .arg(site.directory("store"))
+        .current_dir(&project);
+    Ran::from(command.output().expect("node starts")).success();
+    assert!(project.join("node_modules/private/package.json").exists());
     assert_eq!(site.issued(), 1);
 }
 

@@ -434,6 +434,47 @@ fn google_is_told_of_a_failure_in_the_answer_itself() {
 }
 
 #[test]
+fn a_helper_that_succeeds_warns_of_nothing() {
+    // Less than was asked for, which a person is told of.
+    let server = Server::start(|_| {
+        let token = json!({ "access_token": "token-1", "token_type": "Bearer", "scope": "A" });
+        Reply::json(200, token.to_string())
+    });
+    let machine = Machine::new();
+    let more = ["--scope", "A B", "--for", "https://a.example"];
+    machine.login("prod", &server, &more);
+    for helper in [
+        &["google-executable"][..],
+        &["pnpm-tokenhelper"],
+        &["terraform-credentials", "get", "a.example"],
+        &["keyring", "get", "https://a.example", "me"],
+        &["askpass", "Password for 'https://me@a.example': "],
+    ] {
+        fs::remove_dir_all(machine.cache()).expect("a cache");
+        let ran = machine.run(helper).success();
+        assert!(ran.stdout.contains("token-1"), "{ran:?}");
+        assert_eq!(ran.stderr, "", "{helper:?}");
+    }
+    fs::remove_dir_all(machine.cache()).expect("a cache");
+    let ran = machine.run(&["token"]).success();
+    assert!(ran.stderr.contains("did not grant the scope B"), "{ran:?}");
+}
+
+#[test]
+fn what_is_no_name_of_a_profile_is_refused_in_the_protocols_own_tongue() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let name = "--profile=No Name";
+    let answer = desk.json(&["google-executable", name], "");
+    assert_eq!(answer["success"], false);
+    let ran = desk.run(&["keyring", name, "get", "https://a.example", "me"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    let ran = desk.tell(&["docker-credential", name, "get"], "a.example");
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("not a valid profile name"), "{ran:?}");
+    desk.run(&["pnpm-tokenhelper", name]).failure(2);
+}
+
+#[test]
 fn askpass_answers_a_question_in_any_language() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let ask = |question| desk.run(&["askpass", question]);

@@ -238,8 +238,18 @@ pub(crate) fn python_program(name: &str) -> PathBuf {
 }
 
 fn node_modules() -> PathBuf {
-    let files = ["package.json", "package-lock.json", "server.mjs"];
-    installed("oidc-provider", &files, |target| {
+    npm_packages("oidc-provider", &["server.mjs"])
+}
+
+/// pnpm, which node runs.
+pub(crate) fn pnpm_program() -> PathBuf {
+    npm_packages("pnpm", &[]).join("node_modules/pnpm/bin/pnpm.cjs")
+}
+
+/// What the package-lock.json of a directory of tests/ pins, and other files of it beside.
+fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
+    let files = [&["package.json", "package-lock.json"], more].concat();
+    installed(name, &files, |target| {
         run(
             Command::new("npm")
                 .args([
