@@ -48,23 +48,60 @@ pub(crate) enum Outcome {
 /// Gets a token for the request whose place this is.
 ///
 /// A hit reads one file: no lock, no secret, no request, no write. On a miss, one caller asks and
-/// all who wait share the outcome, be it a token or a refusal.
+/// all who wait share the outcome, be it a token or a refusal. Of those who find a token that is
+/// due soon, one renews it and nobody waits.
 ///
 /// # Errors
 /// Why there is none: the secret's, the token endpoint's, or that the wait was too long.
 pub(crate) fn obtain<S>(place: &Place, wish: Wish, doors: &Doors<'_, S>) -> Result<Outcome> {
-    let cached = place.token();
-    match cached {
-        Some(token) if !wish.refresh && token.usable_for((doors.now)(), wish.min_ttl) => {
-            return Ok(Outcome::Reused(token));
+    let now = (doors.now)();
+    let cached = match place.token() {
+        Some(token) if !wish.refresh && token.usable_for(now, wish.min_ttl) => {
+            return if token.is_due_soon(now) {
+                renew_early(place, token, wish, doors)
+            } else {
+                Ok(Outcome::Reused(token))
+            };
         }
-        _ => {}
-    }
+        cached => cached,
+    };
     let seen = place.seen(cached);
     if let Some(refusal) = seen.refusal((doors.now)(), wish.refresh) {
         return fall_back(seen, wish, doors, refusal);
     }
     let turn = place.turn(&seen, wish.patience);
+    take(place, turn, seen, wish, doors)
+}
+
+/// Renews a token that is due soon, unless somebody is at it, or was just refused. Nobody is
+/// worse off without a new one yet, so a failure is not told.
+fn renew_early<S>(
+    place: &Place,
+    token: CachedToken,
+    wish: Wish,
+    doors: &Doors<'_, S>,
+) -> Result<Outcome> {
+    let seen = place.seen(Some(token.clone()));
+    if seen.refusal((doors.now)(), false).is_some() {
+        return Ok(Outcome::Reused(token));
+    }
+    let Some(turn) = place.turn_if_free(&seen) else {
+        return Ok(Outcome::Reused(token));
+    };
+    match take(place, Ok(turn), seen, wish, doors)? {
+        Outcome::Kept { token, .. } => Ok(Outcome::Reused(token)),
+        outcome => Ok(outcome),
+    }
+}
+
+/// Does what this caller's turn is for.
+fn take<S>(
+    place: &Place,
+    turn: Result<Turn<'_>>,
+    seen: Seen,
+    wish: Wish,
+    doors: &Doors<'_, S>,
+) -> Result<Outcome> {
     // Whoever logged in or out while we waited did not mean what others still bring.
     if !(doors.is_current)() {
         place.abandon();

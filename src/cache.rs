@@ -190,8 +190,7 @@ impl Place {
     /// `Unavailable` when somebody has held the lock for longer than `patience`.
     pub(crate) fn turn(&self, seen: &Seen, patience: Duration) -> Result<Turn<'_>> {
         let deadline = Instant::now() + patience;
-        let lock = disk::private_directory(&self.top).and_then(|()| LockFile::open(&self.lock()));
-        let Ok(lock) = lock else {
+        let Ok(lock) = self.open_lock() else {
             return Ok(Turn::Mine(self.slot(None)));
         };
         loop {
@@ -215,6 +214,22 @@ impl Place {
             // a time of its own, so that one of them finds it free.
             thread::sleep(Duration::from_micros(u64::from(process::id() % 64) * 50));
         }
+    }
+
+    /// The same for a caller who can do without: none while somebody else has the turn, or where
+    /// locks cannot be had.
+    pub(crate) fn turn_if_free(&self, seen: &Seen) -> Option<Turn<'_>> {
+        let lock = self.open_lock().ok()?;
+        if !lock.try_exclusive().ok()? {
+            return None;
+        }
+        let outcome = self.outcome(seen);
+        Some(outcome.unwrap_or_else(|| Turn::Mine(self.slot(Some(lock)))))
+    }
+
+    fn open_lock(&self) -> io::Result<LockFile> {
+        disk::private_directory(&self.top)?;
+        LockFile::open(&self.lock())
     }
 
     /// What came about since `seen`.

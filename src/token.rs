@@ -175,6 +175,11 @@ impl CachedToken {
         self.still_works(now) && self.expires_at.since(now) >= self.margin().max(min_ttl)
     }
 
+    /// Whether to renew this token already, if nobody else does: in the half margin before it is due.
+    pub(crate) fn is_due_soon(&self, now: Timestamp) -> bool {
+        self.expires_at.since(now) < self.margin() * 3 / 2
+    }
+
     /// When to ask again, for clients that keep a token themselves: the end less the margin.
     pub(crate) fn due_at(&self) -> Timestamp {
         self.expires_at.minus(self.margin())
@@ -228,6 +233,15 @@ mod tests {
         let token = token(Duration::from_secs(2));
         assert!(token.usable_for(NOW.plus(Duration::from_millis(1500)), Duration::ZERO));
         assert!(!token.usable_for(NOW.plus(Duration::from_millis(1501)), Duration::ZERO));
+    }
+
+    #[test]
+    fn a_token_is_due_soon_in_the_half_margin_before() {
+        for (life, last) in [(3600, 3_510_000), (240, 150_000), (2, 1_250)] {
+            let token = token(Duration::from_secs(life));
+            assert!(!token.is_due_soon(NOW.plus(Duration::from_millis(last))));
+            assert!(token.is_due_soon(NOW.plus(Duration::from_millis(last + 1))));
+        }
     }
 
     #[test]

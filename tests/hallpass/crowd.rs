@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Request, Server};
 use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
+use crate::time::command_at;
 
 /// How many callers a crowd has where nothing else is said.
 const CROWD: usize = 200;
@@ -72,6 +73,47 @@ fn a_crowd_with_a_valid_token_makes_no_request() {
     let crowd = Crowd::start(&machine, CROWD, &["token"]);
     assert_eq!(crowd.tokens(), of(["token-1"]));
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn nobody_waits_for_the_one_who_renews_a_token_that_is_due_soon() {
+    for (renewal, renewed) in [(Reply::token("token-2", 3600), true), (refusal(), false)] {
+        let gate = Gate::new();
+        let answers = [Reply::token("token-1", 3600), renewal.held_by(&gate)];
+        let server = Server::start(first(answers));
+        let machine = Machine::new();
+        log_in_unproven(&machine, &server);
+        let at = |moment: &str, count| {
+            let command = || command_at(moment, &machine.hallpass(&["token"]));
+            Crowd::start_with(count, command)
+        };
+        assert_eq!(at("2030-01-01 12:00:00", 1).tokens(), of(["token-1"]));
+        let soon = "2030-01-01 12:58:45";
+        let renewing = at(soon, 1);
+        server.wait_for_requests(2);
+        // The server does not answer before all others have ended.
+        assert_eq!(at(soon, CROWD).tokens(), of(["token-1"]));
+        gate.open();
+        let token = if renewed { "token-2" } else { "token-1" };
+        assert_eq!(renewing.tokens(), of([token]));
+        assert_eq!(at(soon, CROWD).tokens(), of([token]));
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
+#[test]
+fn a_crowd_that_finds_a_token_due_soon_makes_one_request() {
+    let server = Server::start(first([Reply::token("token-1", 3600)]));
+    let machine = Machine::new();
+    log_in_unproven(&machine, &server);
+    let at = |moment: &str, count| {
+        let command = || command_at(moment, &machine.hallpass(&["token"]));
+        Crowd::start_with(count, command).tokens()
+    };
+    assert_eq!(at("2030-01-01 12:00:00", 1), of(["token-1"]));
+    let tokens = at("2030-01-01 12:58:45", CROWD);
+    assert!(tokens.is_subset(&of(["token-1", "token-2"])), "{tokens:?}");
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
