@@ -61,7 +61,8 @@ impl Site {
             if demands != Demands::Bearer {
                 refusal = refusal.header("WWW-Authenticate", "Basic realm=\"test\"");
             }
-            refusal.body("no")
+            // Without a body: libgit2 takes what follows the head for its next answer.
+            refusal
         });
         let machine = Machine::new();
         let origin = server.url("");
@@ -251,7 +252,12 @@ fn git_site(demands: Demands) -> Site {
     );
     run(&["clone", "--quiet", "app.git", "seed"], &roots);
     fs::write(roots.join("seed/file"), "content").expect("a file");
-    run(&["-C", "seed", "add", "file"], &roots);
+    // It is a package of cargo's as well.
+    let manifest = "[package]\nname = \"private\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    fs::write(roots.join("seed/Cargo.toml"), manifest).expect("a manifest");
+    fs::create_dir(roots.join("seed/src")).expect("a directory");
+    fs::write(roots.join("seed/src/lib.rs"), "").expect("a source");
+    run(&["-C", "seed", "add", "."], &roots);
     run(&["-C", "seed", "commit", "--quiet", "-m", "first"], &roots);
     run(&["-C", "seed", "push", "--quiet", "origin", "HEAD"], &roots);
     let config = format!(
@@ -482,6 +488,31 @@ fn cargo_fetches_from_a_private_registry_and_publishes_to_it() {
     ])
     .success();
     assert_eq!(published.load(Ordering::SeqCst), 1);
+    assert_eq!(site.issued(), 1);
+}
+
+#[test]
+fn cargo_fetches_a_git_dependency_by_gits_credential_helper() {
+    let site = git_site(Demands::Basic);
+    // libgit2 tells its helpers no address for a host, names alone.
+    let origin = site.server.url("").replace("127.0.0.1", "localhost");
+    site.machine.run(&["bind", "prod", &origin]).success();
+    let project = site.directory("project/src").with_file_name("");
+    let manifest = format!(
+        "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+        [dependencies]\nprivate = {{ git = \"{origin}/app.git\" }}\n"
+    );
+    fs::write(project.join("Cargo.toml"), manifest).expect("a manifest");
+    fs::write(project.join("src/lib.rs"), "").expect("a source");
+    let mut cargo = site.command(env!("CARGO"));
+    cargo
+        .env("CARGO_HOME", site.directory("cargo"))
+        .env("RUSTUP_HOME", rustup_home())
+        .env("CARGO_NET_GIT_FETCH_WITH_CLI", "false")
+        .arg("fetch")
+        .current_dir(&project);
+    let ran = Ran::from(cargo.output().expect("cargo starts"));
+    ran.success();
     assert_eq!(site.issued(), 1);
 }
 
