@@ -260,15 +260,20 @@ fn git_site(demands: Demands) -> Site {
     run(&["-C", "seed", "add", "."], &roots);
     run(&["-C", "seed", "commit", "--quiet", "-m", "first"], &roots);
     run(&["-C", "seed", "push", "--quiet", "origin", "HEAD"], &roots);
-    let config = format!(
-        "[credential]\n\thelper =\n\thelper = {} git-credential\n[user]\n\tname = a\n\temail = a@a.example\n",
-        env!("CARGO_BIN_EXE_hallpass")
-    );
-    fs::write(site.machine.home().join(".gitconfig"), config).expect("git's settings");
+    site.let_git_ask_hallpass();
     site
 }
 
 impl Site {
+    /// Nobody else.
+    fn let_git_ask_hallpass(&self) {
+        let config = format!(
+            "[credential]\n\thelper =\n\thelper = {} git-credential\n[user]\n\tname = a\n\temail = a@a.example\n",
+            env!("CARGO_BIN_EXE_hallpass")
+        );
+        fs::write(self.machine.home().join(".gitconfig"), config).expect("git's settings");
+    }
+
     #[track_caller]
     fn git(&self, git: &str, arguments: &[&str]) -> Ran {
         let mut command = self.command(git);
@@ -372,6 +377,46 @@ fn a_redirect_to_another_host_gets_no_token() {
                 .all(|request| request.header("authorization").is_none())
         );
     }
+}
+
+#[test]
+fn git_lfs_fetches_with_gits_credential_helper() {
+    let oid = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
+    let site = Site::start(Demands::Basic, move |request| {
+        let host = request.header("host").unwrap_or_default();
+        match request.target.as_str() {
+            "/app.git/info/lfs/objects/batch" => {
+                let href = format!("http://{host}/objects/{oid}");
+                let object = json!({ "oid": oid, "size": 7,
+                    "actions": { "download": { "href": href } } });
+                let answer = json!({ "transfer": "basic", "objects": [object] });
+                Reply::new(200)
+                    .header("Content-Type", "application/vnd.git-lfs+json")
+                    .body(answer.to_string())
+            }
+            target if target.starts_with("/objects/") => Reply::new(200).body("content"),
+            _ => Reply::new(404),
+        }
+    });
+    site.let_git_ask_hallpass();
+    let copy = site.directory("copy");
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 7\n");
+    fs::write(copy.join("file.bin"), pointer).expect("a pointer");
+    fs::write(copy.join(".gitattributes"), "*.bin filter=lfs -text\n").expect("attributes");
+    let url = site.server.url("/app.git");
+    for arguments in [
+        &["init", "--quiet"][..],
+        &["remote", "add", "origin", &url],
+        &["add", "."],
+        &["commit", "--quiet", "-m", "first"],
+        &["lfs", "fetch"],
+    ] {
+        let arguments = [&["-C", "copy"], arguments].concat();
+        site.git("git", &arguments).success();
+    }
+    let object = copy.join(".git/lfs/objects").join("ed/70").join(oid);
+    assert_eq!(fs::read(object).expect("the object"), b"content");
+    assert_eq!(site.issued(), 1);
 }
 
 /// A registry with one image, as far as `manifest inspect` goes.
