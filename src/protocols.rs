@@ -183,3 +183,6 @@ pub(crate) fn take_profile(given: Vec<String>) -> Result<(Vec<String>, Option<St
     }
     Ok((words, profile))
 }
+
+#[cfg(test)]
+mod tests;

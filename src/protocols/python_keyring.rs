@@ -58,6 +58,10 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     let Some(url) = url(service) else {
         return Ok(not_found);
     };
+    // It is given back on a line of its own.
+    if user.iter().any(|user| user.contains(char::is_control)) {
+        return Ok(not_found);
+    }
     // What went wrong is for the person to read: to the client it is all one.
     let found = match call.desk.bound(&url) {
         Ok(None) => return Ok(not_found),

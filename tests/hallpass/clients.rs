@@ -63,7 +63,8 @@ impl Site {
             if demands != Demands::Bearer {
                 refusal = refusal.header("WWW-Authenticate", "Basic realm=\"test\"");
             }
-            refusal.body("no")
+            // Without a body: libgit2 takes what follows the head for its next answer.
+            refusal
         });
         let machine = Machine::new();
         let origin = server.url("");
@@ -256,18 +257,28 @@ fn git_site(demands: Demands) -> Site {
     );
     run(&["clone", "--quiet", "app.git", "seed"], &roots);
     fs::write(roots.join("seed/file"), "content").expect("a file");
-    run(&["-C", "seed", "add", "file"], &roots);
+    // It is a package of cargo's as well.
+    let manifest = "[package]\nname = \"private\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    fs::write(roots.join("seed/Cargo.toml"), manifest).expect("a manifest");
+    fs::create_dir(roots.join("seed/src")).expect("a directory");
+    fs::write(roots.join("seed/src/lib.rs"), "").expect("a source");
+    run(&["-C", "seed", "add", "."], &roots);
     run(&["-C", "seed", "commit", "--quiet", "-m", "first"], &roots);
     run(&["-C", "seed", "push", "--quiet", "origin", "HEAD"], &roots);
-    let config = format!(
-        "[credential]\n\thelper =\n\thelper = {} git-credential\n[user]\n\tname = a\n\temail = a@a.example\n",
-        env!("CARGO_BIN_EXE_hallpass")
-    );
-    fs::write(site.machine.home().join(".gitconfig"), config).expect("git's settings");
+    site.let_git_ask_hallpass();
     site
 }
 
 impl Site {
+    /// Nobody else.
+    fn let_git_ask_hallpass(&self) {
+        let config = format!(
+            "[credential]\n\thelper =\n\thelper = {} git-credential\n[user]\n\tname = a\n\temail = a@a.example\n",
+            env!("CARGO_BIN_EXE_hallpass")
+        );
+        fs::write(self.machine.home().join(".gitconfig"), config).expect("git's settings");
+    }
+
     #[track_caller]
     fn git(&self, git: &str, arguments: &[&str]) -> Ran {
         let mut command = self.command(git);
@@ -400,6 +411,46 @@ fn git_takes_the_answers_of_an_askpass_program() {
     assert_eq!(site.issued(), 1);
 }
 
+#[test]
+fn git_lfs_fetches_with_gits_credential_helper() {
+    let oid = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
+    let site = Site::start(Demands::Basic, move |request| {
+        let host = request.header("host").unwrap_or_default();
+        match request.target.as_str() {
+            "/app.git/info/lfs/objects/batch" => {
+                let href = format!("http://{host}/objects/{oid}");
+                let object = json!({ "oid": oid, "size": 7,
+                    "actions": { "download": { "href": href } } });
+                let answer = json!({ "transfer": "basic", "objects": [object] });
+                Reply::new(200)
+                    .header("Content-Type", "application/vnd.git-lfs+json")
+                    .body(answer.to_string())
+            }
+            target if target.starts_with("/objects/") => Reply::new(200).body("content"),
+            _ => Reply::new(404),
+        }
+    });
+    site.let_git_ask_hallpass();
+    let copy = site.directory("copy");
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 7\n");
+    fs::write(copy.join("file.bin"), pointer).expect("a pointer");
+    fs::write(copy.join(".gitattributes"), "*.bin filter=lfs -text\n").expect("attributes");
+    let url = site.server.url("/app.git");
+    for arguments in [
+        &["init", "--quiet"][..],
+        &["remote", "add", "origin", &url],
+        &["add", "."],
+        &["commit", "--quiet", "-m", "first"],
+        &["lfs", "fetch"],
+    ] {
+        let arguments = [&["-C", "copy"], arguments].concat();
+        site.git("git", &arguments).success();
+    }
+    let object = copy.join(".git/lfs/objects").join("ed/70").join(oid);
+    assert_eq!(fs::read(object).expect("the object"), b"content");
+    assert_eq!(site.issued(), 1);
+}
+
 /// A registry with one image, as far as `manifest inspect` goes.
 fn registry(request: &Request) -> Reply {
     let config = "{}";
@@ -514,6 +565,31 @@ fn cargo_fetches_from_a_private_registry_and_publishes_to_it() {
     ])
     .success();
     assert_eq!(published.load(Ordering::SeqCst), 1);
+    assert_eq!(site.issued(), 1);
+}
+
+#[test]
+fn cargo_fetches_a_git_dependency_by_gits_credential_helper() {
+    let site = git_site(Demands::Basic);
+    // libgit2 tells its helpers no address for a host, names alone.
+    let origin = site.server.url("").replace("127.0.0.1", "localhost");
+    site.machine.run(&["bind", "prod", &origin]).success();
+    let project = site.directory("project/src").with_file_name("");
+    let manifest = format!(
+        "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+        [dependencies]\nprivate = {{ git = \"{origin}/app.git\" }}\n"
+    );
+    fs::write(project.join("Cargo.toml"), manifest).expect("a manifest");
+    fs::write(project.join("src/lib.rs"), "").expect("a source");
+    let mut cargo = site.command(env!("CARGO"));
+    cargo
+        .env("CARGO_HOME", site.directory("cargo"))
+        .env("RUSTUP_HOME", rustup_home())
+        .env("CARGO_NET_GIT_FETCH_WITH_CLI", "false")
+        .arg("fetch")
+        .current_dir(&project);
+    let ran = Ran::from(cargo.output().expect("cargo starts"));
+    ran.success();
     assert_eq!(site.issued(), 1);
 }
 
