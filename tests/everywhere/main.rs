@@ -6,6 +6,7 @@ mod desk;
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod keychain;
+mod machine;
 #[path = "../hallpass/server.rs"]
 mod server;
 
