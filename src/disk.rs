@@ -14,6 +14,10 @@ use crate::system::{self, Access, Trust};
 /// What a half-written file is called, until it takes its real name.
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
+/// How often, and after which pause, Windows is asked again to replace a file: for about a second.
+const REPLACE_ATTEMPTS: u32 = 300;
+const REPLACE_PAUSE: Duration = Duration::from_millis(3);
+
 /// Where hallpass keeps its files, as each platform's users expect.
 #[derive(Clone, Debug)]
 pub(crate) struct Directories {
@@ -163,15 +167,16 @@ fn write_for_user(
     persist(file, path)
 }
 
-/// Windows refuses to replace a file while somebody reads it, which takes microseconds.
+/// Windows refuses to replace a file while somebody reads it, which takes microseconds, though many
+/// may do it in turn.
 fn persist(mut file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
-    for pause in [1, 4, 16, 64] {
+    for _ in 0..REPLACE_ATTEMPTS {
         match file.persist(path) {
             Ok(_) => return Ok(()),
             Err(refused)
                 if cfg!(windows) && refused.error.kind() == io::ErrorKind::PermissionDenied =>
             {
-                thread::sleep(Duration::from_millis(pause));
+                thread::sleep(REPLACE_PAUSE);
                 file = refused.file;
             }
             Err(refused) => return Err(refused.error),

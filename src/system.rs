@@ -3,7 +3,7 @@
 
 pub(crate) use platform::{
     Inherited, QuietTerminal, distrust, harden, is_link_refusal, link, open_private,
-    private_directory, write_to_stdout,
+    private_directory, shell, write_to_stdout,
 };
 
 /// Takes a variable out of our environment: neither a program that we start nor one that looks at
@@ -96,6 +96,13 @@ mod platform {
             rustix::process::umask(self.umask);
             command.exec()
         }
+    }
+
+    /// The shell, to run a line as a person wrote it.
+    pub(crate) fn shell(line: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]);
+        shell
     }
 
     /// Makes another name for a program: a symbolic link.
@@ -267,10 +274,11 @@ mod platform {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod platform {
     use std::fs::{File, Metadata};
     use std::io::{self, Write as _};
+    use std::os::windows::process::CommandExt as _;
     use std::path::Path;
     use std::process::Command;
 
@@ -297,6 +305,16 @@ mod platform {
                 Err(error) => error,
             }
         }
+    }
+
+    /// The shell, to run a line as a person wrote it: quoted as arguments are, it would get other
+    /// quotes. It takes off the outer ones (`/S`), and starts without a stranger's commands (`/D`).
+    pub(crate) fn shell(line: &str) -> Command {
+        let mut shell = Command::new("cmd");
+        shell
+            .args(["/D", "/S", "/C"])
+            .raw_arg(format!("\"{line}\""));
+        shell
     }
 
     /// Makes another name for a program: a copy, as links need a privilege.

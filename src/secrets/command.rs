@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::secret::{CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
+use crate::system;
 
 /// How long to listen for why a command failed after its end: what it left behind (a connection
 /// that ssh shares, an agent) may keep the stream open.
@@ -23,26 +24,19 @@ pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    output(&mut command, program, limit)
+    output(command, limit)
 }
 
 /// Gives a line to the shell: only where a person wrote that they want one.
 pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    let (shell, flag) = if cfg!(windows) {
-        ("cmd", "/C")
-    } else {
-        ("sh", "-c")
-    };
-    output(Command::new(shell).args([flag, line]), shell, limit)
+    output(system::shell(line), limit)
 }
 
-fn output(command: &mut Command, program: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
+fn output(mut command: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
+    let program = clean(&command.get_program().to_string_lossy(), 100);
     let failed = |what: String| {
-        Error::locked(format!(
-            "the secret command `{}` {what}",
-            clean(program, 100)
-        ))
-        .hint("run it by hand to see what it needs")
+        Error::locked(format!("the secret command `{program}` {what}"))
+            .hint("run it by hand to see what it needs")
     };
     let too_slow = |child: &mut Child| {
         end(child);

@@ -1,7 +1,7 @@
 //! A home of one's own for each test, the real binary in it, and a server that numbers its tokens.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,6 +35,14 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn with(keychain: &Keychain) -> Desk {
+        Self::new(keychain.environment())
+    }
+
+    pub(crate) fn without_keychain() -> Desk {
+        Self::new(Vec::new())
+    }
+
+    fn new(environment: Vec<(String, String)>) -> Desk {
         let count = AtomicUsize::new(0);
         Desk {
             home: TempDir::with_prefix("hallpass-test-").expect("a temporary directory"),
@@ -42,7 +50,7 @@ impl Desk {
                 let number = 1 + count.fetch_add(1, Ordering::SeqCst);
                 Reply::token(&format!("token-{number}"), 3600)
             }),
-            environment: keychain.environment(),
+            environment,
         }
     }
 
@@ -51,10 +59,19 @@ impl Desk {
     }
 
     pub(crate) fn log_in(&self, profile: &str, secret: &str) -> Ran {
+        self.log_in_from(profile, &["--secret-stdin"], secret)
+    }
+
+    /// Logs in with a secret that a command prints.
+    pub(crate) fn log_in_by_command(&self, profile: &str, command: &str) -> Ran {
+        self.log_in_from(profile, &["--secret-command", command], "")
+    }
+
+    fn log_in_from(&self, profile: &str, source: &[&str], input: &str) -> Ran {
         let url = self.server.url("/oauth/token");
-        let [stdin, at, by] = ["--secret-stdin", "--token-url", "--client-id"];
-        let arguments = ["login", profile, stdin, at, &url, by, "client:one"];
-        self.run_with_input(&arguments, secret)
+        let settings = ["--token-url", &url, "--client-id", "client:one"];
+        let arguments = [&["login", profile], source, &settings].concat();
+        self.run_with_input(&arguments, input)
     }
 
     /// The token that such a command prints, which says nothing else.
@@ -97,6 +114,22 @@ impl Desk {
             .iter()
             .map(|request| secret_in(request.header("authorization").expect("credentials")))
             .collect()
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Where the profile's tokens lie, as the manual says.
+    pub(crate) fn cache(&self, profile: &str) -> PathBuf {
+        let base = if cfg!(windows) {
+            "local"
+        } else if cfg!(target_os = "macos") {
+            "Library/Caches"
+        } else {
+            "cache"
+        };
+        self.home().join(base).join("hallpass").join(profile)
     }
 
     fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {

@@ -1,0 +1,58 @@
+//! What needs no keychain, and yet differs from one platform to the next: files and the shell.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
+
+use crate::desk::Desk;
+
+#[test]
+fn a_token_is_replaced_while_somebody_reads_it() {
+    let desk = Desk::without_keychain();
+    desk.log_in_by_command("prod", "!echo s3cret").success();
+    let token_file = only_token(&desk.cache("prod"));
+    thread::scope(|scope| {
+        // It is dropped at the end, also at a failed assertion's.
+        let (_readers_go_on, end) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while end.try_recv() == Err(TryRecvError::Empty) {
+                // Windows shows nobody a file that is just being replaced.
+                if let Ok(content) = fs::read(&token_file) {
+                    let text = String::from_utf8(content).expect("UTF-8");
+                    let (_checksum, json) = text.split_once('\n').expect("two lines");
+                    let whole = serde_json::from_str::<serde_json::Value>(json);
+                    whole.expect("one token or the next");
+                }
+            }
+        });
+        for number in 2..12 {
+            let token = format!("token-{number}");
+            assert_eq!(desk.token(&["token", "--refresh"]), token);
+            assert_eq!(desk.token(&["token"]), token);
+        }
+    });
+    assert_eq!(desk.server.requests().len(), 11);
+}
+
+#[test]
+fn the_shell_gets_a_quoted_path_as_it_was_written() {
+    let desk = Desk::without_keychain();
+    let file = desk.home().join("its secret.txt");
+    fs::write(&file, "s3cret & more\r\n").expect("a file");
+    let print = if cfg!(windows) { "type" } else { "cat" };
+    let command = format!("!{print} \"{}\"", file.display());
+    desk.log_in_by_command("prod", &command).success();
+    assert_eq!(desk.secrets_sent(), ["s3cret & more"]);
+}
+
+fn only_token(directory: &Path) -> PathBuf {
+    let entries = fs::read_dir(directory).expect("the cache");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let is_token = |path: &PathBuf| path.extension().is_some_and(|end| end == "json");
+    let tokens: Vec<_> = paths.filter(is_token).collect();
+    let [token] = &tokens[..] else {
+        panic!("{tokens:?}");
+    };
+    token.clone()
+}
