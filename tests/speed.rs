@@ -5,6 +5,7 @@
 //!
 //! - `--rounds N`: how often a single process is timed (300)
 //! - `--callers N`: how many processes start at once (200)
+//! - `--binary PATH`: measure this build of hallpass, by its absolute path, instead of the default one
 //! - `--counts`: count instructions too, if valgrind is installed
 
 #![allow(clippy::print_stdout, reason = "the tables are for a person to read")]
@@ -26,8 +27,6 @@ use server::{Reply, Server};
 #[path = "hallpass/server.rs"]
 mod server;
 
-const HALLPASS: &str = env!("CARGO_BIN_EXE_hallpass");
-
 const CLIENT_SECRET: &str = "not-a-secret";
 
 /// About as long as a signed token with a few claims.
@@ -44,8 +43,9 @@ fn main() {
     let rounds = number_after("--rounds").unwrap_or(rounds);
     let callers = number_after("--callers").unwrap_or(callers);
 
-    println!("measuring {HALLPASS}");
-    let stage = Stage::set_up();
+    let binary = after("--binary").unwrap_or_else(|| env!("CARGO_BIN_EXE_hallpass").to_owned());
+    println!("measuring {binary}");
+    let stage = Stage::set_up(binary.into());
     many_callers(&stage, callers, repetitions);
     miss(&stage, rounds);
     // From here on this thread and what it starts keep to one processor: to move is work as well.
@@ -54,10 +54,12 @@ fn main() {
     counts(&stage, has("--counts"));
 }
 
+fn after(option: &str) -> Option<String> {
+    env::args().skip_while(|argument| argument != option).nth(1)
+}
+
 fn number_after(option: &str) -> Option<usize> {
-    let text = env::args()
-        .skip_while(|argument| argument != option)
-        .nth(1)?;
+    let text = after(option)?;
     Some(
         text.parse::<usize>()
             .expect("a number after --rounds and --callers")
@@ -150,6 +152,8 @@ fn counts(stage: &Stage, instructions: bool) {
 
 /// A home with one profile, and the authorization server that it knows.
 struct Stage {
+    /// The hallpass that is measured.
+    binary: PathBuf,
     home: TempDir,
     server: Server,
     answer: Arc<Answer>,
@@ -166,7 +170,7 @@ struct Answer {
 }
 
 impl Stage {
-    fn set_up() -> Self {
+    fn set_up(binary: PathBuf) -> Self {
         let answer = Arc::new(Answer {
             seconds_to_live: AtomicU64::new(3600),
             delay: AtomicU64::new(0),
@@ -186,6 +190,7 @@ impl Stage {
         let home = tempfile::tempdir().expect("a temporary directory");
         let floor = build_floor(home.path());
         let stage = Self {
+            binary,
             home,
             server,
             answer,
@@ -259,7 +264,7 @@ impl Stage {
     }
 
     fn hallpass(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(Path::new(HALLPASS));
+        let mut command = self.command(&self.binary);
         command.args(arguments);
         command
     }
