@@ -248,6 +248,12 @@ impl SecretService {
         command
     }
 
+    /// Whether the provider has not ended by itself.
+    pub(crate) fn still_runs(mut self) -> bool {
+        let provider = self.provider.as_mut().expect("a provider");
+        provider.try_wait().is_ok_and(|end| end.is_none())
+    }
+
     fn signal(&self, name: &str) {
         let provider = self.provider.as_ref().expect("a provider that runs");
         let mut command = program_without_environment("kill");
