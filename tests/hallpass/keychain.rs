@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::secret_service::SecretService;
+use crate::secret_service::{Dialogs, SecretService};
 use crate::server::Server;
 use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
@@ -453,6 +453,40 @@ fn with_a_locked_keychain_that_nobody_can_unlock() {
 }
 
 #[test]
+fn a_dialog_that_is_dismissed_is_told() {
+    let mut keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("prod", SECRET).success();
+    keychain.lock();
+    let dialogs = Dialogs::show(&keychain);
+    let waiting = spawn(&mut desk.command(&["token", "--refresh"]));
+    dialogs.dismiss(&keychain);
+    let ran = finish(waiting).failure(6);
+    says(&ran, "its dialog was dismissed", "unlock it");
+    assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
+    assert_eq!(desk.run(&["token"]).token(), "token-1");
+}
+
+#[test]
+fn a_dialog_that_nobody_answers_is_given_up() {
+    let mut keychain = SecretService::start();
+    let mut desk = Desk::with(&keychain);
+    desk.log_in("prod", SECRET).success();
+    keychain.lock();
+    let _dialogs = Dialogs::show(&keychain);
+    desk.seconds = "3";
+    let ran = desk.run(&["token", "--refresh"]).failure(6);
+    says(
+        &ran,
+        "the keychain (Secret Service) did not answer within 3 s",
+        "answer its dialog",
+    );
+    line(&ran, "hallpass: waiting for the keychain");
+    assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
+    assert_eq!(desk.run(&["token"]).token(), "token-1");
+}
+
+#[test]
 fn without_a_default_keyring_there_is_no_login() {
     let keychain = SecretService::start_without_collection();
     let desk = Desk::with(&keychain);
@@ -618,13 +652,17 @@ fn the_wait_is_short_where_no_window_can_reach_anybody() {
     let desk = Desk::with(&keychain);
     desk.log_in("prod", SECRET).success();
     keychain.freeze();
-    let mut command = desk.command(&["token", "--refresh"]);
-    let ran = finish(spawn(command.env_remove("HALLPASS_KEYCHAIN_TIMEOUT"))).failure(6);
-    says(
-        &ran,
-        "did not answer within 5 s",
-        "HALLPASS_KEYCHAIN_TIMEOUT",
-    );
+    let over_ssh = [("DISPLAY", ":0"), ("SSH_CONNECTION", "::1 50000 ::1 22")];
+    for environment in [&[][..], &over_ssh] {
+        let mut command = desk.command(&["token", "--refresh"]);
+        command.env_remove("HALLPASS_KEYCHAIN_TIMEOUT");
+        let ran = finish(spawn(command.envs(environment.iter().copied()))).failure(6);
+        says(
+            &ran,
+            "did not answer within 5 s",
+            "HALLPASS_KEYCHAIN_TIMEOUT",
+        );
+    }
     keychain.thaw();
 }
 

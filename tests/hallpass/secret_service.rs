@@ -4,10 +4,15 @@
 //! a HOME of their own; a client needs nothing of it but [`SecretService::environment`].
 #![allow(dead_code, reason = "not every test binary needs all of it")]
 
+#[path = "secret_service/dialog.rs"]
+mod dialog;
 #[path = "secret_service/keepassxc.rs"]
 mod keepassxc;
 #[path = "secret_service/kwallet.rs"]
 mod kwallet;
+
+#[allow(unused_imports, reason = "not every test binary needs it")]
+pub(crate) use self::dialog::Dialogs;
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
