@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::real_servers::{found, pnpm_program, python_program};
+use crate::real_servers::{found, go_program, pnpm_program, python_program};
 use crate::server::{ReadWrite, Reply, Request, Server};
 use crate::support::{Machine, Ran};
 
@@ -660,6 +660,66 @@ fn kubectl_sends_the_token_to_its_cluster() {
         assert!(ran.success().stdout.contains("major"));
     }
     assert_eq!(site.issued(), 1);
+}
+
+#[test]
+fn go_asks_its_authentication_command_about_a_private_module() {
+    use crate::tls::Authority;
+    let authority = Authority::new();
+    let identity = authority.identity(&["127.0.0.1"]);
+    let revoked = Arc::new(AtomicUsize::new(0));
+    let limit = Arc::clone(&revoked);
+    let proxy = Server::start_tls(&identity, move |request| {
+        let number = shown(request, Demands::Bearer).unwrap_or_default();
+        if number <= limit.load(Ordering::SeqCst) {
+            return Reply::new(401).header("WWW-Authenticate", "Bearer");
+        }
+        let version = r#"{"Version":"v1.0.0","Time":"2026-01-01T00:00:00Z"}"#;
+        match request.target.as_str() {
+            "/private.example/mod/@v/v1.0.0.info" => Reply::json(200, version),
+            "/private.example/mod/@v/v1.0.0.mod" => {
+                Reply::new(200).body("module private.example/mod\n")
+            }
+            _ => Reply::new(404),
+        }
+    });
+    let site = Site::start(Demands::Bearer, |_| Reply::new(200));
+    site.machine
+        .run(&["bind", "prod", &proxy.url("")])
+        .success();
+    let ca = site
+        .machine
+        .private_file("ca.pem", authority.pem().as_bytes());
+    let go = go_program();
+    let list = |cache: &str| {
+        let mut command = site.command(go.to_str().expect("UTF-8"));
+        command
+            .env(
+                "GOAUTH",
+                format!("{} goauth", env!("CARGO_BIN_EXE_hallpass")),
+            )
+            .env("GOPROXY", proxy.url(""))
+            .env("GONOSUMDB", "*")
+            .env("GOTOOLCHAIN", "local")
+            .env("GOFLAGS", "-mod=mod")
+            .env("GOPATH", site.directory(cache))
+            .env("SSL_CERT_FILE", &ca)
+            .args(["list", "-m", "private.example/mod@v1.0.0"])
+            .current_dir(site.directory("project"));
+        Ran::from(command.output().expect("go starts"))
+    };
+    assert_eq!(
+        list("first").success().stdout,
+        "private.example/mod v1.0.0\n"
+    );
+    assert_eq!(site.issued(), 1);
+    // The token that was at hand is refused: go runs the command again, with the URL.
+    revoked.store(1, Ordering::SeqCst);
+    assert_eq!(
+        list("second").success().stdout,
+        "private.example/mod v1.0.0\n"
+    );
+    assert_eq!(site.issued(), 2);
 }
 
 #[test]

@@ -237,6 +237,17 @@ pub(crate) fn python_program(name: &str) -> PathBuf {
     python_environment().join("environment/bin").join(name)
 }
 
+/// The go that came with those packages.
+pub(crate) fn go_program() -> PathBuf {
+    let libraries = python_environment().join("environment/lib");
+    let versions = fs::read_dir(libraries).expect("Python's libraries");
+    versions
+        .map(|version| version.expect("a version of Python").path())
+        .map(|version| version.join("site-packages/go/bin/go"))
+        .find(|go| go.exists())
+        .expect("go")
+}
+
 fn node_modules() -> PathBuf {
     npm_packages("oidc-provider", &["server.mjs"])
 }
