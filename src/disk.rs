@@ -123,10 +123,7 @@ pub(crate) enum Durability {
 pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     private_directory(directory)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
-        .tempfile_in(directory)?;
-    file.write_all(content)?;
+    let file = written_beside(directory, content)?;
     if durability == Durability::Settings {
         file.as_file().sync_all()?;
     }
@@ -157,14 +154,20 @@ fn write_for_user(
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
-        .tempfile_in(directory.unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
+    let file = written_beside(directory.unwrap_or(Path::new(".")), content)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
     persist(file, path)
+}
+
+/// A whole new file that has no name of its own yet.
+fn written_beside(directory: &Path, content: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    Ok(file)
 }
 
 /// Windows refuses to replace a file while somebody reads it, which takes microseconds, though many

@@ -11,7 +11,7 @@ use super::obtain::{Ask, obtain};
 use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
 use crate::profiles::Profiles;
-use crate::secret::{AccessToken, CLIENT_SECRET_VARIABLE};
+use crate::secret::CLIENT_SECRET_VARIABLE;
 use crate::system::Inherited;
 
 /// The variable that holds the token when nobody names another one.
@@ -59,26 +59,20 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     command.args(arguments);
     // What hallpass itself is told in secret is none of the program's business.
     command.env_remove(CLIENT_SECRET_VARIABLE);
+    let directories = Directories::locate()?;
+    let profiles = Profiles::of(&directories);
+    let ask = Ask {
+        min_ttl: args.min_ttl,
+        ..Ask::default()
+    };
     for (name, profile) in variables {
-        let token = token(profile.as_deref(), args.min_ttl)?;
-        command.env(name, token.expose());
+        let who = profiles.find(profile.as_deref())?;
+        let obtained = obtain(&directories, &profiles, &ask, who)?;
+        command.env(name, obtained.token.access_token.expose());
     }
     let error = inherited.replace_process(&mut command);
     Err(match error.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::NoSuchProgram, "there is no such program"),
         _ => Error::new(Kind::CannotRun, "the program cannot be run").because(error),
     })
-}
-
-fn token(profile: Option<&str>, min_ttl: Duration) -> Result<AccessToken> {
-    let directories = Directories::locate()?;
-    let profiles = Profiles::of(&directories);
-    let ask = Ask {
-        min_ttl,
-        ..Ask::default()
-    };
-    let who = profiles.find(profile)?;
-    Ok(obtain(&directories, &profiles, &ask, who)?
-        .token
-        .access_token)
 }

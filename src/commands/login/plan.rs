@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum as _;
+use clap::builder::PossibleValue;
 
-use super::options::{AlgorithmArg, Args, BasicArg, BodyArg, OrNothing};
+use super::options::{AlgorithmArg, Args, BasicArg, BodyArg, OrNothing, StoreArg};
 use super::providers::{PROVIDERS, Provider};
 use crate::binding::{Binding, BoundUrl};
 use crate::commands::words;
@@ -362,30 +363,23 @@ impl Args {
         } else {
             self.secret_command.clone()
         };
-        let place_kind = place.as_ref().map(SecretSource::kind);
-        match (self.store.map(|store| (store, store.store())), place_kind) {
-            (None, _) => {}
-            (Some((_, Ok(store))), None) => return Ok(Some(SecretSource::new_item(store))),
-            (Some((_, Ok(_))), Some(_)) => {
+        match (self.store.map(StoreArg::store), &place) {
+            (Some(Ok(store)), None) => return Ok(Some(SecretSource::new_item(store))),
+            (Some(Ok(_)), Some(_)) => {
                 return Err(Error::usage(
                     "--store names another place than the option beside it",
                 ));
             }
-            (Some((_, Err(option))), None) => {
-                return Err(Error::usage(format!(
-                    "--store needs {option} beside it here"
-                )));
-            }
-            (Some((store, Err(option))), Some(kind)) => {
-                let fits = store
-                    .to_possible_value()
-                    .is_some_and(|value| value.get_name() == kind);
-                if !fits {
+            (Some(Err(option)), place) => {
+                let named = self.store.and_then(|store| store.to_possible_value());
+                let named = named.as_ref().map(PossibleValue::get_name);
+                if named != place.as_ref().map(SecretSource::kind) {
                     return Err(Error::usage(format!(
                         "--store needs {option} beside it here"
                     )));
                 }
             }
+            (None, _) => {}
         }
         if self.secret_stdin || self.key_stdin {
             let store = kept.item().map(|item| item.store).unwrap_or_default();
