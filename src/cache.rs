@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::hex;
 use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
@@ -346,7 +347,7 @@ fn entry(token: &CachedToken, key: &str, login: &str) -> io::Result<Vec<u8>> {
         received_at_ms: token.received_at.0,
         expires_at_ms: token.expires_at.0,
     })?;
-    let entry = format!("{ENTRY_FORMAT} {:016x}\n{json}", checksum(json.as_bytes()));
+    let entry = format!("{ENTRY_FORMAT} {}\n{json}", checksum(json.as_bytes()));
     if entry.len() as u64 > ENTRY_LIMIT {
         // Nobody would read it.
         return Err(io::Error::new(
@@ -367,7 +368,7 @@ fn read_entry(path: &Path, key: &str, login: &str) -> Option<CachedToken> {
 fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
     let (head, json) = std::str::from_utf8(content).ok()?.split_once('\n')?;
     let (format, sum) = head.split_once(' ')?;
-    if format != ENTRY_FORMAT || sum != format!("{:016x}", checksum(json.as_bytes())) {
+    if format != ENTRY_FORMAT || sum != checksum(json.as_bytes()) {
         return None;
     }
     let entry: Entry<'_> = serde_json::from_str(json).ok()?;
@@ -385,10 +386,11 @@ fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
 }
 
 /// FNV-1a, 64 bits: against a disk's accidents, not against a person. Every changed byte changes it.
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+fn checksum(bytes: &[u8]) -> String {
+    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    });
+    hex(&sum.to_be_bytes())
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ pub(crate) fn unique() -> Result<String> {
     Ok(hex(&random))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two digits a byte; the general formatter costs more than all else that a cached token takes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

@@ -216,11 +216,11 @@ impl Profiles {
     }
 
     fn file(&self, name: &ProfileName) -> PathBuf {
-        self.directory.join(format!("{name}.json"))
+        self.directory.join([name.as_str(), ".json"].concat())
     }
 
     fn items_file(&self, name: &ProfileName) -> PathBuf {
-        self.directory.join(format!("{name}.items"))
+        self.directory.join([name.as_str(), ".items"].concat())
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct TokenRequest {
 /// Which login a token comes from, and from which token endpoint: a profile may have been replaced
 /// or edited since, and then its tokens are no business of the server that it names now.
 pub(crate) fn login_of(profile: &Profile) -> String {
-    format!("{} {}", profile.generation, profile.token_endpoint.as_str())
+    [&profile.generation, " ", profile.token_endpoint.as_str()].concat()
 }
 
 impl TokenRequest {

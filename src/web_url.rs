@@ -24,10 +24,13 @@ impl WebUrl {
                 "has a character outside ASCII (write the host in its xn-- form, the path in %XX)",
             );
         }
-        if !text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !b"\\\"<>^`{|}".contains(&b))
-        {
+        let no_url_has = |b| {
+            matches!(
+                b,
+                b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}'
+            )
+        };
+        if !text.bytes().all(|b| b.is_ascii_graphic() && !no_url_has(b)) {
             return Err("has a character that no URL may have");
         }
         let (scheme, rest) = ["https", "http"]
@@ -42,13 +45,13 @@ impl WebUrl {
         let (host, port) = split_port(authority)?;
         let (host, loopback) = parse_host(host)?;
         check_path(path)?;
-        let default_port = if scheme == "https" { 443 } else { 80 };
+        let default_port = if scheme == "https" { "443" } else { "80" };
         let port = port.filter(|port| *port != default_port);
         let mut canonical = String::with_capacity(text.len() + 1);
         canonical.extend([scheme, "://", &host]);
         if let Some(port) = port {
             canonical.push(':');
-            canonical.push_str(&port.to_string());
+            canonical.push_str(port);
         }
         let origin_end = canonical.len();
         if !path.starts_with('/') {
@@ -88,8 +91,10 @@ impl WebUrl {
 
     /// Whether the path has an encoded slash or backslash, which some servers take for a plain one.
     pub(crate) fn hides_a_slash(&self) -> bool {
-        let path = self.path().to_ascii_lowercase();
-        path.contains("%2f") || path.contains("%5c")
+        let path = self.path();
+        // Most have no encoded character at all.
+        let encoded = path.contains('%').then(|| path.to_ascii_lowercase());
+        encoded.is_some_and(|path| path.contains("%2f") || path.contains("%5c"))
     }
 
     /// This URL, if a secret or a token may be sent to it: https, or http on this machine itself.
@@ -120,7 +125,8 @@ fn after_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+/// The host, and the port in its one spelling.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let host_end = match authority.rfind(']') {
         Some(bracket) => bracket + 1,
         None => authority.find(':').unwrap_or(authority.len()),
@@ -133,8 +139,10 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
             Err("has no valid host")
         };
     };
+    // The parser takes a sign and leading zeros too.
+    let plain = digits.starts_with(|c| matches!(c, '1'..='9'));
     match digits.parse::<u16>() {
-        Ok(port) if port > 0 && digits == port.to_string() => Ok((host, Some(port))),
+        Ok(_) if plain => Ok((host, Some(digits))),
         _ => Err("has no valid port"),
     }
 }
@@ -181,8 +189,9 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     }
     let path = path.split('?').next().unwrap_or_default();
     let is_dots = |segment: &str| {
-        // The longest is `%2e%2e`.
+        // The longest is `%2e%2e`; most are words.
         segment.len() <= 6
+            && segment.starts_with(['.', '%'])
             && matches!(
                 &*segment.to_ascii_lowercase().replace("%2e", "."),
                 "." | ".."

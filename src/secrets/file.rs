@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use zeroize::Zeroizing;
 
+use crate::digest::hex;
 use crate::disk::{self, Found};
 use crate::error::{Error, Result};
 use crate::secret::CLIENT_SECRET_LIMIT;
@@ -59,9 +60,7 @@ pub(super) fn version(path: &Path) -> String {
         .modified()
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    format!(
-        "{}-{}",
-        metadata.len(),
-        modified.unwrap_or_default().as_nanos()
-    )
+    let length = metadata.len().to_be_bytes();
+    let modified = modified.unwrap_or_default().as_nanos().to_be_bytes();
+    hex(&[&length[..], &modified].concat())
 }
