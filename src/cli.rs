@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::{self, ExitCode};
+use std::process;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -40,10 +40,10 @@ enum Command {
     Setup(setup::Args),
 }
 
-/// Runs the process: what to print goes to standard output, all else to standard error.
-pub(crate) fn run() -> ExitCode {
+/// Runs the process to its exit code: what to print goes to standard output, all else to standard
+/// error.
+pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
     report_panics_without_their_message();
-    let arguments: Vec<OsString> = std::env::args_os().collect();
     let inherited = system::harden(arguments.get(1).is_some_and(|word| word == "exec"));
     if let Some(helper) = Helper::find(&arguments) {
         return answer(helper);
@@ -57,13 +57,13 @@ pub(crate) fn run() -> ExitCode {
     };
     // The process ends with this: to give the memory back first is a system call for nothing.
     match result.and_then(|output| print(output.leak())) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => fail(&error),
     }
 }
 
 /// A helper says in its protocol's tongue what it has to say, also that there is nothing.
-fn answer(helper: Helper) -> ExitCode {
+fn answer(helper: Helper) -> u8 {
     let answer = match helper.run(&print) {
         Ok(answer) => answer,
         Err(error) => return fail(&error),
@@ -72,14 +72,14 @@ fn answer(helper: Helper) -> ExitCode {
         message::error(complaint);
     }
     match print(&answer.text) {
-        Ok(()) => ExitCode::from(answer.exit_code),
+        Ok(()) => answer.exit_code,
         Err(error) => fail(&error),
     }
 }
 
-fn fail(error: &Error) -> ExitCode {
+fn fail(error: &Error) -> u8 {
     message::error(error);
-    ExitCode::from(error.kind.exit_code())
+    error.kind.exit_code()
 }
 
 /// `hallpass token [--min-ttl DURATION] [PROFILE]`, which programs run all the time, without

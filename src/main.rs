@@ -12,6 +12,8 @@
 //! | the ground | `disk`: files that are never half written · `system`: the platform |
 //! | the nouns | `profile` · `binding` · `token` · `refusal` · `secret` · `secret_source` · `web_url` · `digest` · `error` · `message` |
 
+#![cfg_attr(all(unix, not(test)), no_main)]
+
 mod binding;
 mod broker;
 mod cache;
@@ -34,6 +36,4 @@ mod token;
 mod token_endpoint;
 mod web_url;
 
-fn main() -> std::process::ExitCode {
-    cli::run()
-}
+system::entry_point!(cli::run);

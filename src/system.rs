@@ -6,6 +6,32 @@ pub(crate) use platform::{
     private_directory, shell, write_to_stdout,
 };
 
+#[cfg(all(unix, not(test)))]
+pub(crate) use platform::start;
+
+/// Makes a function from arguments to an exit code the program.
+///
+/// The C library starts it, where there is one: Rust's own start prepares to report an overflow
+/// of the stack, which is a third of the system calls that a cached token takes.
+macro_rules! entry_point {
+    ($run:path) => {
+        #[cfg(any(not(unix), test))]
+        fn main() -> std::process::ExitCode {
+            $run(std::env::args_os().collect()).into()
+        }
+
+        #[cfg(all(unix, not(test)))]
+        #[allow(unsafe_code, reason = "the C library calls it by this name")]
+        #[unsafe(no_mangle)]
+        extern "C" fn main(count: i32, arguments: *const *const std::ffi::c_char) -> i32 {
+            // SAFETY: this is how the C library calls it.
+            let arguments = unsafe { $crate::system::start(count, arguments) };
+            $run(arguments).into()
+        }
+    };
+}
+pub(crate) use entry_point;
+
 /// Takes a variable out of our environment: neither a program that we start nor one that looks at
 /// us gets it any more.
 pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
@@ -41,9 +67,11 @@ pub(crate) enum Access {
 
 #[cfg(unix)]
 mod platform {
-    use std::ffi::{CStr, CString, c_char};
+    use std::ffi::{CStr, CString, OsString, c_char};
     use std::fs::{DirBuilder, File, Metadata, Permissions};
     use std::io::{self, Read as _};
+    use std::os::fd::IntoRawFd;
+    use std::os::unix::ffi::OsStringExt as _;
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     use std::os::unix::process::CommandExt as _;
     use std::path::Path;
@@ -51,11 +79,13 @@ mod platform {
     use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
+    use rustix::io::{Errno, fcntl_getfd};
     use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
+    use rustix::stdio::{stderr, stdin, stdout};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
     };
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
     use signal_hook::iterator::Signals;
     use zeroize::Zeroizing;
 
@@ -63,6 +93,39 @@ mod platform {
 
     /// Whose process this is: that does not change, and is asked for with every file.
     static USER: LazyLock<u32> = LazyLock::new(|| geteuid().as_raw());
+
+    /// Does what Rust's own start does that we need, and reads the arguments.
+    ///
+    /// # Safety
+    /// `arguments` must have `count` texts, each with a NUL at its end.
+    #[cfg(not(test))]
+    #[allow(unsafe_code, reason = "the C library's way to give arguments")]
+    pub(crate) unsafe fn start(count: i32, arguments: *const *const c_char) -> Vec<OsString> {
+        const SIG_IGN: usize = 1;
+        unsafe extern "C" {
+            fn signal(number: i32, action: usize) -> usize;
+        }
+        // A file that we open must not become a standard stream that our caller closed: what is
+        // printed would go there.
+        for stream in [stdin(), stdout(), stderr()] {
+            if fcntl_getfd(stream) == Err(Errno::BADF) {
+                let null = File::options().read(true).write(true).open("/dev/null");
+                // The lowest free descriptor, which is this one. It stays open.
+                let _ = null.map(IntoRawFd::into_raw_fd);
+            }
+        }
+        // Whoever no longer reads is an error of the write, and no reason to die.
+        // SAFETY: no handler is set, and no thread runs yet.
+        unsafe { signal(SIGPIPE, SIG_IGN) };
+        let count = usize::try_from(count).unwrap_or(0);
+        (0..count)
+            .map(|index| {
+                // SAFETY: as the caller promises.
+                let argument = unsafe { CStr::from_ptr(*arguments.add(index)) };
+                OsString::from_vec(argument.to_bytes().to_vec())
+            })
+            .collect()
+    }
 
     /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
     /// whatever the caller's umask. Best effort: no token is refused over it.
@@ -149,7 +212,7 @@ mod platform {
     /// Writes at once: a buffer that lives for one line costs more than it saves.
     pub(crate) fn write_to_stdout(mut output: &[u8]) -> io::Result<()> {
         while !output.is_empty() {
-            let write = || rustix::io::write(rustix::stdio::stdout(), output);
+            let write = || rustix::io::write(stdout(), output);
             let count = rustix::io::retry_on_intr(write)?;
             if count == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -160,7 +223,7 @@ mod platform {
     }
 
     pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
-        error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
     }
 
     /// Why this file is not to be believed, fit to follow its name.
