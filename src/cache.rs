@@ -4,6 +4,8 @@
 //! `KEY.json` holds the token, `KEY.lock` is locked by whoever asks for a new one, and `KEY.note`
 //! says how the last turn ended when it brought no token that others could share.
 
+mod stale;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
@@ -191,7 +193,7 @@ impl Place {
     /// `Unavailable` when somebody has held the lock for longer than `patience`.
     pub(crate) fn turn(&self, seen: &Seen, patience: Duration) -> Result<Turn<'_>> {
         let deadline = Instant::now() + patience;
-        let Ok(lock) = self.open_lock() else {
+        let Ok(mut lock) = self.open_lock() else {
             return Ok(Turn::Mine(self.slot(None)));
         };
         loop {
@@ -220,7 +222,7 @@ impl Place {
     /// The same for a caller who can do without: none while somebody else has the turn, or where
     /// locks cannot be had.
     pub(crate) fn turn_if_free(&self, seen: &Seen) -> Option<Turn<'_>> {
-        let lock = self.open_lock().ok()?;
+        let mut lock = self.open_lock().ok()?;
         if !lock.try_exclusive().ok()? {
             return None;
         }
@@ -252,10 +254,7 @@ impl Place {
     }
 
     fn slot(&self, lock: Option<LockFile>) -> Slot<'_> {
-        Slot {
-            place: self,
-            _lock: lock,
-        }
+        Slot { place: self, lock }
     }
 
     fn read_note(&self) -> Option<Note> {
@@ -288,18 +287,31 @@ fn too_long(patience: Duration) -> Error {
 #[derive(Debug)]
 pub(crate) struct Slot<'place> {
     place: &'place Place,
-    _lock: Option<LockFile>,
+    lock: Option<LockFile>,
 }
 
 impl Slot<'_> {
     /// Puts a fresh token there, for all who wait and all who come while it lasts.
+    ///
+    /// Whoever had the turn also removes some of what is stale: a request costs more than that, and
+    /// a hit, a failure or a crowd is no time for it.
     pub(crate) fn fill(self, token: &CachedToken) -> io::Result<()> {
-        if !token.lasts() {
-            disk::remove(&self.place.entry)?;
-            return self.place.write_note(None);
+        let Self { place, lock } = self;
+        if token.lasts() {
+            place.keep(token)?;
+            disk::remove(&place.note())?;
+        } else {
+            disk::remove(&place.entry)?;
+            place.write_note(None)?;
         }
-        self.place.keep(token)?;
-        disk::remove(&self.place.note())
+        // Where locks cannot be had, nothing is removed that another may just be about to write.
+        if let (Some(lock), Some(directory)) = (lock, place.entry.parent()) {
+            // Those who wait get the token first.
+            drop(lock);
+            // The time is another each time; the process's number is not, in a container.
+            stale::sweep(directory, &place.key, Timestamp::now().0);
+        }
+        Ok(())
     }
 
     /// Tells all who wait that there is none, and those who come later as long as the refusal holds.
@@ -335,6 +347,19 @@ struct Entry<'a> {
     expires_at_ms: u64,
 }
 
+impl Entry<'_> {
+    fn into_token(self) -> Option<CachedToken> {
+        Some(CachedToken {
+            access_token: AccessToken::parse(&self.access_token)?,
+            token_type: self.token_type.to_owned(),
+            scope: self.scope,
+            members: self.members,
+            received_at: Timestamp(self.received_at_ms),
+            expires_at: Timestamp(self.expires_at_ms),
+        })
+    }
+}
+
 /// `FORMAT CHECKSUM`, a line end, and the entry as JSON.
 fn entry(token: &CachedToken, key: &str, login: &str) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(&Entry {
@@ -366,23 +391,20 @@ fn read_entry(path: &Path, key: &str, login: &str) -> Option<CachedToken> {
 }
 
 fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
+    checked(content, key)
+        .filter(|entry| entry.login == login)?
+        .into_token()
+}
+
+/// A whole entry for this key, of whatever login.
+fn checked<'a>(content: &'a [u8], key: &str) -> Option<Entry<'a>> {
     let (head, json) = std::str::from_utf8(content).ok()?.split_once('\n')?;
     let (format, sum) = head.split_once(' ')?;
     if format != ENTRY_FORMAT || sum != checksum(json.as_bytes()) {
         return None;
     }
     let entry: Entry<'_> = serde_json::from_str(json).ok()?;
-    if entry.request != key || entry.login != login {
-        return None;
-    }
-    Some(CachedToken {
-        access_token: AccessToken::parse(&entry.access_token)?,
-        token_type: entry.token_type.to_owned(),
-        scope: entry.scope,
-        members: entry.members,
-        received_at: Timestamp(entry.received_at_ms),
-        expires_at: Timestamp(entry.expires_at_ms),
-    })
+    (entry.request == key).then_some(entry)
 }
 
 /// FNV-1a, 64 bits: against a disk's accidents, not against a person. Every changed byte changes it.

@@ -1,6 +1,6 @@
 //! Files: where they lie, how they are read with suspicion, replaced whole, and locked.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -17,6 +17,10 @@ const TEMPORARY_PREFIX: &str = ".tmp-";
 /// How often, and after which pause, Windows is asked again to replace a file: for about a second.
 const REPLACE_ATTEMPTS: u32 = 300;
 const REPLACE_PAUSE: Duration = Duration::from_millis(3);
+
+/// How often a lock file that was removed is opened anew. Nobody removes so many in a row; but a
+/// file system may number its files anew each time, and its locks are as good as others.
+const MOST_REOPENINGS: u32 = 16;
 
 /// Where hallpass keeps its files, as each platform's users expect.
 #[derive(Clone, Debug)]
@@ -221,12 +225,17 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 
 /// The names in a directory; none if there is no such directory. Names that are not UTF-8 are not ours.
 pub(crate) fn names(directory: &Path) -> io::Result<Vec<String>> {
+    some_names(directory, usize::MAX)
+}
+
+/// The same for the first so many.
+pub(crate) fn some_names(directory: &Path, most: usize) -> io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut names = Vec::new();
-    for entry in entries {
+    for entry in entries.take(most) {
         names.extend(entry?.file_name().into_string().ok());
     }
     Ok(names)
@@ -235,18 +244,49 @@ pub(crate) fn names(directory: &Path) -> io::Result<Vec<String>> {
 /// Removes what a killed process left half written.
 pub(crate) fn sweep(directory: &Path) -> io::Result<()> {
     for name in names(directory)? {
-        if name.starts_with(TEMPORARY_PREFIX) {
+        if is_temporary(&name) {
             remove(&directory.join(name))?;
         }
     }
     Ok(())
 }
 
+/// Whether a file of this name is only half written.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.starts_with(TEMPORARY_PREFIX)
+}
+
+/// How long ago a file was written; none if there is no such file.
+pub(crate) fn age(path: &Path) -> io::Result<Option<Duration>> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        metadata => Ok(Some(metadata?.modified()?.elapsed().unwrap_or_default())),
+    }
+}
+
+/// Removes a file that was written longer ago than this.
+pub(crate) fn remove_if_older(path: &Path, limit: Duration) -> io::Result<()> {
+    match age(path)? {
+        Some(age) if age > limit => remove(path),
+        _ => Ok(()),
+    }
+}
+
 /// A file that is empty for ever and exists to be locked. The kernel releases a lock with its holder.
+///
+/// Whoever holds the lock may remove the file. Others may have it open then, and would lock what
+/// nobody else can see: so who takes a lock looks whether the file still has its name.
 #[derive(Debug)]
-pub(crate) struct LockFile(File);
+pub(crate) struct LockFile {
+    file: File,
+    path: PathBuf,
+    opened: Metadata,
+}
 
 impl LockFile {
+    /// Not on Windows, where a file that follows under its name could not be told from it.
+    pub(crate) const CAN_BE_REMOVED: bool = cfg!(unix);
+
     /// Opens the file, and makes it where it is missing, in a directory of ours alone.
     ///
     /// # Errors
@@ -254,22 +294,52 @@ impl LockFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         private_directory(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
         let file = system::open_private(path, Trust::Private, Access::Create)?;
-        match system::distrust(&file.metadata()?, Trust::Private) {
-            None => Ok(Self(file)),
+        let opened = file.metadata()?;
+        match system::distrust(&opened, Trust::Private) {
+            None => Ok(Self {
+                file,
+                path: path.to_owned(),
+                opened,
+            }),
             Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidInput, reason)),
         }
     }
 
-    /// Takes the lock if it is free: it is held until this value is dropped.
+    /// Takes the lock if it is free: it is held until this value is dropped. A file that was
+    /// removed since it was opened is left for the one that has its name now.
     ///
     /// # Errors
     /// Some file systems know no locks.
-    pub(crate) fn try_exclusive(&self) -> io::Result<bool> {
-        match self.0.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
+    pub(crate) fn try_exclusive(&mut self) -> io::Result<bool> {
+        let mut reopenings = MOST_REOPENINGS;
+        loop {
+            match self.file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(false),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            if reopenings == 0 || !self.is_removed() {
+                return Ok(true);
+            }
+            reopenings -= 1;
+            *self = Self::open(&self.path)?;
         }
+    }
+
+    /// Whether the name is free by now, or another file's.
+    fn is_removed(&self) -> bool {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => !system::is_same_file(&self.opened, &found),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Removes the file of a lock that is held, where that can be done.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        if Self::CAN_BE_REMOVED && !self.is_removed() {
+            remove(&self.path)?;
+        }
+        Ok(())
     }
 
     /// Waits until nobody holds the lock exclusively, at most for `limit`. All who wait wake
@@ -277,7 +347,7 @@ impl LockFile {
     ///
     /// Returns whether it was free in time.
     pub(crate) fn wait_until_free(&self, limit: Duration) -> io::Result<bool> {
-        let file = self.0.try_clone()?;
+        let file = self.file.try_clone()?;
         let (sender, receiver) = mpsc::channel();
         // No system has a lock call with a limit. A thread that waits in vain ends with the process.
         thread::Builder::new().spawn(move || {

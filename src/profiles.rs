@@ -186,7 +186,7 @@ impl Profiles {
         let path = self.directory.join("lock");
         let cannot_lock =
             |error| Error::broken(format!("cannot lock {}", path.display())).because(error);
-        let lock = LockFile::open(&path).map_err(cannot_lock)?;
+        let mut lock = LockFile::open(&path).map_err(cannot_lock)?;
         let deadline = Instant::now() + PATIENCE;
         let free = loop {
             match lock.try_exclusive() {

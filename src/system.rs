@@ -2,7 +2,7 @@
 //! The only file with code that one platform alone compiles.
 
 pub(crate) use platform::{
-    Inherited, QuietTerminal, distrust, harden, is_link_refusal, link, open_private,
+    Inherited, QuietTerminal, distrust, harden, is_link_refusal, is_same_file, link, open_private,
     private_directory, shell, write_to_stdout,
 };
 
@@ -251,6 +251,12 @@ mod platform {
         }
     }
 
+    /// Whether one file was looked at twice. To count its names would not do: NFS keeps a removed
+    /// file that somebody has open, under another name.
+    pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    }
+
     /// Makes a directory that only we can enter, or makes sure of one that is there.
     ///
     /// Only a directory of our own that others may write to is repaired, by its descriptor.
@@ -410,6 +416,11 @@ mod platform {
     /// The directories below `AppData` are private by their inherited access control list.
     pub(crate) fn distrust(metadata: &Metadata, _: Trust) -> Option<&'static str> {
         (!metadata.is_file()).then_some("is not a regular file")
+    }
+
+    /// What tells two files apart is not to be had from the standard library.
+    pub(crate) fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+        true
     }
 
     pub(crate) fn private_directory(path: &Path) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Request, Server};
+use crate::stale;
 use crate::support::{Machine, Ran, ran, run_by};
 
 const ERRORS: [&str; 5] = ["ENOSPC", "EIO", "EACCES", "EMFILE", "EINTR"];
@@ -79,6 +80,51 @@ fn a_token_command_killed_anywhere_leaves_the_next_one_its_turn() {
         }
         assert_eq!(kills, calls.len(), "one thread alone was at work");
     }
+}
+
+#[test]
+fn a_token_command_that_cleans_up_may_be_killed_or_meet_an_error_anywhere() {
+    let scene = Scene::with_secret_files();
+    let refresh = || scene.machine.hallpass(&["token", "prod", "--refresh"]);
+    let key = stale::key(1);
+    let plant = || {
+        scene.prepare(true);
+        for (kind, content) in [
+            ("json", &stale::expired_entry(&key)[..]),
+            ("note", b"{}"),
+            ("lock", b""),
+        ] {
+            stale::make_old(&stale::plant(&scene.machine, 1, kind, content));
+        }
+    };
+    let left = || {
+        let files = scene.machine.files().into_iter();
+        let of_key = |path: &PathBuf| path.display().to_string().contains(&key);
+        files.filter(of_key).count()
+    };
+    plant();
+    let all = scene.trace(&mut refresh(), |_| true);
+    assert_eq!(left(), 0);
+    for call in all.iter().filter(|call| call.changes_something()) {
+        plant();
+        scene.inject(&mut refresh(), call, "signal=KILL").killed();
+        let next = scene.machine.run(&["token", "prod"]).token();
+        assert_eq!(scene.machine.run(&["token", "prod"]).token(), next);
+        ran(refresh()).token();
+        assert_eq!(left(), 0, "{call:?}");
+    }
+    let of_key = |call: &&Call| call.line.contains(&key) && call.can_fail();
+    let of_key: Vec<_> = all.iter().filter(of_key).collect();
+    assert!(of_key.len() >= 7, "{of_key:?}");
+    for (call, error) in of_key.into_iter().zip(ERRORS.into_iter().cycle()) {
+        plant();
+        let said = scene.inject(&mut refresh(), call, &format!("error={error}"));
+        assert_token_of(&said, &["old"], (call, error));
+        assert_eq!(said.stderr, "", "{call:?} {error}");
+        ran(refresh()).token();
+        assert_eq!(left(), 0, "{call:?} {error}");
+    }
+    scene.forget();
 }
 
 #[test]

@@ -653,14 +653,14 @@ fn logins_at_once_to_many_profiles_all_succeed() {
 }
 
 /// Processes that were started together.
-struct Crowd {
+pub(crate) struct Crowd {
     members: Vec<Child>,
     /// What each of them says: files, as so many pipes would use up our descriptors.
     said: TempDir,
 }
 
 impl Crowd {
-    fn start(machine: &Machine, count: usize, arguments: &[&str]) -> Crowd {
+    pub(crate) fn start(machine: &Machine, count: usize, arguments: &[&str]) -> Crowd {
         Crowd::start_with(count, || machine.hallpass(arguments))
     }
 
@@ -737,7 +737,7 @@ impl Crowd {
     }
 
     /// The distinct tokens that they printed; all succeeded, without a word.
-    fn tokens(self) -> BTreeSet<String> {
+    pub(crate) fn tokens(self) -> BTreeSet<String> {
         self.ended().into_iter().map(Ran::token).collect()
     }
 
@@ -829,7 +829,7 @@ fn of<const N: usize>(tokens: [&str; N]) -> BTreeSet<String> {
 
 /// For what announces itself to nobody.
 #[track_caller]
-fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !happened() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");

@@ -1269,7 +1269,7 @@ fn directories(path: &Path) -> Vec<PathBuf> {
 }
 
 /// All that can be seen of what lies below a path: names, kinds, modes, owners, content.
-fn picture(path: &Path) -> Vec<String> {
+pub(crate) fn picture(path: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     for directory in directories(path) {
         for entry in fs::read_dir(&directory).expect("a directory") {
@@ -1299,7 +1299,7 @@ fn picture(path: &Path) -> Vec<String> {
     lines
 }
 
-fn write(path: &Path, content: &[u8]) {
+pub(crate) fn write(path: &Path, content: &[u8]) {
     fs::write(path, content).expect("a file");
     set_mode(path, 0o600);
 }
@@ -1329,7 +1329,7 @@ fn mode_of(path: &Path) -> u32 {
 }
 
 /// An entry with this content and the checksum that belongs to it.
-fn sealed(json: &str) -> Vec<u8> {
+pub(crate) fn sealed(json: &str) -> Vec<u8> {
     let sum = json.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

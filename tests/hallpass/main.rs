@@ -27,6 +27,7 @@ mod sending;
 mod server;
 mod setup;
 mod sources;
+mod stale;
 mod support;
 mod terminal;
 mod time;
