@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::profile::{FORMAT, Item, Profile, ProfileName, is_standard_parameter};
 use crate::system::Trust;
 
-pub(crate) use by_url::Answering;
+pub(crate) use by_url::{Answering, Bound};
 pub(crate) use environment::from_environment;
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
@@ -79,12 +79,12 @@ impl Profiles {
     }
 
     /// The same profile as it is now.
-    pub(crate) fn again(&self, who: Answering) -> Result<Answering> {
-        if who.name.is_of_environment() {
-            return Ok(who);
+    pub(crate) fn again(&self, who: &Answering) -> Result<Answering> {
+        let mut now = who.clone();
+        if !who.name.is_of_environment() {
+            now.profile = self.load(&who.name)?;
         }
-        let profile = self.load(&who.name)?;
-        Ok(Answering { profile, ..who })
+        Ok(now)
     }
 
     /// Whether the login that this profile came from is still the one on this machine.
@@ -224,9 +224,14 @@ impl Profiles {
     }
 }
 
+/// The names, as many as somebody would read.
 fn list(names: &[ProfileName]) -> String {
-    let names: Vec<_> = names.iter().map(ProfileName::as_str).collect();
-    names.join(", ")
+    let shown: Vec<_> = names.iter().map(ProfileName::as_str).take(20).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(20) {
+        0 => shown,
+        more => format!("{shown}, and {more} more"),
+    }
 }
 
 /// The argument, else the environment's; an empty variable is none.

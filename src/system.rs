@@ -3,7 +3,7 @@
 
 pub(crate) use platform::{
     Inherited, QuietTerminal, distrust, harden, is_link_refusal, is_same_file, link, open_private,
-    private_directory, shell, write_to_stdout,
+    private_directory, shell, standard_input, write_to_stdout,
 };
 
 #[cfg(all(unix, not(test)))]
@@ -209,6 +209,18 @@ mod platform {
         Ok(File::from(rustix::io::retry_on_intr(open)?))
     }
 
+    /// As it is: Rust's own comes with a buffer, and a lock for all who might share it.
+    pub(crate) fn standard_input() -> impl io::Read {
+        struct StandardInput;
+        impl io::Read for StandardInput {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let read = || rustix::io::read(stdin(), &mut *buffer);
+                Ok(rustix::io::retry_on_intr(read)?)
+            }
+        }
+        StandardInput
+    }
+
     /// Writes at once: a buffer that lives for one line costs more than it saves.
     pub(crate) fn write_to_stdout(mut output: &[u8]) -> io::Result<()> {
         while !output.is_empty() {
@@ -401,6 +413,10 @@ mod platform {
             .write(create)
             .create(create)
             .open(path)
+    }
+
+    pub(crate) fn standard_input() -> impl io::Read {
+        io::stdin()
     }
 
     pub(crate) fn write_to_stdout(output: &[u8]) -> io::Result<()> {

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     };
     for (name, profile) in variables {
         let who = profiles.find(profile.as_deref())?;
-        let obtained = obtain(&directories, &profiles, &ask, who)?;
+        let obtained = obtain(&directories, &profiles, &ask, &who)?;
         command.env(name, obtained.token.access_token.expose());
     }
     let error = inherited.replace_process(&mut command);

@@ -5,7 +5,7 @@
 //! way that each protocol prescribes.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::BufReader;
 use std::path::Path;
 
 use super::obtain::{Ask, obtain, request};
@@ -14,9 +14,13 @@ use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::ProfileName;
-use crate::profiles::{Answering, Profiles};
+use crate::profiles::{Answering, Bound, Profiles};
 use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol, take_profile};
+use crate::system;
 use crate::token::Timestamp;
+
+/// As much as most clients say, in bytes.
+const USUAL_REQUEST: usize = 1024;
 
 /// A helper as it was called.
 pub(crate) struct Helper {
@@ -78,13 +82,16 @@ impl Helper {
                     Some(profile) => Some(ProfileName::parse(profile)?),
                     None => selected()?,
                 };
-                let found = profiles.bound_to(url, profile.as_ref())?;
-                if found.is_none() && profiles.knows_origin(url) {
-                    message::note(
-                        "profiles are bound to other paths of this server, to none that was asked for",
-                    );
-                }
-                Ok(found)
+                Ok(match profiles.bound_to(url, profile.as_ref())? {
+                    Bound::By(who) => Some(who),
+                    Bound::Elsewhere => {
+                        message::note(
+                            "profiles are bound to other paths of this server, to none that was asked for",
+                        );
+                        None
+                    }
+                    Bound::ByNobody => None,
+                })
             },
             named: &|| profiles.find(named.as_deref()),
             everyone: &|| everyone(&profiles, selected()?.as_ref()),
@@ -98,7 +105,7 @@ impl Helper {
                     quiet: true,
                     ..Ask::default()
                 };
-                Ok(obtain(&directories, &profiles, &ask, who.clone())?.token)
+                Ok(obtain(&directories, &profiles, &ask, who)?.token)
             },
             cached: &|who| {
                 let token = place(&directories, who).token()?;
@@ -118,7 +125,7 @@ impl Helper {
         };
         (self.protocol.converse)(&mut Call {
             arguments: &arguments,
-            input: &mut io::stdin().lock(),
+            input: &mut BufReader::with_capacity(USUAL_REQUEST, system::standard_input()),
             say,
             variable: &|name| std::env::var(name).ok(),
             desk,

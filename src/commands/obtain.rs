@@ -46,10 +46,12 @@ pub(super) fn obtain(
     directories: &Directories,
     profiles: &Profiles,
     ask: &Ask,
-    mut who: Answering,
+    who: &Answering,
 ) -> Result<Obtained> {
+    let mut successor = None;
     for _ in 0..ATTEMPTS {
-        let request = request(&who, ask);
+        let who = successor.as_ref().unwrap_or(who);
+        let request = request(who, ask);
         let wish = Wish {
             min_ttl: ask.min_ttl,
             refresh: ask.refresh,
@@ -62,7 +64,7 @@ pub(super) fn obtain(
                 None => secrets::read(&who.name, &who.profile, Patience::Program),
             },
             request: &|secret| token_endpoint::ask(&who.profile, &request, secret),
-            is_current: &|| profiles.is_current(&who),
+            is_current: &|| profiles.is_current(who),
         };
         let place = Cache::of(directories, &who.name).place(&request);
         let outcome = broker::obtain(&place, wish, &doors)?;
@@ -72,7 +74,7 @@ pub(super) fn obtain(
                 scope: request.scope,
             });
         }
-        who = profiles.again(who)?;
+        successor = Some(profiles.again(who)?);
     }
     Err(Error::unavailable("the profile changes faster than a token can be had").hint("try again"))
 }

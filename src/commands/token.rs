@@ -11,7 +11,7 @@ use super::{duration, words};
 use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
-use crate::profiles::{Answering, Profiles, from_environment};
+use crate::profiles::{Answering, Bound, Profiles, from_environment};
 use crate::prompt;
 use crate::token::Timestamp;
 use crate::web_url::WebUrl;
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         refresh: args.refresh,
         ..Ask::default()
     };
-    let obtained = obtain(&directories, &profiles, &ask, who)?;
+    let obtained = obtain(&directories, &profiles, &ask, &who)?;
     let format = if args.json {
         Format::Json
     } else {
@@ -145,10 +145,12 @@ pub(crate) fn run(args: &Args) -> Result<String> {
 
 fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Answering> {
     let named = named.map(ProfileName::parse).transpose()?;
-    profiles.bound_to(url, named.as_ref())?.ok_or_else(|| {
-        Error::not_found("no profile is bound to this URL")
-            .hint("if it may have the token: hallpass bind PROFILE URL")
-    })
+    let nobody = match profiles.bound_to(url, named.as_ref())? {
+        Bound::By(who) => return Ok(who),
+        Bound::Elsewhere => "no profile is bound to this URL, only to other paths of its server",
+        Bound::ByNobody => "no profile is bound to this URL",
+    };
+    Err(Error::not_found(nobody).hint("if it may have the token: hallpass bind PROFILE URL"))
 }
 
 fn as_json(obtained: &Obtained) -> String {

@@ -25,6 +25,14 @@ pub(crate) struct Answering {
     pub(crate) binding: Option<Binding>,
 }
 
+/// Who answers for a URL.
+pub(crate) enum Bound {
+    By(Answering),
+    /// Nobody, though some profile may be bound to another path of that server.
+    Elsewhere,
+    ByNobody,
+}
+
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -38,23 +46,21 @@ impl Profiles {
     ///
     /// # Errors
     /// `Usage` when two profiles are bound alike, and what [`Profiles::load`] says.
-    pub(crate) fn bound_to(
-        &self,
-        url: &WebUrl,
-        named: Option<&ProfileName>,
-    ) -> Result<Option<Answering>> {
+    pub(crate) fn bound_to(&self, url: &WebUrl, named: Option<&ProfileName>) -> Result<Bound> {
         if let Some(name) = named {
-            return Ok(answering(name.clone(), self.load(name)?, |binding| {
-                binding.url.covers(url)
-            }));
+            let profile = self.load(name)?;
+            let elsewhere = unbound(profile.bindings.iter().map(|binding| &binding.url), url);
+            let found = answering(name.clone(), profile, |binding| binding.url.covers(url));
+            return Ok(found.map_or(elsewhere, Bound::By));
         }
         if let Some(found) = from_environment()?
             && let Some(found) =
                 answering(found.name, found.profile, |binding| binding.url.covers(url))
         {
-            return Ok(Some(found));
+            return Ok(Bound::By(found));
         }
         let mut entries = self.entries(url.origin())?;
+        let elsewhere = unbound(entries.iter().map(|entry| &entry.url), url);
         entries.retain(|entry| entry.url.covers(url));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.url.prefix().len()));
         for alike in entries.chunk_by(|one, other| one.url.prefix() == other.url.prefix()) {
@@ -79,16 +85,10 @@ impl Profiles {
                 );
             }
             if let Some(found) = found.pop() {
-                return Ok(Some(found));
+                return Ok(Bound::By(found));
             }
         }
-        Ok(None)
-    }
-
-    /// Whether any profile may be bound to this origin, by whatever path.
-    pub(crate) fn knows_origin(&self, url: &WebUrl) -> bool {
-        self.entries(url.origin())
-            .is_ok_and(|entries| !entries.is_empty())
+        Ok(elsewhere)
     }
 
     fn origin_file(&self, origin: &str) -> PathBuf {
@@ -115,6 +115,15 @@ impl Profiles {
                 Err(Error::broken(format!("cannot read {}", path.display())).because(error))
             }
         }
+    }
+}
+
+/// What to say where none of these covers the URL.
+fn unbound<'a>(mut bound: impl Iterator<Item = &'a BoundUrl>, url: &WebUrl) -> Bound {
+    if bound.any(|bound| bound.origin() == url.origin()) {
+        Bound::Elsewhere
+    } else {
+        Bound::ByNobody
     }
 }
 

@@ -4,7 +4,6 @@
 //! know a user name and a password alone. A helper's exit code is ignored, whatever it printed is
 //! used, and `quit=1` keeps git from asking a person.
 
-use std::fmt::Write as _;
 use std::io::BufRead;
 
 use super::{Answer, Call, Protocol, REQUEST_LIMIT, unreadable};
@@ -69,28 +68,30 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
 
 fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bool) -> String {
     let secret = token.access_token.expose();
-    let expiry = token.due_at().seconds();
-    let mut answer = String::new();
+    let expiry = token.due_at().seconds().to_string();
+    let received = token.received_at.0.to_string();
+    let mut lines = Vec::new();
     if request.takes_bearer(who) {
-        answer.push_str("capability[]=authtype\n");
+        lines.push(["capability[]", "authtype", ""]);
         if request.offers("state") && !fresh {
-            let state = token.received_at.0;
-            let _ = write!(
-                answer,
-                "capability[]=state\nstate[]={STATE}{state}\ncontinue=1\n"
-            );
+            lines.push(["capability[]", "state", ""]);
+            lines.push(["state[]", STATE, &received]);
+            lines.push(["continue", "1", ""]);
         }
-        let _ = write!(
-            answer,
-            "authtype=Bearer\ncredential={secret}\nephemeral=1\n"
-        );
+        lines.push(["authtype", "Bearer", ""]);
+        lines.push(["credential", secret, ""]);
+        lines.push(["ephemeral", "1", ""]);
     } else {
         let bound = who.binding.as_ref().map(Binding::username);
         let username = request.one("username").or(bound).unwrap_or_default();
-        let _ = write!(answer, "username={username}\npassword={secret}\n");
+        lines.push(["username", username, ""]);
+        lines.push(["password", secret, ""]);
     }
-    let _ = writeln!(answer, "password_expiry_utc={expiry}");
-    answer
+    lines.push(["password_expiry_utc", &expiry, ""]);
+    let lines = lines.into_iter();
+    lines
+        .flat_map(|[key, value, more]| [key, "=", value, more, "\n"])
+        .collect()
 }
 
 fn erase(call: &mut Call<'_>) -> Result<Answer> {
@@ -159,7 +160,7 @@ impl Request {
         if protocol.contains(['/', ':']) || host.contains(['/', '?', '#', '@']) {
             return None;
         }
-        WebUrl::parse(&format!("{protocol}://{host}/{path}")).ok()
+        WebUrl::parse(&[protocol, "://", host, "/", path].concat()).ok()
     }
 
     fn offers(&self, capability: &str) -> bool {

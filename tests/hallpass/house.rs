@@ -233,6 +233,9 @@ fn files() -> Vec<(PathBuf, String)> {
                 directories.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
             let text = fs::read_to_string(&path).expect("a file");
             let text = text
                 .split("#[cfg(test)]\nmod tests")
