@@ -46,6 +46,21 @@ pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
     Some(value.into_encoded_bytes())
 }
 
+/// Where distributions keep, in one file, the certificates of all authorities that they trust; the
+/// other platforms ask a service.
+pub(crate) const TRUST_BUNDLES: &[&str] = if cfg!(target_os = "linux") {
+    &[
+        // Debian, Alpine, Arch
+        "/etc/ssl/certs/ca-certificates.crt",
+        // Fedora, RHEL
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        // SUSE
+        "/etc/ssl/ca-bundle.pem",
+    ]
+} else {
+    &[]
+};
+
 /// What a file must be like before it is believed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Trust {
@@ -98,7 +113,7 @@ mod platform {
     ///
     /// # Safety
     /// `arguments` must have `count` texts, each with a NUL at its end.
-    #[cfg(not(test))]
+    #[cfg_attr(test, allow(dead_code, reason = "Rust starts the unit tests"))]
     #[allow(unsafe_code, reason = "the C library's way to give arguments")]
     pub(crate) unsafe fn start(count: i32, arguments: *const *const c_char) -> Vec<OsString> {
         const SIG_IGN: usize = 1;

@@ -83,7 +83,7 @@ impl Helper {
                     None => selected()?,
                 };
                 Ok(match profiles.bound_to(url, profile.as_ref())? {
-                    Bound::By(who) => Some(who),
+                    Bound::By(who) => Some(*who),
                     Bound::Elsewhere => {
                         message::note(
                             "profiles are bound to other paths of this server, to none that was asked for",

@@ -146,7 +146,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
 fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Answering> {
     let named = named.map(ProfileName::parse).transpose()?;
     let nobody = match profiles.bound_to(url, named.as_ref())? {
-        Bound::By(who) => return Ok(who),
+        Bound::By(who) => return Ok(*who),
         Bound::Elsewhere => "no profile is bound to this URL, only to other paths of its server",
         Bound::ByNobody => "no profile is bound to this URL",
     };

@@ -27,7 +27,7 @@ pub(crate) struct Answering {
 
 /// Who answers for a URL.
 pub(crate) enum Bound {
-    By(Answering),
+    By(Box<Answering>),
     /// Nobody, though some profile may be bound to another path of that server.
     Elsewhere,
     ByNobody,
@@ -51,13 +51,13 @@ impl Profiles {
             let profile = self.load(name)?;
             let elsewhere = unbound(profile.bindings.iter().map(|binding| &binding.url), url);
             let found = answering(name.clone(), profile, |binding| binding.url.covers(url));
-            return Ok(found.map_or(elsewhere, Bound::By));
+            return Ok(found.map_or(elsewhere, |found| Bound::By(Box::new(found))));
         }
         if let Some(found) = from_environment()?
             && let Some(found) =
                 answering(found.name, found.profile, |binding| binding.url.covers(url))
         {
-            return Ok(Bound::By(found));
+            return Ok(Bound::By(Box::new(found)));
         }
         let mut entries = self.entries(url.origin())?;
         let elsewhere = unbound(entries.iter().map(|entry| &entry.url), url);
@@ -85,7 +85,7 @@ impl Profiles {
                 );
             }
             if let Some(found) = found.pop() {
-                return Ok(Bound::By(found));
+                return Ok(Bound::By(Box::new(found)));
             }
         }
         Ok(elsewhere)

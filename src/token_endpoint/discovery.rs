@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
 use super::answer::Answer;
-use super::{Client, Fault, build, builder, receive, within};
+use super::http::{Fault, Http};
+use super::within;
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::TokenEndpoint;
@@ -36,11 +37,11 @@ pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) ->
     if url.as_str().contains('?') {
         return Err(Error::usage("the issuer's URL must not have a query (?)"));
     }
-    let client = build(builder(url.is_https(), ca_file)?, ca_file)?;
+    let http = Http::to_issuer(&url, ca_file)?;
     within(limit, async |deadline| {
         let mut fault = None;
         for place in places(&url) {
-            let sent = timeout_at(deadline, get(&client, &place)).await;
+            let sent = timeout_at(deadline, get(&http, &place)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {
                 Ok(answer) if answer.status == 200 => return read(&answer.body, issuer, &url),
                 Ok(answer) => {
@@ -68,15 +69,9 @@ fn places(issuer: &TokenEndpoint) -> [String; 3] {
     ]
 }
 
-async fn get(client: &Client, place: &str) -> std::result::Result<Answer, Fault> {
-    receive(
-        client
-            .get(place)
-            .header("accept", "application/json")
-            .send()
-            .await?,
-    )
-    .await
+async fn get(http: &Http<'_>, place: &str) -> std::result::Result<Answer, Fault> {
+    http.exchange(|client| client.get(place).header("accept", "application/json"))
+        .await
 }
 
 fn read(body: &[u8], asked: &str, url: &TokenEndpoint) -> Result<Metadata> {
