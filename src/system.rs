@@ -106,6 +106,13 @@ mod platform {
 
     use super::{Access, Trust};
 
+    // The unwinder, which nobody here needs, comes with the program: the shared library that the
+    // compiler names asks the processor a dozen questions at every start.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[link(name = "gcc_eh", kind = "static", modifiers = "-bundle")]
+    #[allow(unsafe_code, reason = "it declares nothing")]
+    unsafe extern "C" {}
+
     /// Whose process this is: that does not change, and is asked for with every file.
     static USER: LazyLock<u32> = LazyLock::new(|| geteuid().as_raw());
 

@@ -24,6 +24,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 use server::{Reply, Server};
 
+#[path = "hallpass/bare.rs"]
+mod bare;
 #[path = "hallpass/server.rs"]
 mod server;
 
@@ -188,7 +190,7 @@ impl Stage {
             }
         });
         let home = tempfile::tempdir().expect("a temporary directory");
-        let floor = build_floor(home.path());
+        let floor = bare::build("floor", home.path());
         let stage = Self {
             binary,
             home,
@@ -328,30 +330,6 @@ impl Stage {
             .is_ok_and(|status| status.success());
         succeeded.then(|| fs::read_to_string(file).ok()).flatten()
     }
-}
-
-fn build_floor(directory: &Path) -> Option<PathBuf> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/floor.c");
-    let program = directory.join("floor");
-    let mut compiler = Command::new("cc");
-    compiler
-        .args([
-            "-O2",
-            "-static",
-            "-nostdlib",
-            "-ffreestanding",
-            source,
-            "-o",
-        ])
-        .arg(&program);
-    let built = compiler
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !built {
-        println!("the floor program is left out: cc cannot build tests/floor.c here");
-    }
-    built.then_some(program)
 }
 
 /// Looked up once, here: a search of the PATH at each start would be timed too.

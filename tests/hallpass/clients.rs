@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::real_servers::{found, go_program, pnpm_program, python_program};
 use crate::server::{ReadWrite, Reply, Request, Server};
-use crate::support::{Machine, Ran};
+use crate::support::{HALLPASS, Machine, Ran};
 
 /// A server that issues tokens, and that shows what it has to who shows the latest of them.
 struct Site {
@@ -101,7 +101,7 @@ impl Site {
     /// A link to hallpass by this name, in a directory that [`Site::run`] puts first.
     fn link(&self, name: &str) {
         let link = self.directory("bin").join(name);
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hallpass"), link).expect("a link");
+        std::os::unix::fs::symlink(&*HALLPASS, link).expect("a link");
     }
 
     fn command(&self, program: &str) -> Command {
@@ -274,7 +274,7 @@ impl Site {
     fn let_git_ask_hallpass(&self) {
         let config = format!(
             "[credential]\n\thelper =\n\thelper = {} git-credential\n[user]\n\tname = a\n\temail = a@a.example\n",
-            env!("CARGO_BIN_EXE_hallpass")
+            *HALLPASS
         );
         fs::write(self.machine.home().join(".gitconfig"), config).expect("git's settings");
     }
@@ -542,7 +542,7 @@ fn cargo_fetches_from_a_private_registry_and_publishes_to_it() {
     let settings = format!(
         "[registries.stub]\nindex = \"sparse+{}/index/\"\ncredential-provider = [\"{}\"]\n",
         site.server.url(""),
-        env!("CARGO_BIN_EXE_hallpass")
+        *HALLPASS
     );
     fs::write(site.directory("cargo").join("config.toml"), settings).expect("cargo's settings");
     let cargo = |arguments: &[&str]| {
@@ -646,7 +646,7 @@ fn kubectl_sends_the_token_to_its_cluster() {
                 "server": cluster.url(""), "certificate-authority": ca } }],
             "users": [{ "name": "u", "user": { "exec": {
                 "apiVersion": format!("client.authentication.k8s.io/{version}"),
-                "command": env!("CARGO_BIN_EXE_hallpass"), "args": ["kubectl-credential"],
+                "command": *HALLPASS, "args": ["kubectl-credential"],
                 "interactiveMode": "Never", "provideClusterInfo": true } } }],
         });
         let file = site
@@ -694,10 +694,7 @@ fn go_asks_its_authentication_command_about_a_private_module() {
     let list = |cache: &str| {
         let mut command = site.command(go.to_str().expect("UTF-8"));
         command
-            .env(
-                "GOAUTH",
-                format!("{} goauth", env!("CARGO_BIN_EXE_hallpass")),
-            )
+            .env("GOAUTH", format!("{} goauth", *HALLPASS))
             .env("GOPROXY", proxy.url(""))
             .env("GONOSUMDB", "*")
             .env("GOTOOLCHAIN", "local")
@@ -890,7 +887,7 @@ print(credentials.retrieve_subject_token(None))
     let mut command = site.command(python.to_str().expect("UTF-8"));
     command
         .env("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
-        .args(["-c", script, env!("CARGO_BIN_EXE_hallpass")]);
+        .args(["-c", script, &*HALLPASS]);
     let ran = Ran::from(command.output().expect("python starts")).success();
     assert_eq!(ran.stdout, "token-1\n");
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::server::{Reply, Server};
-use crate::support::{Machine, Ran, end_of, numbered_tokens};
+use crate::support::{HALLPASS, Machine, Ran, end_of, numbered_tokens};
 
 /// A machine with a profile that is bound to these URLs.
 struct Desk {
@@ -172,7 +172,7 @@ fn a_link_by_its_name_is_the_helper() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let link = desk.machine.root().join("git-credential-hallpass");
     let pnpm = desk.machine.root().join("pnpm-tokenhelper-hallpass-prod");
-    let hallpass = env!("CARGO_BIN_EXE_hallpass");
+    let hallpass = HALLPASS.as_str();
     for link in [&link, &pnpm] {
         std::os::unix::fs::symlink(hallpass, link).expect("a link");
     }

@@ -1,6 +1,7 @@
 //! hallpass from outside: every test here drives the real binary.
 
 mod answers;
+mod bare;
 mod bindings;
 mod clients;
 mod commands;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,13 +10,18 @@ use rcgen::KeyPair;
 use serde_json::json;
 
 use crate::server::{Reply, Server};
-use crate::support::{Machine, SECRET, numbered_tokens};
+use crate::support::{HALLPASS, Machine, SECRET, numbered_tokens};
 
 #[test]
 fn the_demonstration_shows_what_the_readme_shows() {
-    let hallpass = Path::new(env!("CARGO_BIN_EXE_hallpass"));
-    let server = hallpass.with_file_name("examples/authorization-server");
+    let built = Path::new(env!("CARGO_BIN_EXE_hallpass"));
+    let examples = built.with_file_name("examples");
+    let server = examples.join("authorization-server");
     assert!(server.exists(), "cargo build --examples comes first");
+    let directory = tempfile::tempdir().expect("a directory");
+    let hallpass = directory.path().join("hallpass");
+    symlink(&*HALLPASS, &hallpass).expect("a link");
+    symlink(examples, directory.path().join("examples")).expect("a link");
     let ran = Command::new("bash")
         .arg("tests/demo")
         .arg(hallpass)

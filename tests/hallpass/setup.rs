@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use crate::server::Server;
-use crate::support::{Machine, Ran, numbered_tokens, ran};
+use crate::support::{HALLPASS, Machine, Ran, numbered_tokens, ran};
 
 fn desk(urls: &[&str]) -> (Machine, Server) {
     let server = Server::start(numbered_tokens());
@@ -231,10 +231,7 @@ fn go_keeps_its_setting_itself() {
     let value = || fs::read_to_string(machine.home().join("goenv")).unwrap_or_default();
     for _ in 0..2 {
         machine.run(&["setup", "go", "--write"]).success();
-        assert_eq!(
-            value(),
-            format!("netrc; {} goauth\n", env!("CARGO_BIN_EXE_hallpass"))
-        );
+        assert_eq!(value(), format!("netrc; {} goauth\n", *HALLPASS));
     }
     machine.run(&["setup", "go", "--undo"]).success();
     assert_eq!(value(), "");
@@ -263,7 +260,7 @@ fn links_are_made_once_and_nothing_of_others_is_overwritten() {
     for link in [&git, &keyring, &terraform] {
         assert_eq!(
             fs::canonicalize(link).expect("a link"),
-            fs::canonicalize(env!("CARGO_BIN_EXE_hallpass")).expect("hallpass")
+            fs::canonicalize(&*HALLPASS).expect("hallpass")
         );
     }
     assert_eq!(machine.run(&setup).success().stderr, "");

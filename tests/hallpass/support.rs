@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,16 @@ use crate::server::{Reply, Request, Server};
 /// The secret of every client in these tests: it has what each encoding must get right.
 pub(crate) const SECRET: &str = "s3cr%t+w:th/a \"quote\" & = ü";
 pub(crate) const CLIENT_ID: &str = "client:one";
+
+/// The hallpass that is tested: the one that `TESTED_HALLPASS` names (a release, by its absolute
+/// path), else the one that cargo has built with these tests.
+pub(crate) static HALLPASS: LazyLock<String> =
+    LazyLock::new(|| released().unwrap_or_else(|| env!("CARGO_BIN_EXE_hallpass").to_owned()));
+
+/// The release that is tested, if one is.
+pub(crate) fn released() -> Option<String> {
+    std::env::var("TESTED_HALLPASS").ok()
+}
 
 /// A home directory without a keychain, and what a process in it is told.
 pub(crate) struct Machine {
@@ -98,7 +109,7 @@ impl Machine {
 
     /// The binary, in this machine's environment alone.
     pub(crate) fn hallpass(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        let mut command = Command::new(&*HALLPASS);
         command
             .args(arguments)
             .env_clear()

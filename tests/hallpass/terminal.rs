@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
-use crate::support::{CLIENT_ID, Machine, SECRET, numbered_tokens};
+use crate::support::{CLIENT_ID, HALLPASS, Machine, SECRET, numbered_tokens};
 
 const SIGHUP: i64 = 1;
 const SIGINT: i64 = 2;
@@ -245,7 +245,7 @@ fn a_terminal_with_settings_of_its_own_gets_these_back() {
     let line = format!(
         "stty -echoe -ixon intr ^G min 7; before=$(stty -g); {} login prod --token-url {} --client-id x; code=$?; \
          test \"$before\" = \"$(stty -g)\" && echo unchanged $code",
-        env!("CARGO_BIN_EXE_hallpass"),
+        *HALLPASS,
         desk.server.url("/oauth/token"),
     );
     let mut terminal = Terminal::run(&shell(&desk.machine, &line));
@@ -364,23 +364,14 @@ fn a_secret_is_never_read_in_silence_from_what_is_no_terminal() {
     assert!(ran.stderr.contains("--secret-stdin"), "{ran:?}");
 
     // A terminal that is there, but is not standard input, is not read behind one's back.
-    let line = format!(
-        "echo s3cret | {} {}",
-        env!("CARGO_BIN_EXE_hallpass"),
-        login.join(" ")
-    );
+    let line = format!("echo s3cret | {} {}", *HALLPASS, login.join(" "));
     let ended = Terminal::run(&shell(&machine, &line)).end();
     assert_eq!(ended.exit, Some(2), "{ended:?}");
     assert!(ended.screen.contains("--secret-stdin"), "{ended:?}");
     ended.never_showed("s3cret");
     // Nor is anything asked where the question would land in a file.
     let log = machine.root().join("log");
-    let line = format!(
-        "{} {} 2>{}",
-        env!("CARGO_BIN_EXE_hallpass"),
-        login.join(" "),
-        log.display()
-    );
+    let line = format!("{} {} 2>{}", *HALLPASS, login.join(" "), log.display());
     let ended = Terminal::run(&shell(&machine, &line)).end();
     assert_eq!(ended.exit, Some(2), "{ended:?}");
     assert_eq!(ended.screen, "");
