@@ -205,12 +205,36 @@ impl SecretService {
     }
 
     fn has_default_collection(&self) -> bool {
+        self.default_collection().is_some()
+    }
+
+    /// Its path.
+    fn default_collection(&self) -> Option<String> {
         let answer = self.ask(
             ["org.freedesktop.secrets", "/org/freedesktop/secrets"],
             "org.freedesktop.Secret.Service.ReadAlias",
             "string:default",
         );
-        answer.is_ok_and(|path| path.contains("/collection/"))
+        let path = answer.ok()?.trim().to_owned();
+        path.contains("/collection/").then_some(path)
+    }
+
+    fn default_collection_is_open(&self) -> bool {
+        let Some(path) = self.default_collection() else {
+            return false;
+        };
+        let answer = self.ask(
+            ["org.freedesktop.secrets", &path],
+            "org.freedesktop.DBus.Properties.GetAll",
+            "string:org.freedesktop.Secret.Collection",
+        );
+        answer.is_ok_and(|properties| {
+            let (_, after) = properties.split_once("Locked").unwrap_or_default();
+            after
+                .split_whitespace()
+                .take(3)
+                .eq(["variant", "boolean", "false"])
+        })
     }
 
     /// What the object at this destination and path answers to the call, or its complaint.

@@ -68,6 +68,10 @@ impl SecretService {
             "there is a default collection",
             SecretService::has_default_collection,
         );
+        if open {
+            // It is shown before it is open: who is quick would be asked for the password.
+            self.wait_until("it is open", SecretService::default_collection_is_open);
+        }
     }
 }
 
