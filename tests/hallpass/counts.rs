@@ -2,7 +2,6 @@
 //! instructions, page faults, memory. Who raises a bound here says why.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::bare;
@@ -96,7 +95,7 @@ fn it_costs_the_same_beside_ten_thousand_profiles_and_cached_tokens() {
     let machine = machine_with_a_cached_token();
     let ways = [PLAIN, GIT];
     let before = ways.map(|arguments| counts(&machine, arguments));
-    add_ten_thousand(&machine);
+    machine.add_neighbours(10_000);
     for (arguments, before) in ways.into_iter().zip(before) {
         let now = counts(&machine, arguments);
         assert_eq!(now.system_calls, before.system_calls, "{arguments:?}");
@@ -105,29 +104,6 @@ fn it_costs_the_same_beside_ten_thousand_profiles_and_cached_tokens() {
             changed * 100 <= before.instructions * 3,
             "{arguments:?}: {before:?} {now:?}"
         );
-    }
-}
-
-/// As many profiles, each with a cached token and a URL of its own; and as many tokens of `p`.
-fn add_ten_thousand(machine: &Machine) {
-    let only = |directory: PathBuf, extension: &str| {
-        let files = fs::read_dir(directory).expect("a directory");
-        let paths = files.map(|file| file.expect("a file").path());
-        let mut paths = paths.filter(|path| path.extension().unwrap_or_default() == extension);
-        paths.next().expect("a file of this kind")
-    };
-    let profile = fs::read(machine.config().join("p.json")).expect("a profile");
-    let list = fs::read(only(machine.config().join("urls"), "")).expect("a list of URLs");
-    let token = fs::read(only(machine.cache().join("p"), "json")).expect("a token");
-    for number in 0..10_000 {
-        let put = |path: PathBuf, content: &[u8]| fs::write(path, content).expect("a file");
-        let key = format!("{number:064x}");
-        let others = machine.cache().join(format!("p{number}"));
-        fs::create_dir(&others).expect("a directory");
-        put(machine.config().join(format!("p{number}.json")), &profile);
-        put(machine.config().join("urls").join(&key), &list);
-        put(others.join(format!("{key}.json")), &token);
-        put(machine.cache().join(format!("p/{key}.json")), &token);
     }
 }
 

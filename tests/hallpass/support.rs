@@ -1,5 +1,7 @@
 //! A machine of one's own for each test: a home directory, an environment, and the real binary.
+#![allow(dead_code, reason = "the benchmark needs a part of it")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -109,9 +111,15 @@ impl Machine {
 
     /// The binary, in this machine's environment alone.
     pub(crate) fn hallpass(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&*HALLPASS);
+        let mut command = self.command(&*HALLPASS);
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// Any program, in this machine's environment alone.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())
@@ -140,6 +148,30 @@ impl Machine {
         // A process that refuses its arguments does not read: then the pipe is closed.
         let _ = child.stdin.take().expect("a pipe").write_all(input);
         Ran::from(child.wait_with_output().expect("hallpass ends"))
+    }
+
+    /// So many more profiles beside `p`, each with a cached token and a URL of its own; and as many
+    /// tokens of `p`.
+    pub(crate) fn add_neighbours(&self, count: usize) {
+        let only = |directory: PathBuf, extension: &str| {
+            let files = fs::read_dir(directory).expect("a directory");
+            let paths = files.map(|file| file.expect("a file").path());
+            let mut paths = paths.filter(|path| path.extension().unwrap_or_default() == extension);
+            paths.next().expect("a file of this kind")
+        };
+        let profile = fs::read(self.config().join("p.json")).expect("a profile");
+        let list = fs::read(only(self.config().join("urls"), "")).expect("a list of URLs");
+        let token = fs::read(only(self.cache().join("p"), "json")).expect("a token");
+        for number in 0..count {
+            let put = |path: PathBuf, content: &[u8]| fs::write(path, content).expect("a file");
+            let key = format!("{number:064x}");
+            let others = self.cache().join(format!("p{number}"));
+            fs::create_dir(&others).expect("a directory");
+            put(self.config().join(format!("p{number}.json")), &profile);
+            put(self.config().join("urls").join(&key), &list);
+            put(others.join(format!("{key}.json")), &token);
+            put(self.cache().join(format!("p/{key}.json")), &token);
+        }
     }
 
     /// Logs in to `profile` at this server, with the secret in a file.
