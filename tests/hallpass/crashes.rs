@@ -468,7 +468,7 @@ impl Call {
     /// of these, it does not matter where a process ends.
     fn changes_something(&self) -> bool {
         match self.name.as_str() {
-            "openat" => self.line.contains("O_CREAT"),
+            "open" | "openat" => self.line.contains("O_CREAT"),
             "write" | "writev" => self.is_of_a_file(),
             "mkdir" | "mkdirat" | "rename" | "renameat" | "renameat2" | "unlink" | "unlinkat"
             | "rmdir" | "link" | "linkat" | "fchmod" | "chmod" | "fsync" | "fdatasync"
@@ -483,8 +483,9 @@ impl Call {
     fn can_fail(&self) -> bool {
         match self.name.as_str() {
             "read" | "write" => self.is_of_a_file(),
-            "openat" | "statx" | "getdents64" | "socket" | "recvfrom" | "clone3"
-            | "epoll_create1" | "eventfd2" | "setsockopt" | "getsockopt" => true,
+            "open" | "openat" | "stat" | "lstat" | "statx" | "getdents64" | "socket"
+            | "recvfrom" | "clone" | "clone3" | "epoll_create1" | "eventfd2" | "setsockopt"
+            | "getsockopt" => true,
             "exit_group" => false,
             _ => self.changes_something(),
         }

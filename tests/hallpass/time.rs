@@ -1,13 +1,17 @@
 //! How long a token serves: what servers say of it, what a caller wants of it, and clocks that are wrong.
 //!
-//! The clock stands still here, at the moment that a test names: faketime, from the Debian package of that name.
+//! The clock stands still here, at the moment that a test names: see tests/clock.c.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use time::PrimitiveDateTime;
+use time::format_description::parse_borrowed;
 
 use crate::server::{Reply, Request, Server};
 use crate::support::{Machine, Ran, run_by};
@@ -418,19 +422,23 @@ fn spellings() -> Vec<(&'static str, String, u64)> {
 /// Runs while the clock stands at this moment of UTC.
 fn at(moment: &str, machine: &Machine, arguments: &[&str]) -> Ran {
     let output = command_at(moment, &machine.hallpass(arguments)).output();
-    let output = output
-        .unwrap_or_else(|error| panic!("cannot run faketime: {error} (Debian package: faketime)"));
-    Ran::from(output)
+    Ran::from(output.expect("a program that starts"))
 }
 
 /// The same command, at that moment.
 pub(crate) fn command_at(moment: &str, command: &Command) -> Command {
-    let mut faketime = Command::new("faketime");
-    faketime.args(["--exclude-monotonic", "-f", moment]);
-    let mut faked = run_by(faketime, command);
-    // The dates of files are left as they are.
-    faked.env("TZ", "UTC").env("NO_FAKE_STAT", "1");
-    faked
+    static CLOCK: LazyLock<PathBuf> = LazyLock::new(|| {
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clock");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O2", "tests/clock.c", "-o"]).arg(&program);
+        assert!(compiler.status().is_ok_and(|status| status.success()));
+        program
+    });
+    let format = parse_borrowed::<2>("[year]-[month]-[day] [hour]:[minute]:[second]");
+    let moment = PrimitiveDateTime::parse(moment, &format.expect("a format")).expect("a moment");
+    let mut clock = Command::new(&*CLOCK);
+    clock.arg(moment.assume_utc().unix_timestamp().to_string());
+    run_by(clock, command)
 }
 
 /// A moment on the day of noon, for [`at`].
