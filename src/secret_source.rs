@@ -43,6 +43,14 @@ impl SecretSource {
         }
     }
 
+    /// Whether somebody else is asked for the secret, who may have to think or to ask a person.
+    pub(crate) fn takes_a_while(&self) -> bool {
+        matches!(
+            self,
+            Self::Keychain { .. } | Self::Command(_) | Self::Shell(_)
+        )
+    }
+
     /// The item, where the secret is in a store of ours.
     pub(crate) fn item(&self) -> Option<Item> {
         let (store, account) = match self {

@@ -9,6 +9,7 @@ mod redact;
 mod request;
 
 use std::future::Future;
+use std::thread;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -37,6 +38,43 @@ struct Setback {
     again_after: Option<Duration>,
 }
 
+/// What a request is made with: what the client proves itself with, and the way to the server.
+pub(crate) struct Means<'a> {
+    credential: Credential,
+    http: Http<'a>,
+}
+
+impl<'a> Means<'a> {
+    /// Finds the credential, and where that takes a while, gets ready for the server meanwhile.
+    ///
+    /// Nobody is called yet: a keychain may wait for a person, a connection does not.
+    ///
+    /// # Errors
+    /// Why there is no credential, or why no server can be called.
+    pub(crate) fn gather(
+        profile: &'a Profile,
+        credential: impl FnOnce() -> Result<Credential>,
+    ) -> Result<Self> {
+        let to = |credential: Option<&Credential>| {
+            Http::to(&profile.token_endpoint, profile, credential)
+        };
+        // What is shown in the handshake has to be found first.
+        if !profile.secret.takes_a_while() || profile.client_auth.is_tls() {
+            let credential = credential()?;
+            let http = to(Some(&credential))?;
+            return Ok(Self { credential, http });
+        }
+        thread::scope(|scope| {
+            let http = thread::Builder::new().spawn_scoped(scope, || to(None));
+            let credential = credential()?;
+            // Where no thread can be had, it is done now.
+            let http = http.ok().and_then(|thread| thread.join().ok());
+            let http = http.unwrap_or_else(|| to(None))?;
+            Ok(Self { credential, http })
+        })
+    }
+}
+
 /// Asks for a token (RFC 6749 §4.4).
 ///
 /// One request; one more where the first was cut off, met a server in trouble, or was told to come
@@ -47,11 +85,10 @@ struct Setback {
 pub(crate) fn ask(
     profile: &Profile,
     request: &TokenRequest,
-    credential: &Credential,
+    Means { credential, http }: &Means<'_>,
 ) -> std::result::Result<CachedToken, Refusal> {
     let not_sent = |error: Error| Refusal::now(&error, Timestamp::now());
     let endpoint = &profile.token_endpoint;
-    let http = Http::to(endpoint, profile, credential).map_err(not_sent)?;
     let question = Question {
         origin: endpoint.origin(),
         redactor: &Redactor::of(&profile.client_id, credential),
@@ -66,7 +103,7 @@ pub(crate) fn ask(
             })?;
             let message = Message::token_request(profile.body, request, &proof);
             let asked_at = Timestamp::now();
-            let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
+            let sent = timeout_at(deadline, post(http, endpoint, &message)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {
                 Ok(answer) => answer::read(&answer, &question, asked_at),
                 Err(fault) => Err(setback(fault, endpoint.origin(), profile.timeout())),
@@ -97,7 +134,7 @@ pub(crate) fn revoke(
     tokens: &[AccessToken],
     credential: &Credential,
 ) -> Result<()> {
-    let http = Http::to(endpoint, profile, credential)?;
+    let http = Http::to(endpoint, profile, Some(credential))?;
     within(REVOCATION_TIMEOUT, async |deadline| {
         let mut result = Ok(());
         for token in tokens {

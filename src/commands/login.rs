@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::secret::Credential;
 use crate::secrets::{self, Patience, keychain};
 use crate::token::{CachedToken, TokenRequest};
-use crate::token_endpoint;
+use crate::token_endpoint::{self, Means};
 
 pub(crate) use options::Args;
 
@@ -161,7 +161,8 @@ fn prove(
     request: &TokenRequest,
     credential: &Credential,
 ) -> Result<CachedToken> {
-    let token = token_endpoint::ask(profile, request, credential).map_err(Refusal::into_error)?;
+    let means = Means::gather(profile, || Ok(credential.clone()))?;
+    let token = token_endpoint::ask(profile, request, &means).map_err(Refusal::into_error)?;
     warn_of_narrower_scope(request, &token);
     Ok(token)
 }

@@ -12,7 +12,7 @@ use crate::profiles::{Answering, Profiles};
 use crate::secret::{ClientSecret, Credential};
 use crate::secrets::{self, Patience};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
-use crate::token_endpoint;
+use crate::token_endpoint::{self, Means};
 
 /// How often to begin anew when somebody logs in while we ask.
 const ATTEMPTS: usize = 3;
@@ -59,11 +59,13 @@ pub(super) fn obtain(
         };
         let doors = Doors {
             now: &Timestamp::now,
-            secret: &|| match &ask.secret {
-                Some(secret) => Ok(Credential::Secret(secret.clone())),
-                None => secrets::read(&who.name, &who.profile, Patience::Program),
+            secret: &|| {
+                Means::gather(&who.profile, || match &ask.secret {
+                    Some(secret) => Ok(Credential::Secret(secret.clone())),
+                    None => secrets::read(&who.name, &who.profile, Patience::Program),
+                })
             },
-            request: &|secret| token_endpoint::ask(&who.profile, &request, secret),
+            request: &|means| token_endpoint::ask(&who.profile, &request, means),
             is_current: &|| profiles.is_current(who),
         };
         let place = Cache::of(directories, &who.name).place(&request);

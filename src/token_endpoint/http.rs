@@ -40,10 +40,10 @@ impl<'a> Http<'a> {
     pub(super) fn to(
         endpoint: &TokenEndpoint,
         profile: &'a Profile,
-        credential: &Credential,
+        credential: Option<&Credential>,
     ) -> Result<Self> {
         let identity = match credential {
-            Credential::Key { key, passphrase } if profile.client_auth.is_tls() => {
+            Some(Credential::Key { key, passphrase }) if profile.client_auth.is_tls() => {
                 let key = Key::read(key, passphrase.as_ref())?;
                 Some(identity(profile, &key)?)
             }
