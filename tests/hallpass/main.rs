@@ -20,6 +20,7 @@ mod main_job;
 mod material;
 mod matrix;
 mod methods;
+mod names;
 mod readme;
 mod real_server;
 mod real_servers;
