@@ -1,6 +1,6 @@
 //! The command line: arguments in, exit code out.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process;
 
@@ -42,16 +42,16 @@ enum Command {
 
 /// Runs the process to its exit code: what to print goes to standard output, all else to standard
 /// error.
-pub(crate) fn run(arguments: Vec<OsString>) -> u8 {
+pub(crate) fn run(arguments: &[OsString]) -> u8 {
     report_panics_without_their_message();
     let inherited = system::harden(arguments.get(1).is_some_and(|word| word == "exec"));
-    if let Some(helper) = Helper::find(&arguments) {
+    if let Some(helper) = Helper::find(arguments) {
         return answer(helper);
     }
-    let result = match plain_token(&arguments) {
+    let result = match plain_token(arguments) {
         Some(args) => token::run(&args),
         None => match Cli::try_parse_from(arguments) {
-            Ok(cli) => execute(cli.command, inherited),
+            Ok(cli) => execute(cli.command, inherited, &arguments[0]),
             Err(error) => explain(&error),
         },
     };
@@ -112,7 +112,7 @@ fn plain_token(arguments: &[OsString]) -> Option<token::Args> {
     token::Args::plain(profile.map(str::to_owned), min_ttl)
 }
 
-fn execute(command: Command, inherited: Inherited) -> Result<String> {
+fn execute(command: Command, inherited: Inherited, called: &OsStr) -> Result<String> {
     match command {
         Command::Login(args) => login::run(*args),
         Command::Token(args) => token::run(&args),
@@ -121,7 +121,7 @@ fn execute(command: Command, inherited: Inherited) -> Result<String> {
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),
-        Command::Setup(args) => setup::run(&args),
+        Command::Setup(args) => setup::run(&args, called),
     }
 }
 

@@ -274,8 +274,9 @@ pub(crate) fn remove_if_older(path: &Path, limit: Duration) -> io::Result<()> {
 
 /// A file that is empty for ever and exists to be locked. The kernel releases a lock with its holder.
 ///
-/// Whoever holds the lock may remove the file. Others may have it open then, and would lock what
-/// nobody else can see: so who takes a lock looks whether the file still has its name.
+/// Whoever holds the lock, or clears all that a login left, may remove the file. Others may have it
+/// open then, and would lock what nobody else can see: so who takes a lock looks whether the file
+/// still has its name.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     file: File,

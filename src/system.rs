@@ -17,7 +17,8 @@ macro_rules! entry_point {
     ($run:path) => {
         #[cfg(any(not(unix), test))]
         fn main() -> std::process::ExitCode {
-            $run(std::env::args_os().collect()).into()
+            let arguments: Vec<_> = std::env::args_os().collect();
+            $run(&arguments).into()
         }
 
         #[cfg(all(unix, not(test)))]
@@ -26,7 +27,7 @@ macro_rules! entry_point {
         extern "C" fn main(count: i32, arguments: *const *const std::ffi::c_char) -> i32 {
             // SAFETY: this is how the C library calls it.
             let arguments = unsafe { $crate::system::start(count, arguments) };
-            $run(arguments).into()
+            $run(&arguments).into()
         }
     };
 }
@@ -54,6 +55,7 @@ pub(crate) const TRUST_BUNDLES: &[&str] = if cfg!(target_os = "linux") {
         "/etc/ssl/certs/ca-certificates.crt",
         // Fedora, RHEL
         "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/etc/pki/tls/certs/ca-bundle.crt",
         // SUSE
         "/etc/ssl/ca-bundle.pem",
     ]
@@ -85,7 +87,7 @@ mod platform {
     use std::ffi::{CStr, CString, OsString, c_char};
     use std::fs::{DirBuilder, File, Metadata, Permissions};
     use std::io::{self, Read as _};
-    use std::os::fd::IntoRawFd;
+    use std::os::fd::IntoRawFd as _;
     use std::os::unix::ffi::OsStringExt as _;
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     use std::os::unix::process::CommandExt as _;
@@ -131,9 +133,12 @@ mod platform {
         // printed would go there.
         for stream in [stdin(), stdout(), stderr()] {
             if fcntl_getfd(stream) == Err(Errno::BADF) {
-                let null = File::options().read(true).write(true).open("/dev/null");
-                // The lowest free descriptor, which is this one. It stays open.
-                let _ = null.map(IntoRawFd::into_raw_fd);
+                // The lowest free descriptor, which is this one. It stays open, also for a program
+                // that we become.
+                match openat(CWD, "/dev/null", OFlags::RDWR, Mode::empty()) {
+                    Ok(null) => drop(null.into_raw_fd()),
+                    Err(_) => std::process::abort(),
+                }
             }
         }
         // Whoever no longer reads is an error of the write, and no reason to die.

@@ -16,7 +16,7 @@ use crate::system::Trust;
 use crate::token::Timestamp;
 
 /// How many names are read: one key has up to three. They make room for the others in time, as no
-/// token works for ever.
+/// token works for ever (but for lock files on Windows, which stay).
 const MOST_NAMES: usize = 1000;
 /// How many keys and half-written files are looked at.
 const MOST_LOOKS: usize = 16;

@@ -7,7 +7,8 @@ mod links;
 mod tools;
 mod write;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use crate::binding::BoundUrl;
 use crate::disk::{self, Directories};
@@ -38,11 +39,11 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<String> {
+pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     let Some(name) = &args.tool else {
         return Ok(tools::list());
     };
-    let program = program()?;
+    let program = program(called)?;
     let links = match (&args.dir, program.parent()) {
         (Some(directory), _) => std::path::absolute(directory).map_err(|error| {
             Error::usage(format!("cannot use the path {}", directory.display())).because(error)
@@ -87,17 +88,17 @@ struct Facts {
 
 /// The hallpass program as it was called, rather than what a link on the way leads to: package
 /// managers keep the link and change what is behind it.
-fn program() -> Result<PathBuf> {
+fn program(called: &OsStr) -> Result<PathBuf> {
     let real = std::env::current_exe()
         .map_err(|error| Error::broken("cannot find the hallpass program").because(error))?;
-    let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    let called = Path::new(called);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let candidates: Vec<_> = if called.components().count() > 1 {
         std::path::absolute(called).into_iter().collect()
     } else {
         let directories = std::env::split_paths(&path);
         directories
-            .map(|directory| directory.join(&called))
+            .map(|directory| directory.join(called))
             .collect()
     };
     let is_it = |candidate: &PathBuf| {

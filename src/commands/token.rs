@@ -145,10 +145,14 @@ pub(crate) fn run(args: &Args) -> Result<String> {
 
 fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Answering> {
     let named = named.map(ProfileName::parse).transpose()?;
-    let nobody = match profiles.bound_to(url, named.as_ref())? {
-        Bound::By(who) => return Ok(*who),
-        Bound::Elsewhere => "no profile is bound to this URL, only to other paths of its server",
-        Bound::ByNobody => "no profile is bound to this URL",
+    let bound = profiles.bound_to(url, named.as_ref())?;
+    let nobody = match (bound, named) {
+        (Bound::By(who), _) => return Ok(*who),
+        (_, Some(name)) => format!("the profile `{name}` is not bound to this URL"),
+        (Bound::Elsewhere, None) => {
+            "no profile is bound to this URL, only to other paths of its server".to_owned()
+        }
+        (Bound::ByNobody, None) => "no profile is bound to this URL".to_owned(),
     };
     Err(Error::not_found(nobody).hint("if it may have the token: hallpass bind PROFILE URL"))
 }

@@ -118,9 +118,9 @@ impl Profiles {
     }
 }
 
-/// What to say where none of these covers the URL.
+/// What to say where nobody answers for the URL. One of these that covers it no longer counts.
 fn unbound<'a>(mut bound: impl Iterator<Item = &'a BoundUrl>, url: &WebUrl) -> Bound {
-    if bound.any(|bound| bound.origin() == url.origin()) {
+    if bound.any(|bound| bound.origin() == url.origin() && !bound.covers(url)) {
         Bound::Elsewhere
     } else {
         Bound::ByNobody

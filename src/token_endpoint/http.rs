@@ -136,7 +136,7 @@ fn bundle() -> Option<Vec<tls::Certificate>> {
         return None;
     }
     let mut bundles = system::TRUST_BUNDLES.iter();
-    let pem = bundles.find_map(|path| fs::read(path).ok())?;
+    let pem = fs::read(bundles.find(|path| Path::new(path).exists())?).ok()?;
     let certificates = tls::Certificate::from_pem_bundle(&pem).ok()?;
     (!certificates.is_empty()).then_some(certificates)
 }

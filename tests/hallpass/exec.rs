@@ -178,3 +178,22 @@ fn kill(signal: &str, process: u32) {
         .status();
     assert!(sent.expect("kill starts").success());
 }
+
+#[test]
+fn a_stream_that_the_caller_closed_is_no_file_of_the_programs() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("p", &server, &[]);
+    let seen = machine.root().join("seen");
+    for (closed, stream) in [("<&-", 0), (">&-", 1), ("2>&-", 2)] {
+        // In a shell of its own: some redirect themselves for a command's output.
+        let look = format!(
+            "seen=$(readlink /proc/$$/fd/{stream}); echo $seen >{}",
+            seen.display()
+        );
+        let exec = machine.hallpass(&["exec", "-e", "A=p", "--", "sh", "-c", &look]);
+        ran(after_shell(&format!("exec {closed}"), &exec)).success();
+        let seen = std::fs::read_to_string(&seen).expect("what the program saw");
+        assert_eq!(seen, "/dev/null\n", "{closed}");
+    }
+}

@@ -272,3 +272,22 @@ fn links_are_made_once_and_nothing_of_others_is_overwritten() {
     assert_eq!(fs::read_to_string(&git).expect("a file"), "another program");
     assert!(!keyring.exists() && !terraform.exists());
 }
+
+/// Package managers keep a link and change what is behind it.
+#[test]
+fn what_is_written_names_the_link_that_hallpass_was_called_by() {
+    let (machine, _server) = desk(&["https://git.example/"]);
+    let link = machine.root().join("hallpass");
+    std::os::unix::fs::symlink(&*HALLPASS, &link).expect("a link");
+    let mut called = Command::new(&link);
+    called.args(["setup", "git"]).env_clear();
+    called.envs(
+        machine
+            .hallpass(&[])
+            .get_envs()
+            .filter_map(|(n, v)| Some((n, v?))),
+    );
+    let text = ran(called).success().stdout;
+    let helper = format!("{} git-credential", link.display());
+    assert!(text.contains(&helper), "{text}");
+}
