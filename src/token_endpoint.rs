@@ -45,6 +45,15 @@ pub(crate) struct Means<'a> {
 }
 
 impl<'a> Means<'a> {
+    /// With a credential that is at hand.
+    ///
+    /// # Errors
+    /// Why no server can be called.
+    pub(crate) fn of(profile: &'a Profile, credential: Credential) -> Result<Self> {
+        let http = Http::to(&profile.token_endpoint, profile, Some(&credential))?;
+        Ok(Self { credential, http })
+    }
+
     /// Finds the credential, and where that takes a while, gets ready for the server meanwhile.
     ///
     /// Nobody is called yet: a keychain may wait for a person, a connection does not.
@@ -55,21 +64,17 @@ impl<'a> Means<'a> {
         profile: &'a Profile,
         credential: impl FnOnce() -> Result<Credential>,
     ) -> Result<Self> {
-        let to = |credential: Option<&Credential>| {
-            Http::to(&profile.token_endpoint, profile, credential)
-        };
         // What is shown in the handshake has to be found first.
         if !profile.secret.takes_a_while() || profile.client_auth.is_tls() {
-            let credential = credential()?;
-            let http = to(Some(&credential))?;
-            return Ok(Self { credential, http });
+            return Self::of(profile, credential()?);
         }
+        let to_server = || Http::to(&profile.token_endpoint, profile, None);
         thread::scope(|scope| {
-            let http = thread::Builder::new().spawn_scoped(scope, || to(None));
+            let http = thread::Builder::new().spawn_scoped(scope, to_server);
             let credential = credential()?;
             // Where no thread can be had, it is done now.
             let http = http.ok().and_then(|thread| thread.join().ok());
-            let http = http.unwrap_or_else(|| to(None))?;
+            let http = http.unwrap_or_else(to_server)?;
             Ok(Self { credential, http })
         })
     }

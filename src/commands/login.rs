@@ -161,7 +161,7 @@ fn prove(
     request: &TokenRequest,
     credential: &Credential,
 ) -> Result<CachedToken> {
-    let means = Means::gather(profile, || Ok(credential.clone()))?;
+    let means = Means::of(profile, credential.clone())?;
     let token = token_endpoint::ask(profile, request, &means).map_err(Refusal::into_error)?;
     warn_of_narrower_scope(request, &token);
     Ok(token)

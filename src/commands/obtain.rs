@@ -60,9 +60,11 @@ pub(super) fn obtain(
         let doors = Doors {
             now: &Timestamp::now,
             secret: &|| {
-                Means::gather(&who.profile, || match &ask.secret {
-                    Some(secret) => Ok(Credential::Secret(secret.clone())),
-                    None => secrets::read(&who.name, &who.profile, Patience::Program),
+                if let Some(secret) = &ask.secret {
+                    return Means::of(&who.profile, Credential::Secret(secret.clone()));
+                }
+                Means::gather(&who.profile, || {
+                    secrets::read(&who.name, &who.profile, Patience::Program)
                 })
             },
             request: &|means| token_endpoint::ask(&who.profile, &request, means),
