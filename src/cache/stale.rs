@@ -101,89 +101,35 @@ fn is_stale(entry: &Path, note: &Path, key: &str) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::{Barrier, Mutex};
-    use std::thread;
 
     use tempfile::TempDir;
 
-    use super::super::{Cache, Place, Turn};
+    use super::super::{Cache, Place};
     use super::*;
-    use crate::disk::Directories;
+    use crate::disk::{Directories, Durability};
     use crate::profile::{self, ProfileName};
     use crate::token::TokenRequest;
 
     #[test]
-    fn nobody_has_the_turn_by_a_lock_file_that_was_removed() {
-        let room = Room::new();
-        let place = room.place("a");
-        // Opened, but not locked yet.
-        let mut opened = place.open_lock().expect("a lock file");
-        room.sweep();
-        assert!(!place.lock().exists());
-        let seen = place.seen(None);
-        let turn = place.turn(&seen, Duration::ZERO).expect("a free lock");
-        assert!(matches!(&turn, Turn::Mine(slot) if slot.lock.is_some()));
-        assert!(!opened.try_exclusive().expect("locks"), "it is not free");
-        assert!(place.turn_if_free(&seen).is_none());
-        drop(turn);
-        assert!(opened.try_exclusive().expect("locks"));
-        assert!(place.turn_if_free(&seen).is_none(), "all mean one file");
-    }
-
-    #[test]
-    fn who_waits_for_a_lock_file_that_is_then_removed_has_the_turn_alone() {
-        let room = Room::new();
-        let places: Vec<_> = (0..20).map(|_| room.place("a")).collect();
-        let mut swept = places[0].open_lock().expect("a lock file");
-        assert!(swept.try_exclusive().expect("locks"));
-        let alone = Mutex::new(());
-        let begun = Barrier::new(places.len() + 1);
-        thread::scope(|scope| {
-            for place in &places {
-                let (alone, begun) = (&alone, &begun);
-                scope.spawn(move || {
-                    let seen = place.seen(None);
-                    begun.wait();
-                    let turn = place.turn(&seen, LONGEST_WRITE).expect("a turn");
-                    let Turn::Mine(slot) = turn else {
-                        panic!("nobody brought a token: {turn:?}");
-                    };
-                    assert!(slot.lock.is_some());
-                    let only = alone.try_lock().expect("nobody else has the turn");
-                    assert!(place.turn_if_free(&seen).is_none(), "nor gets it");
-                    drop((only, slot));
-                });
-            }
-            begun.wait();
-            swept.remove().expect("removed");
-        });
-    }
-
-    #[test]
     fn a_key_that_somebody_is_busy_with_is_left_alone() {
         let room = Room::new();
-        let place = room.place("a");
+        let place = room.stale("a");
         let mut held = place.open_lock().expect("a lock file");
         assert!(held.try_exclusive().expect("locks"));
         room.sweep();
-        assert!(place.lock().exists());
+        assert!(place.entry.exists());
         drop(held);
         room.sweep();
-        assert!(!place.lock().exists());
+        assert!(!place.entry.exists());
+        assert_eq!(place.lock().exists(), !LockFile::CAN_BE_REMOVED);
     }
 
     #[test]
     fn a_sweep_looks_at_so_many() {
         let room = Room::new();
         let count = 5 * MOST_LOOKS;
-        for number in 0..count {
-            let place = room.place(&number.to_string());
-            place.open_lock().expect("a lock file");
-        }
-        let left = || {
-            let names = disk::names(&room.directory()).expect("a directory");
-            names.len()
-        };
+        let places: Vec<_> = (0..count).map(|n| room.stale(&n.to_string())).collect();
+        let left = || places.iter().filter(|place| place.entry.exists()).count();
         assert_eq!(left(), count);
         for sweep in 1..=5 {
             room.sweep();
@@ -194,9 +140,9 @@ mod tests {
     #[test]
     fn all_keys_get_their_turn_in_time() {
         let room = Room::new();
-        let count = 5 * MOST_LOOKS;
-        let places: Vec<_> = (0..count).map(|n| room.place(&n.to_string())).collect();
-        for stale in places.iter().step_by(7) {
+        let count = 3 * MOST_LOOKS;
+        let places: Vec<_> = (0..count).map(|n| room.stale(&n.to_string())).collect();
+        for stale in places.iter().step_by(11) {
             let others = places.iter().filter(|place| place.key != stale.key);
             let busy: Vec<_> = others
                 .map(|place| {
@@ -205,11 +151,10 @@ mod tests {
                     lock
                 })
                 .collect();
-            stale.open_lock().expect("a lock file");
             for start in 0..count as u64 {
                 sweep(&room.directory(), "own", start);
             }
-            assert!(!stale.lock().exists());
+            assert!(!stale.entry.exists());
             drop(busy);
         }
     }
@@ -251,12 +196,76 @@ mod tests {
             Cache::of(&directories, &name).place(&request)
         }
 
+        /// A place with an entry that works for nobody.
+        fn stale(&self, scope: &str) -> Place {
+            let place = self.place(scope);
+            disk::replace(&place.entry, b"damaged", Durability::Cache).expect("written");
+            place
+        }
+
         fn directory(&self) -> PathBuf {
             self.0.path().join("cache/p")
         }
 
         fn sweep(&self) {
             sweep(&self.directory(), "own", 0);
+        }
+    }
+
+    /// What only holds where a lock file can be removed.
+    #[cfg(unix)]
+    mod removed_lock_files {
+        use std::sync::{Barrier, Mutex};
+        use std::thread;
+
+        use super::super::super::Turn;
+        use super::*;
+
+        #[test]
+        fn nobody_has_the_turn_by_a_lock_file_that_was_removed() {
+            let room = Room::new();
+            let place = room.place("a");
+            // Opened, but not locked yet.
+            let mut opened = place.open_lock().expect("a lock file");
+            room.sweep();
+            assert!(!place.lock().exists());
+            let seen = place.seen(None);
+            let turn = place.turn(&seen, Duration::ZERO).expect("a free lock");
+            assert!(matches!(&turn, Turn::Mine(slot) if slot.lock.is_some()));
+            assert!(!opened.try_exclusive().expect("locks"), "it is not free");
+            assert!(place.turn_if_free(&seen).is_none());
+            drop(turn);
+            assert!(opened.try_exclusive().expect("locks"));
+            assert!(place.turn_if_free(&seen).is_none(), "all mean one file");
+        }
+
+        #[test]
+        fn who_waits_for_a_lock_file_that_is_then_removed_has_the_turn_alone() {
+            let room = Room::new();
+            let places: Vec<_> = (0..20).map(|_| room.place("a")).collect();
+            let mut swept = places[0].open_lock().expect("a lock file");
+            assert!(swept.try_exclusive().expect("locks"));
+            let alone = Mutex::new(());
+            let begun = Barrier::new(places.len() + 1);
+            thread::scope(|scope| {
+                for place in &places {
+                    let (alone, begun) = (&alone, &begun);
+                    scope.spawn(move || {
+                        let seen = place.seen(None);
+                        begun.wait();
+                        let turn = place.turn(&seen, LONGEST_WRITE).expect("a turn");
+                        let Turn::Mine(slot) = turn else {
+                            panic!("nobody brought a token: {turn:?}");
+                        };
+                        assert!(slot.lock.is_some());
+                        let only = alone.try_lock().expect("nobody else has the turn");
+                        assert!(place.turn_if_free(&seen).is_none(), "nor gets it");
+                        drop((only, slot));
+                    });
+                }
+                begun.wait();
+                swept.remove().expect("removed");
+            });
         }
     }
 }
