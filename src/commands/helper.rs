@@ -34,7 +34,9 @@ impl Helper {
     /// By the name of the link that hallpass was started by, else by its first argument.
     pub(crate) fn find(arguments: &[OsString]) -> Option<Self> {
         let (program, arguments) = arguments.split_first()?;
-        let program = Path::new(program).file_name().and_then(OsStr::to_str)?;
+        // Any other name, and none, is as good as our own.
+        let program = Path::new(program).file_name().and_then(OsStr::to_str);
+        let program = program.unwrap_or_default();
         let program = program.strip_suffix(".exe").unwrap_or(program);
         for protocol in PROTOCOLS {
             let rest = protocol.link.and_then(|link| program.strip_prefix(link));
