@@ -209,6 +209,17 @@ fn a_helper_answers_whatever_the_program_is_called() {
     }
 }
 
+/// As Windows has it; pip finds `keyring.EXE`.
+#[test]
+fn a_link_may_have_the_ending_of_programs() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    for name in ["keyring", "keyring.exe", "/bin/keyring.EXE"] {
+        let mut command = desk.machine.hallpass(&["get", "https://a.example", "me"]);
+        command.arg0(name);
+        assert_eq!(ran(command).success().stdout, "token-1\n", "{name}");
+    }
+}
+
 #[test]
 fn docker_is_told_in_its_own_words() {
     let desk = Desk::bound_to(&["https://registry.example", "http://127.0.0.1:5000"]);
