@@ -118,17 +118,13 @@ mod platform {
     /// Whose process this is: that does not change, and is asked for with every file.
     static USER: LazyLock<u32> = LazyLock::new(|| geteuid().as_raw());
 
-    /// Does what Rust's own start does that we need, and reads the arguments.
+    /// Does what Rust's own start does that we need before a file is opened, and reads the arguments.
     ///
     /// # Safety
     /// `arguments` must have `count` texts, each with a NUL at its end.
     #[cfg_attr(test, allow(dead_code, reason = "Rust starts the unit tests"))]
     #[allow(unsafe_code, reason = "the C library's way to give arguments")]
     pub(crate) unsafe fn start(count: i32, arguments: *const *const c_char) -> Vec<OsString> {
-        const SIG_IGN: usize = 1;
-        unsafe extern "C" {
-            fn signal(number: i32, action: usize) -> usize;
-        }
         // A file that we open must not become a standard stream that our caller closed: what is
         // printed would go there.
         for stream in [stdin(), stdout(), stderr()] {
@@ -141,9 +137,6 @@ mod platform {
                 }
             }
         }
-        // Whoever no longer reads is an error of the write, and no reason to die.
-        // SAFETY: no handler is set, and no thread runs yet.
-        unsafe { signal(SIGPIPE, SIG_IGN) };
         let count = usize::try_from(count).unwrap_or(0);
         (0..count)
             .map(|index| {
@@ -157,9 +150,12 @@ mod platform {
     /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
     /// whatever the caller's umask. Best effort: no token is refused over it.
     ///
+    /// Whoever no longer reads becomes an error of the write, and no reason to die.
+    ///
     /// A process that is to become another program keeps its limit of core dumps, which nobody
     /// could give back.
     pub(crate) fn harden(becomes_another: bool) -> Inherited {
+        let ignores_broken_pipes = ignore_broken_pipes();
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         if !becomes_another {
             let nothing = Rlimit {
@@ -171,12 +167,30 @@ mod platform {
         #[cfg(target_os = "linux")]
         let _ =
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-        Inherited { umask }
+        Inherited {
+            umask,
+            ignores_broken_pipes,
+        }
+    }
+
+    /// Returns whether the process did so before.
+    fn ignore_broken_pipes() -> bool {
+        const SIG_IGN: usize = 1;
+        #[allow(unsafe_code, reason = "in std, its own start alone does this")]
+        unsafe extern "C" {
+            fn signal(number: i32, action: usize) -> usize;
+        }
+        // SAFETY: no handler is set, which would have to be one.
+        #[allow(unsafe_code, reason = "see there")]
+        unsafe {
+            signal(SIGPIPE, SIG_IGN) == SIG_IGN
+        }
     }
 
     /// What the caller had, before [`harden`] changed it for us.
     pub(crate) struct Inherited {
         umask: Mode,
+        ignores_broken_pipes: bool,
     }
 
     impl Inherited {
@@ -184,6 +198,18 @@ mod platform {
         /// where it cannot be run. The kernel itself makes the process dumpable again.
         pub(crate) fn replace_process(self, command: &mut Command) -> io::Error {
             rustix::process::umask(self.umask);
+            if self.ignores_broken_pipes {
+                // Services of systemd do. By then std has gone back to the default.
+                let again = || {
+                    ignore_broken_pipes();
+                    Ok(())
+                };
+                // SAFETY: even a signal handler may do this (signal-safety(7)).
+                #[allow(unsafe_code, reason = "std has no other way to do something last")]
+                unsafe {
+                    command.pre_exec(again);
+                }
+            }
             command.exec()
         }
     }

@@ -34,8 +34,14 @@ impl Helper {
     /// By the name of the link that hallpass was started by, else by its first argument.
     pub(crate) fn find(arguments: &[OsString]) -> Option<Self> {
         let (program, arguments) = arguments.split_first()?;
-        let program = Path::new(program).file_name().and_then(OsStr::to_str)?;
-        let program = program.strip_suffix(".exe").unwrap_or(program);
+        // Any other name, and none, is as good as our own.
+        let program = Path::new(program).file_name().and_then(OsStr::to_str);
+        let program = program.unwrap_or_default();
+        // Python finds programs on Windows by `PATHEXT`, and calls them as it is written there.
+        let stem = program
+            .strip_suffix(".exe")
+            .or_else(|| program.strip_suffix(".EXE"));
+        let program = stem.unwrap_or(program);
         for protocol in PROTOCOLS {
             let rest = protocol.link.and_then(|link| program.strip_prefix(link));
             let profile = match rest {

@@ -172,6 +172,22 @@ fn the_program_gets_the_callers_limits_back() {
     assert_eq!(lines.len(), 4, "{ran:?}");
 }
 
+/// systemd starts services so.
+#[test]
+fn the_program_ignores_a_broken_pipe_where_the_caller_did() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    let look = machine.hallpass(&["exec", "--", "grep", "SigIgn", "/proc/self/status"]);
+    for (before, bit) in [("trap '' PIPE", 1), ("true", 0)] {
+        let ran = ran(after_shell(before, &look)).success();
+        let (_, mask) = ran.stdout.trim().rsplit_once('\t').expect("a mask");
+        let mask = u64::from_str_radix(mask, 16).expect("a number");
+        // The signals are counted from 1, and this is the 13th.
+        assert_eq!(mask >> 12 & 1, bit, "{before}: {ran:?}");
+    }
+}
+
 fn kill(signal: &str, process: u32) {
     let sent = Command::new("/bin/kill")
         .args([signal, &process.to_string()])

@@ -1,14 +1,17 @@
 //! The helper protocols, word by word: what each answers, how each says no, and that none hands a
 //! token out for a URL that its profile is not bound to.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::server::{Reply, Server};
-use crate::support::{HALLPASS, Machine, Ran, end_of, numbered_tokens};
+use crate::support::{HALLPASS, Machine, Ran, end_of, numbered_tokens, ran};
 
 /// A machine with a profile that is bound to these URLs.
 struct Desk {
@@ -193,6 +196,28 @@ fn a_link_by_its_name_is_the_helper() {
             .stdout
             .starts_with("version 0\n")
     );
+}
+
+#[test]
+fn a_helper_answers_whatever_the_program_is_called() {
+    let machine = Machine::new();
+    for name in [b"".as_slice(), b"/", b"..", b"other", b"/bin/\xff"] {
+        let mut command = machine.hallpass(&["git-credential", "capability"]);
+        command.arg0(OsStr::from_bytes(name));
+        let said = ran(command).success().stdout;
+        assert!(said.starts_with("version 0\n"), "{name:?}: {said}");
+    }
+}
+
+/// As Windows has it; pip finds `keyring.EXE`.
+#[test]
+fn a_link_may_have_the_ending_of_programs() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    for name in ["keyring", "keyring.exe", "/bin/keyring.EXE"] {
+        let mut command = desk.machine.hallpass(&["get", "https://a.example", "me"]);
+        command.arg0(name);
+        assert_eq!(ran(command).success().stdout, "token-1\n", "{name}");
+    }
 }
 
 #[test]
