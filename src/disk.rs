@@ -71,9 +71,11 @@ fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
 pub(crate) fn home() -> Result<PathBuf> {
     std::env::home_dir()
         .filter(|home| home.is_absolute())
-        .ok_or_else(|| {
-            Error::broken("the home directory is unknown").hint("set HOME to an absolute path")
-        })
+        .ok_or_else(unknown_home)
+}
+
+pub(crate) fn unknown_home() -> Error {
+    Error::broken("the home directory is unknown").hint("set HOME to an absolute path")
 }
 
 /// What was found where a file was looked for.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::obtain::{Ask, obtain, request};
 use crate::cache::{Cache, Place};
-use crate::disk::Directories;
+use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::ProfileName;
@@ -78,8 +78,10 @@ impl Helper {
         {
             return Ok(Answer::of(help(self.protocol)));
         }
-        let directories = Directories::locate()?;
-        let profiles = Profiles::of(&directories);
+        // Without a home, whoever needs it says so in the protocol's own tongue.
+        let home = Directories::locate().ok();
+        let home = home.map(|directories| (Profiles::of(&directories), directories));
+        let home = || home.as_ref().ok_or_else(disk::unknown_home);
         // Parsed by who needs it: the protocol says in its own tongue that it is no name.
         let selected = || named.as_deref().map(ProfileName::parse).transpose();
         let desk = Desk {
@@ -88,6 +90,7 @@ impl Helper {
                     Some(profile) => Some(ProfileName::parse(profile)?),
                     None => selected()?,
                 };
+                let (profiles, _) = home()?;
                 Ok(match profiles.bound_to(url, profile.as_ref())? {
                     Bound::By(who) => Some(*who),
                     Bound::Elsewhere => {
@@ -99,11 +102,12 @@ impl Helper {
                     Bound::ByNobody => None,
                 })
             },
-            named: &|| profiles.find(named.as_deref()),
-            everyone: &|| everyone(&profiles, selected()?.as_ref()),
+            named: &|| home()?.0.find(named.as_deref()),
+            everyone: &|| everyone(&home()?.0, selected()?.as_ref()),
             token: &|who, rejected| {
+                let (profiles, directories) = home()?;
                 let is_cached = |received_at| {
-                    let cached = place(&directories, who).token();
+                    let cached = place(directories, who).token();
                     cached.is_some_and(|token| token.received_at == received_at)
                 };
                 let ask = Ask {
@@ -111,20 +115,22 @@ impl Helper {
                     quiet: true,
                     ..Ask::default()
                 };
-                Ok(obtain(&directories, &profiles, &ask, who)?.token)
+                Ok(obtain(directories, profiles, &ask, who)?.token)
             },
             cached: &|who| {
-                let token = place(&directories, who).token()?;
+                let (_, directories) = home().ok()?;
+                let token = place(directories, who).token()?;
                 token
                     .usable_for(Timestamp::now(), std::time::Duration::ZERO)
                     .then_some(token)
             },
             forget: &|who, rejected| {
-                let place = place(&directories, who);
-                if place
-                    .token()
-                    .is_some_and(|token| token.access_token == *rejected)
-                {
+                let Ok((_, directories)) = home() else {
+                    return;
+                };
+                let place = place(directories, who);
+                let cached = place.token();
+                if cached.is_some_and(|token| token.access_token == *rejected) {
                     place.discard_token();
                 }
             },

@@ -500,6 +500,26 @@ fn what_is_no_name_of_a_profile_is_refused_in_the_protocols_own_tongue() {
 }
 
 #[test]
+fn where_there_is_no_home_helpers_say_so_in_their_own_tongue() {
+    let mut desk = Desk::bound_to(&["https://a.example"]);
+    desk.machine.set("HOME", "relative");
+    let unknown = "the home directory is unknown";
+    let git = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+    assert_eq!((git.code, git.stdout.as_str()), (1, "quit=1\n"));
+    assert!(git.stderr.contains(unknown), "{git:?}");
+    let docker = desk.tell(&["docker-credential", "get"], "a.example");
+    assert_eq!(docker.code, 1);
+    assert!(docker.stdout.contains(unknown), "{docker:?}");
+    let google = desk.json(&["google-executable"], "");
+    assert_eq!(google["success"], false);
+    let keyring = desk.run(&["keyring", "get", "https://a.example", "me"]);
+    assert_eq!((keyring.code, keyring.stdout.as_str()), (1, ""));
+    // What needs none is answered.
+    desk.answer(&["git-credential", "capability"], "");
+    desk.answer(&["docker-credential", "version"], "");
+}
+
+#[test]
 fn askpass_answers_a_question_in_any_language() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let ask = |question| desk.run(&["askpass", question]);
