@@ -4,6 +4,7 @@
 //! Its command line is read here and not by clap: programs run helpers all the time, and in the
 //! way that each protocol prescribes.
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::io::BufReader;
 use std::path::Path;
@@ -84,6 +85,8 @@ impl Helper {
         let home = || home.as_ref().ok_or_else(disk::unknown_home);
         // Parsed by who needs it: the protocol says in its own tongue that it is no name.
         let selected = || named.as_deref().map(ProfileName::parse).transpose();
+        // A client may mean one of several URLs.
+        let elsewhere = Cell::new(false);
         let desk = Desk {
             bound_by: &|url, profile| {
                 let profile = match profile {
@@ -91,15 +94,11 @@ impl Helper {
                     None => selected()?,
                 };
                 let (profiles, _) = home()?;
-                Ok(match profiles.bound_to(url, profile.as_ref())? {
+                let bound = profiles.bound_to(url, profile.as_ref())?;
+                elsewhere.set(matches!(bound, Bound::Elsewhere));
+                Ok(match bound {
                     Bound::By(who) => Some(*who),
-                    Bound::Elsewhere => {
-                        message::note(
-                            "profiles are bound to other paths of this server, to none that was asked for",
-                        );
-                        None
-                    }
-                    Bound::ByNobody => None,
+                    Bound::Elsewhere | Bound::ByNobody => None,
                 })
             },
             named: &|| home()?.0.find(named.as_deref()),
@@ -135,13 +134,19 @@ impl Helper {
                 }
             },
         };
-        (self.protocol.converse)(&mut Call {
+        let answer = (self.protocol.converse)(&mut Call {
             arguments: &arguments,
             input: &mut BufReader::with_capacity(USUAL_REQUEST, system::standard_input()),
             say,
             variable: &|name| std::env::var(name).ok(),
             desk,
-        })
+        });
+        if elsewhere.get() {
+            message::note(
+                "profiles are bound to other paths of this server, to none that was asked for",
+            );
+        }
+        answer
     }
 }
 

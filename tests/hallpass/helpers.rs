@@ -234,6 +234,12 @@ fn docker_is_told_in_its_own_words() {
             json!({ "ServerURL": server, "Username": "oauth2", "Secret": "token-1" })
         );
     }
+    // Both https and http may be meant here.
+    desk.run(&["bind", "prod", "https://127.0.0.1:5000/path"])
+        .success();
+    desk.answer(get, "127.0.0.1:5000");
+    desk.run(&["unbind", "prod", "https://127.0.0.1:5000/path"])
+        .success();
     let ran = desk.tell(get, "other.example");
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
     assert_eq!(ran.stdout, "credentials not found in native keychain\n");
