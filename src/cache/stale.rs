@@ -34,7 +34,8 @@ pub(super) fn sweep(directory: &Path, own: &str, start: u64) {
     if things.is_empty() {
         return;
     }
-    let start = usize::try_from(start).unwrap_or(0) % things.len();
+    // The rest fits where the number may not: on a processor of 32 bits.
+    let start = usize::try_from(start % things.len() as u64).unwrap_or(0);
     let ring = things.iter().cycle().skip(start);
     for thing in ring.take(things.len().min(MOST_LOOKS)) {
         let _ = if disk::is_temporary(thing) {
@@ -151,7 +152,9 @@ mod tests {
                     lock
                 })
                 .collect();
-            for start in 0..count as u64 {
+            // Numbers as they are used: milliseconds.
+            let now = Timestamp::now().0;
+            for start in now..now + count as u64 {
                 sweep(&room.directory(), "own", start);
             }
             assert!(!stale.entry.exists());
