@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ENTRY_LIMIT, Entry, checked};
+use super::{ENTRY_LIMIT, Entry, checked, is_of_another_version};
 use crate::disk::{self, Found, LockFile};
 use crate::refusal::LONGEST_HOLD_OFF;
 use crate::system::Trust;
@@ -83,6 +83,7 @@ fn remove_if_stale(directory: &Path, key: &str) -> io::Result<()> {
 fn is_stale(entry: &Path, note: &Path, key: &str) -> io::Result<bool> {
     match disk::read(entry, ENTRY_LIMIT, Trust::Private)? {
         Found::Nothing => {}
+        Found::Content(content) if is_of_another_version(&content) => return Ok(false),
         // Of whatever login: a profile may be changed back. What is damaged works for nobody.
         Found::Content(content) => {
             let token = checked(&content, key).and_then(Entry::into_token);
