@@ -407,6 +407,13 @@ fn checked<'a>(content: &'a [u8], key: &str) -> Option<Entry<'a>> {
     (entry.request == key).then_some(entry)
 }
 
+/// Whether the first word says that another version of hallpass wrote this, which alone knows
+/// until when it works.
+fn is_of_another_version(content: &[u8]) -> bool {
+    let word = content.split(|byte| *byte == b' ').next();
+    word.is_some_and(|word| word.starts_with(b"hallpass-") && word != ENTRY_FORMAT.as_bytes())
+}
+
 /// FNV-1a, 64 bits: against a disk's accidents, not against a person. Every changed byte changes it.
 fn checksum(bytes: &[u8]) -> String {
     let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {

@@ -22,6 +22,10 @@ const REPLACE_PAUSE: Duration = Duration::from_millis(3);
 /// file system may number its files anew each time, and its locks are as good as others.
 const MOST_REOPENINGS: u32 = 16;
 
+/// How often a directory that was removed before anything lay in it is made anew. It takes another
+/// process each time.
+const MOST_REMAKINGS: u32 = 100;
+
 /// Where hallpass keeps its files, as each platform's users expect.
 #[derive(Clone, Debug)]
 pub(crate) struct Directories {
@@ -128,8 +132,7 @@ pub(crate) enum Durability {
 /// Puts a new file in the place of an old one: whoever reads sees the one or the other, whole.
 pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    private_directory(directory)?;
-    let file = written_beside(directory, content)?;
+    let file = in_private_directory(directory, || written_beside(directory, content))?;
     if durability == Durability::Settings {
         file.as_file().sync_all()?;
     }
@@ -138,6 +141,23 @@ pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io
         sync_directory(directory)?;
     }
     Ok(())
+}
+
+/// Makes a file in a directory of ours alone. Whoever finds the directory empty may remove it
+/// (a logout, a caller of a login that is over), also just before the file is there.
+fn in_private_directory<T>(directory: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let attempt = || private_directory(directory).and_then(|()| make());
+    for _ in 0..MOST_REMAKINGS {
+        match attempt() {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                ) => {}
+            result => return result,
+        }
+    }
+    attempt()
 }
 
 /// Puts a new file of the user's own into a directory of theirs: whoever reads sees the old one or
@@ -295,8 +315,9 @@ impl LockFile {
     /// # Errors
     /// What the system says: a read-only disk, a foreign directory, something else in its place.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        private_directory(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
-        let file = system::open_private(path, Trust::Private, Access::Create)?;
+        let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let open = || system::open_private(path, Trust::Private, Access::Create);
+        let file = in_private_directory(directory, open)?;
         let opened = file.metadata()?;
         match system::distrust(&opened, Trust::Private) {
             None => Ok(Self {
@@ -368,5 +389,42 @@ impl LockFile {
             Ok(locked) => locked.map(|()| true),
             Err(_) => Ok(false),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_somebody_removes_before_a_file_is_in_it_is_made_anew() {
+        let room = TempDir::with_prefix("hallpass-test-").expect("a directory");
+        let directory = room.path().join("p");
+        for removals in [0, 1, 3] {
+            let left = Cell::new(removals);
+            let file = in_private_directory(&directory, || {
+                if left.get() > 0 {
+                    left.set(left.get() - 1);
+                    remove_empty_directory(&directory)?;
+                }
+                File::create(directory.join("file")).map(drop)
+            });
+            assert!(file.is_ok(), "{removals} {file:?}");
+            assert_eq!(left.get(), 0);
+            remove(&directory.join("file")).expect("removed");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_not_waited_for() {
+        let room = TempDir::with_prefix("hallpass-test-").expect("a directory");
+        let file = room.path().join("file");
+        std::fs::write(&file, "").expect("a file");
+        let made = in_private_directory(&file, || -> io::Result<()> { unreachable!("a file") });
+        assert!(made.is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ENTRY_LIMIT, Entry, checked};
+use super::{ENTRY_LIMIT, Entry, checked, is_of_another_version};
 use crate::disk::{self, Found, LockFile};
 use crate::refusal::LONGEST_HOLD_OFF;
 use crate::system::Trust;
@@ -34,7 +34,8 @@ pub(super) fn sweep(directory: &Path, own: &str, start: u64) {
     if things.is_empty() {
         return;
     }
-    let start = usize::try_from(start).unwrap_or(0) % things.len();
+    // The rest fits where the number may not: on a processor of 32 bits.
+    let start = usize::try_from(start % things.len() as u64).unwrap_or(0);
     let ring = things.iter().cycle().skip(start);
     for thing in ring.take(things.len().min(MOST_LOOKS)) {
         let _ = if disk::is_temporary(thing) {
@@ -82,6 +83,7 @@ fn remove_if_stale(directory: &Path, key: &str) -> io::Result<()> {
 fn is_stale(entry: &Path, note: &Path, key: &str) -> io::Result<bool> {
     match disk::read(entry, ENTRY_LIMIT, Trust::Private)? {
         Found::Nothing => {}
+        Found::Content(content) if is_of_another_version(&content) => return Ok(false),
         // Of whatever login: a profile may be changed back. What is damaged works for nobody.
         Found::Content(content) => {
             let token = checked(&content, key).and_then(Entry::into_token);
@@ -151,7 +153,9 @@ mod tests {
                     lock
                 })
                 .collect();
-            for start in 0..count as u64 {
+            // Numbers as they are used: milliseconds.
+            let now = Timestamp::now().0;
+            for start in now..now + count as u64 {
                 sweep(&room.directory(), "own", start);
             }
             assert!(!stale.entry.exists());

@@ -236,16 +236,17 @@ impl Fault {
     }
 }
 
-/// Whether the certificate would do, if only we believed in whoever vouches for it. An authority
-/// of the same name with another key shows as a bad signature.
+/// Whether the certificate might do, if only we believed in more authorities. Which fault is told
+/// depends on those that we do believe in: one of the same name may have another key, and another
+/// may have vouched for too short a time. The name is looked at when all else holds.
 fn is_of_stranger(error: &reqwest::Error) -> bool {
-    use rustls::CertificateError::{BadSignature, UnknownIssuer};
-    matches!(
-        find(error),
-        Some(rustls::Error::InvalidCertificate(
-            UnknownIssuer | BadSignature
-        ))
-    )
+    use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
+    match find(error) {
+        Some(rustls::Error::InvalidCertificate(fault)) => {
+            !matches!(fault, NotValidForName | NotValidForNameContext { .. })
+        }
+        _ => false,
+    }
 }
 
 /// What lies at the bottom of a network error, and what to do about it.

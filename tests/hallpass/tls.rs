@@ -37,15 +37,18 @@ pub(crate) struct Identity(Arc<ServerConfig>);
 
 impl Authority {
     pub(crate) fn new() -> Authority {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "hallpass test authority");
-        let key = KeyPair::generate().expect("a key for the test authority");
+        Authority::with(KeyPair::generate().expect("a key for the test authority"))
+    }
+
+    /// Of the same name as all others, with a key of another kind.
+    pub(crate) fn of_another_kind() -> Authority {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519);
+        Authority::with(key.expect("a key for the test authority"))
+    }
+
+    fn with(key: KeyPair) -> Authority {
         Authority(
-            CertifiedIssuer::self_signed(params, key)
+            CertifiedIssuer::self_signed(certificate_for_authority(), key)
                 .expect("a certificate for the test authority"),
         )
     }
@@ -73,8 +76,18 @@ impl Authority {
         let certificate = params
             .signed_by(&key, &self.0)
             .expect("a certificate for the server");
-        Identity::of(&certificate, &key)
+        Identity::of(&[&certificate], &key)
     }
+}
+
+fn certificate_for_authority() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "hallpass test authority");
+    params
 }
 
 fn certificate_for(names: &[&str]) -> CertificateParams {
@@ -118,17 +131,18 @@ impl Identity {
         let certificate = certificate_for(names)
             .self_signed(&key)
             .expect("a certificate for the server");
-        Identity::of(&certificate, &key)
+        Identity::of(&[&certificate], &key)
     }
 
-    fn of(certificate: &rcgen::Certificate, key: &KeyPair) -> Identity {
+    fn of(chain: &[&rcgen::Certificate], key: &KeyPair) -> Identity {
+        let chain = chain.iter().map(|certificate| certificate.der().clone());
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let config =
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
                 .with_safe_default_protocol_versions()
                 .expect("the protocol versions of rustls")
                 .with_no_client_auth()
-                .with_single_cert(vec![certificate.der().clone()], key.into())
+                .with_single_cert(chain.collect(), key.into())
                 .expect("a certificate that fits its key");
         Identity(Arc::new(config))
     }
@@ -152,6 +166,18 @@ impl Authority {
 }
 
 impl Authority {
+    /// Vouches for these names, and shows that an older authority vouched for this one, until 2001.
+    pub(crate) fn identity_once_by(&self, older: &Authority, names: &[&str]) -> Identity {
+        let mut params = certificate_for_authority();
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let link = params.signed_by(self.0.key(), &older.0);
+        let key = KeyPair::generate().expect("a key for the server");
+        let certificate = certificate_for(names).signed_by(&key, &self.0);
+        let chain = [certificate, link].map(|made| made.expect("a certificate"));
+        Identity::of(&[&chain[0], &chain[1]], &key)
+    }
+
     /// A certificate for a server with these names, and its key, both as PEM.
     pub(crate) fn server_pem(&self, names: &[&str]) -> (String, String) {
         let key = KeyPair::generate().expect("a key for the server");
