@@ -38,8 +38,9 @@ pub(crate) use entry_point;
 pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     platform::wipe_variable(name);
-    // SAFETY: Rust's own readers and writers of the environment take turns by a lock of std. What
-    // else runs in this process beside us waits for a file lock, and reads no environment.
+    // SAFETY: Rust's own readers and writers of the environment take turns by a lock of std. A
+    // variable is taken before a server or another store is turned to, so what else runs in this
+    // process by now waits for a file lock, and reads no environment.
     #[allow(unsafe_code, reason = "std has no safe way to remove a variable")]
     unsafe {
         std::env::remove_var(name);

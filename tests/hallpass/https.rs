@@ -91,6 +91,30 @@ fn a_ca_file_adds_to_the_systems_trust() {
     assert_eq!(server.bytes_received(), 0);
 }
 
+#[test]
+fn the_authorities_are_read_while_a_command_finds_the_secret() {
+    let authority = Authority::new();
+    let server = Server::start_tls(&authority.identity(&["127.0.0.1"]), numbered_tokens());
+    let mut machine = Machine::new();
+    machine.private_file("ca.pem", authority.pem().as_bytes());
+    machine.private_file("secret", SECRET.as_bytes());
+    // It has no end until the command has written it, and the command waits for a reader.
+    let pipe = machine.root().join("authorities");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo starts").success());
+    machine.set("SSL_CERT_FILE", text(&pipe));
+    let root = text(machine.root());
+    let script = format!("cd '{root}' && cat ca.pem >authorities && cat secret");
+    let command = shlex::try_join(["sh", "-c", &script]).expect("a command line");
+    let url = server.url("/oauth/token");
+    let client = ["--token-url", &url, "--client-id", CLIENT_ID];
+    let secret = ["--secret-command", &command, "--no-verify"];
+    machine
+        .run(&[&["login"], &client[..], &secret[..]].concat())
+        .success();
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+}
+
 /// Runs in a world of its own, where the system believes in these alone: those in its bundle, and
 /// others in its directory, among many files.
 fn where_the_system_believes(bundle: &str, directory: &str, machine: &Machine) -> Command {
