@@ -1,6 +1,8 @@
 //! The operating system: what differs from one to the next, and what Rust's library does not offer.
 //! The only file with code that one platform alone compiles.
 
+mod memory;
+
 pub(crate) use platform::{
     Inherited, QuietTerminal, distrust, harden, is_link_refusal, is_same_file, link, open_private,
     private_directory, shell, standard_input, write_to_stdout,
