@@ -1,5 +1,6 @@
 //! Where memory comes from. To ask the kernel for pages, and to give them back just before the
-//! end, is a sixth of what a cached token takes: it is found in a room that the program brings along.
+//! end, is a sixth of what a cached token takes: so the first of it lies in a room that the program
+//! brings along.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -7,7 +8,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-/// In bytes: some times what a cached token of a thousand bytes takes. A page of it that nobody
+/// In bytes: several times what a cached token of a thousand bytes takes. A page of it that nobody
 /// touches costs nothing.
 const ROOM: usize = 16 * 1024;
 
@@ -16,9 +17,11 @@ static MEMORY: RoomFirst = RoomFirst::new();
 
 /// Gives what fits from its room, one piece after the other, and all else from the system. What is
 /// freed out of turn stays taken: there is not much of it.
-#[repr(C, align(16))]
+// In this order: what is given first lies on the page of the count.
+#[repr(C)]
 struct RoomFirst {
-    /// How many bytes of the room, from the first on. Whoever moves this has what lies between.
+    /// How many bytes of the room, from the first on. Never less than where a piece ends that
+    /// somebody has: where it is the end of a piece, nothing lies behind that.
     taken: AtomicUsize,
     room: UnsafeCell<[u8; ROOM]>,
 }
@@ -39,7 +42,7 @@ impl RoomFirst {
         self.room.get().cast()
     }
 
-    /// Where in the room a piece begins that was given from it.
+    /// Where in the room a piece begins, if it was given from it.
     fn place(&self, piece: *mut u8) -> Option<usize> {
         let place = piece.addr().wrapping_sub(self.start().addr());
         (place < ROOM).then_some(place)
@@ -70,10 +73,10 @@ impl RoomFirst {
     }
 }
 
-// Not inlined: that would make the whole program a tenth larger.
 // SAFETY: a piece is as long and as aligned as was asked for, and one owner's until it is freed.
 #[allow(unsafe_code, reason = "what an allocator is")]
 unsafe impl GlobalAlloc for RoomFirst {
+    // Not inlined, as the others: that would make the whole program a tenth larger.
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.take(layout) {
@@ -122,6 +125,7 @@ unsafe impl GlobalAlloc for RoomFirst {
 #[cfg(test)]
 mod tests {
     use std::slice;
+    use std::sync::Barrier;
     use std::thread;
 
     use super::*;
@@ -130,15 +134,22 @@ mod tests {
     fn pieces_lie_apart_and_as_they_were_asked_for() {
         let memory = RoomFirst::new();
         let mut pieces = Vec::new();
-        for (size, align) in [(1, 1), (7, 2), (1, 16), (3, 64), (100, 8), (5, 1)] {
+        for (size, align) in [
+            (1, 1),
+            (7, 2),
+            (1, 16),
+            (3, 64),
+            (100, 8),
+            (5, 1),
+            (9, 4096),
+        ] {
             let piece = Piece::new(&memory, size, align);
             assert!(piece.is_in_room());
             assert_eq!(piece.start.addr() % align, 0);
             pieces.push(piece);
         }
         for (byte, piece) in (1..).zip(&mut pieces) {
-            let size = piece.layout.size();
-            piece.first(size).fill(byte);
+            piece.fill(byte);
         }
         for (byte, piece) in (1..).zip(&mut pieces) {
             let size = piece.layout.size();
@@ -167,14 +178,16 @@ mod tests {
             piece.resize(size);
             assert_eq!((piece.start, memory.taken()), (start, size));
         }
-        drop(piece);
-        assert_eq!(memory.taken(), 0);
+        piece.resize(ROOM + 1);
+        assert!(!piece.is_in_room());
+        assert_eq!(memory.taken(), 0, "what leaves gives its place back");
     }
 
     #[test]
     fn a_piece_keeps_its_content_wherever_it_moves() {
         let memory = RoomFirst::new();
         let mut piece = Piece::new(&memory, 4, 1);
+        piece.fill(b'a');
         piece.first(4).copy_from_slice(b"abcd");
         let next = Piece::new(&memory, 1, 1);
         for (size, in_room) in [(8, true), (ROOM, false), (2 * ROOM, false), (4, false)] {
@@ -201,22 +214,33 @@ mod tests {
 
     #[test]
     fn no_two_threads_have_the_same_piece() {
-        let memory = RoomFirst::new();
-        thread::scope(|scope| {
-            for thread in 1..=4_u8 {
-                let memory = &memory;
-                scope.spawn(move || {
-                    for round in 0..2000 {
-                        let size = 1 + round % 50;
-                        let mut piece = Piece::new(memory, size, 4);
-                        piece.first(size).fill(thread);
-                        piece.resize(100);
-                        thread::yield_now();
-                        assert_eq!(piece.first(size), vec![thread; size]);
-                    }
-                });
-            }
-        });
+        const THREADS: u8 = 4;
+        // Soon full: so many rooms, and each time all begin at once.
+        for _ in 0..50 {
+            let memory = RoomFirst::new();
+            let together = Barrier::new(THREADS.into());
+            thread::scope(|scope| {
+                for thread in 1..=THREADS {
+                    let (memory, together) = (&memory, &together);
+                    scope.spawn(move || {
+                        let mut kept = Vec::with_capacity(100);
+                        together.wait();
+                        for size in 1..=100 {
+                            let mut piece = Piece::new(memory, size, 4);
+                            piece.fill(thread);
+                            piece.resize(size + 8);
+                            assert_eq!(piece.first(size), vec![thread; size]);
+                            if size % 3 == 0 {
+                                kept.push((piece, size));
+                            }
+                        }
+                        for (piece, size) in &mut kept {
+                            assert_eq!(piece.first(*size), vec![thread; *size]);
+                        }
+                    });
+                }
+            });
+        }
     }
 
     /// A piece of memory that somebody has.
@@ -248,7 +272,13 @@ mod tests {
             self.layout = Layout::from_size_align(size, self.layout.align()).expect("a layout");
         }
 
-        /// Its first bytes: those of the room, or those that were written.
+        #[allow(unsafe_code, reason = "it is what is tested")]
+        fn fill(&mut self, byte: u8) {
+            // SAFETY: it is ours, and as long as that.
+            unsafe { self.start.write_bytes(byte, self.layout.size()) }
+        }
+
+        /// Its first bytes, which have been written.
         #[allow(unsafe_code, reason = "it is what is tested")]
         fn first(&mut self, count: usize) -> &mut [u8] {
             assert!(count <= self.layout.size());
