@@ -13,8 +13,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::message::note;
-use crate::secret::{CLIENT_SECRET_LIMIT, ClientSecret, PrivateKey};
+use crate::secret::{self, ClientSecret, PrivateKey};
 use crate::system::QuietTerminal;
+
+/// More bytes than people type into a line: growing would leave copies behind that nobody wipes.
+const LONG_LINE: usize = 4096;
 
 /// Whether somebody is there to answer.
 pub(crate) fn can_ask() -> bool {
@@ -40,7 +43,8 @@ pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
     let no_answer = |error| {
         Error::usage("the client secret could not be read from the terminal").because(error)
     };
-    let typed = Rc::new(RefCell::new(Zeroizing::new(Vec::new())));
+    let typed = Zeroizing::new(Vec::with_capacity(LONG_LINE));
+    let typed = Rc::new(RefCell::new(typed));
     let mut quiet = QuietTerminal::open().map_err(no_answer)?;
     let mut stderr = io::stderr();
     let _ = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
@@ -103,14 +107,9 @@ fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
             "pipe it in: some-command | hallpass login {option}"
         )));
     }
-    let mut content = Zeroizing::new(Vec::new());
-    io::stdin()
-        .take(CLIENT_SECRET_LIMIT as u64 + 2)
-        .read_to_end(&mut content)
-        .map_err(|error| {
-            Error::usage(format!("cannot read the {what} from standard input")).because(error)
-        })?;
-    Ok(content)
+    secret::read_to_end(io::stdin()).map_err(|error| {
+        Error::usage(format!("cannot read the {what} from standard input")).because(error)
+    })
 }
 
 /// The keys as they come, kept beside what rpassword makes of them: it drops what it does not know.

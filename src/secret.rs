@@ -4,6 +4,7 @@
 //! `expose` is the only way out; a search for it finds every place where one leaves.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use zeroize::Zeroizing;
 
@@ -12,6 +13,19 @@ use crate::digest::Digest;
 /// The longest client secret, in bytes: far above any real one, so that a wrong file or an
 /// endless standard input is noticed.
 pub(crate) const CLIENT_SECRET_LIMIT: usize = 64 * 1024;
+
+/// Reads a secret to its end, or to where it is too long for one.
+///
+/// Into memory that is large enough from the start: growing would leave copies behind that nobody
+/// wipes.
+pub(crate) fn read_to_end(stream: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // With a line's end.
+    const MOST: usize = CLIENT_SECRET_LIMIT + 2;
+    // `read_to_end` looks for the end with 32 bytes of its own where less than that is left.
+    let mut content = Zeroizing::new(Vec::with_capacity(MOST + 32));
+    stream.take(MOST as u64).read_to_end(&mut content)?;
+    Ok(content)
+}
 
 /// The environment variable with the client secret of a profile that the environment describes.
 pub(crate) const CLIENT_SECRET_VARIABLE: &str = "HALLPASS_CLIENT_SECRET";
@@ -144,13 +158,20 @@ impl fmt::Debug for AccessToken {
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
-    use super::{AccessToken, ClientSecret};
+    use super::*;
 
     fn secret(bytes: &[u8]) -> Result<String, &'static str> {
         ClientSecret::parse(&Zeroizing::new(bytes.to_vec()))
             .map(|secret| secret.expose().to_owned())
+    }
+
+    #[test]
+    fn a_secret_is_read_into_memory_that_never_grows() {
+        let empty = read_to_end(io::empty()).expect("read");
+        let endless = read_to_end(io::repeat(b'x')).expect("read");
+        assert_eq!((empty.len(), endless.len()), (0, CLIENT_SECRET_LIMIT + 2));
+        assert_eq!(empty.capacity(), endless.capacity());
+        assert!(ClientSecret::parse(&endless).is_err());
     }
 
     #[test]

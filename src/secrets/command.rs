@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
-use crate::secret::{CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
+use crate::secret::{self, CLIENT_SECRET_VARIABLE};
 use crate::system;
 
 /// How long to listen for why a command failed after its end: what it left behind (a connection
@@ -91,12 +91,9 @@ fn drain(stream: Option<impl Read + Send + 'static>) -> io::Result<mpsc::Receive
     let stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new().spawn(move || {
-        let mut content = Zeroizing::new(Vec::new());
-        let read = stream
-            .take(CLIENT_SECRET_LIMIT as u64 + 2)
-            .read_to_end(&mut content);
+        let content = secret::read_to_end(stream);
         // Nobody listens any more once the time is up.
-        let _ = sender.send(read.map(|_| content));
+        let _ = sender.send(content);
     })?;
     Ok(receiver)
 }
