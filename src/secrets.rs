@@ -113,7 +113,7 @@ pub(crate) fn content(
         SecretSource::Keychain { account } => keychain::read(name, account, limit),
         SecretSource::Kernel { account } => kernel::read(name, account),
         SecretSource::File(path) => file::read(path),
-        SecretSource::Credential(credential) => file::read(&file::credential_path(credential)?),
+        SecretSource::Credential(credential) => file::read_credential(credential),
         SecretSource::Command(words) => command::run(words, limit),
         SecretSource::Shell(line) => command::run_in_shell(line, limit),
         SecretSource::Env(variable) => {
@@ -196,7 +196,7 @@ pub(crate) fn version(profile: &Profile) -> Option<String> {
     let secret = match &profile.secret {
         SecretSource::File(path) => Some(file::version(path)),
         SecretSource::Credential(name) => {
-            let path = file::credential_path(name).ok();
+            let path = file::credential_path(name);
             Some(path.map_or_else(|| "missing".to_owned(), |path| file::version(&path)))
         }
         SecretSource::Env(variable) => Some(variable_version(variable)),

@@ -12,8 +12,6 @@ use crate::error::{Error, Result};
 use crate::secret::CLIENT_SECRET_LIMIT;
 use crate::system::Trust;
 
-const DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let at = path.display();
     match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
@@ -32,23 +30,26 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// Where systemd has put this credential for the unit that we run in.
-///
-/// # Errors
-/// `NotFound` outside such a unit.
-pub(super) fn credential_path(name: &str) -> Result<PathBuf> {
-    let directory = std::env::var_os(DIRECTORY).map(PathBuf::from);
-    directory
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(name))
-        .ok_or_else(|| {
-            Error::not_found(format!(
-                "the credential {name} is not there: {DIRECTORY} is not set"
-            ))
-            .hint(format!(
-                "start hallpass in a unit with LoadCredential={name}:FILE"
-            ))
-        })
+/// Reads what systemd has put there for the unit that we run in.
+pub(super) fn read_credential(name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let not_there = |why| {
+        Error::not_found(format!("the credential {name} is not there: {why}")).hint(format!(
+            "start hallpass in a unit with LoadCredential={name}:FILE"
+        ))
+    };
+    let path =
+        credential_path(name).ok_or_else(|| not_there("CREDENTIALS_DIRECTORY is not set"))?;
+    if !path.exists() {
+        return Err(not_there("the unit has others"));
+    }
+    read(&path)
+}
+
+/// Where it is, in a unit that has credentials.
+pub(super) fn credential_path(name: &str) -> Option<PathBuf> {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let directory = directory.filter(|directory| directory.is_absolute())?;
+    Some(directory.join(name))
 }
 
 /// What changes with the content, without opening the file.

@@ -414,12 +414,15 @@ fn a_credential_of_systemd_is_found_by_its_name() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
     let ran = desk.run(&["token", "--refresh"]).failure(6);
     assert!(ran.stderr.contains("can be read by other users"), "{ran:?}");
-    desk.machine.set("CREDENTIALS_DIRECTORY", "");
-    let ran = desk.run(&["token", "--refresh"]).failure(3);
-    assert!(
-        ran.stderr.contains("LoadCredential=client-secret"),
-        "{ran:?}"
-    );
+    fs::remove_file(&file).expect("removed");
+    let mut is_missing = |directory: &str| {
+        desk.machine.set("CREDENTIALS_DIRECTORY", directory);
+        let ran = desk.run(&["token", "--refresh"]).failure(3);
+        let hint = "in a unit with LoadCredential=client-secret:FILE";
+        assert!(ran.stderr.contains(hint), "{ran:?}");
+    };
+    is_missing(&path);
+    is_missing("");
 }
 
 #[test]
