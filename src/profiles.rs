@@ -206,9 +206,11 @@ impl Profiles {
                     .hint("finish it (it may wait for the keychain), then try again"),
             );
         }
-        disk::sweep(&self.directory).map_err(|error| {
-            Error::broken(format!("cannot clean up {}", self.directory.display())).because(error)
-        })?;
+        for directory in [&self.directory, &self.urls()] {
+            disk::sweep(directory).map_err(|error| {
+                Error::broken(format!("cannot clean up {}", directory.display())).because(error)
+            })?;
+        }
         Ok(Editor {
             profiles: self,
             _lock: lock,

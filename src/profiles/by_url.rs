@@ -96,7 +96,7 @@ impl Profiles {
         self.urls().join(name)
     }
 
-    fn urls(&self) -> PathBuf {
+    pub(super) fn urls(&self) -> PathBuf {
         self.directory.join("urls")
     }
 

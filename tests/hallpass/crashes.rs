@@ -237,6 +237,68 @@ fn a_logout_that_meets_an_error_anywhere_never_says_that_all_is_gone_when_it_is_
 }
 
 #[test]
+fn a_binding_that_is_made_or_taken_back_is_whole_whatever_ends_the_command() {
+    const URL: &str = "https://git.example/";
+    let scene = Scene::with_secret_files();
+    let machine = &scene.machine;
+    let change = |verb: &str| machine.hallpass(&[verb, "prod", URL]);
+    let is_bound = || {
+        let listed = machine.run(&["status", "prod", "--json"]).success();
+        listed.stdout.contains(URL)
+    };
+    let is_answered = || {
+        let request = b"protocol=https\nhost=git.example\n\n";
+        let answer = machine.run_with_input(&["git-credential", "get"], request);
+        answer.success().stdout.contains("password=old-")
+    };
+    scene.prepare(true);
+    for (verb, before) in [("bind", "unbind"), ("unbind", "bind")] {
+        let prepare = || {
+            ran(change(before)).success();
+            assert_eq!(
+                (is_bound(), is_answered()),
+                (verb != "bind", verb != "bind")
+            );
+        };
+        ran(change("bind")).success();
+        prepare();
+        let calls = scene.trace(&mut change(verb), Call::can_fail);
+        let changing: Vec<_> = calls
+            .iter()
+            .filter(|call| call.changes_something())
+            .collect();
+        let kills = changing
+            .iter()
+            .map(|call| (*call, "signal=KILL".to_owned()));
+        let errors = calls.iter().zip(ERRORS.iter().cycle());
+        let errors = errors.map(|(call, error)| (call, format!("error={error}")));
+        for (call, what) in kills.chain(errors) {
+            prepare();
+            let said = scene.inject(&mut change(verb), call, &what);
+            assert!(scene.temporary_files() <= 1, "{call:?} {what}");
+            // A helper answers for what a person sees, and for nothing else.
+            assert_eq!(is_answered(), is_bound(), "{call:?} {what}");
+            match said.code {
+                -1 => {}
+                0 => assert_eq!(is_bound(), verb == "bind", "{call:?} {what}"),
+                _ => assert_clean_failure(&said, (call, what)),
+            }
+            // Nobody can take back what is not there any more.
+            let again = ran(change(verb));
+            assert!(
+                again.code == 0 || (verb, again.code) == ("unbind", 3),
+                "{again:?}"
+            );
+            assert_eq!(
+                (is_bound(), is_answered()),
+                (verb == "bind", verb == "bind")
+            );
+        }
+    }
+    scene.forget();
+}
+
+#[test]
 fn a_keychain_that_fails_anywhere_leaves_no_secret_that_nobody_knows_of() {
     let keychain = SecretService::start();
     let scene = Scene::with_keychain(&keychain);
