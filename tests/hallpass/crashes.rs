@@ -241,7 +241,13 @@ fn a_binding_that_is_made_or_taken_back_is_whole_whatever_ends_the_command() {
     const URL: &str = "https://git.example/";
     let scene = Scene::with_secret_files();
     let machine = &scene.machine;
-    let change = |verb: &str| machine.hallpass(&[verb, "prod", URL]);
+    let bind = || machine.hallpass(&["bind", "prod", URL]);
+    let unbind = || machine.hallpass(&["unbind", "prod", URL]);
+    let login = || {
+        let mut login = scene.login("new");
+        login.args(["--for", URL]);
+        login
+    };
     let is_bound = || {
         let listed = machine.run(&["status", "prod", "--json"]).success();
         listed.stdout.contains(URL)
@@ -249,53 +255,44 @@ fn a_binding_that_is_made_or_taken_back_is_whole_whatever_ends_the_command() {
     let is_answered = || {
         let request = b"protocol=https\nhost=git.example\n\n";
         let answer = machine.run_with_input(&["git-credential", "get"], request);
-        answer.success().stdout.contains("password=old-")
+        answer.success().stdout.contains("password=")
     };
     scene.prepare(true);
-    for (verb, before) in [("bind", "unbind"), ("unbind", "bind")] {
+    for (command, binds) in [
+        (&bind as &dyn Fn() -> Command, true),
+        (&unbind, false),
+        (&login, true),
+    ] {
         let prepare = || {
-            ran(change(before)).success();
-            assert_eq!(
-                (is_bound(), is_answered()),
-                (verb != "bind", verb != "bind")
-            );
+            let before = ran(if binds { unbind() } else { bind() });
+            // Nobody can take back what is not there.
+            assert!(before.code == 0 || binds && before.code == 3, "{before:?}");
+            assert_eq!((is_bound(), is_answered()), (!binds, !binds));
         };
-        ran(change("bind")).success();
         prepare();
-        let calls = scene.trace(&mut change(verb), Call::can_fail);
-        let changing: Vec<_> = calls
-            .iter()
-            .filter(|call| call.changes_something())
-            .collect();
-        let kills = changing
-            .iter()
-            .map(|call| (*call, "signal=KILL".to_owned()));
+        let calls = scene.trace(&mut command(), Call::can_fail);
+        let changing = calls.iter().filter(|call| call.changes_something());
+        let kills = changing.map(|call| (call, "signal=KILL".to_owned()));
         let errors = calls.iter().zip(ERRORS.iter().cycle());
         let errors = errors.map(|(call, error)| (call, format!("error={error}")));
         for (call, what) in kills.chain(errors) {
             prepare();
-            let said = scene.inject(&mut change(verb), call, &what);
+            let said = scene.inject(&mut command(), call, &what);
             assert!(scene.temporary_files() <= 1, "{call:?} {what}");
             // A helper answers for what a person sees, and for nothing else.
             assert_eq!(is_answered(), is_bound(), "{call:?} {what}");
             match said.code {
                 -1 => {}
-                0 => assert_eq!(is_bound(), verb == "bind", "{call:?} {what}"),
+                0 => assert_eq!(is_bound(), binds, "{call:?} {what}"),
                 _ => assert_clean_failure(&said, (call, what)),
             }
-            // Nobody can take back what is not there any more.
-            let again = ran(change(verb));
-            assert!(
-                again.code == 0 || (verb, again.code) == ("unbind", 3),
-                "{again:?}"
-            );
-            assert_eq!(
-                (is_bound(), is_answered()),
-                (verb == "bind", verb == "bind")
-            );
+            let again = ran(command());
+            assert!(again.code == 0 || !binds && again.code == 3, "{again:?}");
+            assert_eq!((is_bound(), is_answered()), (binds, binds));
         }
     }
     scene.forget();
+    scene.assert_pairs_matched();
 }
 
 #[test]
