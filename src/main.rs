@@ -9,7 +9,7 @@
 //! | the tongues | `protocols`: a file a helper protocol, and a row of its table |
 //! | the decision | `broker`: reuse a token, wait for one, or ask |
 //! | the stores and the server | `cache`: tokens on disk, whose turn it is · `token_endpoint`: HTTP · `profiles`: settings · `secrets`: keychain, secret files and commands · `prompt`: the person at the terminal |
-//! | the ground | `disk`: files that are never half written · `system`: the platform |
+//! | the ground | `disk`: files that are never half written · `system`: the platform, and where memory comes from |
 //! | the nouns | `profile` · `binding` · `token` · `refusal` · `secret` · `secret_source` · `web_url` · `digest` · `error` · `message` |
 
 #![cfg_attr(all(unix, not(test)), no_main)]
