@@ -181,7 +181,7 @@ mod platform {
             fn signal(number: i32, action: usize) -> usize;
         }
         // SAFETY: no handler is set, which would have to be one.
-        #[allow(unsafe_code, reason = "see there")]
+        #[allow(unsafe_code, reason = "the call of it")]
         unsafe {
             signal(SIGPIPE, SIG_IGN) == SIG_IGN
         }
@@ -237,7 +237,7 @@ mod platform {
         };
         // SAFETY: the name ends with a NUL. The value does too, it is ours to write to (environ(7)),
         // and nobody else reads the environment now: see `take_variable`.
-        #[allow(unsafe_code, reason = "see there")]
+        #[allow(unsafe_code, reason = "the call of it")]
         unsafe {
             let value = getenv(name.as_ptr());
             if !value.is_null() {
