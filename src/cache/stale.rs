@@ -103,14 +103,65 @@ fn is_stale(entry: &Path, note: &Path, key: &str) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::{Barrier, Mutex};
+    use std::thread;
 
     use tempfile::TempDir;
 
-    use super::super::{Cache, Place};
+    use super::super::{Cache, Place, Turn};
     use super::*;
     use crate::disk::{Directories, Durability};
     use crate::profile::{self, ProfileName};
     use crate::token::TokenRequest;
+
+    #[test]
+    #[cfg_attr(windows, ignore = "a lock file stays there")]
+    fn nobody_has_the_turn_by_a_lock_file_that_was_removed() {
+        let room = Room::new();
+        let place = room.place("a");
+        // Opened, but not locked yet.
+        let mut opened = place.open_lock().expect("a lock file");
+        room.sweep();
+        assert!(!place.lock().exists());
+        let seen = place.seen(None);
+        let turn = place.turn(&seen, Duration::ZERO).expect("a free lock");
+        assert!(matches!(&turn, Turn::Mine(slot) if slot.lock.is_some()));
+        assert!(!opened.try_exclusive().expect("locks"), "it is not free");
+        assert!(place.turn_if_free(&seen).is_none());
+        drop(turn);
+        assert!(opened.try_exclusive().expect("locks"));
+        assert!(place.turn_if_free(&seen).is_none(), "all mean one file");
+    }
+
+    #[test]
+    #[cfg_attr(windows, ignore = "a lock file stays there")]
+    fn who_waits_for_a_lock_file_that_is_then_removed_has_the_turn_alone() {
+        let room = Room::new();
+        let places: Vec<_> = (0..20).map(|_| room.place("a")).collect();
+        let mut swept = places[0].open_lock().expect("a lock file");
+        assert!(swept.try_exclusive().expect("locks"));
+        let alone = Mutex::new(());
+        let begun = Barrier::new(places.len() + 1);
+        thread::scope(|scope| {
+            for place in &places {
+                let (alone, begun) = (&alone, &begun);
+                scope.spawn(move || {
+                    let seen = place.seen(None);
+                    begun.wait();
+                    let turn = place.turn(&seen, LONGEST_WRITE).expect("a turn");
+                    let Turn::Mine(slot) = turn else {
+                        panic!("nobody brought a token: {turn:?}");
+                    };
+                    assert!(slot.lock.is_some());
+                    let only = alone.try_lock().expect("nobody else has the turn");
+                    assert!(place.turn_if_free(&seen).is_none(), "nor gets it");
+                    drop((only, slot));
+                });
+            }
+            begun.wait();
+            swept.remove().expect("removed");
+        });
+    }
 
     #[test]
     fn a_key_that_somebody_is_busy_with_is_left_alone() {
@@ -213,63 +264,6 @@ mod tests {
 
         fn sweep(&self) {
             sweep(&self.directory(), "own", 0);
-        }
-    }
-
-    /// What only holds where a lock file can be removed.
-    #[cfg(unix)]
-    mod removed_lock_files {
-        use std::sync::{Barrier, Mutex};
-        use std::thread;
-
-        use super::super::super::Turn;
-        use super::*;
-
-        #[test]
-        fn nobody_has_the_turn_by_a_lock_file_that_was_removed() {
-            let room = Room::new();
-            let place = room.place("a");
-            // Opened, but not locked yet.
-            let mut opened = place.open_lock().expect("a lock file");
-            room.sweep();
-            assert!(!place.lock().exists());
-            let seen = place.seen(None);
-            let turn = place.turn(&seen, Duration::ZERO).expect("a free lock");
-            assert!(matches!(&turn, Turn::Mine(slot) if slot.lock.is_some()));
-            assert!(!opened.try_exclusive().expect("locks"), "it is not free");
-            assert!(place.turn_if_free(&seen).is_none());
-            drop(turn);
-            assert!(opened.try_exclusive().expect("locks"));
-            assert!(place.turn_if_free(&seen).is_none(), "all mean one file");
-        }
-
-        #[test]
-        fn who_waits_for_a_lock_file_that_is_then_removed_has_the_turn_alone() {
-            let room = Room::new();
-            let places: Vec<_> = (0..20).map(|_| room.place("a")).collect();
-            let mut swept = places[0].open_lock().expect("a lock file");
-            assert!(swept.try_exclusive().expect("locks"));
-            let alone = Mutex::new(());
-            let begun = Barrier::new(places.len() + 1);
-            thread::scope(|scope| {
-                for place in &places {
-                    let (alone, begun) = (&alone, &begun);
-                    scope.spawn(move || {
-                        let seen = place.seen(None);
-                        begun.wait();
-                        let turn = place.turn(&seen, LONGEST_WRITE).expect("a turn");
-                        let Turn::Mine(slot) = turn else {
-                            panic!("nobody brought a token: {turn:?}");
-                        };
-                        assert!(slot.lock.is_some());
-                        let only = alone.try_lock().expect("nobody else has the turn");
-                        assert!(place.turn_if_free(&seen).is_none(), "nor gets it");
-                        drop((only, slot));
-                    });
-                }
-                begun.wait();
-                swept.remove().expect("removed");
-            });
         }
     }
 }
