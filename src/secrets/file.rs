@@ -13,13 +13,17 @@ use crate::secret::CLIENT_SECRET_LIMIT;
 use crate::system::Trust;
 
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    content(path)?.ok_or_else(|| {
+        Error::not_found(format!("the secret file {} does not exist", path.display()))
+            .hint("put it back, or run `hallpass login` again")
+    })
+}
+
+fn content(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let at = path.display();
     match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
-        Ok(Found::Content(content)) => Ok(Zeroizing::new(content)),
-        Ok(Found::Nothing) => Err(
-            Error::not_found(format!("the secret file {at} does not exist"))
-                .hint("put it back, or run `hallpass login` again"),
-        ),
+        Ok(Found::Content(content)) => Ok(Some(Zeroizing::new(content))),
+        Ok(Found::Nothing) => Ok(None),
         Ok(Found::Distrusted(reason)) => {
             Err(Error::locked(format!("the secret file {at} {reason}"))
                 .hint(format!("make it yours alone: chmod 600 {at}")))
@@ -39,10 +43,7 @@ pub(super) fn read_credential(name: &str) -> Result<Zeroizing<Vec<u8>>> {
     };
     let path =
         credential_path(name).ok_or_else(|| not_there("CREDENTIALS_DIRECTORY is not set"))?;
-    if !path.exists() {
-        return Err(not_there("the unit has others"));
-    }
-    read(&path)
+    content(&path)?.ok_or_else(|| not_there("the unit has others"))
 }
 
 /// Where it is, in a unit that has credentials.
