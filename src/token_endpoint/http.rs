@@ -117,9 +117,9 @@ impl Setup<'_> {
         if let Some(identity) = &self.identity {
             builder = builder.identity(identity.clone());
         }
-        builder.build().map_err(|error| match (self.ca_file, find(&error)) {
+        builder.build().map_err(|error| match (self.ca_file, certificate_fault(&error)) {
             // A bad certificate among the system's is passed over.
-            (Some(ca_file), Some(rustls::Error::InvalidCertificate(_))) => {
+            (Some(ca_file), Some(_)) => {
                 unusable(ca_file).hint("it holds a certificate that is none")
             }
             _ => Error::broken(format!("cannot set up TLS: {}", deepest(&error)))
@@ -241,17 +241,13 @@ impl Fault {
 /// may have vouched for too short a time. The name is looked at when all else holds.
 fn is_of_stranger(error: &reqwest::Error) -> bool {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
-    match find(error) {
-        Some(rustls::Error::InvalidCertificate(fault)) => {
-            !matches!(fault, NotValidForName | NotValidForNameContext { .. })
-        }
-        _ => false,
-    }
+    certificate_fault(error)
+        .is_some_and(|fault| !matches!(fault, NotValidForName | NotValidForNameContext { .. }))
 }
 
 /// What lies at the bottom of a network error, and what to do about it.
 fn diagnose(error: &reqwest::Error) -> (String, Option<&'static str>) {
-    if let Some(rustls::Error::InvalidCertificate(fault)) = find::<rustls::Error>(error) {
+    if let Some(fault) = certificate_fault(error) {
         let hint = match fault {
             rustls::CertificateError::UnknownIssuer => {
                 "if the server's CA is a private one, name its certificate with `hallpass login --ca-file FILE`, or in SSL_CERT_FILE"
@@ -289,8 +285,12 @@ fn deepest(error: &(dyn StdError + 'static)) -> String {
     clean(&innermost, FOREIGN_TEXT_LIMIT)
 }
 
-fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    causes(error).find_map(|cause| cause.downcast_ref())
+/// What is wrong with a certificate, where that is the cause.
+fn certificate_fault(error: &reqwest::Error) -> Option<&rustls::CertificateError> {
+    match causes(error).find_map(|cause| cause.downcast_ref())? {
+        rustls::Error::InvalidCertificate(fault) => Some(fault),
+        _ => None,
+    }
 }
 
 fn causes<'a>(
