@@ -174,17 +174,14 @@ mod platform {
     }
 
     /// Returns whether the process did so before.
+    #[allow(unsafe_code, reason = "in std, its own start alone does this")]
     fn ignore_broken_pipes() -> bool {
         const SIG_IGN: usize = 1;
-        #[allow(unsafe_code, reason = "in std, its own start alone does this")]
         unsafe extern "C" {
             fn signal(number: i32, action: usize) -> usize;
         }
         // SAFETY: no handler is set, which would have to be one.
-        #[allow(unsafe_code, reason = "the call of it")]
-        unsafe {
-            signal(SIGPIPE, SIG_IGN) == SIG_IGN
-        }
+        unsafe { signal(SIGPIPE, SIG_IGN) == SIG_IGN }
     }
 
     /// What the caller had, before [`harden`] changed it for us.
@@ -237,7 +234,7 @@ mod platform {
         };
         // SAFETY: the name ends with a NUL. The value does too, it is ours to write to (environ(7)),
         // and nobody else reads the environment now: see `take_variable`.
-        #[allow(unsafe_code, reason = "the call of it")]
+        #[allow(unsafe_code, reason = "see there")]
         unsafe {
             let value = getenv(name.as_ptr());
             if !value.is_null() {
