@@ -386,9 +386,7 @@ fn a_secret_that_cannot_be_had_is_told_to_those_who_wait_alone() {
     let mut machine = Machine::new();
     machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "100");
     let directory = machine.root().display().to_string();
-    let held = machine.root().join("held");
-    let status = Command::new("mkfifo").arg(&held).status();
-    assert!(status.expect("mkfifo starts").success());
+    let held = machine.pipe("held");
     let script = format!(
         "echo run >> {directory}/runs; [ ! -p {directory}/held ] || cat {directory}/held; echo the vault is sealed >&2; exit 1"
     );

@@ -9,8 +9,8 @@ use std::thread;
 
 use crate::server::{Reply, Server};
 use crate::support::{
-    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, end_of, give_to_ordinary_user, is_root,
-    numbered_tokens, ran, run_by,
+    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, end_of, give_to_ordinary_user,
+    numbered_tokens, ran, run_by, shell_with_own_mounts,
 };
 use crate::tls::{Authority, Identity};
 
@@ -99,9 +99,7 @@ fn the_authorities_are_read_while_a_command_finds_the_secret() {
     machine.private_file("ca.pem", authority.pem().as_bytes());
     machine.private_file("secret", SECRET.as_bytes());
     // It has no end until the command has written it, and the command waits for a reader.
-    let pipe = machine.root().join("authorities");
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.expect("mkfifo starts").success());
+    let pipe = machine.pipe("authorities");
     machine.set("SSL_CERT_FILE", text(&pipe));
     let root = text(machine.root());
     let script = format!("cd '{root}' && cat ca.pem >authorities && cat secret");
@@ -122,12 +120,7 @@ fn where_the_system_believes(bundle: &str, directory: &str, machine: &Machine) -
         && for i in $(seq 50); do cp \"$1\" /etc/ssl/certs/$i.pem; done \
         && cp \"$2\" /etc/ssl/certs/local.pem && shift 2 && exec \"$@\"";
     let file = |name, pem: &str| machine.private_file(name, pem.as_bytes());
-    let mut world = Command::new("unshare");
-    world.arg("--mount");
-    if !is_root() {
-        world.arg("--map-root-user");
-    }
-    world.args(["sh", "-c", WORLD, "sh"]);
+    let mut world = shell_with_own_mounts(WORLD);
     world.args([file("bundle.pem", bundle), file("local.pem", directory)]);
     world
 }

@@ -3,12 +3,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::server::Server;
-use crate::support::{Machine, SECRET, is_root, numbered_tokens, ran, run_by};
+use crate::support::{Machine, SECRET, numbered_tokens, ran, run_by, shell_with_own_mounts};
 use crate::tls::Authority;
 
 /// Logs in to this host, in a world where `/etc/NAME` has the content that is named.
@@ -16,13 +15,9 @@ fn log_in(host: &str, files: &[(&str, &str)]) {
     let authority = Authority::new();
     let server = Server::start_tls(&authority.identity(&[host]), numbered_tokens());
     let machine = Machine::new();
-    let mut world = Command::new("unshare");
-    world.arg("--mount");
-    if !is_root() {
-        world.arg("--map-root-user");
-    }
-    let mount = "while [ \"$1\" != -- ]; do mount --bind \"$1\" \"/etc/$2\"; shift 2; done; shift";
-    world.args(["sh", "-ec", &format!("{mount}; exec \"$@\""), "sh"]);
+    let mut world = shell_with_own_mounts(
+        "while [ \"$1\" != -- ]; do mount --bind \"$1\" \"/etc/$2\"; shift 2; done; shift; exec \"$@\"",
+    );
     for (name, content) in files {
         world.arg(machine.private_file(name, content.as_bytes()));
         world.arg(name);

@@ -279,14 +279,8 @@ fn what_is_written_names_the_link_that_hallpass_was_called_by() {
     let (machine, _server) = desk(&["https://git.example/"]);
     let link = machine.root().join("hallpass");
     std::os::unix::fs::symlink(&*HALLPASS, &link).expect("a link");
-    let mut called = Command::new(&link);
-    called.args(["setup", "git"]).env_clear();
-    called.envs(
-        machine
-            .hallpass(&[])
-            .get_envs()
-            .filter_map(|(n, v)| Some((n, v?))),
-    );
+    let mut called = machine.command(&link);
+    called.args(["setup", "git"]);
     let text = ran(called).success().stdout;
     let helper = format!("{} git-credential", link.display());
     assert!(text.contains(&helper), "{text}");

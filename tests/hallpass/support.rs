@@ -109,6 +109,14 @@ impl Machine {
         path
     }
 
+    /// A named pipe: who reads it and who writes to it wait for each other.
+    pub(crate) fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.root.path().join(name);
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo starts").success());
+        path
+    }
+
     /// The binary, in this machine's environment alone.
     pub(crate) fn hallpass(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(&*HALLPASS);
@@ -297,6 +305,18 @@ fn copy_of(command: &Command, mut copy: Command) -> Command {
         copy.env(name, value.expect("a variable that is set"));
     }
     copy
+}
+
+/// A shell that becomes another command in a world of its own, where it may mount what it likes. Its
+/// arguments are the command's, after those that it takes.
+pub(crate) fn shell_with_own_mounts(script: &str) -> Command {
+    let mut world = Command::new("unshare");
+    world.arg("--mount");
+    if !is_root() {
+        world.arg("--map-root-user");
+    }
+    world.args(["sh", "-ec", script, "sh"]);
+    world
 }
 
 /// What a shell does first, before it becomes the command: `ulimit`, `umask`, redirections.
