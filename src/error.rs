@@ -36,12 +36,12 @@ impl Kind {
 
 /// An error as a person reads it: what happened, and what to do about it.
 ///
-/// `message` and `hint` are lower case, one line, without a full stop.
+/// `message` and each of `hints` are lower case, one line, without a full stop.
 #[derive(Debug)]
 pub(crate) struct Error {
     pub(crate) kind: Kind,
     pub(crate) message: String,
-    pub(crate) hint: Option<String>,
+    pub(crate) hints: Vec<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -53,7 +53,7 @@ impl Error {
         Self {
             kind,
             message: message.into(),
-            hint: None,
+            hints: Vec::new(),
             source: None,
         }
     }
@@ -82,9 +82,9 @@ impl Error {
         Self::new(Kind::Locked, message)
     }
 
-    /// Says what to do next.
+    /// Adds a command or a setting that fixes the problem, after the hints that are there.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hints.push(hint.into());
         self
     }
 

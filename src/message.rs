@@ -1,6 +1,6 @@
 //! What a person reads on standard error; nothing but this and `prompt`'s questions is printed there.
 //!
-//! `hallpass: error: ...`, then `hallpass: hint: ...`: lower case, no full stop, one line each.
+//! `hallpass: error: ...`, then a line `hallpass: hint: ...` for each hint: lower case, no full stop, one line each.
 //! A success says nothing. Text that came from outside passes through [`clean`] first.
 
 use std::io::Write as _;
@@ -11,13 +11,12 @@ use crate::error::Error;
 pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;
 
 pub(crate) fn error(error: &Error) {
-    let hint = error.hint.as_deref().map(one_line);
-    let hint = hint.map(|hint| format!("hallpass: hint: {hint}\n"));
+    let hints = error.hints.iter();
+    let hints: String = hints
+        .map(|hint| format!("hallpass: hint: {}\n", one_line(hint)))
+        .collect();
     let error = one_line(&error.to_string());
-    write(&format!(
-        "hallpass: error: {error}\n{}",
-        hint.unwrap_or_default()
-    ));
+    write(&format!("hallpass: error: {error}\n{hints}"));
 }
 
 pub(crate) fn warning(text: &str) {

@@ -242,9 +242,9 @@ pub(crate) fn name_given(named: Option<&str>) -> Result<Option<ProfileName>> {
         return ProfileName::parse(name).map(Some);
     }
     match std::env::var("HALLPASS_PROFILE") {
-        Ok(name) if !name.is_empty() => ProfileName::parse(&name).map(Some).map_err(|error| {
-            Error::usage("HALLPASS_PROFILE is not a valid profile name")
-                .hint(error.hint.unwrap_or_default())
+        Ok(name) if !name.is_empty() => ProfileName::parse(&name).map(Some).map_err(|mut error| {
+            "HALLPASS_PROFILE is not a valid profile name".clone_into(&mut error.message);
+            error
         }),
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(Error::usage("HALLPASS_PROFILE is not a valid profile name"))

@@ -19,7 +19,7 @@ pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
 pub(crate) struct Refusal {
     kind: Kind,
     message: String,
-    hint: Option<String>,
+    hints: Vec<String>,
     /// Milliseconds since 1970: `not_before` is distrusted when this lies in the future.
     recorded_at: u64,
     not_before: u64,
@@ -47,7 +47,7 @@ impl Refusal {
         Self {
             kind: error.kind,
             message: error.to_string(),
-            hint: error.hint.clone(),
+            hints: error.hints.clone(),
             recorded_at: now.0,
             not_before: now.plus(pause).0,
             by_server,
@@ -66,10 +66,7 @@ impl Refusal {
 
     pub(crate) fn into_error(self) -> Error {
         let error = Error::new(self.kind, self.message);
-        match self.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        self.hints.into_iter().fold(error, Error::hint)
     }
 }
 

@@ -91,9 +91,8 @@ fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) ->
 
 /// What mends the keychain, and what is left to do then.
 fn again(error: Error, name: &ProfileName) -> Error {
-    let hint = error.hint.clone().unwrap_or_default();
     error.hint(format!(
-        "{hint}; then run `hallpass logout {name}` again (its tokens are gone already)"
+        "then run `hallpass logout {name}` again (its cached tokens are already removed)"
     ))
 }
 

@@ -41,9 +41,10 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
             Ok(None) => refused("url-not-supported"),
             Err(error) if error.kind == Kind::NotFound => refused("not-found"),
             Err(error) => {
-                let hint = error.hint.clone().into_iter().collect::<Vec<_>>();
                 json!({ "Err": {
-                    "kind": "other", "message": format!("hallpass: {error}"), "caused-by": hint,
+                    "kind": "other",
+                    "message": format!("hallpass: {error}"),
+                    "caused-by": error.hints,
                 } })
             }
         },

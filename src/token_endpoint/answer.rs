@@ -562,7 +562,7 @@ mod tests {
                 }
                 Err(setback) => {
                     let error = setback.refusal.into_error();
-                    let text = format!("{error} {:?}", error.hint);
+                    let text = format!("{error} {:?}", error.hints);
                     prop_assert!(!text.contains("s3cret-s3cret") && !text.contains(char::is_control), "{text}");
                 }
             }
