@@ -1,5 +1,7 @@
 //! Files: where they lie, how they are read with suspicion, replaced whole, and locked.
 
+mod output;
+
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 pub(crate) use crate::system::private_directory;
 use crate::system::{self, Access, Trust};
+pub(crate) use output::Output;
 
 /// What a half-written file is called, until it takes its real name.
 const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -162,7 +165,7 @@ fn in_private_directory<T>(directory: &Path, make: impl Fn() -> io::Result<T>) -
 
 /// Puts a new file of the user's own into a directory of theirs: whoever reads sees the old one or
 /// the new one, whole, and only they can.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     write_for_user(path, content, None)
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,15 +101,63 @@ impl fmt::Display for Error {
         f.write_str(&self.message)?;
         let mut below = self.source();
         while let Some(source) = below {
-            write!(f, ": {source}")?;
+            match source.downcast_ref() {
+                Some(error) => write!(f, ": {}", reason(error))?,
+                None => write!(f, ": {source}")?,
+            }
             below = source.source();
         }
         Ok(())
     }
 }
 
+/// What the system says, in the style of our messages: without the number of the error, and without
+/// the name of a temporary file, which `tempfile` adds.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    // Windows writes whole sentences.
+    let text = text.trim_end_matches('.');
+    let mut letters = text.chars();
+    // Not an abbreviation, such as "IO".
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => first
+            .to_lowercase()
+            .chain([second])
+            .chain(letters)
+            .collect(),
+        _ => text.to_owned(),
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_no_error_number_and_begins_in_lower_case() {
+        for (error, expected) in [
+            (io::Error::from_raw_os_error(2), "no such file or directory"),
+            (io::ErrorKind::PermissionDenied.into(), "permission denied"),
+            (io::Error::other("DNS is down"), "DNS is down"),
+            (io::Error::other("x"), "x"),
+            (
+                io::Error::other(r#"No such file or directory (os error 2) at path "/a/.tmp-b""#),
+                "no such file or directory",
+            ),
+        ] {
+            assert_eq!(reason(&error), expected);
+        }
+        let error = Error::broken("cannot write F").because(io::Error::from_raw_os_error(2));
+        assert_eq!(
+            error.to_string(),
+            "cannot write F: no such file or directory"
+        );
     }
 }

@@ -11,12 +11,11 @@ use crate::error::Error;
 pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;
 
 pub(crate) fn error(error: &Error) {
-    let hints = error.hints.iter();
-    let hints: String = hints
-        .map(|hint| format!("hallpass: hint: {}\n", one_line(hint)))
-        .collect();
-    let error = one_line(&error.to_string());
-    write(&format!("hallpass: error: {error}\n{hints}"));
+    let mut lines = format!("hallpass: error: {}\n", one_line(&error.to_string()));
+    for hint in &error.hints {
+        lines.extend(["hallpass: hint: ", &one_line(hint), "\n"]);
+    }
+    write(&lines);
 }
 
 pub(crate) fn warning(text: &str) {

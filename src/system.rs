@@ -4,8 +4,9 @@
 mod memory;
 
 pub(crate) use platform::{
-    Inherited, QuietTerminal, distrust, harden, is_link_refusal, is_same_file, link, open_private,
-    private_directory, shell, standard_input, write_to_stdout,
+    Inherited, QuietTerminal, distrust, duplicate, file_kind, harden, is_link_refusal, is_planted,
+    is_same_file, link, open_private, open_stream, private_directory, shell, standard_input,
+    write_to_stdout,
 };
 
 #[cfg(all(unix, not(test)))]
@@ -85,6 +86,18 @@ pub(crate) enum Access {
     Create,
 }
 
+/// What a name stands for, as far as writing to it goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum FileKind {
+    Link,
+    Regular,
+    Directory,
+    /// A pipe or a character device.
+    Stream,
+    /// A block device or a socket.
+    Other,
+}
+
 #[cfg(unix)]
 mod platform {
     use std::ffi::{CStr, CString, OsString, c_char};
@@ -92,7 +105,9 @@ mod platform {
     use std::io::{self, Read as _};
     use std::os::fd::IntoRawFd as _;
     use std::os::unix::ffi::OsStringExt as _;
-    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::fs::{
+        DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+    };
     use std::os::unix::process::CommandExt as _;
     use std::path::Path;
     use std::process::Command;
@@ -109,7 +124,7 @@ mod platform {
     use signal_hook::iterator::Signals;
     use zeroize::Zeroizing;
 
-    use super::{Access, Trust};
+    use super::{Access, FileKind, Trust};
 
     // The unwinder, which nobody here needs, comes with the program: the shared library that the
     // compiler names asks the processor a dozen questions at every start.
@@ -284,6 +299,51 @@ mod platform {
         Ok(())
     }
 
+    /// Another descriptor of an open file, which keeps its position and its flags.
+    pub(crate) fn duplicate(descriptor: u32) -> io::Result<File> {
+        let descriptor = i32::try_from(descriptor).map_err(|_| Errno::BADF)?;
+        // SAFETY: it is used for this call only. Where none is open, the call says so.
+        #[allow(
+            unsafe_code,
+            reason = "std has no safe way from a number to a descriptor"
+        )]
+        let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) };
+        Ok(File::from(rustix::io::fcntl_dupfd_cloexec(borrowed, 3)?))
+    }
+
+    /// Opens a pipe or a terminal to write to it, and waits for a reader as a shell does.
+    pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let open = || openat(CWD, path, flags, Mode::empty());
+        Ok(File::from(rustix::io::retry_on_intr(open)?))
+    }
+
+    pub(crate) fn file_kind(metadata: &Metadata) -> FileKind {
+        let kind = metadata.file_type();
+        if kind.is_symlink() {
+            FileKind::Link
+        } else if kind.is_file() {
+            FileKind::Regular
+        } else if kind.is_dir() {
+            FileKind::Directory
+        } else if kind.is_fifo() || kind.is_char_device() {
+            FileKind::Stream
+        } else {
+            FileKind::Other
+        }
+    }
+
+    /// Whether another user put a pipe into a directory that everybody may write to, where it may
+    /// stand for a file that we were told to write (`protected_fifos` in `proc_sys_fs(5)`).
+    pub(crate) fn is_planted(path: &Path, metadata: &Metadata) -> bool {
+        const SHARED: u32 = 0o1002;
+        let directory = path.parent().and_then(|parent| parent.metadata().ok());
+        directory.is_some_and(|directory| {
+            let owners = [geteuid().as_raw(), directory.uid()];
+            directory.mode() & SHARED == SHARED && !owners.contains(&metadata.uid())
+        })
+    }
+
     pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
         error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
     }
@@ -415,7 +475,7 @@ mod platform {
 
     use zeroize::Zeroizing;
 
-    use super::{Access, Trust};
+    use super::{Access, FileKind, Trust};
 
     /// Nothing to do: no core dumps, no umask.
     pub(crate) fn harden(_: bool) -> Inherited {
@@ -473,6 +533,29 @@ mod platform {
         let mut stdout = io::stdout().lock();
         stdout.write_all(output)?;
         stdout.flush()
+    }
+
+    pub(crate) fn duplicate(_: u32) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
+        File::options().write(true).open(path)
+    }
+
+    pub(crate) fn file_kind(metadata: &Metadata) -> FileKind {
+        let kind = metadata.file_type();
+        if kind.is_symlink() {
+            FileKind::Link
+        } else if kind.is_dir() {
+            FileKind::Directory
+        } else {
+            FileKind::Regular
+        }
+    }
+
+    pub(crate) fn is_planted(_: &Path, _: &Metadata) -> bool {
+        false
     }
 
     pub(crate) fn is_link_refusal(_: &io::Error) -> bool {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::obtain::{Ask, Obtained, obtain};
 use super::{duration, words};
-use crate::disk::{self, Directories};
+use crate::disk::{Directories, Output};
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
 use crate::profiles::{Answering, Bound, Profiles, from_environment};
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Print JSON: the short form of `--format json`
     #[arg(long)]
     json: bool,
-    /// Write it to this file, which only you can read, without a line end, and print nothing
+    /// Write it to this file, readable only by you, without a line end (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -117,6 +117,8 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
         None => profiles.find(args.profile.as_deref())?,
     };
+    // What cannot be written to is found out before anything is requested.
+    let output = args.output.as_deref().map(Output::to).transpose()?;
     let secret = args.secret_stdin.then(prompt::read_secret_from_stdin);
     let ask = Ask {
         secret: secret.transpose()?,
@@ -133,14 +135,13 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         args.format.unwrap_or_default()
     };
     let mut text = format.write(&obtained);
-    let Some(path) = &args.output else {
-        text.push('\n');
-        return Ok(text);
-    };
-    disk::write_private(path, text.as_bytes()).map_err(|error| {
-        Error::broken(format!("cannot write {}", path.display())).because(error)
-    })?;
-    Ok(String::new())
+    match output {
+        None | Some(Output::StandardOutput) => {
+            text.push('\n');
+            Ok(text)
+        }
+        Some(output) => output.write(text.as_bytes()).map(|()| String::new()),
+    }
 }
 
 fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Answering> {

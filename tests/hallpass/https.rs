@@ -371,7 +371,7 @@ fn a_ca_file_that_may_not_be_read_is_named() {
         .spawn();
     let ran = end_of(child.expect("hallpass starts")).failure(2);
     assert!(
-        ran.stderr.contains(text(&ca)) && ran.stderr.contains("Permission denied"),
+        ran.stderr.contains(text(&ca)) && ran.stderr.contains("permission denied"),
         "{ran:?}"
     );
 }

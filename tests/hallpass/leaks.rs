@@ -430,7 +430,7 @@ fn a_process_that_holds_the_secret_dumps_no_core_and_lets_nobody_look_inside() {
         let seen = ran(as_ordinary_user(&cat));
         assert!(seen.code != 0 && seen.stdout.is_empty(), "{file}: {seen:?}");
         assert!(
-            seen.stderr.contains("Permission denied"),
+            seen.stderr.contains("permission denied"),
             "{file}: {seen:?}"
         );
     }

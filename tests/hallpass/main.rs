@@ -21,6 +21,7 @@ mod material;
 mod matrix;
 mod methods;
 mod names;
+mod output;
 mod readme;
 mod real_server;
 mod real_servers;

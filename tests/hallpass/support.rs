@@ -263,6 +263,12 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Says why a test cannot run here.
+#[allow(clippy::print_stderr, reason = "the test run counts these lines")]
+pub(crate) fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 /// A machine for [`as_ordinary_user`].
 pub(crate) fn machine_of_ordinary_user() -> Machine {
     let machine = Machine::new();
