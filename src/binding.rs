@@ -3,9 +3,10 @@
 //! A token goes to no other URL. A request is compared by scheme, host and port exactly, and by
 //! whole segments of the path; nothing is guessed from a first use, a suffix or a pattern.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::web_url::WebUrl;
+use crate::web_url::{WebUrl, reencoded_path};
 
 /// A URL that a profile's tokens are meant for: scheme, host, port, and a path by whole segments.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,7 +16,12 @@ impl BoundUrl {
     /// # Errors
     /// What is wrong with it, fit to follow "the URL ".
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let url = WebUrl::parse(text)?.for_secrets()?;
+        let url = WebUrl::parse_service(text)?;
+        let url = if url.is_web() {
+            url.for_secrets()?
+        } else {
+            url
+        };
         if url.has_query() {
             return Err("must not have a query (?)");
         }
@@ -29,19 +35,27 @@ impl BoundUrl {
         self.0.as_str()
     }
 
+    /// Not a mail server.
+    pub(crate) fn is_web(&self) -> bool {
+        self.0.is_web()
+    }
+
     pub(crate) fn origin(&self) -> &str {
         self.0.origin()
     }
 
     /// Whether a request for `url` may carry the profile's token.
     pub(crate) fn covers(&self, url: &WebUrl) -> bool {
-        let prefix = self.prefix();
-        self.0.origin() == url.origin()
-            && !url.hides_a_slash()
-            && url
-                .path()
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        if self.0.origin() != url.origin() || url.hides_a_slash() {
+            return false;
+        }
+        // As it was bound, or as a path is encoded that git has decoded.
+        let is_below = |bound: &str| {
+            let rest = url.path().strip_prefix(bound);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let bound = self.prefix();
+        is_below(bound) || (bound.contains('%') && is_below(&reencoded_path(bound)))
     }
 
     /// The path without its last slash: of two bindings that cover a URL, the longer one counts.
@@ -96,6 +110,17 @@ pub(crate) struct Binding {
     pub(crate) username: Option<String>,
     /// Where the client does not choose.
     pub(crate) scheme: Option<Scheme>,
+}
+
+/// A user name as it fits into one line of every protocol, and before the colon of Basic credentials.
+///
+/// # Errors
+/// What a user name is.
+pub(crate) fn username(text: String) -> Result<String, &'static str> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c == ':') {
+        return Err("a user name has no colon and no control character");
+    }
+    Ok(text)
 }
 
 /// The user name of those who have none: what servers ignore, since the token says who it is.
@@ -163,7 +188,10 @@ impl<'de> Deserialize<'de> for Binding {
                 scheme,
             }) => Self {
                 url,
-                username,
+                username: username
+                    .map(self::username)
+                    .transpose()
+                    .map_err(D::Error::custom)?,
                 scheme,
             },
         })

@@ -5,6 +5,11 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode, percent_decode_str, percent_encode,
+    utf8_percent_encode,
+};
+
 /// An absolute `http` or `https` URL in its one canonical spelling (RFC 3986): scheme and host in
 /// lower case, no default port, no userinfo, no fragment, no dot segments.
 #[derive(Clone, Eq, PartialEq)]
@@ -19,10 +24,55 @@ impl WebUrl {
     /// # Errors
     /// What is wrong with it, fit to follow "the URL "; the text is not repeated, as it may hold a secret.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::parse_with(WEB, text).map_err(|fault| {
+            fault.unwrap_or("must begin with https:// (or http:// for this machine itself)")
+        })
+    }
+
+    /// The same for what tokens are used with besides the web: git sends mail, too.
+    ///
+    /// # Errors
+    /// As [`WebUrl::parse`].
+    pub(crate) fn parse_service(text: &str) -> Result<Self, &'static str> {
+        Self::parse_with(WEB_AND_MAIL, text).map_err(|fault| {
+            fault.unwrap_or(
+                "must begin with https:// (or smtp://, smtps://, imap://, imaps:// for mail)",
+            )
+        })
+    }
+
+    /// The service that a program describes in parts, with the bytes of a path that it has decoded.
+    ///
+    /// # Errors
+    /// As [`WebUrl::parse`].
+    pub(crate) fn of_service(
+        scheme: &str,
+        authority: &str,
+        path: &[u8],
+    ) -> Result<Self, &'static str> {
+        if scheme.contains(['/', ':']) || authority.contains(['/', '?', '#', '@']) {
+            return Err("has no valid host");
+        }
+        // Some clients pass the path on as it is: in that reading, too, it has to stay where it is.
+        let decoded_twice: Vec<_> = percent_decode(path).collect();
+        let slashes = |path: &[u8]| path.iter().filter(|byte| b"/\\".contains(byte)).count();
+        if slashes(&decoded_twice) != slashes(path) {
+            return Err("has an encoded slash in its path");
+        }
+        let mut segments = decoded_twice.split(|byte| *byte == b'/');
+        if segments.any(|segment| [b".".as_slice(), b".."].contains(&segment)) {
+            return Err("has a dot segment in its path");
+        }
+        let path = percent_encode(path, NOT_IN_PATH).to_string();
+        Self::parse_service(&[scheme, "://", authority, "/", &path].concat())
+    }
+
+    /// None where the scheme is the fault.
+    fn parse_with(schemes: &[&'static str], text: &str) -> Result<Self, Option<&'static str>> {
         if !text.is_ascii() {
-            return Err(
+            return Err(Some(
                 "has a character outside ASCII (write the host in its xn-- form, the path in %XX)",
-            );
+            ));
         }
         let no_url_has = |b| {
             matches!(
@@ -31,21 +81,26 @@ impl WebUrl {
             )
         };
         if !text.bytes().all(|b| b.is_ascii_graphic() && !no_url_has(b)) {
-            return Err("has a character that no URL may have");
+            return Err(Some("has a character that no URL may have"));
         }
-        let (scheme, rest) = ["https", "http"]
-            .into_iter()
-            .find_map(|scheme| Some((scheme, after_scheme(text, scheme)?)))
-            .ok_or("must begin with https:// (or http:// for this machine itself)")?;
+        let (scheme, rest) = schemes
+            .iter()
+            .find_map(|scheme| Some((*scheme, after_scheme(text, scheme)?)))
+            .ok_or(None)?;
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(authority_end);
         if authority.contains('@') {
-            return Err("must not hold a user name or password");
+            return Err(Some("must not hold a user name or password"));
         }
         let (host, port) = split_port(authority)?;
         let (host, loopback) = parse_host(host)?;
         check_path(path)?;
-        let default_port = if scheme == "https" { "443" } else { "80" };
+        let default_port = match scheme {
+            "https" => "443",
+            "http" => "80",
+            // Mail programs name the port that they mean.
+            _ => "",
+        };
         let port = port.filter(|port| *port != default_port);
         let mut canonical = String::with_capacity(text.len() + 1);
         canonical.extend([scheme, "://", &host]);
@@ -83,6 +138,11 @@ impl WebUrl {
         self.text.starts_with("https:")
     }
 
+    /// Not a mail server.
+    pub(crate) fn is_web(&self) -> bool {
+        self.text.starts_with("http")
+    }
+
     /// The path, without the query: at least `/`.
     pub(crate) fn path(&self) -> &str {
         let path = &self.text[self.origin_end..];
@@ -118,6 +178,49 @@ impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+const WEB: &[&str] = &["https", "http"];
+const WEB_AND_MAIL: &[&str] = &["https", "http", "smtps", "smtp", "imaps", "imap"];
+
+/// All but RFC 3986's unreserved characters.
+const ALL_RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// What a path may not have as it is (RFC 3986 §3.3).
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A path in the spelling of [`WebUrl::of_service`].
+pub(crate) fn reencoded_path(path: &str) -> String {
+    let decoded: Vec<_> = percent_decode_str(path).collect();
+    percent_encode(&decoded, NOT_IN_PATH).to_string()
+}
+
+/// Encodes everything but RFC 3986's unreserved characters: the one spelling that every server reads
+/// alike. A space is `%20`; some servers take `+` for a plus, in Basic credentials above all.
+pub(crate) fn encode_all_reserved(text: &str) -> String {
+    // It never grows: growing leaves copies behind, and the text may be a secret.
+    let mut encoded = String::with_capacity(3 * text.len());
+    encoded.extend(utf8_percent_encode(text, ALL_RESERVED));
+    encoded
 }
 
 fn after_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
@@ -205,7 +308,16 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::WebUrl;
+    use super::{WebUrl, encode_all_reserved};
+
+    #[test]
+    fn only_unreserved_characters_are_left_as_they_are() {
+        assert_eq!(encode_all_reserved("aZ09-._~"), "aZ09-._~");
+        assert_eq!(
+            encode_all_reserved("a b+c:d%e&ä*"),
+            "a%20b%2Bc%3Ad%25e%26%C3%A4%2A"
+        );
+    }
 
     #[test]
     fn a_url_has_one_spelling() {

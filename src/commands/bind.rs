@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 
-use crate::binding::{Binding, BoundUrl, Scheme};
+use crate::binding::{Binding, BoundUrl, Scheme, username};
 use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
@@ -17,8 +17,8 @@ use crate::profiles::Profiles;
 pub(crate) struct BindArgs {
     #[command(flatten)]
     which: Which,
-    /// The user name for clients that want one [default: what they say, else `oauth2`]
-    #[arg(long, value_name = "NAME", value_parser = username)]
+    /// The user name for clients that want one [default: the client's own, or `oauth2`]
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| username(text.to_owned()))]
     username: Option<String>,
     /// How the token is presented, where the client leaves that open [default: as it likes best]
     #[arg(long, value_name = "SCHEME")]
@@ -57,14 +57,6 @@ impl SchemeArg {
             Self::IdentityToken => Scheme::IdentityToken,
         }
     }
-}
-
-/// What fits into one line of every protocol, and before the colon of Basic credentials.
-fn username(text: &str) -> std::result::Result<String, String> {
-    if text.is_empty() || text.contains(|c: char| c.is_control() || c == ':') {
-        return Err("a user name has no colon and no control character".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 pub(crate) fn bind(args: &BindArgs) -> Result<String> {

@@ -77,11 +77,12 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
 /// The servers that may be meant: without a scheme https, and on this machine itself http as well,
 /// as the clients do.
 fn urls(server: &str) -> Vec<WebUrl> {
+    let parse = |url: &str| WebUrl::parse(url).ok().filter(|url| !url.has_query());
     if server.contains("://") {
-        return WebUrl::parse(server).into_iter().collect();
+        return parse(server).into_iter().collect();
     }
-    let https = WebUrl::parse(&format!("https://{server}"));
-    let http = WebUrl::parse(&format!("http://{server}")).ok();
+    let https = parse(&format!("https://{server}"));
+    let http = parse(&format!("http://{server}"));
     https
         .into_iter()
         .chain(http.filter(WebUrl::is_loopback))
@@ -98,7 +99,7 @@ fn username(who: &Answering) -> &str {
 fn list(call: &mut Call<'_>) -> Result<Answer> {
     let mut names = Map::new();
     for who in (call.desk.everyone)()? {
-        if let Some(binding) = &who.binding {
+        if let Some(binding) = who.binding.as_ref().filter(|binding| binding.url.is_web()) {
             let origin = binding.url.origin();
             // The clients mean https, and on this machine itself http.
             if let Some((_, host)) = origin.split_once("://") {

@@ -41,14 +41,9 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
 }
 
 fn get(call: &mut Call<'_>) -> Result<Answer> {
-    let Some(request) = Request::read(call.input)? else {
-        return Ok(Answer::nothing());
-    };
-    let Some(url) = request.url() else {
-        return Ok(Answer::nothing());
-    };
+    let request = Request::read(call.input)?;
     let rejected = request.rejected();
-    let answer = call.desk.bound(&url).and_then(|who| {
+    let answer = selected(call, &request).and_then(|who| {
         let token = who.as_ref().map(|who| (call.desk.token)(who, rejected));
         Ok(who.zip(token.transpose()?))
     });
@@ -64,6 +59,40 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
             exit_code: 1,
         },
     })
+}
+
+/// The profile that is bound to what git is about to talk to.
+///
+/// # Errors
+/// Also where some profile is bound to that server, and the rest cannot be read: git would ask a
+/// person, who does not know why.
+fn selected(call: &Call<'_>, request: &Request) -> Result<Option<Answering>> {
+    let Some((scheme, host)) = request.server() else {
+        return Ok(None);
+    };
+    let url = match request.path() {
+        _ if request.is_malformed => Err("comes with a line that is not key=value"),
+        Some(path) => WebUrl::of_service(scheme, host, path),
+        None => Err("has two paths"),
+    };
+    match url {
+        Ok(url) => call.desk.bound(&url),
+        Err(fault) => {
+            let Ok(server) = WebUrl::of_service(scheme, host, b"") else {
+                return Ok(None);
+            };
+            let mut bindings = (call.desk.everyone)()?.into_iter();
+            let is_bound = bindings.any(|who| {
+                let binding = who.binding.as_ref();
+                binding.is_some_and(|binding| binding.url.origin() == server.origin())
+            });
+            if is_bound {
+                Err(Error::usage(format!("the URL that git asks for {fault}")))
+            } else {
+                Ok(None)
+            }
+        }
+    }
 }
 
 fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bool) -> String {
@@ -82,8 +111,13 @@ fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bo
         lines.push(["credential", secret, ""]);
         lines.push(["ephemeral", "1", ""]);
     } else {
-        let bound = who.binding.as_ref().map(Binding::username);
-        let username = request.one("username").or(bound).unwrap_or_default();
+        // Some servers accept a token only under a user name of their own, whatever the URL says.
+        let binding = who.binding.as_ref();
+        let bound = binding.and_then(|binding| binding.username.as_deref());
+        let username = bound
+            .or(request.one("username"))
+            .or(binding.map(Binding::username))
+            .unwrap_or_default();
         lines.push(["username", username, ""]);
         lines.push(["password", secret, ""]);
     }
@@ -95,25 +129,30 @@ fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bo
 }
 
 fn erase(call: &mut Call<'_>) -> Result<Answer> {
-    let Some(request) = Request::read(call.input)? else {
-        return Ok(Answer::nothing());
-    };
+    let request = Request::read(call.input)?;
     let rejected = request.one("credential").or(request.one("password"));
-    if let (Some(url), Some(token)) = (request.url(), rejected.and_then(AccessToken::parse))
-        && let Some(who) = call.desk.bound(&url)?
+    if let Some(token) = rejected.and_then(AccessToken::parse)
+        && let Some(who) = selected(call, &request)?
     {
         (call.desk.forget)(&who, &token);
     }
     Ok(Answer::nothing())
 }
 
-/// What git says, line by line.
-struct Request(Vec<(String, String)>);
+/// What git says, line by line. Values are bytes: git passes on what servers say in whatever
+/// encoding, and paths after it has decoded them.
+struct Request {
+    lines: Vec<(String, Vec<u8>)>,
+    is_malformed: bool,
+}
 
 impl Request {
-    /// Up to the blank line, or the end. None where anything in it could be read in two ways.
-    fn read(input: &mut dyn BufRead) -> Result<Option<Self>> {
-        let mut lines = Vec::new();
+    /// Up to the blank line, or the end.
+    fn read(input: &mut dyn BufRead) -> Result<Self> {
+        let mut request = Self {
+            lines: Vec::new(),
+            is_malformed: false,
+        };
         let mut input = std::io::Read::take(input, REQUEST_LIMIT);
         loop {
             let mut line = Vec::new();
@@ -121,66 +160,66 @@ impl Request {
             if line.last() == Some(&b'\n') {
                 line.pop();
             } else if input.limit() == 0 {
-                return Ok(None);
+                return Err(Error::usage("the request is too long"));
             }
             if count == 0 || line.is_empty() {
-                return Ok(Some(Self(lines)));
+                return Ok(request);
             }
-            let Ok(line) = String::from_utf8(line) else {
-                return Ok(None);
+            let Some(equals) = line.iter().position(|byte| *byte == b'=') else {
+                request.is_malformed = true;
+                continue;
             };
-            match line.split_once('=') {
-                Some((key, value)) if !line.contains(char::is_control) => {
-                    lines.push((key.to_owned(), value.to_owned()));
-                }
-                _ => return Ok(None),
+            let value = line.split_off(equals + 1);
+            line.pop();
+            if let Ok(key) = String::from_utf8(line) {
+                request.lines.push((key, value));
             }
         }
     }
 
-    fn all(&self, wanted: &str) -> impl Iterator<Item = &str> {
-        let lines = self.0.iter().filter(move |(key, _)| key == wanted);
-        lines.map(|(_, value)| value.as_str())
+    fn all(&self, wanted: &str) -> impl Iterator<Item = &[u8]> {
+        let lines = self.lines.iter().filter(move |(key, _)| key == wanted);
+        lines.map(|(_, value)| value.as_slice())
     }
 
-    /// The value of a key that may stand there once.
+    /// The value of a key that may stand there once, if it is text on one line.
     fn one(&self, key: &str) -> Option<&str> {
-        let mut lines = self.0.iter().filter(|(written, _)| written == key);
-        let (_, value) = lines.next()?;
-        lines.next().is_none().then_some(value)
+        let mut values = self.all(key);
+        let value = std::str::from_utf8(values.next()?).ok()?;
+        (values.next().is_none() && !value.contains(char::is_control)).then_some(value)
     }
 
-    /// What git is about to talk to: none without a host, or with two.
-    fn url(&self) -> Option<WebUrl> {
-        let (protocol, host) = (self.one("protocol")?, self.one("host")?);
-        let path = match self.all("path").count() {
-            0 => "",
-            _ => self.one("path")?,
-        };
-        if protocol.contains(['/', ':']) || host.contains(['/', '?', '#', '@']) {
-            return None;
-        }
-        WebUrl::parse(&[protocol, "://", host, "/", path].concat()).ok()
+    /// The server that git is about to talk to, as a scheme and an authority.
+    fn server(&self) -> Option<(&str, &str)> {
+        Some((self.one("protocol")?, self.one("host")?))
+    }
+
+    /// The path, without the first slash; none if there are two. git names none unless
+    /// `credential.useHttpPath` is set.
+    fn path(&self) -> Option<&[u8]> {
+        let mut paths = self.all("path");
+        let path = paths.next().unwrap_or_default();
+        paths.next().is_none().then_some(path)
     }
 
     fn offers(&self, capability: &str) -> bool {
         self.all("capability[]")
-            .any(|offered| offered == capability)
+            .any(|offered| offered == capability.as_bytes())
     }
 
     /// When the token of ours was received that the server did not take.
     fn rejected(&self) -> Option<Timestamp> {
         let mut states = self.all("state[]");
-        let state = states.find_map(|state| state.strip_prefix(STATE))?;
-        state.parse().ok().map(Timestamp)
+        let state = states.find_map(|state| state.strip_prefix(STATE.as_bytes()))?;
+        std::str::from_utf8(state).ok()?.parse().ok().map(Timestamp)
     }
 
     /// Bearer, unless git cannot, the server names Basic alone, or the binding says otherwise.
     fn takes_bearer(&self, who: &Answering) -> bool {
         let named = |scheme: &str| {
             self.all("wwwauth[]").any(|challenge| {
-                let word = challenge.split([' ', ',']).next().unwrap_or_default();
-                word.eq_ignore_ascii_case(scheme)
+                let word = challenge.split(|byte| b" \t,".contains(byte)).next();
+                word.is_some_and(|word| word.eq_ignore_ascii_case(scheme.as_bytes()))
             })
         };
         let told = who.binding.as_ref().and_then(|binding| binding.scheme);

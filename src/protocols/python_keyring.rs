@@ -78,8 +78,13 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
         }
     };
     let token = token.access_token.expose();
-    let bound = who.binding.as_ref().map(Binding::username);
-    let user = user.first().copied().or(bound).unwrap_or_default();
+    // A name that was bound is the only one that its server takes.
+    let binding = who.binding.as_ref();
+    let bound = binding.and_then(|binding| binding.username.as_deref());
+    let user = bound
+        .or(user.first().copied())
+        .or(binding.map(Binding::username))
+        .unwrap_or_default();
     Ok(match form {
         Form::Password => Answer::of(format!("{token}\n")),
         Form::Lines => Answer::of(format!("{user}\n{token}\n")),

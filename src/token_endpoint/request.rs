@@ -7,6 +7,7 @@ use super::client_auth::Proof;
 use crate::profile::BodyFormat;
 use crate::secret::AccessToken;
 use crate::token::TokenRequest;
+pub(super) use crate::web_url::encode_all_reserved as percent_encode;
 
 /// A POST, ready to be sent.
 pub(super) struct Message {
@@ -79,38 +80,9 @@ fn json(parameters: &[(&str, &str)]) -> Zeroizing<String> {
     Zeroizing::new(Value::Object(members).to_string())
 }
 
-/// Everything but RFC 3986's unreserved characters: the one spelling that every server reads alike.
-/// A space is `%20`; some servers take `+` for a plus, in Basic credentials above all.
-pub(super) fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(3 * text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(byte.into());
-            }
-            _ => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-                encoded.push('%');
-                encoded.push(DIGITS[usize::from(byte >> 4)].into());
-                encoded.push(DIGITS[usize::from(byte & 15)].into());
-            }
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn unreserved_characters_alone_are_left_as_they_are() {
-        assert_eq!(percent_encode("aZ09-._~"), "aZ09-._~");
-        assert_eq!(
-            percent_encode("a b+c:d%e&ä*"),
-            "a%20b%2Bc%3Ad%25e%26%C3%A4%2A"
-        );
-    }
 
     #[test]
     fn json_and_form_hold_the_same_parameters() {

@@ -142,6 +142,191 @@ fn git_is_told_to_quit_where_a_bound_hosts_token_cannot_be_had() {
 }
 
 #[test]
+fn git_passes_on_paths_that_it_has_decoded() {
+    let desk = Desk::bound_to(&[
+        "https://a.example/my%20team/",
+        "https://a.example/b%c3%bccher",
+        "https://a.example/50%25",
+        "https://a.example/~me",
+        "https://a.example/c%2B%2B",
+    ]);
+    for path in [
+        "my team/app.git",
+        "bücher/app",
+        "50%",
+        "50%/what?#",
+        "~me/a b",
+        "c++/x",
+        "my team",
+    ] {
+        let request = format!("protocol=https\nhost=a.example\npath={path}\n");
+        let answer = desk.answer(GIT, &request);
+        assert!(answer.contains("password=token-1"), "{path}: {answer}");
+    }
+    // Bytes that are no UTF-8 text are a path, too.
+    desk.run(&["bind", "prod", "https://a.example/%ff"])
+        .success();
+    let ran = desk
+        .machine
+        .run_with_input(GIT, b"protocol=https\nhost=a.example\npath=\xff/app.git\n");
+    assert!(ran.success().stdout.contains("password=token-1"));
+    for path in [
+        "my+team/app",
+        "my%20team/app",
+        "my%2520team",
+        "bucher",
+        "50",
+    ] {
+        let request = format!("protocol=https\nhost=a.example\npath={path}\n");
+        let ran = desk.tell(GIT, &request).success();
+        assert_eq!(ran.stdout, "", "{path}");
+    }
+}
+
+#[test]
+fn what_git_passes_on_of_a_server_costs_no_token() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    for line in [
+        b"wwwauth[]=Basic realm=\"caf\xe9\"".as_slice(),
+        b"wwwauth[]=Basic\trealm=\"a\tb\"",
+        b"wwwauth[]=\x1b[31m",
+        b"wwwauth[]=",
+        b"username=\xff",
+        b"username=a\x07b",
+        b"later=\xfe\xff",
+        b"\xff=1",
+    ] {
+        let request = [b"protocol=https\nhost=a.example\n", line, b"\n\n"].concat();
+        let ran = desk.machine.run_with_input(GIT, &request).success();
+        assert!(ran.stdout.contains("\npassword=token-1\n"), "{ran:?}");
+        assert!(ran.stdout.starts_with("username=oauth2\n"), "{ran:?}");
+    }
+}
+
+#[test]
+fn git_hears_why_a_bound_host_gets_no_token() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    for more in ["path=a/../b\n", "path=a\npath=b\n", "what\n"] {
+        let request = |host| format!("protocol=https\nhost={host}\n{more}\n");
+        let ran = desk.tell(GIT, &request("a.example"));
+        assert_eq!(ran.stdout, "quit=1\n", "{ran:?}");
+        assert!(ran.stderr.contains("hallpass: error: the URL that git"));
+        assert_eq!(desk.answer(GIT, &request("b.example")), "");
+    }
+}
+
+#[test]
+fn git_send_email_gets_a_token_for_its_mail_server() {
+    let desk = Desk::bound_to(&["smtp://smtp.example:587", "smtps://smtp.example"]);
+    for server in ["smtp\nhost=smtp.example:587", "smtps\nhost=SMTP.example"] {
+        let request = format!("protocol={server}\nusername=me@smtp.example\n");
+        let answer = desk.answer(GIT, &request);
+        assert!(
+            answer.starts_with("username=me@smtp.example\npassword=token-1\n"),
+            "{answer}"
+        );
+    }
+    for server in [
+        "smtp\nhost=smtp.example",
+        "smtp\nhost=smtp.example:25",
+        "imap\nhost=smtp.example:587",
+        "https\nhost=smtp.example",
+    ] {
+        assert_eq!(desk.answer(GIT, &format!("protocol={server}\n")), "");
+    }
+    assert_eq!(desk.answer(&["docker-credential", "list"], ""), "{}\n");
+    desk.run(&["bind", "prod", "ftp://smtp.example"]).failure(2);
+}
+
+#[test]
+fn a_bound_user_name_goes_before_the_one_in_the_url() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let bind = [
+        "bind",
+        "prod",
+        "https://a.example",
+        "--username",
+        "x-token-auth",
+    ];
+    desk.run(&bind).success();
+    let request = "protocol=https\nhost=a.example\nusername=someone\nwwwauth[]=Basic realm=\"x\"\n";
+    let answer = desk.answer(GIT, request);
+    assert!(answer.starts_with("username=x-token-auth\n"), "{answer}");
+    let keyring = [
+        "keyring",
+        "--mode",
+        "creds",
+        "get",
+        "https://a.example/simple",
+        "someone",
+    ];
+    assert_eq!(desk.answer(&keyring, ""), "x-token-auth\ntoken-1\n");
+    let keyring = [
+        "keyring",
+        "--output=json",
+        "get",
+        "https://a.example",
+        "someone",
+    ];
+    assert_eq!(desk.json(&keyring, "")["username"], "x-token-auth");
+}
+
+#[test]
+fn a_user_name_with_a_line_break_in_a_profile_is_refused() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let path = desk.machine.config().join("prod.json");
+    let profile = fs::read_to_string(&path).expect("a profile");
+    let bound = r#""https://a.example/""#;
+    for name in [r"a\npassword=b", r"a\rb", "a:b", "", r"\u0000"] {
+        let changed = profile.replace(bound, &format!(r#"{{"url":{bound},"username":"{name}"}}"#));
+        assert_ne!(changed, profile);
+        fs::write(&path, changed).expect("a profile");
+        let ran = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+        assert_eq!(ran.stdout, "quit=1\n", "{ran:?}");
+        desk.run(&["token", "prod"]).failure(2);
+    }
+}
+
+#[test]
+fn a_host_with_more_behind_it_gets_no_token() {
+    let desk = Desk::bound_to(&["https://good.example"]);
+    for more in [
+        "?",
+        "#",
+        "?x",
+        "#x",
+        "\\",
+        " ",
+        "\t",
+        "%",
+        "@b.example",
+        "?/v1/",
+        "\r",
+        ":",
+        ":443:1",
+    ] {
+        let host = format!("good.example{more}");
+        for url in [host.clone(), format!("https://{host}"), format!("u@{host}")] {
+            let ran = desk.tell(&["docker-credential", "get"], &url);
+            assert_eq!(
+                (ran.code, ran.stdout.contains("token-")),
+                (1, false),
+                "{url:?}"
+            );
+            for arguments in [
+                ["terraform-credentials", "get", &url],
+                ["keyring", "get", &host],
+            ] {
+                let ran = desk.run(&arguments);
+                assert!(!ran.stdout.contains("token-"), "{arguments:?} {ran:?}");
+            }
+        }
+        let ran = desk.tell(GIT, &format!("protocol=https\nhost={host}\n"));
+        assert!(!ran.stdout.contains("token-"), "{host:?} {ran:?}");
+    }
+}
+
+#[test]
 fn git_says_more_than_get() {
     let desk = Desk::bound_to(&["https://a.example"]);
     assert_eq!(
