@@ -1,17 +1,18 @@
 //! The command line: arguments in, exit code out.
 
+mod usage;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands::helper::Helper;
 use crate::commands::{bind, exec, helper, login, logout, setup, status, token};
 use crate::error::{Error, Result};
 use crate::system::Inherited;
-use crate::{message, system};
+use crate::{message, system, variables};
 
 /// OAuth 2.0 access tokens on demand: the client secret stays in the keychain
 #[derive(Debug, Parser)]
@@ -52,13 +53,13 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
         Some(args) => token::run(&args),
         None => match Cli::try_parse_from(arguments) {
             Ok(cli) => execute(cli.command, inherited, &arguments[0]),
-            Err(error) => explain(&error),
+            Err(error) => usage::explain(&error, arguments),
         },
     };
     // The process ends with this: to give the memory back first is a system call for nothing.
     match result.and_then(|output| print(output.leak())) {
         Ok(()) => 0,
-        Err(error) => fail(&error),
+        Err(error) => fail(error),
     }
 }
 
@@ -66,19 +67,22 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
 fn answer(helper: Helper) -> u8 {
     let answer = match helper.run(&print) {
         Ok(answer) => answer,
-        Err(error) => return fail(&error),
+        Err(error) => return fail(error),
     };
-    if let Some(complaint) = &answer.complaint {
-        message::error(complaint);
+    if let Some(mut complaint) = answer.complaint {
+        complaint.hints.extend(variables::unknown());
+        message::error(&complaint);
     }
     match print(&answer.text) {
         Ok(()) => answer.exit_code,
-        Err(error) => fail(&error),
+        Err(error) => fail(error),
     }
 }
 
-fn fail(error: &Error) -> u8 {
-    message::error(error);
+fn fail(mut error: Error) -> u8 {
+    // A misspelled variable may be the reason, whatever went wrong.
+    error.hints.extend(variables::unknown());
+    message::error(&error);
     error.kind.exit_code()
 }
 
@@ -131,92 +135,6 @@ fn print(output: &str) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::broken("cannot write to standard output").because(error)),
         Ok(()) => Ok(()),
-    }
-}
-
-/// Help and version are output; the rest is an error in our own words. A value is never repeated:
-/// it may be a secret in the wrong place.
-fn explain(error: &clap::Error) -> Result<String> {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
-        _ => None,
-    };
-    // The name alone, without `=VALUE` or the ` <VALUE>` that clap adds.
-    let name_in = |kind| {
-        let name = context(kind).filter(|name| name.starts_with(['-', '<', '[']))?;
-        name.split(['=', ' ']).next().map(str::to_owned)
-    };
-    let option = name_in(ContextKind::InvalidArg);
-    let option = option.as_deref();
-    let about = |what: &str| match option {
-        Some(option) => format!("{what}: {option}"),
-        None => what.to_owned(),
-    };
-    let text = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return Ok(error.render().to_string());
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            format!("which command? there are {}", commands().join(", "))
-        }
-        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
-        ErrorKind::UnknownArgument => match option.filter(|option| is_option_name(option)) {
-            Some(option) => format!("there is no option {option} here"),
-            None => "there is an option or an argument too many".to_owned(),
-        },
-        ErrorKind::InvalidValue => match context(ContextKind::ValidValue) {
-            Some(values) if !values.is_empty() => {
-                format!("{} takes one of {values}", option.unwrap_or_default())
-            }
-            _ => about("a value is missing"),
-        },
-        ErrorKind::TooManyValues => format!("{} takes no value", option.unwrap_or_default()),
-        ErrorKind::ValueValidation => {
-            // The value parsers are ours: their messages name no value.
-            let reason = std::error::Error::source(error)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            format!("{}: {reason}", about("bad value"))
-        }
-        ErrorKind::ArgumentConflict => match (option, name_in(ContextKind::PriorArg)) {
-            (Some(option), Some(other)) if *option == other => format!("{option} is given twice"),
-            (Some(option), Some(other)) => format!("{option} cannot stand beside {other}"),
-            _ => "two options cannot stand beside each other".to_owned(),
-        },
-        ErrorKind::MissingRequiredArgument => about("an argument is missing"),
-        ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
-        _ => about("the arguments do not fit"),
-    };
-    let hint = match context(ContextKind::SuggestedArg)
-        .or_else(|| context(ContextKind::SuggestedSubcommand))
-    {
-        Some(suggestion) => format!("did you mean {suggestion}?"),
-        None if error.kind() == ErrorKind::UnknownArgument
-            && !option.is_some_and(is_option_name) =>
-        {
-            "if it is a secret: `hallpass login` asks for it, or takes it with --secret-stdin"
-                .to_owned()
-        }
-        None => "see `hallpass --help`, or `hallpass COMMAND --help`".to_owned(),
-    };
-    Err(Error::usage(text).hint(hint))
-}
-
-fn commands() -> Vec<String> {
-    let cli = Cli::command();
-    let commands = cli.get_subcommands();
-    commands
-        .map(|command| command.get_name().to_owned())
-        .collect()
-}
-
-/// Whether somebody meant to name an option: what else begins with a dash may be a secret.
-fn is_option_name(argument: &str) -> bool {
-    let small = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    match argument.strip_prefix("--") {
-        Some(name) => name.len() <= 24 && small(name),
-        None => argument.len() == 2 && argument.starts_with('-'),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::profile::{Profile, ProfileName, SecretSource, TokenEndpoint};
 use crate::profiles::{Profiles, from_environment, name_given};
 use crate::secrets::keychain;
 use crate::token::{CachedToken, Timestamp, login_of};
+use crate::variables;
 
 /// List the profiles: endpoint, client, where the secret lies, until when a token is cached
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
+    variables::warn_of_unknown();
     let profiles = Profiles::of(&directories);
     let one = name_given(args.profile.as_deref())?;
     let names = match &one {

@@ -826,31 +826,31 @@ fn messages_about_arguments_name_the_option() {
     let rows: [(&[&str], &str); 14] = [
         (
             &[],
-            "which command? there are login, token, logout, status, bind, unbind, exec, setup",
+            "no command given; commands: login, token, logout, status, bind, unbind, exec, setup",
         ),
-        (&["tokn"], "there is no such command"),
-        (&["token", "--nope"], "there is no option --nope here"),
+        (&["tokn"], "unknown command"),
+        (&["token", "--nope"], "unknown option --nope"),
         (
             &["token", "a", "b"],
-            "there is an option or an argument too many",
+            "unexpected argument (hallpass token takes one profile name)",
         ),
         (
             &["login", "--param", "x"],
-            "bad value: --param: write NAME=VALUE",
+            "invalid value for --param: write NAME=VALUE",
         ),
         (
             &["login", "--token-url", "ftp://a"],
-            "bad value: --token-url: the URL must begin with https://",
+            "invalid value for --token-url: the URL must begin with https://",
         ),
         (
             &["login", "--auth", "basic"],
-            "--auth takes one of client_secret_basic, client_secret_post",
+            "invalid value for --auth; use client_secret_basic, client_secret_post",
         ),
         (
             &["login", "--auth"],
-            "--auth takes one of client_secret_basic, client_secret_post",
+            "invalid value for --auth; use client_secret_basic, client_secret_post",
         ),
-        (&["login", "--client-id"], "a value is missing: --client-id"),
+        (&["login", "--client-id"], "--client-id needs a value"),
         (&["token", "--json=1"], "--json takes no value"),
         (
             &["login", "--client-id", "a", "--client-id", "b"],
@@ -858,13 +858,13 @@ fn messages_about_arguments_name_the_option() {
         ),
         (
             &["login", "--secret-stdin", "--secret-file", "a"],
-            "--secret-stdin cannot stand beside --secret-file",
+            "--secret-stdin cannot be used with --secret-file",
         ),
         (
             &["logout", "--all", "prod"],
-            "--all cannot stand beside [PROFILE]",
+            "--all cannot be used with a profile name",
         ),
-        (&["token", "-x"], "there is no option -x here"),
+        (&["token", "-x"], "unknown option -x"),
     ];
     for (arguments, said) in rows {
         let ran = fails(machine.run(arguments), 2);

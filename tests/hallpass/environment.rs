@@ -196,3 +196,26 @@ fn a_helper_answers_for_the_urls_that_the_environment_names() {
     assert_eq!(ask("c.example"), "");
     assert_eq!(ask("a.example.evil"), "");
 }
+
+#[test]
+fn a_misspelled_variable_is_reported_and_its_value_is_not() {
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_TOKN_URL", "a-secret-value");
+    machine.set("HALLPASS_ANYTHING", "another");
+    for (arguments, code) in [
+        (&["token"][..], 3),
+        (&["token", "--nope"], 2),
+        (&["status"], 0),
+        (&["askpass", "Password for 'https://u@a.example': "], 3),
+    ] {
+        let ran = machine.run(arguments);
+        assert_eq!(ran.code, code, "{ran:?}");
+        for text in [
+            "HALLPASS_TOKN_URL is set, but hallpass does not read it: did you mean HALLPASS_TOKEN_URL?",
+            "HALLPASS_ANYTHING is set, but hallpass does not read it\n",
+        ] {
+            assert!(ran.stderr.contains(text), "{ran:?}");
+        }
+        assert!(!ran.stderr.contains("a-secret-value"), "{ran:?}");
+    }
+}

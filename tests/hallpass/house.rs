@@ -22,13 +22,14 @@ const FLOORS: [&[&str]; 8] = [
         "secret_source",
         "web_url",
         "digest",
+        "variables",
         "error",
         "message",
     ],
 ];
 
 /// Who may use whom on one floor: the nouns are made of one another, and files need the platform.
-const SAME_FLOOR: [(&str, &str); 20] = [
+const SAME_FLOOR: [(&str, &str); 21] = [
     ("digest", "error"),
     ("disk", "system"),
     ("token", "profile"),
@@ -44,6 +45,7 @@ const SAME_FLOOR: [(&str, &str); 20] = [
     ("refusal", "token"),
     ("secret", "digest"),
     ("message", "error"),
+    ("variables", "message"),
     // A command's helpers and its files are one room.
     ("commands", "commands"),
     ("token_endpoint", "token_endpoint"),
@@ -53,7 +55,8 @@ const SAME_FLOOR: [(&str, &str); 20] = [
 ];
 
 /// Each outside crate, the rooms that know it, and why there.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
+    ("strsim", &["variables"]),
     ("percent_encoding", &["web_url"]),
     // It signs as rustls does, with the same code.
     ("ring", &["token_endpoint"]),
@@ -249,4 +252,25 @@ fn files() -> Vec<(PathBuf, String)> {
         }
     }
     files
+}
+
+#[test]
+fn every_variable_that_the_code_reads_is_known_and_in_the_manual() {
+    let known = fs::read_to_string("src/variables.rs").expect("a file");
+    let (known, _) = known.split_once("];").expect("a list");
+    let manual = fs::read_to_string("man/hallpass.1").expect("the manual");
+    for (path, text) in files() {
+        for word in text.split('"').filter(|word| word.starts_with("HALLPASS_")) {
+            let is_name = word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+            if is_name && word.len() > "HALLPASS_".len() && !path.ends_with("variables.rs") {
+                assert!(known.contains(&format!("\"{word}\"")), "{path:?}: {word}");
+            }
+        }
+    }
+    for name in known
+        .split('"')
+        .filter(|word| word.starts_with("HALLPASS_"))
+    {
+        assert!(manual.contains(name), "{name} is not in the manual");
+    }
 }

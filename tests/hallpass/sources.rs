@@ -322,12 +322,15 @@ fn a_store_and_an_option_that_contradict_each_other_are_refused() {
         ),
         (
             &["--store", "vault"],
-            "--store takes one of keychain, kernel, file",
+            "invalid value for --store; use keychain, kernel, file",
         ),
-        (&["--secret-env", "no name"], "bad value: --secret-env"),
+        (
+            &["--secret-env", "no name"],
+            "invalid value for --secret-env",
+        ),
         (
             &["--secret-credential", "../x"],
-            "bad value: --secret-credential",
+            "invalid value for --secret-credential",
         ),
     ] {
         let ran = desk.log_in(more, "").failure(2);
