@@ -2,22 +2,30 @@
 //! text, or writes it for the user and takes exactly that back.
 //! It opens neither the keychain nor the network, and knows no token.
 
+mod escape;
+mod file;
+mod go;
 mod json;
+mod lines;
 mod links;
-mod tools;
+mod members;
+mod recipes;
+mod record;
+mod template;
 mod write;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::binding::BoundUrl;
+use crate::binding::Binding;
 use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
-use crate::profiles::Profiles;
-use tools::TOOLS;
+use crate::profiles::{Answering, Profiles, name_given};
+use recipes::{TOOLS, Tool};
+use record::Record;
 
-/// Say how a tool gets its token from hallpass, or set it up
+/// Show a tool's configuration, or write it
 ///
 /// Without a tool, lists them. `links` makes the names that hallpass has for tools that cannot run
 /// `hallpass COMMAND`.
@@ -25,65 +33,155 @@ use tools::TOOLS;
 pub(crate) struct Args {
     /// The tool, or `links`
     tool: Option<String>,
-    /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is]
+    /// The profile [default: `$HALLPASS_PROFILE`, or the only profile; for `--undo`, all of them]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Do it, where the tool has a setting that can be changed safely
+    /// Write the configuration (supported tools only)
     #[arg(long)]
     write: bool,
     /// Take back what `--write` (or `links`) did
     #[arg(long, conflicts_with = "write")]
     undo: bool,
-    /// Where the links are [default: beside the hallpass program]
+    /// Where the links are [default: next to the hallpass program]
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     let Some(name) = &args.tool else {
-        return Ok(tools::list());
+        return Ok(recipes::list());
     };
-    let program = program(called)?;
-    let links = match (&args.dir, program.parent()) {
-        (Some(directory), _) => std::path::absolute(directory).map_err(|error| {
-            Error::usage(format!("cannot use the path {}", directory.display())).because(error)
-        })?,
-        (None, Some(directory)) => directory.to_owned(),
-        (None, None) => return Err(Error::broken("the hallpass program has no directory")),
-    };
-    let home = disk::home()?;
     if name == "links" {
-        return links::run(&program, &links, &home, args.undo);
+        return links(args, called);
     }
-    let tool = TOOLS.iter().find(|tool| tool.name == name).ok_or_else(|| {
-        Error::usage("there is no such tool here").hint("`hallpass setup` lists them")
-    })?;
-    let profiles = Profiles::of(&Directories::locate()?);
-    let profile = profiles.choose(args.profile.as_deref())?;
-    let bindings = profiles.load(&profile)?.bindings;
-    let facts = Facts {
-        program,
-        links,
-        home,
-        urls: bindings.into_iter().map(|binding| binding.url).collect(),
-        profile,
-    };
-    if args.write || args.undo {
-        write::run(tool, &facts, args.undo)
+    let tool = TOOLS
+        .iter()
+        .find(|tool| tool.name == name)
+        .ok_or_else(|| Error::usage("unknown tool").hint("`hallpass setup` lists them"))?;
+    if args.undo {
+        return undo(args, tool);
+    }
+    let directories = Directories::locate()?;
+    let facts = Facts::of_profile(
+        args,
+        called,
+        Profiles::of(&directories).find(args.profile.as_deref())?,
+    )?;
+    if !args.write {
+        return tool.text(&facts);
+    }
+    write::write(tool, &facts, &mut Record::open(&directories)?)?;
+    Ok(String::new())
+}
+
+fn links(args: &Args, called: &OsStr) -> Result<String> {
+    let mut record = Record::open(&Directories::locate()?)?;
+    if args.undo {
+        links::undo_all(&mut record)?;
+        record.remove_directories();
+        record.save()?;
     } else {
-        tool.text(&facts)
+        links::make_all(&Facts::without_profile(args, called)?, &mut record)?;
+    }
+    Ok(String::new())
+}
+
+/// Needs no profile: what was written is recorded, and a logout may have come in between.
+fn undo(args: &Args, tool: &Tool) -> Result<String> {
+    let profile = name_given(args.profile.as_deref())?;
+    let profile = profile.as_ref().map(ProfileName::as_str);
+    let mut record = Record::open(&Directories::locate()?)?;
+    write::undo(tool, profile, &disk::home()?, &mut record)?;
+    Ok(String::new())
+}
+
+/// What the recipes are filled with.
+struct Facts {
+    /// The hallpass program, by its absolute path.
+    program: String,
+    /// The directory with its other names, and whether the user chose it.
+    links: PathBuf,
+    links_chosen: bool,
+    home: Option<PathBuf>,
+    /// None for the one that the environment describes.
+    profile: Option<ProfileName>,
+    /// The user named the profile, so it is named wherever it can be.
+    named: bool,
+    bindings: Vec<Binding>,
+}
+
+impl Facts {
+    fn of_profile(args: &Args, called: &OsStr, found: Answering) -> Result<Self> {
+        let is_stored = !found.name.is_of_environment();
+        Ok(Self {
+            named: is_stored && name_given(args.profile.as_deref())?.is_some(),
+            profile: is_stored.then_some(found.name),
+            bindings: found.profile.bindings,
+            ..Self::without_profile(args, called)?
+        })
+    }
+
+    fn without_profile(args: &Args, called: &OsStr) -> Result<Self> {
+        let program = program(called)?;
+        let links = match (&args.dir, program.parent()) {
+            (Some(directory), _) => std::path::absolute(directory).map_err(|error| {
+                Error::usage(format!("cannot use the path {}", directory.display())).because(error)
+            })?,
+            (None, Some(directory)) => directory.to_owned(),
+            (None, None) => return Err(Error::broken("the hallpass program has no directory")),
+        };
+        Ok(Self {
+            program: shown(&program)?,
+            links,
+            links_chosen: args.dir.is_some(),
+            home: disk::home().ok(),
+            profile: None,
+            named: false,
+            bindings: Vec::new(),
+        })
+    }
+
+    fn home(&self) -> Result<&Path> {
+        self.home.as_deref().ok_or_else(disk::unknown_home)
+    }
+
+    /// pnpm wants a path that a shell takes without quotes.
+    fn pnpm_link(&self) -> Result<PathBuf> {
+        let suffix = self.profile.as_ref().map(|name| format!("-{name}"));
+        let name = format!("pnpm-tokenhelper-hallpass{}", suffix.unwrap_or_default());
+        let link = self.links.join(links::file_name(&name));
+        if self.links_chosen || escape::is_plain_path(&shown(&link)?) {
+            return Ok(link);
+        }
+        Ok(self
+            .home()?
+            .join(".local/bin")
+            .join(links::file_name(&name)))
     }
 }
 
-/// What the texts are filled with.
-struct Facts {
-    /// The hallpass program, by its absolute path.
-    program: PathBuf,
-    /// The directory with its other names.
-    links: PathBuf,
-    home: PathBuf,
-    profile: ProfileName,
-    urls: Vec<BoundUrl>,
+/// A path as it is written into settings.
+///
+/// # Errors
+/// `Usage` for one that no settings can hold: it has a control character, or is not Unicode.
+fn shown(path: &Path) -> Result<String> {
+    let text = path
+        .to_str()
+        .filter(|text| !text.contains(char::is_control));
+    text.map(str::to_owned).ok_or_else(|| {
+        let fault = "has characters that cannot be written into settings";
+        Error::usage(format!("the path {} {fault}", path.display()))
+            .hint("call hallpass by a link in another directory")
+    })
+}
+
+/// A path as a message shows it.
+fn tilde(path: &Path) -> String {
+    let home = disk::home().ok();
+    match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
+        Some(below) => Path::new("~").join(below).display().to_string(),
+        None => path.display().to_string(),
+    }
 }
 
 /// The hallpass program as it was called, rather than what a link on the way leads to: package

@@ -2,61 +2,152 @@
 
 use std::path::{Path, PathBuf};
 
+use super::record::Record;
+use super::{Facts, tilde};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::protocols::PROTOCOLS;
 use crate::{disk, system};
 
-/// Makes every link that is missing, or removes those that are ours.
-pub(super) fn run(program: &Path, directory: &Path, home: &Path, undo: bool) -> Result<String> {
+/// Who wants the links that `hallpass setup links` makes.
+const EVERY_LINK: &str = "links";
+
+/// Makes every link that is missing.
+pub(super) fn make_all(facts: &Facts, record: &mut Record) -> Result<()> {
     for link in PROTOCOLS.iter().filter_map(|protocol| protocol.link) {
-        let name = format!("{link}{}", std::env::consts::EXE_SUFFIX);
+        let name = file_name(link);
         let path = match link {
             // Another program of that name may be on the PATH, and is wanted there.
-            "keyring" => directory.join("hallpass-keyring").join(name),
+            "keyring" => facts.links.join("hallpass-keyring").join(name),
             // Terraform looks nowhere else.
-            "terraform-credentials-hallpass" => home.join(".terraform.d/plugins").join(name),
-            _ => directory.join(name),
+            "terraform-credentials-hallpass" => {
+                facts.home()?.join(".terraform.d/plugins").join(name)
+            }
+            _ => facts.links.join(name),
         };
-        one(program, &path, undo)?;
+        make(&path, EVERY_LINK, facts, record)?;
     }
-    Ok(String::new())
+    Ok(())
 }
 
-/// Makes or removes one link; a file of somebody else is left alone.
-pub(super) fn one(program: &Path, path: &Path, undo: bool) -> Result<()> {
-    let cannot = |what: &str, error| {
-        Error::broken(format!("cannot {what} {}", path.display())).because(error)
-    };
-    let there = path.symlink_metadata().is_ok();
-    if there && !is_ours(program, path) {
-        if undo {
+/// A link's file: a program's name ends in `.exe` on Windows.
+pub(super) fn file_name(link: &str) -> String {
+    format!("{link}{}", std::env::consts::EXE_SUFFIX)
+}
+
+/// Makes one link, if it is missing; a file of somebody else is left alone.
+pub(super) fn make(path: &Path, wanted_by: &str, facts: &Facts, record: &mut Record) -> Result<()> {
+    let program = Path::new(&facts.program);
+    let is_recorded = record.content().links.contains_key(path);
+    if path.symlink_metadata().is_ok() {
+        if leads_to(path, program) {
+            // One that the user made stays when hallpass takes back its own.
+            if is_recorded {
+                want(path, wanted_by, record)?;
+            }
             return Ok(());
         }
-        return Err(
-            Error::usage(format!("{} is there, and is not hallpass", path.display()))
-                .hint("move it away, or name another directory with --dir"),
-        );
-    }
-    match (there, undo) {
-        (true, true) => {
-            disk::remove(path).map_err(|error| cannot("remove", error))?;
-            message::note(&format!("removed {}", path.display()));
+        let is_old = is_recorded && (path.is_symlink() || cfg!(windows));
+        if !is_old {
+            let fault = format!("{} is there, and is not hallpass", path.display());
+            return Err(
+                Error::usage(fault).hint("move it away, or choose another directory with --dir")
+            );
         }
-        (false, false) => {
-            let directory = path.parent().map(PathBuf::from).unwrap_or_default();
-            std::fs::create_dir_all(directory).map_err(|error| cannot("make", error))?;
-            system::link(program, path).map_err(|error| cannot("make", error))?;
-            message::note(&format!("made {}", path.display()));
+        disk::remove(path).map_err(|error| cannot("remove", path, error))?;
+    }
+    if let Some(directory) = path.parent() {
+        record.make_directory(directory)?;
+    }
+    want(path, wanted_by, record)?;
+    system::link(program, path).map_err(|error| {
+        cannot("create", path, error).hint("choose a directory of your own with --dir")
+    })?;
+    message::note(&format!("created {}", tilde(path)));
+    Ok(())
+}
+
+fn want(path: &Path, wanted_by: &str, record: &mut Record) -> Result<()> {
+    let wanted = record.content().links.entry(path.to_owned()).or_default();
+    if wanted.insert(wanted_by.to_owned()) {
+        record.save()?;
+    }
+    Ok(())
+}
+
+/// Removes the links that nobody wants any more but those for whom this is undone.
+pub(super) fn undo(is_undone: impl Fn(&str) -> bool, record: &mut Record) -> Result<bool> {
+    let mut links = std::mem::take(&mut record.content().links);
+    let mut unwanted: Vec<PathBuf> = Vec::new();
+    links.retain(|path, wanted_by| {
+        let before = wanted_by.len();
+        wanted_by.retain(|who| !is_undone(who));
+        if wanted_by.is_empty() && before > 0 {
+            unwanted.push(path.clone());
+        }
+        !wanted_by.is_empty()
+    });
+    record.content().links = links;
+    for path in &unwanted {
+        // What somebody put in its place is theirs; hallpass itself may be gone by now.
+        if path.is_symlink() || (cfg!(windows) && path.is_file()) {
+            disk::remove(path).map_err(|error| cannot("remove", path, error))?;
+            message::note(&format!("removed {}", tilde(path)));
+        }
+    }
+    Ok(!unwanted.is_empty())
+}
+
+/// Those that `hallpass setup links` made.
+pub(super) fn undo_all(record: &mut Record) -> Result<bool> {
+    undo(|who| who == EVERY_LINK, record)
+}
+
+fn cannot(what: &str, path: &Path, error: std::io::Error) -> Error {
+    Error::broken(format!("cannot {what} {}", path.display())).because(error)
+}
+
+/// A link to the program; on Windows, a copy of it.
+fn leads_to(path: &Path, program: &Path) -> bool {
+    let same_file = path.canonicalize().ok() == program.canonicalize().ok();
+    let same_content = || std::fs::read(path).ok() == std::fs::read(program).ok();
+    same_file || (cfg!(windows) && same_content())
+}
+
+/// Makes a link that its tool looks for on the PATH, if it is not there yet, and says what to do
+/// where the tool would not find it, or would find another program first.
+pub(super) fn make_on_path(
+    link: &str,
+    wanted_by: &str,
+    facts: &Facts,
+    record: &mut Record,
+) -> Result<()> {
+    let name = file_name(link);
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&directories)
+        .map(|directory| directory.join(&name))
+        .find(|file| file.is_file());
+    let path = match &first {
+        Some(first) if !facts.links_chosen && leads_to(first, Path::new(&facts.program)) => {
+            first.clone()
+        }
+        _ => facts.links.join(name),
+    };
+    make(&path, wanted_by, facts, record)?;
+    match first {
+        None if !is_on_path(&path) => {
+            let directory = path.parent().unwrap_or(Path::new("/")).display();
+            message::warning(&format!("{directory} is not on the PATH; add it"));
+        }
+        Some(first) if first.canonicalize().ok() != path.canonicalize().ok() => {
+            message::warning(&format!("{} comes first on the PATH", first.display()));
         }
         _ => {}
     }
     Ok(())
 }
 
-/// A link to us; on Windows, a copy of us.
-fn is_ours(program: &Path, path: &Path) -> bool {
-    let same_file = path.canonicalize().ok() == program.canonicalize().ok();
-    let same_content = || std::fs::read(path).ok() == std::fs::read(program).ok();
-    same_file || (cfg!(windows) && same_content())
+fn is_on_path(file: &Path) -> bool {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&directories).any(|directory| Some(&*directory) == file.parent())
 }

@@ -1,198 +1,262 @@
-//! Writes a tool's settings for the user, between two marks, and takes exactly that back.
+//! Writes a tool's settings for the user, and takes exactly that back.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use super::Facts;
-use super::tools::{File, GOAUTH, Tool, Way};
-use super::{json, links};
-use crate::disk;
+use super::file::{UserFile, place};
+use super::lines::{self, Block};
+use super::recipes::{Place, Tool, Write};
+use super::record::Record;
+use super::{Facts, go, links, members, tilde};
 use crate::error::{Error, Result};
 use crate::message;
+use crate::profile::ProfileName;
 
-pub(super) fn run(tool: &Tool, facts: &Facts, undo: bool) -> Result<String> {
-    match &tool.way {
-        Way::Print => Err(Error::usage(format!(
-            "{} has no setting that hallpass can change safely",
+pub(super) fn write(tool: &Tool, facts: &Facts, record: &mut Record) -> Result<()> {
+    let Write::Never = &tool.write else {
+        let Some(profile) = &facts.profile else {
+            return Err(Error::usage(
+                "the profile of the environment is not stored, so nothing is written for it",
+            )
+            .hint(format!(
+                "`hallpass setup {}` prints what to put where",
+                tool.name
+            )));
+        };
+        return write_for(tool, profile, facts, record);
+    };
+    Err(
+        Error::usage(format!("hallpass cannot configure {} for you", tool.name)).hint(format!(
+            "`hallpass setup {}` prints what to put where",
             tool.name
-        ))
-        .hint(format!(
-            "`hallpass setup {}` says what to put where",
-            tool.name
-        ))),
-        Way::Lines(file) => lines(tool, file, facts, undo),
-        Way::Json {
+        )),
+    )
+}
+
+fn write_for(tool: &Tool, profile: &ProfileName, facts: &Facts, record: &mut Record) -> Result<()> {
+    let wanted_by = wanted_by(tool, profile.as_str());
+    match &tool.write {
+        Write::Never => Ok(()),
+        Write::Lines { file, known } => {
+            let lines = tool.lines(facts)?.concat();
+            if tool.name == "pnpm" {
+                links::make(&facts.pnpm_link()?, &wanted_by, facts, record)?;
+            }
+            write_lines(tool, (file, known), profile, &lines, facts, record)
+        }
+        Write::Json {
             file,
             object,
             key,
             value,
         } => {
-            let keys = if key.contains('{') {
-                tool.for_each(key, facts)?
+            let keys = if tool.each.is_empty() {
+                vec![facts.fill(key, None)?]
             } else {
-                vec![(*key).to_owned()]
+                tool.for_each(key, facts)?
             };
-            members(file, *object, &keys, &facts.fill(value), facts, undo)
+            let value = facts.fill(value, None)?;
+            let members = keys.into_iter().map(|key| (key, value.clone())).collect();
+            // Whether the file can be changed is known before anything is.
+            let change = members::prepare(tool, file, *object, profile, members, facts, record)?;
+            if tool.name == "docker" {
+                links::make_on_path("docker-credential-hallpass", &wanted_by, facts, record)?;
+            }
+            change.make(record)
         }
-        Way::Go => go(facts, undo),
-    }?;
-    Ok(String::new())
-}
-
-/// The block of lines of ours in a file: all else in it stays as it is, byte for byte.
-fn lines(tool: &Tool, file: &File, facts: &Facts, undo: bool) -> Result<()> {
-    let path = place(file, facts);
-    let before = read(&path)?.unwrap_or_default();
-    let marks = Marks::of(facts);
-    let rest = marks.take_out(&before)?;
-    let after = if undo {
-        rest
-    } else {
-        marks.put_in(&rest, &tool.lines(facts)?)
-    };
-    if tool.name == "pnpm" {
-        let name = format!("pnpm-tokenhelper-hallpass-{}", facts.profile);
-        links::one(&facts.program, &facts.links.join(name), undo)?;
+        Write::Go(setting) => go::write(&facts.fill(setting, None)?, facts.home()?, record),
     }
-    change(&path, &before, &after, "")
 }
 
-/// Members of a tool's JSON: all else in it stays as it is.
-fn members(
-    file: &File,
-    object: Option<&str>,
-    keys: &[String],
-    value: &str,
-    facts: &Facts,
-    undo: bool,
+/// Whose link it is that a tool's settings need.
+fn wanted_by(tool: &Tool, profile: &str) -> String {
+    format!("{} {profile}", tool.name)
+}
+
+/// Takes back what was written for a tool: for one profile, or for all.
+pub(super) fn undo(
+    tool: &Tool,
+    profile: Option<&str>,
+    home: &Path,
+    record: &mut Record,
 ) -> Result<()> {
-    let path = place(file, facts);
-    let before = read(&path)?.unwrap_or_else(|| json::EMPTY.to_owned());
-    let step = if undo { json::take_out } else { json::put_in };
-    let after = keys
-        .iter()
-        .try_fold(before.clone(), |text, key| step(&text, object, key, value));
-    let after = after.map_err(|fault| {
-        Error::usage(format!("{} {fault}", path.display()))
-            .hint("`hallpass setup` with the tool's name says what to put there by hand")
-    })?;
-    change(&path, &before, &after, json::EMPTY)
-}
-
-/// The tool's file. A link of a dotfile manager stays one.
-fn place(file: &File, facts: &Facts) -> PathBuf {
-    let told = std::env::var_os(file.variable).filter(|path| !path.is_empty());
-    let path = match told.map(PathBuf::from) {
-        Some(path) if file.below.is_empty() => path,
-        Some(directory) => directory.join(file.below),
-        None => facts.home.join(file.in_home),
-    };
-    path.canonicalize().unwrap_or(path)
-}
-
-fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),
-    }
-}
-
-/// Writes a file anew; one that holds nothing any more was not there before us.
-fn change(path: &Path, before: &str, after: &str, nothing: &str) -> Result<()> {
-    if after == before {
-        message::note(&format!("{} is as it should be", path.display()));
-        return Ok(());
-    }
-    let changed = if after == nothing {
-        disk::remove(path)
-    } else {
-        let directory = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory).and_then(|()| disk::rewrite(path, after.as_bytes()))
-    };
-    changed.map_err(|error| {
-        Error::broken(format!("cannot change {}", path.display())).because(error)
-    })?;
-    message::note(&format!("changed {}", path.display()));
-    Ok(())
-}
-
-/// Where the lines of one profile begin and end.
-struct Marks {
-    begin: String,
-    /// The same, where the line before it had no end: it gets that back.
-    begin_after_bare_line: String,
-    end: String,
-}
-
-impl Marks {
-    fn of(facts: &Facts) -> Self {
-        let profile = &facts.profile;
-        Self {
-            begin: format!("# hallpass setup ({profile}) begins\n"),
-            begin_after_bare_line: format!("\n# hallpass setup ({profile}) begins here\n"),
-            end: format!("# hallpass setup ({profile}) ends\n"),
+    let is_meant = |name: &str| profile.is_none_or(|profile| profile == name);
+    let mut undone = match &tool.write {
+        Write::Never => {
+            return Err(Error::usage(format!(
+                "hallpass writes nothing for {}",
+                tool.name
+            )));
         }
-    }
-
-    /// The text without the block.
-    fn take_out(&self, text: &str) -> Result<String> {
-        let begins = [&self.begin_after_bare_line, &self.begin];
-        let begin = begins
-            .into_iter()
-            .find_map(|begin| text.find(begin.as_str()));
-        let Some(begin) = begin else {
-            return Ok(text.to_owned());
-        };
-        let Some(length) = text[begin..].find(&self.end) else {
-            return Err(
-                Error::usage("the end of what hallpass wrote there is missing")
-                    .hint("remove the lines after `# hallpass setup` by hand"),
-            );
-        };
-        let after = begin + length + self.end.len();
-        Ok(text[..begin].to_owned() + &text[after..])
-    }
-
-    fn put_in(&self, text: &str, lines: &str) -> String {
-        let begin = if text.is_empty() || text.ends_with('\n') {
-            &self.begin
-        } else {
-            &self.begin_after_bare_line
-        };
-        format!("{text}{begin}{lines}{}", self.end)
-    }
-}
-
-/// Go keeps its settings itself. Another GOAUTH is the user's own.
-fn go(facts: &Facts, undo: bool) -> Result<()> {
-    let ours = facts.fill(GOAUTH);
-    let (_, value) = ours.split_once('=').unwrap_or_default();
-    let current = go_env(&["GOAUTH"])?;
-    let is_ours = current.trim() == value;
-    if !is_ours && !["", "netrc"].contains(&current.trim()) {
-        return Err(Error::usage("GOAUTH has another value already")
-            .hint(format!("add it by hand: `hallpass setup go` says {ours}")));
-    }
-    match (is_ours, undo) {
-        (true, true) => go_env(&["-u", "GOAUTH"])?,
-        (false, false) => go_env(&["-w", &ours])?,
-        _ => String::new(),
+        Write::Lines { file, known } => undo_lines(tool, (file, known), is_meant, home, record)?,
+        Write::Json { object, .. } => members::undo(tool, *object, is_meant, record)?,
+        Write::Go(_) => go::undo(home, record)?,
     };
+    let of_tool = format!("{} ", tool.name);
+    undone |= links::undo(
+        |who| who.strip_prefix(&of_tool).is_some_and(is_meant),
+        record,
+    )?;
+    record.remove_directories();
+    record.save()?;
+    if !undone {
+        message::note(&format!(
+            "nothing to undo: hallpass has written nothing for {}",
+            tool.name
+        ));
+    }
     Ok(())
 }
 
-fn go_env(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("go").arg("env").args(arguments).output();
-    let output = output.map_err(|error| Error::usage("go cannot be run").because(error))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// A file with its new content.
+pub(super) struct Change {
+    pub(super) tool: &'static str,
+    pub(super) file: UserFile,
+    pub(super) content: Vec<u8>,
+    /// How many lines or members are new.
+    pub(super) count: usize,
+    pub(super) noun: &'static str,
+}
+
+impl Change {
+    fn make(self, record: &mut Record) -> Result<()> {
+        let shown = tilde(&self.file.path);
+        if self.file.content.as_ref() == Some(&self.content) {
+            message::note(&format!(
+                "nothing to do: {shown} already has these {}s",
+                self.noun
+            ));
+            return record.save();
+        }
+        record.save()?;
+        self.file.write(&self.content, record)?;
+        let what = match self.count {
+            0 => format!("updated {shown}"),
+            count => format!("added {} to {shown}", counted(count, self.noun)),
+        };
+        message::note(&format!(
+            "{what} (undo: hallpass setup {} --undo)",
+            self.tool
+        ));
+        Ok(())
+    }
+}
+
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+fn write_lines(
+    tool: &Tool,
+    (file, known): (&Place, &[&str]),
+    profile: &ProfileName,
+    text: &str,
+    facts: &Facts,
+    record: &mut Record,
+) -> Result<()> {
+    let file = UserFile::read(&place(file, facts.home()?)?)?;
+    let before = file.content.clone().unwrap_or_default();
+    let block = Block {
+        profile: profile.as_str(),
+    };
+    let wanted: Vec<_> = text.lines().map(str::to_owned).collect();
+    let written = record.file(tool.name, &file.path);
+    let old = written
+        .lines
+        .insert(profile.as_str().to_owned(), wanted.clone());
+    written.made |= file.content.is_none();
+    let (rest, taken) = block.take_out(&before, |line| is_ours(line, old.as_deref(), known))?;
+    // Lines of others in the block are no reason to write it again.
+    let is_there = old.as_ref() == Some(&wanted) && taken == wanted.len();
+    let content = if is_there {
+        before
     } else {
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(Error::usage(format!(
-            "`go env` failed: {}",
-            message::clean(&said, message::FOREIGN_TEXT_LIMIT)
-        )))
+        block.put_in(&rest, &wanted)
+    };
+    let count = if taken == 0 { wanted.len() } else { 0 };
+    let change = Change {
+        tool: tool.name,
+        file,
+        content,
+        count,
+        noun: "line",
+    };
+    change.make(record)
+}
+
+/// Whether hallpass wrote a line of its block: the record says so, else the look of it.
+fn is_ours(line: &str, recorded: Option<&[String]>, known: &[&str]) -> bool {
+    match recorded {
+        Some(recorded) => recorded.iter().any(|ours| ours == line),
+        None => known.iter().any(|known| line.starts_with(known)),
+    }
+}
+
+fn undo_lines(
+    tool: &Tool,
+    (file, known): (&Place, &[&str]),
+    is_meant: impl Fn(&str) -> bool,
+    home: &Path,
+    record: &mut Record,
+) -> Result<bool> {
+    let recorded = record.content().files.iter();
+    let recorded = recorded.filter(|file| file.tool == tool.name);
+    let mut paths: Vec<_> = recorded.map(|file| file.path.clone()).collect();
+    // Where the record was lost, the marks in the file are left.
+    if let Ok(path) = place(file, home)
+        && let Ok(file) = UserFile::read(&path)
+        && !paths.contains(&file.path)
+    {
+        paths.push(file.path);
+    }
+    let mut undone = false;
+    for path in paths {
+        let file = UserFile::read(&path)?;
+        let written = record.file(tool.name, &path);
+        let before = file.content.clone().unwrap_or_default();
+        let mut after = before.clone();
+        for profile in lines::profiles(&before)
+            .iter()
+            .filter(|name| is_meant(name))
+        {
+            let ours = written.lines.get(profile).map(Vec::as_slice);
+            let block = Block { profile };
+            let (rest, taken) = block.take_out(&after, |line| is_ours(line, ours, known))?;
+            after = rest;
+            let of = tilde(&file.path);
+            message::note(&format!(
+                "removed {} of profile {profile} from {of}",
+                counted(taken, "line")
+            ));
+            undone = true;
+        }
+        written.lines.retain(|name, _| !is_meant(name));
+        put_back(
+            &file,
+            &before,
+            &after,
+            written.made,
+            after.is_empty(),
+            record,
+        )?;
+    }
+    Ok(undone)
+}
+
+/// Writes what was there before: no file, if hallpass made it and nobody else put anything in.
+pub(super) fn put_back(
+    file: &UserFile,
+    before: &[u8],
+    after: &[u8],
+    made: bool,
+    is_empty: bool,
+    record: &mut Record,
+) -> Result<()> {
+    if before == after {
+        Ok(())
+    } else if made && is_empty {
+        file.remove()
+    } else {
+        file.write(after, record)
     }
 }

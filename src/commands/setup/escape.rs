@@ -1,0 +1,333 @@
+//! How a text is written so that a tool reads it back unchanged: one function for each syntax.
+//!
+//! Each takes the words of a command, or a single text, and says why it cannot be written.
+
+type Fault = &'static str;
+
+/// The function of a syntax that a recipe names.
+pub(super) type Syntax = fn(&[String]) -> Result<String, Fault>;
+
+pub(super) const SYNTAXES: &[(&str, Syntax)] = &[
+    ("sh", |words| Ok(posix_line(words))),
+    ("shell", |words| Ok(users_shell(words))),
+    ("system", |words| system_shell(words)),
+    ("text", |words| Ok(words.concat())),
+    ("git-helper", |words| Ok(git_helper(words))),
+    ("git-value", |words| Ok(git_value(&words.concat()))),
+    ("git-section", |words| {
+        Ok(backslashes(&words.concat(), "\"\\"))
+    }),
+    ("bazelrc", |words| {
+        Ok(backslashes(&words.concat(), " \t\"'\\#"))
+    }),
+    ("npmrc", |words| Ok(backslashes(&words.concat(), ";#\\"))),
+    ("npmrc-key", |words| npmrc_key(&words.concat())),
+    ("pnpm", |words| pnpm(&words.concat())),
+    ("goauth", |words| {
+        Ok(format!("GOAUTH=netrc; {}", goauth(words)?))
+    }),
+    ("rclone", |words| Ok(rclone(words))),
+    ("variable", variable),
+    ("path", |words| path_entry(&words.concat())),
+    ("with-user", with_user),
+    // JSON's strings are strings of YAML as well, and of TOML where they have no control characters.
+    ("json", |words| Ok(json(&words.concat()))),
+    ("yaml", |words| Ok(json(&words.concat()))),
+    ("toml", |words| Ok(json(&words.concat()))),
+    ("list", |words| Ok(list(words))),
+];
+
+/// A string of JSON.
+pub(super) fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn list(words: &[String]) -> String {
+    let words: Vec<_> = words.iter().map(|word| json(word)).collect();
+    format!("[{}]", words.join(", "))
+}
+
+/// Whether a shell, of whatever kind, leaves a text as it is.
+fn is_plain(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,=".contains(c);
+    !text.is_empty() && text.chars().all(plain)
+}
+
+fn join(words: &[String], quoted: impl Fn(&str) -> String) -> String {
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    words.join(" ")
+}
+
+/// A command of a POSIX shell, bash, zsh or fish.
+fn posix_line(words: &[String]) -> String {
+    join(words, |word| {
+        if is_plain(word) {
+            return word.to_owned();
+        }
+        let mut quoted = String::from("'");
+        for c in word.chars() {
+            match c {
+                '\'' => quoted += r"'\''",
+                // fish reads two of them in quotes as one: outside of quotes all shells agree.
+                '\\' => quoted += r"'\\'",
+                c => quoted.push(c),
+            }
+        }
+        quoted + "'"
+    })
+}
+
+/// A command as PowerShell reads it.
+fn powershell_line(words: &[String]) -> String {
+    let quoted = |word: &str| {
+        if is_plain(word) && !word.starts_with('@') && !word.contains(',') || is_windows_path(word)
+        {
+            word.to_owned()
+        } else {
+            format!("'{}'", word.replace('\'', "''"))
+        }
+    };
+    let line = join(words, quoted);
+    // A quoted text is a text, unless it is called.
+    if line.starts_with('\'') {
+        format!("& {line}")
+    } else {
+        line
+    }
+}
+
+/// A command as cmd.exe reads it.
+fn cmd_line(words: &[String]) -> Result<String, Fault> {
+    // Percent signs are expanded in quotes, too, and nothing takes that away.
+    if words.iter().any(|word| word.contains(['"', '%'])) {
+        return Err("cmd.exe cannot quote it");
+    }
+    Ok(join(words, |word| {
+        if is_plain(word) && !word.contains([',', '=']) || is_windows_path(word) {
+            word.to_owned()
+        } else {
+            format!("\"{word}\"")
+        }
+    }))
+}
+
+fn is_windows_path(word: &str) -> bool {
+    is_plain(&word.replace('\\', "/")) && word.contains(":\\") && !word.contains([',', '=', '@'])
+}
+
+/// What the user types into the platform's usual shell.
+fn users_shell(words: &[String]) -> String {
+    if cfg!(windows) {
+        powershell_line(words)
+    } else {
+        posix_line(words)
+    }
+}
+
+/// What a program gives to the platform's own shell, as `system(3)` does.
+fn system_shell(words: &[String]) -> Result<String, Fault> {
+    if cfg!(windows) {
+        cmd_line(words)
+    } else {
+        Ok(posix_line(words))
+    }
+}
+
+/// git runs an absolute path, and anything after `!`, in a POSIX shell (also on Windows). Before
+/// whatever else, such as a quote, it puts `git credential-`.
+fn git_helper(words: &[String]) -> String {
+    let line = posix_line(words);
+    if line.starts_with('/') {
+        line
+    } else {
+        format!("!{line}")
+    }
+}
+
+/// A value in git's settings.
+fn git_value(text: &str) -> String {
+    format!("\"{}\"", backslashes(text, "\"\\"))
+}
+
+/// The text with a backslash before each of these characters.
+fn backslashes(text: &str, special: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if special.contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+/// The name of a setting ends at the equals sign, and no quoting changes that.
+fn npmrc_key(text: &str) -> Result<String, Fault> {
+    if text.contains('=') {
+        return Err("the name of a setting cannot have an equals sign in .npmrc");
+    }
+    Ok(backslashes(text, ";#\\"))
+}
+
+/// pnpm looks whether the file is there, and then gives its path to a shell as it stands.
+fn pnpm(text: &str) -> Result<String, Fault> {
+    if is_plain_path(text) {
+        Ok(backslashes(text, ";#\\"))
+    } else {
+        Err("pnpm gives it to a shell without quotes")
+    }
+}
+
+/// Whether the platform's shell takes a path as it stands.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    is_plain(path) || (cfg!(windows) && is_windows_path(path))
+}
+
+/// Go splits at semicolons first; then words are in quotes of either kind, without escapes.
+fn goauth(words: &[String]) -> Result<String, Fault> {
+    let mut quoted = Vec::new();
+    for word in words {
+        let needs_quotes = word.is_empty() || word.contains([' ', '"', '\'']);
+        quoted.push(
+            match (needs_quotes, word.contains('\''), word.contains('"')) {
+                _ if word.contains(';') => return Err("GOAUTH cannot hold a semicolon"),
+                (false, ..) => word.clone(),
+                (true, false, _) => format!("'{word}'"),
+                (true, true, false) => format!("\"{word}\""),
+                (true, true, true) => return Err("GOAUTH cannot hold both kinds of quotes"),
+            },
+        );
+    }
+    Ok(quoted.join(" "))
+}
+
+/// rclone reads a command as a line of a CSV file whose separator is a space.
+fn rclone(words: &[String]) -> String {
+    join(words, |word| {
+        if word.contains([' ', '"']) {
+            format!("\"{}\"", word.replace('"', "\"\""))
+        } else {
+            word.to_owned()
+        }
+    })
+}
+
+/// Sets a variable in the user's shell: its name, then its value.
+fn variable(words: &[String]) -> Result<String, Fault> {
+    let (name, value) = words.split_first().ok_or("it has no name")?;
+    let value = users_shell(&[value.concat()]);
+    Ok(if cfg!(windows) {
+        let value = value.trim_start_matches("& ");
+        let quoted = if value.starts_with('\'') {
+            value.to_owned()
+        } else {
+            format!("'{value}'")
+        };
+        format!("$env:{name} = {quoted}")
+    } else {
+        format!("export {name}={value}")
+    })
+}
+
+/// Puts a directory before the others of the PATH.
+fn path_entry(text: &str) -> Result<String, Fault> {
+    if cfg!(windows) {
+        return Ok(format!(
+            "$env:PATH = '{};' + $env:PATH",
+            text.replace('\'', "''")
+        ));
+    }
+    if text.contains(':') {
+        return Err("a directory on the PATH cannot have a colon");
+    }
+    Ok(format!(
+        "export PATH={}:\"$PATH\"",
+        posix_line(&[text.to_owned()])
+    ))
+}
+
+/// A URL with a user name: its scheme, the name, and what comes after.
+fn with_user(words: &[String]) -> Result<String, Fault> {
+    match words {
+        [scheme, user, under] => Ok(format!("{scheme}://{}@{under}/", userinfo(user))),
+        _ => Err("it is no URL"),
+    }
+}
+
+/// The user name in a URL (RFC 3986, section 3.2.1).
+fn userinfo(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    encoded.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_posix_shell_reads_back_what_was_quoted() {
+        let given = words(&[
+            "/a b/h",
+            "C:\\x y\\h.exe",
+            "d'e\"f",
+            "$g`h`",
+            "",
+            "#",
+            "é",
+            "a*",
+        ]);
+        let line = posix_line(&given);
+        assert_eq!(shlex::split(&line), Some(given), "{line}");
+        assert_eq!(
+            posix_line(&words(&["/usr/bin/h", "token", "p"])),
+            "/usr/bin/h token p"
+        );
+    }
+
+    #[test]
+    fn windows_shells_get_quotes_where_they_need_them() {
+        let spaced = words(&[r"C:\Program Files\it's\h.exe", "token", "p"]);
+        assert_eq!(
+            powershell_line(&spaced),
+            r"& 'C:\Program Files\it''s\h.exe' token p"
+        );
+        assert_eq!(
+            cmd_line(&spaced).as_deref(),
+            Ok(r#""C:\Program Files\it's\h.exe" token p"#)
+        );
+        let plain = words(&[r"C:\bin\h.exe", "token", "p"]);
+        assert_eq!(powershell_line(&plain), r"C:\bin\h.exe token p");
+        assert_eq!(cmd_line(&plain).as_deref(), Ok(r"C:\bin\h.exe token p"));
+        assert!(cmd_line(&words(&[r"C:\100%\h.exe"])).is_err());
+    }
+
+    #[test]
+    fn git_runs_a_plain_path_as_it_is_and_everything_else_in_a_shell() {
+        let helper = |program| git_helper(&words(&[program, "git-credential"]));
+        assert_eq!(helper("/bin/h"), "/bin/h git-credential");
+        assert_eq!(helper("/a b/h"), "!'/a b/h' git-credential");
+        assert_eq!(
+            git_value(&helper(r"C:\b\h")),
+            r#""!'C:'\\\\'b'\\\\'h' git-credential""#
+        );
+    }
+
+    #[test]
+    fn go_has_quotes_without_escapes() {
+        let value = |program| goauth(&words(&[program, "goauth"]));
+        assert_eq!(value(r"C:\b\h").as_deref(), Ok(r"C:\b\h goauth"));
+        assert_eq!(value("/a b/h").as_deref(), Ok("'/a b/h' goauth"));
+        assert_eq!(value("/it's/h").as_deref(), Ok("\"/it's/h\" goauth"));
+        assert!(value("/a;b/h").is_err() && value("/a'\"b/h").is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! A file of the user's that a tool reads: found where the tool looks, and changed whole.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::recipes::Place;
+use super::record::Record;
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::system::{self, FileKind};
+
+/// As many links as Linux follows (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
+/// Settings that people write have some kilobytes.
+const LIMIT: u64 = 16 * 1024 * 1024;
+
+/// A file with all links on the way to it followed, and its content.
+pub(super) struct UserFile {
+    pub(super) path: PathBuf,
+    /// Nothing if there is no such file.
+    pub(super) content: Option<Vec<u8>>,
+}
+
+/// Where the tool looks for its file.
+///
+/// # Errors
+/// `Usage` when its variable says that there is none.
+pub(super) fn place(place: &Place, home: &Path) -> Result<PathBuf> {
+    for name in place.variables {
+        let Some(value) = std::env::var_os(name) else {
+            continue;
+        };
+        if value.is_empty() {
+            if place.empty_is_none {
+                return Err(
+                    Error::usage(format!("{name} is empty, which means no such file"))
+                        .hint(format!("unset {name}")),
+                );
+            }
+            continue;
+        }
+        let path = if place.below.is_empty() {
+            PathBuf::from(value)
+        } else {
+            Path::new(&value).join(place.below)
+        };
+        return std::path::absolute(&path)
+            .map_err(|error| Error::usage(format!("{name} is not a path")).because(error));
+    }
+    let in_home = home.join(place.in_home);
+    if let Some(below) = place.in_config
+        && in_home.symlink_metadata().is_err()
+    {
+        let config = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty());
+        let config = config.map_or_else(|| home.join(".config"), PathBuf::from);
+        let in_config = config.join(below);
+        if in_config.symlink_metadata().is_ok() {
+            return Ok(in_config);
+        }
+    }
+    Ok(in_home)
+}
+
+impl UserFile {
+    /// Reads a file, if it is one: a pipe would be waited for.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let cannot_read =
+            |error| Error::broken(format!("cannot read {}", path.display())).because(error);
+        let not_a_file = || {
+            Error::usage(format!("{} is not a regular file", path.display()))
+                .hint("without --write, hallpass prints what to put there")
+        };
+        let mut at = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            let metadata = match fs::symlink_metadata(&at) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Self {
+                        path: at,
+                        content: None,
+                    });
+                }
+                metadata => metadata.map_err(cannot_read)?,
+            };
+            match system::file_kind(&metadata) {
+                // A link of somebody who keeps such files elsewhere stays one.
+                FileKind::Link => {
+                    let target = fs::read_link(&at).map_err(cannot_read)?;
+                    at = at.parent().unwrap_or(Path::new("/")).join(target);
+                }
+                FileKind::Regular if metadata.len() <= LIMIT => {
+                    let mut content = Vec::new();
+                    let file = File::open(&at).map_err(cannot_read)?;
+                    file.take(LIMIT)
+                        .read_to_end(&mut content)
+                        .map_err(cannot_read)?;
+                    return Ok(Self {
+                        path: at,
+                        content: Some(content),
+                    });
+                }
+                _ => return Err(not_a_file()),
+            }
+        }
+        Err(Error::usage(format!(
+            "{} has too many symbolic links",
+            path.display()
+        )))
+    }
+
+    /// Puts new content into its place, and keeps who may read it.
+    pub(super) fn write(&self, content: &[u8], record: &mut Record) -> Result<()> {
+        record.make_directory(self.path.parent().unwrap_or(Path::new("/")))?;
+        disk::rewrite(&self.path, content).map_err(|error| self.cannot_change(error))
+    }
+
+    pub(super) fn remove(&self) -> Result<()> {
+        disk::remove(&self.path).map_err(|error| self.cannot_change(error))
+    }
+
+    fn cannot_change(&self, error: io::Error) -> Error {
+        Error::broken(format!("cannot change {}", self.path.display())).because(error)
+    }
+}

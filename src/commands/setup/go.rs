@@ -1,0 +1,82 @@
+//! Go keeps its settings itself: `go env -w` and `go env -u` change them.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::record::{self, Record};
+use crate::error::{Error, Result};
+use crate::message;
+
+/// `setting` is `GOAUTH=VALUE`.
+pub(super) fn write(setting: &str, home: &Path, record: &mut Record) -> Result<()> {
+    let (_, value) = setting.split_once('=').unwrap_or_default();
+    let current = env(home, &["GOAUTH"])?;
+    let current = current.trim();
+    if current == value {
+        message::note("nothing to do: go already has this setting");
+        return Ok(());
+    }
+    let ours = record.content().go.take();
+    let before = match ours {
+        Some(ours) if ours.value == current => ours.before,
+        // Go's default, which may be a setting as well.
+        _ if ["", "netrc"].contains(&current) => own_setting(home)?,
+        _ => {
+            let command = value.trim_start_matches("netrc; ");
+            return Err(Error::usage("GOAUTH has another value already")
+                .hint(format!("add a semicolon and this to it: {command}")));
+        }
+    };
+    record.content().go = Some(record::Go {
+        value: value.to_owned(),
+        before,
+    });
+    record.save()?;
+    env(home, &["-w", setting])?;
+    message::note("set GOAUTH (undo: hallpass setup go --undo)");
+    Ok(())
+}
+
+/// Another value that was set since is the user's own.
+pub(super) fn undo(home: &Path, record: &mut Record) -> Result<bool> {
+    let Some(record::Go { value, before }) = record.content().go.take() else {
+        return Ok(false);
+    };
+    if env(home, &["GOAUTH"])?.trim() != value {
+        return Ok(false);
+    }
+    match before {
+        Some(before) => env(home, &["-w", &format!("GOAUTH={before}")])?,
+        None => env(home, &["-u", "GOAUTH"])?,
+    };
+    message::note("took GOAUTH back");
+    Ok(true)
+}
+
+/// The value in the file of Go's settings, which `go env` does not tell from its default.
+fn own_setting(home: &Path) -> Result<Option<String>> {
+    let file = env(home, &["GOENV"])?;
+    let settings = std::fs::read_to_string(file.trim()).unwrap_or_default();
+    let mut values = settings
+        .lines()
+        .filter_map(|line| line.strip_prefix("GOAUTH="));
+    Ok(values.next().map(str::to_owned))
+}
+
+/// Started where no project can choose another version of Go, which would be downloaded.
+fn env(home: &Path, arguments: &[&str]) -> Result<String> {
+    let mut go = Command::new("go");
+    go.arg("env").args(arguments).current_dir(home);
+    let output = go.env("GOTOOLCHAIN", "local").output();
+    let output = output.map_err(|error| {
+        Error::usage("cannot run go")
+            .because(error)
+            .hint("install Go, or add it to the PATH")
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = message::clean(&said, message::FOREIGN_TEXT_LIMIT);
+    Err(Error::usage(format!("`go env` failed: {said}")))
+}

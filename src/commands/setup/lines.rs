@@ -1,0 +1,192 @@
+//! The lines of ours in a file that takes comments, between two marks: all else in the file stays
+//! as it is, byte for byte, also what its own program puts between our lines.
+
+use crate::error::{Error, Result};
+
+/// The lines of one profile in a file.
+pub(super) struct Block<'a> {
+    pub(super) profile: &'a str,
+}
+
+/// The lines of a text, each with its end.
+fn lines(text: &[u8]) -> Vec<&[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').collect()
+}
+
+/// A line without its end, which an editor may have changed.
+fn bare(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The end of lines that a file has.
+fn line_end(text: &[u8]) -> &'static str {
+    let first = lines(text).into_iter().next().unwrap_or_default();
+    if first.ends_with(b"\r\n") {
+        "\r\n"
+    } else {
+        "\n"
+    }
+}
+
+const MARK: &str = "# hallpass setup (";
+
+/// The profiles that have lines in a file.
+pub(super) fn profiles(text: &[u8]) -> Vec<String> {
+    let name = |line: &[u8]| {
+        let line = std::str::from_utf8(bare(line)).ok()?;
+        let (name, what) = line.strip_prefix(MARK)?.split_once(") ")?;
+        what.starts_with("begins").then(|| name.to_owned())
+    };
+    lines(text).into_iter().filter_map(name).collect()
+}
+
+impl Block<'_> {
+    fn begins(&self) -> String {
+        format!("{MARK}{}) begins", self.profile)
+    }
+
+    /// The same, where the line before it had no end: it gets that back.
+    fn begins_after_bare_line(&self) -> String {
+        format!("{MARK}{}) begins here", self.profile)
+    }
+
+    fn ends(&self) -> String {
+        format!("{MARK}{}) ends", self.profile)
+    }
+
+    /// The text without the lines that are ours, and how many those were.
+    ///
+    /// # Errors
+    /// `Usage` when the mark at the end is missing.
+    pub(super) fn take_out(
+        &self,
+        text: &[u8],
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<(Vec<u8>, usize)> {
+        let all = lines(text);
+        let (begins, bare_begins) = (self.begins(), self.begins_after_bare_line());
+        let is_begin = |line: &&[u8]| {
+            let line = bare(line);
+            line == begins.as_bytes() || line == bare_begins.as_bytes()
+        };
+        let Some(begin) = all.iter().position(is_begin) else {
+            return Ok((text.to_owned(), 0));
+        };
+        let ends = self.ends();
+        let length = all[begin..]
+            .iter()
+            .position(|line| bare(line) == ends.as_bytes());
+        let Some(length) = length else {
+            return Err(Error::usage(format!("the line `{ends}` is missing"))
+                .hint(format!("remove the lines after `{begins}` by hand")));
+        };
+        let end = begin + length;
+        let (kept, taken) = without_ours(&all[begin + 1..end], is_ours);
+        let mut before = all[..begin].concat();
+        if kept.is_empty() && bare(all[begin]) == bare_begins.as_bytes() {
+            before.truncate(bare(&before).len());
+        }
+        Ok(([before, kept, all[end + 1..].concat()].concat(), taken))
+    }
+
+    /// The text with these lines at its end.
+    pub(super) fn put_in(&self, text: &[u8], block: &[String]) -> Vec<u8> {
+        let end = line_end(text);
+        let mut all = text.to_owned();
+        let begins = if text.is_empty() || text.ends_with(b"\n") {
+            self.begins()
+        } else {
+            all.extend(end.as_bytes());
+            self.begins_after_bare_line()
+        };
+        for line in [&[begins], block, &[self.ends()]].concat() {
+            all.extend(line.as_bytes());
+            all.extend(end.as_bytes());
+        }
+        all
+    }
+}
+
+/// The other lines of a block, each below the header of the section that it is in.
+fn without_ours(block: &[&[u8]], is_ours: impl Fn(&str) -> bool) -> (Vec<u8>, usize) {
+    let (mut kept, mut taken) = (Vec::new(), 0);
+    let mut header: Option<&[u8]> = None;
+    for line in block {
+        let is_header = bare(line).starts_with(b"[");
+        if std::str::from_utf8(bare(line)).is_ok_and(&is_ours) {
+            taken += 1;
+            if is_header {
+                header = Some(line);
+            }
+            continue;
+        }
+        if let Some(header) = header.take().filter(|_| !is_header) {
+            kept.extend_from_slice(header);
+        }
+        kept.extend_from_slice(line);
+    }
+    (kept, taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Block, profiles};
+
+    const BLOCK: Block<'static> = Block { profile: "prod" };
+
+    fn ours() -> Vec<String> {
+        ["[a]", "\tx =", "\tx = 1", "[b]", "\tx = 2"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn take_out(text: &[u8]) -> Vec<u8> {
+        let ours = ours();
+        let is_ours = |line: &str| ours.iter().any(|our| our == line);
+        BLOCK
+            .take_out(text, is_ours)
+            .expect("a block with its end")
+            .0
+    }
+
+    #[test]
+    fn what_is_put_in_is_taken_out_byte_for_byte() {
+        let texts: [&[u8]; 6] = [
+            b"",
+            b"[u]\n\tn = \xe9\n",
+            b"[u]",
+            b"\n",
+            b"a\r\n",
+            b"a\r\nb",
+        ];
+        for text in texts {
+            let put = BLOCK.put_in(text, &ours());
+            assert_eq!(take_out(&put), text);
+            assert_eq!(profiles(&put), ["prod"]);
+            let more = [&put[..], b"[c]\n"].concat();
+            assert_eq!(profiles(&take_out(&more)), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn lines_of_others_stay_in_their_section() {
+        let put = BLOCK.put_in(b"[u]\n", &ours());
+        let text = String::from_utf8(put).expect("text");
+        let text = text
+            .replace("\tx = 1\n", "\tx = 1\n\ty = 3\n\ty = 4\n")
+            .replace("[b]", "[c]\n\tz = 5\n[b]");
+        let rest = String::from_utf8(take_out(text.as_bytes())).expect("text");
+        assert_eq!(rest, "[u]\n[a]\n\ty = 3\n\ty = 4\n[c]\n\tz = 5\n");
+    }
+
+    #[test]
+    fn a_block_without_its_end_is_left_alone() {
+        let text = b"# hallpass setup (prod) begins\n[a]\n";
+        assert!(BLOCK.take_out(text, |_| true).is_err());
+        assert_eq!(
+            BLOCK.take_out(b"x\n", |_| true).expect("no block"),
+            (b"x\n".to_vec(), 0)
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What `--write` has done, so that `--undo` does no more and no less: kept beside the profiles, but
+//! not with them, as it is needed after a logout.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, Directories, Durability, Found, LockFile};
+use crate::error::{Error, Result};
+use crate::system::Trust;
+
+const FORMAT: u32 = 1;
+
+/// A record has some hundred bytes for each tool.
+const LIMIT: u64 = 1024 * 1024;
+
+/// The record, and the right to change it.
+pub(super) struct Record {
+    path: PathBuf,
+    content: Content,
+    lock: Option<LockFile>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Content {
+    format: u32,
+    #[serde(default)]
+    pub(super) files: Vec<Written>,
+    /// Links, and who wants each: a tool and a profile, or `links`.
+    #[serde(default)]
+    pub(super) links: BTreeMap<PathBuf, BTreeSet<String>>,
+    /// Directories that were made for files and links.
+    #[serde(default)]
+    pub(super) directories: BTreeSet<PathBuf>,
+    /// What Go's settings were before: nothing if GOAUTH was not among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) go: Option<Go>,
+}
+
+/// What was written into a file for a tool.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    pub(super) tool: String,
+    pub(super) path: PathBuf,
+    /// The file was not there before.
+    #[serde(default)]
+    pub(super) made: bool,
+    /// The object in the JSON file was not there before.
+    #[serde(default)]
+    pub(super) made_object: bool,
+    /// The lines of each profile.
+    #[serde(default)]
+    pub(super) lines: BTreeMap<String, Vec<String>>,
+    /// The members of each profile, and their values.
+    #[serde(default)]
+    pub(super) members: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Go {
+    pub(super) value: String,
+    pub(super) before: Option<String>,
+}
+
+/// Leaves nothing where there is nothing to record.
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock.take()
+            && !self.path.exists()
+            && let Some(directory) = self.path.parent()
+        {
+            let _ = lock.remove();
+            let _ = disk::remove_empty_directory(directory);
+        }
+    }
+}
+
+impl Record {
+    /// # Errors
+    /// `Usage` when the record cannot be believed, `Broken` when it cannot be read.
+    pub(super) fn open(directories: &Directories) -> Result<Self> {
+        let directory = directories.config.join("setup");
+        let path = directory.join("record");
+        // Nothing can be recorded where nothing can be written: `save` says so.
+        let mut lock = LockFile::open(&directory.join("lock")).ok();
+        if let Some(lock) = &mut lock
+            && lock.try_exclusive().is_ok_and(|free| !free)
+        {
+            return Err(Error::unavailable("another hallpass setup is running")
+                .hint("try again when it has ended"));
+        }
+        // What a killed process left half written.
+        let _ = disk::sweep(&directory);
+        let unusable = |reason: &str| {
+            Error::usage(format!(
+                "the record of hallpass setup {} {reason}",
+                path.display()
+            ))
+            .hint("remove it, and take out by hand what hallpass wrote")
+        };
+        let content = match disk::read(&path, LIMIT, Trust::Settings) {
+            Ok(Found::Nothing) => Content {
+                format: FORMAT,
+                files: Vec::new(),
+                links: BTreeMap::new(),
+                directories: BTreeSet::new(),
+                go: None,
+            },
+            Ok(Found::Content(content)) => match serde_json::from_slice::<Content>(&content) {
+                Ok(content) if content.format == FORMAT => content,
+                _ => return Err(unusable("is damaged, or from a newer version of hallpass")),
+            },
+            Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
+            Err(error) => {
+                return Err(Error::broken(format!("cannot read {}", path.display())).because(error));
+            }
+        };
+        Ok(Self {
+            path,
+            content,
+            lock,
+        })
+    }
+
+    pub(super) fn content(&mut self) -> &mut Content {
+        &mut self.content
+    }
+
+    /// What is recorded of a tool's file; a new entry if nothing is.
+    pub(super) fn file(&mut self, tool: &str, path: &Path) -> &mut Written {
+        let files = &mut self.content.files;
+        let is_it = |file: &Written| file.tool == tool && file.path == path;
+        let at = files.iter().position(is_it).unwrap_or_else(|| {
+            files.push(Written {
+                tool: tool.to_owned(),
+                path: path.to_owned(),
+                ..Written::default()
+            });
+            files.len() - 1
+        });
+        &mut files[at]
+    }
+
+    /// Makes a directory, and all above it that are missing.
+    pub(super) fn make_directory(&mut self, path: &Path) -> Result<()> {
+        let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = missing.into_iter().map(Path::to_owned);
+        self.content.directories.extend(missing);
+        self.save()?;
+        std::fs::create_dir_all(path).map_err(|error| {
+            Error::broken(format!("cannot create the directory {}", path.display())).because(error)
+        })
+    }
+
+    /// Removes the directories that were made and are empty again, the innermost first.
+    pub(super) fn remove_directories(&mut self) {
+        let directories = std::mem::take(&mut self.content.directories);
+        for path in directories.into_iter().rev() {
+            let _ = disk::remove_empty_directory(&path);
+            if path.exists() {
+                self.content.directories.insert(path);
+            }
+        }
+    }
+
+    /// Written before what it describes is done, and after it is undone.
+    pub(super) fn save(&mut self) -> Result<()> {
+        let content = &mut self.content;
+        content
+            .files
+            .retain(|file| !file.lines.is_empty() || !file.members.is_empty());
+        let is_empty = content.files.is_empty()
+            && content.links.is_empty()
+            && content.directories.is_empty()
+            && content.go.is_none();
+        let saved = if is_empty {
+            disk::remove(&self.path)
+        } else {
+            let mut text = serde_json::to_vec_pretty(content).map_err(|error| {
+                Error::broken("cannot record what hallpass setup does").because(error)
+            })?;
+            text.push(b'\n');
+            disk::replace(&self.path, &text, Durability::Settings)
+        };
+        saved.map_err(|error| {
+            Error::broken(format!("cannot write {}", self.path.display())).because(error)
+        })
+    }
+}

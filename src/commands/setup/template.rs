@@ -1,0 +1,163 @@
+//! Fills the texts of the recipes.
+//!
+//! `@{SYNTAX: WORDS}` stands for words in that syntax, so that a text is never put anywhere without
+//! a decision on how to escape it. `@{sh>json: ...}` applies one syntax after the other. The words
+//! are literal, except for those that [`Facts::value`] knows.
+
+use super::escape::{SYNTAXES, Syntax};
+use super::{Facts, shown};
+use crate::binding::Binding;
+use crate::error::{Error, Result};
+
+/// What a recipe is filled with for one of the profile's URLs.
+pub(super) struct Url {
+    /// Its number among those that the recipe lists, from 0.
+    number: usize,
+    binding: Binding,
+}
+
+impl Url {
+    pub(super) fn all<'a>(bindings: impl Iterator<Item = &'a Binding>) -> Vec<Self> {
+        let numbered = bindings.cloned().enumerate();
+        numbered
+            .map(|(number, binding)| Self { number, binding })
+            .collect()
+    }
+
+    fn value(&self, word: &str) -> Option<String> {
+        let whole = self.binding.url.as_str();
+        let base = whole.trim_end_matches('/');
+        let (scheme, under) = base.split_once("://").unwrap_or_default();
+        let origin = self.binding.url.origin();
+        let (_, host) = origin.split_once("://").unwrap_or_default();
+        // An address of IPv6 has colons of its own, in brackets.
+        let after_address = host.rfind(']').map_or(0, |bracket| bracket + 1);
+        let port = host[after_address..].find(':');
+        let value = match word {
+            "URL" => whole,
+            // Without the last slash.
+            "BASE" => base,
+            // The same without the scheme.
+            "UNDER" => under,
+            "SCHEME" => scheme,
+            // With the port.
+            "HOST" => host,
+            "HOSTNAME" => &host[..port.map_or(host.len(), |at| after_address + at)],
+            "USER" => self.binding.username(),
+            // git tells its helper the path only if it is told to.
+            "USE-PATH" if self.binding.url.prefix().is_empty() => "",
+            "USE-PATH" => "\tuseHttpPath = true\n",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+}
+
+impl Facts {
+    /// A text without `@{` is left as it is.
+    pub(super) fn fill(&self, text: &str, url: Option<&Url>) -> Result<String> {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("@{") {
+            let (placeholder, after) = after.split_once('}').ok_or_else(mistake)?;
+            filled += before;
+            filled += &self.escaped(placeholder, url)?;
+            rest = after;
+        }
+        Ok(filled + rest)
+    }
+
+    fn escaped(&self, placeholder: &str, url: Option<&Url>) -> Result<String> {
+        let (syntaxes, words) = placeholder.split_once(": ").ok_or_else(mistake)?;
+        let mut values = Vec::new();
+        for word in words.split_whitespace() {
+            values.extend(self.value(word, url)?);
+        }
+        let mut words = values;
+        for name in syntaxes.split('>') {
+            let known = SYNTAXES.iter().find(|(known, _)| *known == name);
+            let syntax: Syntax = known.ok_or_else(mistake)?.1;
+            let escaped = syntax(&words).map_err(|fault| {
+                let shown = words.first().cloned().unwrap_or_default();
+                Error::usage(format!("cannot write {shown} into these settings: {fault}")).hint(
+                    "call hallpass by a link in a directory with a plain name, or choose one with --dir",
+                )
+            })?;
+            words = vec![escaped];
+        }
+        Ok(words.concat())
+    }
+
+    /// What a word of a placeholder stands for. The profile of the environment has no name: words
+    /// that would name it are left out.
+    fn value(&self, word: &str, url: Option<&Url>) -> Result<Vec<String>> {
+        let profile = self.profile.as_ref().map(|name| name.as_str().to_owned());
+        let option = || {
+            profile
+                .iter()
+                .flat_map(|name| ["--profile".to_owned(), name.clone()])
+        };
+        if let Some(url) = url
+            && let Some(value) = url.value(word)
+        {
+            return Ok(vec![value]);
+        }
+        Ok(match word {
+            "hallpass" => vec![self.program.clone()],
+            "PROFILE" => profile.into_iter().collect(),
+            // Where the tool's settings are for one profile anyway.
+            "--profile=PROFILE" => option().collect(),
+            // Where hallpass finds the profile by the URL, if the user did not name one.
+            "--profile=NAMED" if self.named => option().collect(),
+            "--profile=NAMED" => Vec::new(),
+            "LABEL" => vec![self.label(url.map_or(0, |url| url.number))],
+            "PNPM-LINK" => vec![shown(&self.pnpm_link()?)?],
+            "TOKEN-FILE" => {
+                let name = format!("hallpass-{}.token", self.label(0));
+                vec![shown(&self.home()?.join(name))?]
+            }
+            "FOLDER" => vec![shown(&self.home()?.join("hallpass-tokens"))?],
+            "FOLDER-FILE" => {
+                let folder = self.home()?.join("hallpass-tokens");
+                vec![shown(&folder.join(self.label(0)))?]
+            }
+            _ => match (word.strip_prefix("LINKS/"), word.strip_suffix("=PROFILE")) {
+                (Some(name), _) => vec![shown(&self.links.join(name))?],
+                (_, Some(variable)) => vec![match profile {
+                    Some(profile) => format!("{variable}={profile}"),
+                    None => variable.to_owned(),
+                }],
+                _ => vec![word.to_owned()],
+            },
+        })
+    }
+
+    /// A name for what a tool's settings call this profile: letters, digits, `-` and `_`, and a
+    /// letter first, as Cargo wants it.
+    fn label(&self, number: usize) -> String {
+        let name = self
+            .profile
+            .as_ref()
+            .map_or("hallpass", |name| name.as_str());
+        let allowed = |c: char| {
+            if c.is_ascii_alphanumeric() || "-_".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let mut label: String = name.chars().map(allowed).collect();
+        if label.starts_with(|c: char| !c.is_ascii_alphabetic()) {
+            label.insert_str(0, "hallpass-");
+        }
+        match number {
+            0 => label,
+            more => format!("{label}-{}", more + 1),
+        }
+    }
+}
+
+/// A recipe of ours is wrong: a test fills them all.
+fn mistake() -> Error {
+    Error::broken("a recipe of hallpass has a mistake")
+}
