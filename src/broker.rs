@@ -432,6 +432,7 @@ mod tests {
             members: BTreeMap::new(),
             received_at,
             expires_at: received_at.plus(life),
+            warning: None,
         }
     }
 

@@ -356,6 +356,7 @@ impl Entry<'_> {
             members: self.members,
             received_at: Timestamp(self.received_at_ms),
             expires_at: Timestamp(self.expires_at_ms),
+            warning: None,
         })
     }
 }
@@ -434,6 +435,7 @@ mod tests {
             members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
             received_at: Timestamp(1_795_000_000_123),
             expires_at: Timestamp(1_795_086_400_123),
+            warning: None,
         }
     }
 

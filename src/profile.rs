@@ -107,6 +107,9 @@ pub(crate) struct Profile {
     pub(crate) encrypted_key: Option<PathBuf>,
     #[serde(default)]
     pub(crate) body: BodyFormat,
+    /// What the server's tokens are, whatever it calls them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token_type: Option<TokenType>,
     /// Instead of `client_credentials` (Zoom).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) grant_type: Option<String>,
@@ -163,6 +166,7 @@ impl Profile {
             default_ttl_seconds: None,
             max_ttl_seconds: None,
             body: BodyFormat::Form,
+            token_type: None,
             audience: None,
             scope: None,
             resource: Vec::new(),
@@ -352,6 +356,13 @@ impl BodyFormat {
             Self::Json => "json",
         }
     }
+}
+
+/// How a token is used (RFC 6749 §7.1), for servers that name its type in their own way.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TokenType {
+    Bearer,
 }
 
 /// A URL that may be sent a client secret: https, or http on this machine itself.

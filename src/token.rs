@@ -66,6 +66,7 @@ pub(crate) struct TokenRequest {
     /// As sent, apart from how the client proves itself: RFC 6749 §4.4.2, and what the profile adds.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) scope: Option<String>,
+    profile: ProfileName,
     key: String,
     login: String,
 }
@@ -135,9 +136,14 @@ impl TokenRequest {
         Self {
             scope: scope.map(str::to_owned),
             parameters: parameters.into_iter().map(owned).collect(),
+            profile: name.clone(),
             key,
             login: login_of(profile),
         }
+    }
+
+    pub(crate) fn profile(&self) -> &ProfileName {
+        &self.profile
     }
 
     /// Names the cache entry: 64 hexadecimal digits.
@@ -155,7 +161,7 @@ impl TokenRequest {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct CachedToken {
     pub(crate) access_token: AccessToken,
-    /// RFC 6749 §7.1, as the server spelt it.
+    /// RFC 6749 §7.1: `Bearer`, in the server's upper and lower case.
     pub(crate) token_type: String,
     /// What was granted, where the server says so (RFC 6749 §5.1).
     pub(crate) scope: Option<String>,
@@ -164,6 +170,8 @@ pub(crate) struct CachedToken {
     /// Just before the request was sent: the server's clock started later.
     pub(crate) received_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    /// What the user should know when it is issued. It is not cached.
+    pub(crate) warning: Option<String>,
 }
 
 impl CachedToken {
@@ -216,6 +224,7 @@ mod tests {
             members: BTreeMap::new(),
             received_at: NOW,
             expires_at: NOW.plus(life),
+            warning: None,
         }
     }
 

@@ -4,9 +4,13 @@ mod answer;
 mod client_auth;
 mod discovery;
 mod http;
+mod json;
 mod key;
+mod lifetime;
 mod redact;
 mod request;
+mod said;
+mod verdict;
 
 use std::future::Future;
 use std::thread;
@@ -20,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::secret::{AccessToken, Credential};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
 
-use answer::{Answer, Question};
+use answer::{Answer, ResponseContext};
 use http::{Fault, Http};
 use redact::Redactor;
 use request::Message;
@@ -94,11 +98,10 @@ pub(crate) fn ask(
 ) -> std::result::Result<CachedToken, Refusal> {
     let not_sent = |error: Error| Refusal::now(&error, Timestamp::now());
     let endpoint = &profile.token_endpoint;
-    let question = Question {
-        origin: endpoint.origin(),
-        redactor: &Redactor::of(&profile.client_id, credential),
-        default_ttl: profile.default_ttl(),
-        max_ttl: profile.max_ttl(),
+    let context = ResponseContext {
+        profile,
+        request,
+        redactor: Redactor::of(&profile.client_id, credential),
     };
     within(profile.timeout(), async |deadline| {
         let attempt = async || {
@@ -110,7 +113,7 @@ pub(crate) fn ask(
             let asked_at = Timestamp::now();
             let sent = timeout_at(deadline, post(http, endpoint, &message)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {
-                Ok(answer) => answer::read(&answer, &question, asked_at),
+                Ok(answer) => answer::read(&answer, &context, asked_at),
                 Err(fault) => Err(setback(fault, endpoint.origin(), profile.timeout())),
             }
         };

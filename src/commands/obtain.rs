@@ -7,7 +7,7 @@ use crate::broker::{self, Doors, Outcome, Wish};
 use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::{Error, Result};
-use crate::message;
+use crate::message::{self, FOREIGN_TEXT_LIMIT};
 use crate::profiles::{Answering, Profiles};
 use crate::secret::{ClientSecret, Credential};
 use crate::secrets::{self, Patience};
@@ -130,8 +130,12 @@ fn settle(outcome: Outcome, request: &TokenRequest, ask: &Ask) -> Option<CachedT
     }
 }
 
-/// Tells a person when the server granted less than was asked for (RFC 6749 §5.1).
+/// Tells the user what the response of a server brought unexpectedly: less than the scope that was
+/// asked for (RFC 6749 §5.1), or a clock that is off.
 pub(super) fn warn_of_narrower_scope(request: &TokenRequest, token: &CachedToken) {
+    if let Some(warning) = &token.warning {
+        message::warning(warning);
+    }
     let words = |scope: &str| -> Vec<String> {
         scope
             .split([' ', ','])
@@ -142,15 +146,18 @@ pub(super) fn warn_of_narrower_scope(request: &TokenRequest, token: &CachedToken
     let (Some(asked), Some(granted)) = (&request.scope, &token.scope) else {
         return;
     };
-    let granted = words(granted);
-    let missing: Vec<_> = words(asked)
-        .into_iter()
-        .filter(|word| !granted.contains(word))
-        .collect();
-    if !missing.is_empty() {
-        message::warning(&format!(
-            "the server did not grant the scope {}",
-            missing.join(" ")
-        ));
+    let words_granted = words(granted);
+    if words(asked).iter().all(|word| words_granted.contains(word)) {
+        return;
     }
+    let shown = |scope: &str| format!("\"{}\"", message::clean(scope, FOREIGN_TEXT_LIMIT));
+    let granted = if words_granted.is_empty() {
+        "no scope".to_owned()
+    } else {
+        format!("scope {}", shown(granted))
+    };
+    message::warning(&format!(
+        "the server granted {granted} instead of {}",
+        shown(asked)
+    ));
 }

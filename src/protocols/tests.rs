@@ -311,6 +311,7 @@ fn token() -> CachedToken {
         members: BTreeMap::new(),
         received_at: Timestamp(1_795_000_000_000),
         expires_at: Timestamp(1_795_003_600_000),
+        warning: None,
     }
 }
 

@@ -178,14 +178,21 @@ async fn exchange(request: RequestBuilder) -> std::result::Result<Answer, Fault>
 
 /// Reads an answer, and no more of it than is good for us.
 async fn receive(mut response: Response) -> std::result::Result<Answer, Fault> {
+    // Several lines of one name are one list (RFC 9110 §5.3).
     let header = |name| {
-        let value = response.headers().get(name)?;
-        value.to_str().ok().map(str::to_owned)
+        let values = response.headers().get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        (!values.is_empty()).then(|| values.join(", "))
     };
     let mut answer = Answer {
         status: response.status().as_u16(),
         retry_after: header("retry-after"),
         location: header("location"),
+        www_authenticate: header("www-authenticate"),
+        content_type: header("content-type"),
+        date: header("date"),
         body: Vec::new(),
     };
     while let Some(chunk) = response.chunk().await? {

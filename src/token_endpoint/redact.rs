@@ -8,48 +8,21 @@ use super::request::percent_encode;
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::secret::{ClientSecret, Credential};
 
-/// Every spelling in which the secret may come back.
-pub(super) struct Redactor {
-    secret: Zeroizing<String>,
-    /// As it is, and in base64, alone or beside the client identifier; the longest first.
-    spellings: Vec<Zeroizing<String>>,
+/// Knows the secret, and finds it in a text. Spellings are made for each text, so that no copy of
+/// the secret is in memory while a request is under way.
+pub(super) struct Redactor<'a> {
+    client_id: &'a str,
+    /// None for a private key: it is never sent, so no server can repeat it.
+    secret: Option<&'a ClientSecret>,
 }
 
-impl Redactor {
-    /// A private key is never sent, so that no server can repeat it.
-    pub(super) fn of(client_id: &str, credential: &Credential) -> Self {
-        match credential {
-            Credential::Secret(secret) => Self::new(client_id, secret),
-            Credential::Key { .. } => Self {
-                secret: Zeroizing::default(),
-                spellings: Vec::new(),
-            },
-        }
-    }
-
-    pub(super) fn new(client_id: &str, secret: &ClientSecret) -> Self {
-        let raw = secret.expose();
-        // Control characters do not separate: "s3\u{0}cret" must not become the secret once it is cleaned.
-        let mut spellings = vec![raw.to_owned(), clean(raw, usize::MAX)];
-        for sent in [
-            raw.to_owned(),
-            format!("{client_id}:{raw}"),
-            format!("{}:{}", percent_encode(client_id), percent_encode(raw)),
-        ]
-        .map(Zeroizing::new)
-        {
-            spellings.extend([
-                STANDARD.encode(&*sent),
-                STANDARD_NO_PAD.encode(&*sent),
-                URL_SAFE_NO_PAD.encode(&*sent),
-            ]);
-        }
-        spellings.retain(|spelling| !spelling.is_empty());
-        spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
-        Self {
-            secret: Zeroizing::new(raw.to_owned()),
-            spellings: spellings.into_iter().map(Zeroizing::new).collect(),
-        }
+impl<'a> Redactor<'a> {
+    pub(super) fn of(client_id: &'a str, credential: &'a Credential) -> Self {
+        let secret = match credential {
+            Credential::Secret(secret) => Some(secret),
+            Credential::Key { .. } => None,
+        };
+        Self { client_id, secret }
     }
 
     /// Text from a server, fit for a message: cleaned, without the secret, cut.
@@ -57,55 +30,92 @@ impl Redactor {
         clean(&self.redact(&clean(text, usize::MAX)), FOREIGN_TEXT_LIMIT)
     }
 
-    /// Text from a server without the secret, otherwise as it is.
+    /// Text from a server without the secret, otherwise as it is. Occurrences that overlap are one.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for spelling in &self.spellings {
-            text = text.replace(spelling.as_str(), REDACTED);
+        let Some(secret) = self.secret else {
+            return text.to_owned();
+        };
+        let spellings = Spellings::of(self.client_id, secret.expose());
+        let mut kept = String::with_capacity(text.len());
+        // Where the last occurrence that was found ends.
+        let mut end = 0;
+        for (at, c) in text.char_indices() {
+            if let Some(length) = spellings.length_at(&text[at..]) {
+                if at >= end {
+                    kept.push_str(REDACTED);
+                }
+                end = end.max(at + length);
+            }
+            if at >= end {
+                kept.push(c);
+            }
         }
+        kept
+    }
+}
+
+/// Every spelling in which the secret may come back.
+struct Spellings {
+    /// As it is, and in base64, on its own or beside the client identifier.
+    literal: Vec<Zeroizing<String>>,
+    /// The ways in which an encoding may write each of its characters. Encoders differ in which
+    /// characters they leave alone, and in upper and lower case.
+    encoded: Vec<Vec<Vec<Zeroizing<String>>>>,
+}
+
+impl Spellings {
+    fn of(client_id: &str, raw: &str) -> Self {
+        // Control characters do not separate: "s3\u{0}cret" must not become the secret once it is cleaned.
+        let mut literal = vec![raw.to_owned(), clean(raw, usize::MAX)];
+        for sent in [
+            raw.to_owned(),
+            format!("{client_id}:{raw}"),
+            format!("{}:{}", percent_encode(client_id), percent_encode(raw)),
+        ]
+        .map(Zeroizing::new)
+        {
+            literal.extend([
+                STANDARD.encode(&*sent),
+                STANDARD_NO_PAD.encode(&*sent),
+                URL_SAFE_NO_PAD.encode(&*sent),
+            ]);
+        }
+        literal.retain(|spelling| !spelling.is_empty());
         // A space at its end does not survive at the end of a cleaned text.
-        for secret in [self.secret.as_str(), self.secret.trim()] {
-            text = without(&without(&text, secret, in_url), secret, in_json);
+        let mut secrets = vec![raw, raw.trim()];
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.dedup();
+        let spell = |secret: &&str, ways: fn(char) -> Vec<String>| {
+            let ways = secret.chars().map(ways);
+            ways.map(|ways| ways.into_iter().map(Zeroizing::new).collect())
+                .collect()
+        };
+        let both = |secret| [spell(secret, in_url), spell(secret, in_json)];
+        Self {
+            encoded: secrets.iter().flat_map(both).collect(),
+            literal: literal.into_iter().map(Zeroizing::new).collect(),
         }
-        text
+    }
+
+    /// The length of the longest spelling of the secret at the beginning of this text.
+    fn length_at(&self, text: &str) -> Option<usize> {
+        let literal = self.literal.iter();
+        let literal = literal.filter(|spelling| text.starts_with(spelling.as_str()));
+        let literal = literal.map(|spelling| spelling.len());
+        let encoded = self.encoded.iter().filter_map(|characters| {
+            characters.iter().try_fold(0, |at, ways| {
+                let stands_there = |way: &&Zeroizing<String>| {
+                    let there = text.get(at..at + way.len());
+                    there.is_some_and(|there| there.eq_ignore_ascii_case(way))
+                };
+                Some(at + ways.iter().find(stands_there)?.len())
+            })
+        });
+        literal.chain(encoded).max()
     }
 }
 
 const REDACTED: &str = "[secret]";
-
-/// Takes out the secret where each of its characters is written in one of the ways of an encoding,
-/// in upper or lower case: encoders differ in which characters they leave alone.
-fn without(text: &str, secret: &str, ways: fn(char) -> Vec<String>) -> String {
-    // A secret of spaces alone is one when it is trimmed: nothing stands everywhere.
-    if secret.is_empty() {
-        return text.to_owned();
-    }
-    if secret.is_empty() {
-        return text.to_owned();
-    }
-    // Once, not for each character of what may be a megabyte.
-    let characters: Vec<_> = secret.chars().map(ways).collect();
-    let spelt = |text: &str| {
-        characters.iter().try_fold(0, |at, ways| {
-            let stands_there = |way: &String| {
-                let there = text.get(at..at + way.len());
-                there.is_some_and(|there| there.eq_ignore_ascii_case(way))
-            };
-            Some(at + ways.iter().find(|way| stands_there(way))?.len())
-        })
-    };
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let length = spelt(rest).inspect(|_| kept.push_str(REDACTED));
-        let length = length.unwrap_or_else(|| {
-            kept.push(first);
-            first.len_utf8()
-        });
-        rest = &rest[length..];
-    }
-    kept
-}
 
 /// No two of a character's ways begin alike: the first that fits is the right one.
 fn in_url(c: char) -> Vec<String> {
@@ -123,6 +133,10 @@ fn in_json(c: char) -> Vec<String> {
     let mut ways = vec![units.concat()];
     ways.extend("\"\\/".contains(c).then(|| format!("\\{c}")));
     ways.extend((!"\"\\".contains(c)).then(|| c.to_string()));
+    // What servers make of a character that they cannot read.
+    if !c.is_ascii() {
+        ways.extend(["?", "\u{fffd}"].map(str::to_owned));
+    }
     ways
 }
 
@@ -139,7 +153,8 @@ mod tests {
         let raw = "s3 c+r/e\"t";
         let secret =
             ClientSecret::parse(&Zeroizing::new(raw.as_bytes().to_vec())).expect("a secret");
-        let redactor = Redactor::new("id", &secret);
+        let credential = Credential::Secret(secret.clone());
+        let redactor = Redactor::of("id", &credential);
         for echo in [
             raw.to_owned(),
             percent_encode(raw),
@@ -155,6 +170,45 @@ mod tests {
             let cleaned = redactor.clean(&format!("bad client <{echo}>"));
             assert!(cleaned.contains("[secret]"), "{echo}: {cleaned}");
             assert!(!cleaned.contains(&echo), "{echo}: {cleaned}");
+        }
+    }
+
+    #[test]
+    fn each_occurrence_is_replaced_once() {
+        for (raw, said, cleaned) in [
+            (
+                "secret",
+                "a wrong secret was sent",
+                "a wrong [secret] was sent",
+            ),
+            (
+                "secret",
+                "[secret]secretsecret",
+                "[[secret]][secret][secret]",
+            ),
+            ("a", "a banana", "[secret] b[secret]n[secret]n[secret]"),
+            ("aa", "aaa b aaaa", "[secret] b [secret]"),
+            ("abab", "xababab", "x[secret]"),
+            (
+                "secret",
+                "c2VjcmV0 and c2VjcmV0Cg==",
+                "[secret] and [secret]Cg==",
+            ),
+            (
+                "s c",
+                "s%20c, s+c, s\\u0020c",
+                "[secret], [secret], [secret]",
+            ),
+            (
+                "sch\u{f6}n1",
+                "sch?n1 sch\u{fffd}n1 SCH%C3%B6N1",
+                "[secret] [secret] [secret]",
+            ),
+        ] {
+            let secret = ClientSecret::parse(&Zeroizing::new(raw.as_bytes().to_vec()));
+            let credential = Credential::Secret(secret.expect("a secret"));
+            let redactor = Redactor::of("id", &credential);
+            assert_eq!(redactor.clean(said), cleaned, "{raw}");
         }
     }
 }

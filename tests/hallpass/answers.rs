@@ -98,7 +98,9 @@ fn an_error_member_means_failure_whatever_the_status_even_beside_a_token() {
     for status in [200, 201, 400, 401, 403] {
         let body = r#"{"error":"invalid_client","error_description":"no such client","access_token":"t","expires_in":60}"#;
         let ran = refused(Reply::json(status, body), 4, 1);
-        let said = format!("answered {status} invalid_client: no such client");
+        let said = format!(
+            "the server refused the client: {status} invalid_client (no such client), at http://"
+        );
         assert!(ran.stderr.contains(&said), "{ran:?}");
     }
     for error in [r#""""#, "true", "0", r#"{"code":1}"#, "[]"] {
@@ -116,30 +118,49 @@ fn bearer_in_any_case_or_nothing_is_the_token_type_and_others_are_refused() {
     for kind in [
         r#","token_type":"BEARER""#,
         r#","token_type":"bEARER""#,
-        "",
+        r#","token_type":" bearer""#,
+        r#","token_type":"Bearer ""#,
+        r#","token_type":"BearerToken""#,
+        r#","token_type":"""#,
         r#","token_type":null"#,
+        "",
     ] {
         let reply = Reply::json(200, format!(r#"{{"access_token":"good"{kind}}}"#));
         let (machine, _server) = answered(reply);
         assert_eq!(machine.run(&["token"]).token(), "good");
+        let header = machine
+            .run(&["token", "--format", "header"])
+            .success()
+            .stdout;
+        assert_eq!(header, "Authorization: Bearer good\n");
+        let json = machine.run(&["token", "--json"]).success().stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let printed = json["token_type"].as_str().expect("a type");
+        assert!(printed.eq_ignore_ascii_case("Bearer"), "{json}");
     }
     for kind in [
         r#""DPoP""#,
         r#""mac""#,
         r#""N_A""#,
-        r#""""#,
-        r#"" bearer""#,
+        r#""JWT""#,
         r#""bearer\u0000""#,
         "1",
         "[]",
     ] {
         let body = format!(r#"{{"access_token":"t","token_type":{kind}}}"#);
         let ran = refused(Reply::json(200, body), 4, 1);
-        assert!(ran.stderr.contains("a token of type "), "{kind}: {ran:?}");
+        assert!(
+            ran.stderr.contains("hallpass supports only bearer tokens"),
+            "{kind}: {ran:?}"
+        );
     }
     let body = r#"{"access_token":"t","token_type":"DPoP\u001b[31m\n"}"#;
     let ran = refused(Reply::json(200, body), 4, 1);
-    assert!(ran.stderr.contains("a token of type DPoP[31m,"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("issued a \"DPoP[31m\" token, at http://"),
+        "{ran:?}"
+    );
 }
 
 // Rules 4 and 5: the lifetime.
@@ -200,7 +221,7 @@ fn a_token_without_a_life_is_printed_and_kept_nowhere() {
         ("t", "-5"),
         ("t", "-1e308"),
         ("t", r#""0""#),
-        (&expired, "3600"),
+        (&expired, "0"),
     ] {
         let body = format!(r#"{{"access_token":"{token}","expires_in":{expires_in}}}"#);
         let server = Server::start(move |_| Reply::json(200, body.clone()));
@@ -278,17 +299,17 @@ fn a_narrower_scope_is_one_warning_beside_the_token() {
         (
             "a b",
             r#""a""#,
-            Some("the server did not grant the scope b\n"),
+            Some("the server granted scope \"a\" instead of \"a b\"\n"),
         ),
         (
             "a b",
             r#"["b"]"#,
-            Some("the server did not grant the scope a\n"),
+            Some("the server granted scope \"b\" instead of \"a b\"\n"),
         ),
         (
             "a b",
             r#""""#,
-            Some("the server did not grant the scope a b\n"),
+            Some("the server granted no scope instead of \"a b\"\n"),
         ),
     ];
     for (asked, granted, warning) in rows {
@@ -390,10 +411,37 @@ fn any_success_with_one_json_object_is_an_answer() {
 }
 
 #[test]
+fn what_is_odd_in_a_member_that_nobody_needs_does_no_harm() {
+    let odd = |value: &[u8]| [br#"{"odd":"#, value, b",", &GOOD.as_bytes()[1..]].concat();
+    let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+    let utf_16 = GOOD.encode_utf16().flat_map(u16::to_le_bytes);
+    let rows: Vec<(&str, Vec<u8>)> = vec![
+        ("Latin-1", odd(b"\"f\xfcr\"")),
+        ("half a surrogate", odd(br#""\ud800""#)),
+        ("an unknown escape", odd(br#""\x""#)),
+        ("NUL", odd(b"\"\0\"")),
+        ("a line end", odd(b"\"\n\"")),
+        ("too large a number", odd(b"1e999")),
+        ("400 digits", odd("9".repeat(400).as_bytes())),
+        ("no JSON value", odd(b"NaN")),
+        ("a deep list", odd(&deep)),
+        ("another access_token", odd(br#"1,"access_token":"bad""#)),
+        ("UTF-16", utf_16.collect()),
+    ];
+    for (name, body) in rows {
+        let (machine, server) = answered(Reply::json(200, body));
+        for _ in 0..2 {
+            assert_eq!(machine.run(&["token"]).token(), "good", "{name}");
+        }
+        assert_eq!(server.requests().len(), 1, "{name}");
+    }
+}
+
+#[test]
 fn what_is_not_one_json_object_is_unavailable_and_not_asked_for_again() {
     let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let invalid = [b"{\"access_token\":\"t\",\"x\":\"".as_slice(), b"\xff\"}"].concat();
-    let surrogate = r#"{"access_token":"t","x":"\ud800"}"#;
+    let cut = [b"{\"access_token\":\"t\",\"x\":\"".as_slice(), b"\xff\""].concat();
+    let outside = [b"{\"access_token\":\"t\"".as_slice(), b",\xff}"].concat();
     let bodies: Vec<(&str, Vec<u8>)> = vec![
         ("nothing", b"".to_vec()),
         ("HTML", b"<!DOCTYPE html><p>Please log in".to_vec()),
@@ -410,21 +458,17 @@ fn what_is_not_one_json_object_is_unavailable_and_not_asked_for_again() {
             "two byte order marks",
             format!("\u{feff}\u{feff}{GOOD}").into_bytes(),
         ),
-        ("UTF-16", utf16.clone()),
-        (
-            "UTF-16 with its mark",
-            [b"\xff\xfe".to_vec(), utf16].concat(),
-        ),
-        ("invalid UTF-8", invalid),
-        ("half a surrogate", surrogate.as_bytes().to_vec()),
+        ("half of UTF-16", utf16[..utf16.len() - 2].to_vec()),
+        ("invalid UTF-8 and no end", cut),
+        ("invalid UTF-8 outside strings", outside),
         ("deep arrays", "[".repeat(100_000).into_bytes()),
         ("deep objects", r#"{"a":"#.repeat(100_000).into_bytes()),
         (
-            "deep inside",
+            "deep inside and no end",
             format!(
                 r#"{{"access_token":"t","x":{}{}}}"#,
                 "[".repeat(100_000),
-                "]".repeat(100_000)
+                "]".repeat(99_999)
             )
             .into_bytes(),
         ),
@@ -690,19 +734,22 @@ fn no_redirect_is_followed_anywhere() {
                 Some("https://login.evil.example/oauth/token?x=1"),
                 "a redirect to https://login.evil.example,",
             ),
-            (Some("file:///etc/passwd"), "an address that is no web URL"),
+            (
+                Some("file:///etc/passwd"),
+                "an address that is not a web URL",
+            ),
             (
                 Some("http://evil.example/"),
                 "a redirect to http://evil.example,",
             ),
-            (Some("//evil.example/"), "an address that is no web URL"),
-            (Some("elsewhere"), "an address that is no web URL"),
+            (Some("//evil.example/"), "an address that is not a web URL"),
+            (Some("elsewhere"), "an address that is not a web URL"),
             (
                 Some("\u{ff}javascript:alert(1)"),
-                "an address that is no web URL",
+                "an address that is not a web URL",
             ),
-            (Some(""), "an address that is no web URL"),
-            (None, "an address that is no web URL"),
+            (Some(""), "an address that is not a web URL"),
+            (None, "an address that is not a web URL"),
         ];
         for (location, said) in rows {
             let reply = Reply::json(status, GOOD);
@@ -748,46 +795,141 @@ fn an_oauth_error_is_a_verdict_after_one_request() {
         (400, "invalid_scope", "--scope"),
         (400, "invalid_target", "audience or resource"),
         (400, "unsupported_grant_type", "client_credentials grant"),
-        (400, "unauthorized_client", "hallpass login"),
-        (401, "invalid_client", "hallpass login"),
-        (403, "access_denied", "hallpass login"),
-        (404, "invalid_client", "hallpass login"),
+        (400, "unauthorized_client", "hallpass login default"),
+        (401, "invalid_client", "hallpass login default"),
+        (401, "server_error", "hallpass login default"),
+        (401, "temporarily_unavailable", "hallpass login default"),
+        (403, "access_denied", "hallpass login default"),
+        (404, "invalid_client", "token URL: its path is /oauth/token"),
+        (405, "invalid_client", "token URL: its path is /oauth/token"),
+        (415, "invalid_request", "--body json"),
+        (400, "invalid_dpop_proof", "proofs of possession"),
         (402, "something_new", "hint: "),
     ];
     for (status, code, hint) in rows {
         let body = format!(r#"{{"error":"{code}","error_description":"Because."}}"#);
         let ran = refused(Reply::json(status, body), 4, 1);
-        assert!(
-            ran.stderr
-                .contains(&format!("answered {status} {code}: Because.\n")),
-            "{ran:?}"
+        let client = "invalid_client unauthorized_client access_denied";
+        let what = match status {
+            401 => "client",
+            _ if client.contains(code) => "client",
+            _ => "request",
+        };
+        let said = format!(
+            "hallpass: error: the server refused the {what}: {status} {code} (Because.), at http://127.0.0.1:"
         );
+        assert!(ran.stderr.starts_with(&said), "{ran:?}");
+        assert!(ran.stderr.contains("/oauth/token\n"), "{ran:?}");
         assert!(ran.stderr.contains(hint), "{ran:?}");
         assert_eq!(ran.stderr.lines().count(), 2, "{ran:?}");
     }
 }
 
 #[test]
+fn a_401_is_a_refusal_in_whatever_form_it_comes() {
+    let rows = [
+        ("", "401 (unauthorized)"),
+        ("Unauthorized", "401 (unauthorized)"),
+        ("{}", "401 (unauthorized)"),
+        (r#"{"error":"#, "401 (unauthorized)"),
+        (
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"who are you"}"#,
+            "401 (who are you)",
+        ),
+        (
+            r#"{"response":{"errors":[{"code":"1041","message":"no client has this id"}]}}"#,
+            "401 1041 (no client has this id)",
+        ),
+        (
+            r#"{"error":[{"code":"NOT_ALLOWED","field":"authorization","description":"not known"}]}"#,
+            "401 NOT_ALLOWED (not known)",
+        ),
+        (
+            r#"{"errorCode":"E0000004","errorSummary":"Authentication failed","errorCauses":[]}"#,
+            "401 E0000004 (Authentication failed)",
+        ),
+        (
+            r#"{"ErrorCode":"invalid_client","Error":"ClientId is Invalid"}"#,
+            "401 invalid_client (ClientId is Invalid)",
+        ),
+        (
+            r#"{"fault":{"faultstring":"Invalid API call","detail":{"errorcode":"oauth.v2.Invalid"}}}"#,
+            "401 oauth.v2.Invalid (Invalid API call)",
+        ),
+        (
+            r#"[{"message":"one"},{"message":"two\u001b[31m"}]"#,
+            "401 (one; two[31m)",
+        ),
+        (
+            r#"{"odd":1e999,"error":"invalid_client","error_description":"x \ud800 y"}"#,
+            "401 invalid_client (x \u{fffd} y)",
+        ),
+        (
+            &serde_json::json!({ "errors": [{ "message": format!("bad {SECRET}") }] }).to_string(),
+            "401 (bad [secret])",
+        ),
+    ];
+    for (body, said) in rows {
+        let ran = refused(Reply::new(401).body(body), 4, 1);
+        let said = format!("the server refused the client: {said}, at http://127.0.0.1:");
+        assert!(ran.stderr.contains(&said), "{body}: {ran:?}");
+        assert!(!ran.stderr.contains("try again later"), "{ran:?}");
+    }
+    let challenge =
+        r#"Bearer realm="x", error="invalid_client", error_description="no such client""#;
+    for body in ["", "<html>Log in</html>"] {
+        let reply = Reply::new(401).header("WWW-Authenticate", challenge);
+        let ran = refused(reply.body(body), 4, 1);
+        let said = "401 invalid_client (no such client), at ";
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_web_page_is_no_verdict_on_the_client() {
-    for status in [400, 401, 402, 403, 404, 405, 407, 410, 418, 451] {
+    for status in [400, 401, 402, 403, 404, 405, 407, 410, 415, 418, 451] {
         for body in [
             "<html>blocked</html>",
-            "",
-            "{}",
-            r#"{"message":"Forbidden"}"#,
-            "[]",
+            "\r\n<!DOCTYPE html><p>blocked",
+            "<h1>blocked</h1>",
         ] {
             let ran = refused(Reply::new(status).body(body), 5, 1);
             assert!(
-                ran.stderr.contains(&format!("answered {status}")),
+                ran.stderr
+                    .contains(&format!("the server answered {status}")),
                 "{ran:?}"
             );
-            assert!(
-                !ran.stderr.contains("blocked") && !ran.stderr.contains("Forbidden"),
-                "{ran:?}"
-            );
+            assert!(!ran.stderr.contains("blocked"), "{ran:?}");
         }
     }
+}
+
+#[test]
+fn a_status_that_says_nothing_of_the_client_is_no_verdict_on_it() {
+    for status in [400, 402, 403, 404, 405, 407, 410, 418, 451] {
+        for body in ["", "no", "{}", r#"{"message":"Forbidden"}"#, "[]"] {
+            let ran = refused(Reply::new(status).body(body), 5, 1);
+            let said = format!("the server answered {status}");
+            assert!(ran.stderr.contains(&said), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hint_names_the_audience_first_if_one_was_sent() {
+    let body = r#"{"error":"access_denied","error_description":"no service is called https://api.example/v2"}"#;
+    let server = Server::start(move |_| Reply::json(403, body));
+    let machine = Machine::new();
+    let audience = ["--no-verify", "--audience", "https://api.example/v2"];
+    machine.login("default", &server, &audience);
+    let ran = machine.run(&["token"]).failure(4);
+    let hints: Vec<_> = ran.stderr.lines().skip(1).collect();
+    assert!(
+        hints[0]
+            .starts_with("hallpass: hint: check the audience https://api.example/v2 (--audience)"),
+        "{ran:?}"
+    );
+    assert!(hints[1].contains("check the client ID"), "{ran:?}");
 }
 
 #[test]
@@ -1022,26 +1164,26 @@ fn a_description_is_cleaned_and_cut() {
             .stderr
             .split_once("401 invalid_client")
             .expect("the code");
-        let (said, _) = rest.split_once('\n').expect("a line");
+        let (said, _) = rest.split_once(", at http://").expect("a URL");
         said.to_owned()
     };
     let rows = [
         ("", String::new()),
         (
             "\u{1b}[31mred\u{1b}[0m \u{9b}31m\u{7}",
-            ": [31mred[0m 31m".to_owned(),
+            " ([31mred[0m 31m)".to_owned(),
         ),
         (
             "a\nhallpass: hint: run rm -rf\r\n\tb",
-            ": a hallpass: hint: run rm -rf   b".to_owned(),
+            " (a hallpass: hint: run rm -rf   b)".to_owned(),
         ),
         (
             "a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{2028}f\u{e0041}g\u{ad}h",
-            ": abcde fgh".to_owned(),
+            " (abcde fgh)".to_owned(),
         ),
         ("\0\u{7f}\u{85}", String::new()),
-        (&"x".repeat(400), format!(": {}", "x".repeat(400))),
-        (&"ü".repeat(5000), format!(": {}…", "ü".repeat(400))),
+        (&"x".repeat(400), format!(" ({})", "x".repeat(400))),
+        (&"ü".repeat(5000), format!(" ({}…)", "ü".repeat(400))),
     ];
     for (description, said) in rows {
         assert_eq!(describe(description), said, "{description:?}");

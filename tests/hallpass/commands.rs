@@ -621,7 +621,8 @@ fn a_refused_login_stores_nothing_and_takes_nothing() {
     ];
     let ran = fails(machine.run(&login), 4);
     assert!(
-        ran.stderr.contains("answered 401 invalid_client: who?"),
+        ran.stderr
+            .contains("the server refused the client: 401 invalid_client (who?), at http://"),
         "{ran:?}"
     );
     assert!(machine.files().is_empty(), "{:?}", machine.files());

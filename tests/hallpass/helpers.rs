@@ -673,7 +673,11 @@ fn a_helper_that_succeeds_warns_of_nothing() {
     }
     fs::remove_dir_all(machine.cache()).expect("a cache");
     let ran = machine.run(&["token"]).success();
-    assert!(ran.stderr.contains("did not grant the scope B"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("granted scope \"A\" instead of \"A B\""),
+        "{ran:?}"
+    );
 }
 
 #[test]
