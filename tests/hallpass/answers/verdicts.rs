@@ -1,0 +1,184 @@
+//! Whether a response refuses the client, and what the user is told to do.
+
+use std::time::Instant;
+
+use super::{first_then, refused, shift_entry};
+use crate::server::{Reply, Server};
+use crate::support::{Machine, SECRET};
+
+// Verdicts, and what is none.
+
+#[test]
+fn an_oauth_error_is_a_verdict_after_one_request() {
+    let rows = [
+        (400, "invalid_request", "hint: "),
+        (400, "invalid_grant", "hint: "),
+        (400, "invalid_scope", "--scope"),
+        (400, "invalid_target", "audience or resource"),
+        (400, "unsupported_grant_type", "client_credentials grant"),
+        (400, "unauthorized_client", "hallpass login default"),
+        (401, "invalid_client", "hallpass login default"),
+        (401, "server_error", "hallpass login default"),
+        (401, "temporarily_unavailable", "hallpass login default"),
+        (403, "access_denied", "hallpass login default"),
+        (404, "invalid_client", "token URL: its path is /oauth/token"),
+        (405, "invalid_client", "token URL: its path is /oauth/token"),
+        (415, "invalid_request", "--body json"),
+        (400, "invalid_dpop_proof", "proofs of possession"),
+        (402, "something_new", "hint: "),
+    ];
+    for (status, code, hint) in rows {
+        let body = format!(r#"{{"error":"{code}","error_description":"Because."}}"#);
+        let ran = refused(Reply::json(status, body), 4, 1);
+        let client = "invalid_client unauthorized_client access_denied";
+        let what = match status {
+            401 => "client",
+            _ if client.contains(code) => "client",
+            _ => "request",
+        };
+        let said = format!(
+            "hallpass: error: the server refused the {what}: {status} {code} (Because.), at http://127.0.0.1:"
+        );
+        assert!(ran.stderr.starts_with(&said), "{ran:?}");
+        assert!(ran.stderr.contains("/oauth/token\n"), "{ran:?}");
+        assert!(ran.stderr.contains(hint), "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 2, "{ran:?}");
+    }
+}
+
+#[test]
+fn a_401_is_a_refusal_in_whatever_form_it_comes() {
+    let rows = [
+        ("", "401 (unauthorized)"),
+        ("Unauthorized", "401 (unauthorized)"),
+        ("{}", "401 (unauthorized)"),
+        (r#"{"error":"#, "401 (unauthorized)"),
+        (
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"who are you"}"#,
+            "401 (who are you)",
+        ),
+        (
+            r#"{"response":{"errors":[{"code":"1041","message":"no client has this id"}]}}"#,
+            "401 1041 (no client has this id)",
+        ),
+        (
+            r#"{"error":[{"code":"NOT_ALLOWED","field":"authorization","description":"not known"}]}"#,
+            "401 NOT_ALLOWED (not known)",
+        ),
+        (
+            r#"{"errorCode":"E0000004","errorSummary":"Authentication failed","errorCauses":[]}"#,
+            "401 E0000004 (Authentication failed)",
+        ),
+        (
+            r#"{"ErrorCode":"invalid_client","Error":"ClientId is Invalid"}"#,
+            "401 invalid_client (ClientId is Invalid)",
+        ),
+        (
+            r#"{"fault":{"faultstring":"Invalid API call","detail":{"errorcode":"oauth.v2.Invalid"}}}"#,
+            "401 oauth.v2.Invalid (Invalid API call)",
+        ),
+        (
+            r#"[{"message":"one"},{"message":"two\u001b[31m"}]"#,
+            "401 (one; two[31m)",
+        ),
+        (
+            r#"{"odd":1e999,"error":"invalid_client","error_description":"x \ud800 y"}"#,
+            "401 invalid_client (x \u{fffd} y)",
+        ),
+        (
+            &serde_json::json!({ "errors": [{ "message": format!("bad {SECRET}") }] }).to_string(),
+            "401 (bad [secret])",
+        ),
+    ];
+    for (body, said) in rows {
+        let ran = refused(Reply::new(401).body(body), 4, 1);
+        let said = format!("the server refused the client: {said}, at http://127.0.0.1:");
+        assert!(ran.stderr.contains(&said), "{body}: {ran:?}");
+        assert!(!ran.stderr.contains("try again later"), "{ran:?}");
+    }
+    let challenge =
+        r#"Bearer realm="x", error="invalid_client", error_description="no such client""#;
+    for body in ["", "<html>Log in</html>"] {
+        let reply = Reply::new(401).header("WWW-Authenticate", challenge);
+        let ran = refused(reply.body(body), 4, 1);
+        let said = "401 invalid_client (no such client), at ";
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_web_page_is_no_verdict_on_the_client() {
+    for status in [400, 401, 402, 403, 404, 405, 407, 410, 415, 418, 451] {
+        for body in [
+            "<html>blocked</html>",
+            "\r\n<!DOCTYPE html><p>blocked",
+            "<h1>blocked</h1>",
+        ] {
+            let ran = refused(Reply::new(status).body(body), 5, 1);
+            assert!(
+                ran.stderr
+                    .contains(&format!("the server answered {status}")),
+                "{ran:?}"
+            );
+            assert!(!ran.stderr.contains("blocked"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_status_that_says_nothing_of_the_client_is_no_verdict_on_it() {
+    for status in [400, 402, 403, 404, 405, 407, 410, 418, 451] {
+        for body in ["", "no", "{}", r#"{"message":"Forbidden"}"#, "[]"] {
+            let ran = refused(Reply::new(status).body(body), 5, 1);
+            let said = format!("the server answered {status}");
+            assert!(ran.stderr.contains(&said), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hint_names_the_audience_first_if_one_was_sent() {
+    let body = r#"{"error":"access_denied","error_description":"no service is called https://api.example/v2"}"#;
+    let server = Server::start(move |_| Reply::json(403, body));
+    let machine = Machine::new();
+    let audience = ["--no-verify", "--audience", "https://api.example/v2"];
+    machine.login("default", &server, &audience);
+    let ran = machine.run(&["token"]).failure(4);
+    let hints: Vec<_> = ran.stderr.lines().skip(1).collect();
+    assert!(
+        hints[0]
+            .starts_with("hallpass: hint: check the audience https://api.example/v2 (--audience)"),
+        "{ran:?}"
+    );
+    assert!(hints[1].contains("check the client ID"), "{ran:?}");
+}
+
+#[test]
+fn a_refused_client_gets_no_expired_token() {
+    let (machine, server) = first_then(
+        Reply::token("old", 3600),
+        Reply::json(401, r#"{"error":"invalid_client"}"#),
+    );
+    assert_eq!(machine.run(&["token"]).token(), "old");
+    shift_entry(&machine, -3_600_000);
+    machine.run(&["token"]).failure(4);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_refusal_is_not_asked_for_again_and_again() {
+    let server = Server::start(|_| Reply::json(401, r#"{"error":"invalid_client"}"#));
+    let machine = Machine::new();
+    machine.login("default", &server, &["--no-verify"]);
+    let begun = Instant::now();
+    for _ in 0..5 {
+        machine.run(&["token"]).failure(4);
+    }
+    // One request for all callers within two seconds.
+    let most = 1 + usize::try_from(begun.elapsed().as_secs() / 2).expect("a small number");
+    assert!(
+        server.requests().len() <= most,
+        "{}",
+        server.requests().len()
+    );
+}
