@@ -23,7 +23,7 @@ const NOON_UNIX: u64 = 1_893_499_200;
 const DAY: u64 = 24 * 60 * 60;
 
 /// What an answer holds beside an opaque token, asked for at noon, and how many seconds it serves.
-const SPELLINGS: [(&str, u64); 30] = [
+const SPELLINGS: [(&str, u64); 43] = [
     (r#""expires_in": 3600"#, 3600),
     (r#""expires_in": 3600.9"#, 3600),
     (r#""expires_in": 3.6e3"#, 3600),
@@ -54,6 +54,19 @@ const SPELLINGS: [(&str, u64); 30] = [
     (r#""expires_on": 1893499199"#, 0),
     (r#""expires_on": 253402300799"#, DAY),
     (r#""expires_in": 60, "expires_on": 1893499800"#, 60),
+    (r#""expires_on": 1893499800000"#, 600),
+    (r#""expires_on": "1893499199000""#, 0),
+    (r#""expires_at": 1893499800"#, 600),
+    (r#""expires_at": 1893499800123"#, 600),
+    (r#""expires_at": "2030-01-01T12:10:00Z""#, 600),
+    (r#""expires_at": "2030-01-01T13:10:00.5+01:00""#, 600),
+    (r#""expires_at": "2030-01-01 12:10:00""#, 600),
+    (r#""expires": 1893499800"#, 600),
+    (r#""expires": "Tue, 01 Jan 2030 12:10:00 GMT""#, 600),
+    (r#""expires": 600"#, 600),
+    (r#""expires_at": "soon""#, 300),
+    (r#""expires_in": 1e999"#, DAY),
+    (r#""expires_in": NaN"#, 300),
 ];
 
 #[test]
@@ -218,6 +231,78 @@ fn a_cached_token_tells_what_is_left_of_it() {
     };
     assert!(status(0) && status(3599) && !status(3600));
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn the_longest_lifetime_that_can_be_allowed_is_one() {
+    for lifetime in ["1e300", "18446744073709551615", "1e999", r#""1e300""#] {
+        let body = format!(r#"{{"access_token": "t", "expires_in": {lifetime}}}"#);
+        let server = Server::start(move |_| Reply::json(200, body.clone()));
+        let machine = logged_in(&server, &["--max-ttl", "18446744073709551615"]);
+        for arguments in [&["token"][..], &["token", "--min-ttl", "9999d"]] {
+            assert_eq!(at(NOON, &machine, arguments).token(), "t", "{lifetime}");
+        }
+        at(NOON, &machine, &["token", "--json"]).success();
+        at(NOON, &machine, &["status"]).success();
+        assert_eq!(server.requests().len(), 1, "{lifetime}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_off_by_more_than_a_life_costs_one_request_and_one_warning() {
+    let jwt = |claims: Value| {
+        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+        format!("e30.{claims}.c2ln")
+    };
+    // Here it is noon, at the server ten o'clock.
+    let issued = NOON_UNIX - 7200;
+    let hour = jwt(json!({ "iat": issued, "exp": issued + 3600 }));
+    let without_iat = jwt(json!({ "exp": issued + 3600 }));
+    let date = Some("Tue, 01 Jan 2030 10:00:00 GMT");
+    for (token, date, members, warning, requests) in [
+        (
+            &hour,
+            None,
+            json!({ "expires_in": 3600 }),
+            "2 h 0 min ahead of",
+            1,
+        ),
+        (&hour, None, json!({}), "2 h 0 min ahead of", 1),
+        (&without_iat, date, json!({}), "2 h 0 min ahead of", 1),
+        (
+            &hour,
+            date,
+            json!({ "expires_in": 3600 }),
+            "2 h 0 min ahead of",
+            1,
+        ),
+        (
+            &without_iat,
+            None,
+            json!({ "expires_in": 3600 }),
+            "every call requests",
+            2,
+        ),
+    ] {
+        let mut body = members.clone();
+        body["access_token"] = json!(token);
+        let server = Server::start(move |_| {
+            let reply = Reply::json(200, body.to_string());
+            match date {
+                Some(date) => reply.header("Date", date),
+                None => reply,
+            }
+        });
+        let machine = logged_in(&server, &[]);
+        let first = at(NOON, &machine, &["token"]).success();
+        assert_eq!(first.stdout, format!("{token}\n"));
+        assert_eq!(first.stderr.lines().count(), 1, "{first:?}");
+        let is_warning = first.stderr.starts_with("hallpass: warning: ");
+        assert!(is_warning && first.stderr.contains(warning), "{first:?}");
+        let second = at(NOON, &machine, &["token"]).success();
+        assert_eq!(second.stderr.is_empty(), requests == 1, "{second:?}");
+        assert_eq!(server.requests().len(), requests, "{members}");
+    }
 }
 
 #[test]
