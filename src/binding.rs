@@ -40,6 +40,10 @@ impl BoundUrl {
         self.0.is_web()
     }
 
+    pub(crate) fn as_url(&self) -> &WebUrl {
+        &self.0
+    }
+
     pub(crate) fn origin(&self) -> &str {
         self.0.origin()
     }

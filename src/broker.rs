@@ -1,4 +1,7 @@
-//! The one decision: reuse a token, wait for somebody who asks for one, or ask.
+//! The one decision: reuse a token, wait for another caller who requests one, or request one.
+//!
+//! What is shared with other callers is a token, and what the server said. A failure of this process
+//! is its own: whoever waits then sends a request in turn.
 
 use std::time::Duration;
 
@@ -13,8 +16,8 @@ pub(crate) struct Wish {
     pub(crate) min_ttl: Duration,
     /// A new one, whatever is cached.
     pub(crate) refresh: bool,
-    /// How long to wait for somebody else who asks.
-    pub(crate) patience: Duration,
+    /// How long another caller may take who requests a token, before we stop waiting for it.
+    pub(crate) wait_limit: Duration,
 }
 
 /// What the decision touches of the world, opened only when it comes to that.
@@ -22,8 +25,9 @@ pub(crate) struct Doors<'a, S> {
     pub(crate) now: &'a dyn Fn() -> Timestamp,
     pub(crate) secret: &'a dyn Fn() -> Result<S>,
     pub(crate) request: &'a dyn Fn(&S) -> std::result::Result<CachedToken, Refusal>,
-    /// Whether the login that we act for is still the one on this machine.
-    pub(crate) is_current: &'a dyn Fn() -> bool,
+    /// Whether the login that we act for is still the one on this machine. An error says that the
+    /// profile could not be read, which is no reason to believe that it changed.
+    pub(crate) is_current: &'a dyn Fn() -> Result<bool>,
 }
 
 /// How the decision came out.
@@ -47,12 +51,12 @@ pub(crate) enum Outcome {
 
 /// Gets a token for the request whose place this is.
 ///
-/// A hit reads one file: no lock, no secret, no request, no write. On a miss, one caller asks and
-/// all who wait share the outcome, be it a token or a refusal. Of those who find a token that is
-/// due soon, one renews it and nobody waits.
+/// A hit reads one file: no lock, no secret, no request, no write. On a miss, one caller requests a
+/// token, and all who wait share it, or the server's refusal. Of those who find a token that is due
+/// soon, one renews it and nobody waits.
 ///
 /// # Errors
-/// Why there is none: the secret's, the token endpoint's, or that the wait was too long.
+/// Why there is none: the secret's, the token endpoint's, or the profile's, if it cannot be read again.
 pub(crate) fn obtain<S>(place: &Place, wish: Wish, doors: &Doors<'_, S>) -> Result<Outcome> {
     let now = (doors.now)();
     let cached = match place.token() {
@@ -69,12 +73,12 @@ pub(crate) fn obtain<S>(place: &Place, wish: Wish, doors: &Doors<'_, S>) -> Resu
     if let Some(refusal) = seen.refusal((doors.now)(), wish.refresh) {
         return fall_back(seen, wish, doors, refusal);
     }
-    let turn = place.turn(&seen, wish.patience);
+    let turn = place.turn(&seen, wish.wait_limit);
     take(place, turn, seen, wish, doors)
 }
 
-/// Renews a token that is due soon, unless somebody is at it, or was just refused. Nobody is
-/// worse off without a new one yet, so a failure is not told.
+/// Renews a token that is due soon, unless another caller is at it, or was just refused. Nobody is
+/// worse off without a new one yet, so a failure is not reported.
 fn renew_early<S>(
     place: &Place,
     token: CachedToken,
@@ -88,37 +92,39 @@ fn renew_early<S>(
     let Some(turn) = place.turn_if_free(&seen) else {
         return Ok(Outcome::Reused(token));
     };
-    match take(place, Ok(turn), seen, wish, doors)? {
-        Outcome::Kept { token, .. } => Ok(Outcome::Reused(token)),
-        outcome => Ok(outcome),
+    match take(place, turn, seen, wish, doors) {
+        Ok(Outcome::Kept { token, .. }) => Ok(Outcome::Reused(token)),
+        outcome => outcome,
     }
 }
 
 /// Does what this caller's turn is for.
 fn take<S>(
     place: &Place,
-    turn: Result<Turn<'_>>,
+    turn: Turn<'_>,
     seen: Seen,
     wish: Wish,
     doors: &Doors<'_, S>,
 ) -> Result<Outcome> {
     // Whoever logged in or out while we waited did not mean what others still bring.
-    if !(doors.is_current)() {
-        place.abandon();
-        return Ok(Outcome::Superseded);
+    match (doors.is_current)() {
+        Ok(true) => {}
+        Ok(false) => {
+            place.abandon();
+            return Ok(Outcome::Superseded);
+        }
+        Err(error) => return fall_back_from(seen, wish, doors, &error),
     }
     match turn {
-        Ok(Turn::Token(token)) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
-        Ok(Turn::Token(_)) => Err(Error::unavailable(
-            "the token had expired before it could be used",
-        )),
-        Ok(Turn::Refused(refusal)) => fall_back(seen, wish, doors, refusal),
-        Ok(Turn::Mine(slot)) => ask(place, slot, seen, wish, doors),
-        Err(error) => {
-            let refusal = Refusal::now(&error, (doors.now)());
-            fall_back(seen, wish, doors, refusal)
-        }
+        Turn::Token(token) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
+        Turn::Token(_) => Err(expired()),
+        Turn::Refused(refusal) => fall_back(seen, wish, doors, refusal),
+        Turn::Mine(slot) => ask(place, slot, seen, wish, doors),
     }
+}
+
+fn expired() -> Error {
+    Error::unavailable("the token had expired before it could be used").hint("try again")
 }
 
 fn ask<S>(
@@ -128,27 +134,76 @@ fn ask<S>(
     wish: Wish,
     doors: &Doors<'_, S>,
 ) -> Result<Outcome> {
-    let answer = (doors.secret)()
-        .map_err(|error| Refusal::now(&error, (doors.now)()))
+    let response = (doors.secret)()
+        .map_err(|error| Refusal::local(&error, (doors.now)()))
         .and_then(|secret| (doors.request)(&secret));
-    // Written first, looked at afterwards: whoever logs in or out changes the profile first and
+    // Written first, checked afterwards: whoever logs in or out changes the profile first and
     // clears the cache afterwards, so one of the two removes a token that came too late.
-    let outcome = match answer {
-        Ok(token) => {
-            let not_cached = slot.fill(&token).err();
-            Ok(Outcome::Fresh { token, not_cached })
-        }
+    let outcome = match response {
+        Ok(token) => keep(place, slot, token, doors),
         Err(refusal) => {
-            // Those who wait ask for themselves where they cannot be told.
-            let _ = slot.refuse(refusal.clone());
-            fall_back(seen, wish, doors, refusal)
+            share(slot, &refusal);
+            Err(refusal)
         }
     };
-    if (doors.is_current)() {
-        return outcome;
+    match (doors.is_current)() {
+        Ok(true) => match outcome {
+            Ok(outcome) => Ok(outcome),
+            Err(refusal) => fall_back(seen, wish, doors, refusal),
+        },
+        Ok(false) => {
+            place.abandon();
+            Ok(Outcome::Superseded)
+        }
+        // What was written stays for those who can read the profile. A failure of our own comes first.
+        Err(unreadable) => match outcome {
+            Ok(_) => fall_back_from(seen, wish, doors, &unreadable),
+            Err(refusal) => fall_back(seen, wish, doors, refusal),
+        },
     }
-    place.abandon();
-    Ok(Outcome::Superseded)
+}
+
+/// Caches a new token, unless it comes so late that there is a newer one: a process may be stopped
+/// for hours, and another caller takes its place.
+fn keep<S>(
+    place: &Place,
+    slot: Slot<'_>,
+    token: CachedToken,
+    doors: &Doors<'_, S>,
+) -> std::result::Result<Outcome, Refusal> {
+    let now = (doors.now)();
+    let is_newer =
+        |cached: &CachedToken| cached.still_works(now) && cached.received_at > token.received_at;
+    let newer = place.token().filter(is_newer);
+    if token.lasts() && !token.still_works(now) {
+        let expired = || Refusal::local(&expired(), now);
+        return newer.map(Outcome::Reused).ok_or_else(expired);
+    }
+    let not_cached = match newer {
+        Some(_) => None,
+        None => slot.fill(&token).err(),
+    };
+    Ok(Outcome::Fresh { token, not_cached })
+}
+
+/// Tells those who wait what the server said. Any other failure ends the turn without a word, and
+/// the next caller tries.
+fn share(slot: Slot<'_>, refusal: &Refusal) {
+    if refusal.is_by_server() {
+        // Where it cannot be written, those who wait ask the server themselves.
+        let _ = slot.refuse(refusal.clone());
+    }
+}
+
+/// The same as [`fall_back`], for what is this process's own.
+fn fall_back_from<S>(
+    seen: Seen,
+    wish: Wish,
+    doors: &Doors<'_, S>,
+    error: &Error,
+) -> Result<Outcome> {
+    let refusal = Refusal::local(error, (doors.now)());
+    fall_back(seen, wish, doors, refusal)
 }
 
 /// No new token: the old one, if it still works and nobody insisted on a new one.
@@ -185,7 +240,7 @@ mod tests {
     const WISH: Wish = Wish {
         min_ttl: Duration::ZERO,
         refresh: false,
-        patience: Duration::ZERO,
+        wait_limit: Duration::ZERO,
     };
 
     #[test]
@@ -215,7 +270,7 @@ mod tests {
                 asked.set(asked.get() + 1);
                 Ok(token("fresh", NOW, HOUR))
             },
-            is_current: &|| true,
+            is_current: &|| Ok(true),
         };
         let first = obtain(&room.place, WISH, &doors).expect("a token");
         let fresh = matches!(&first, Outcome::Fresh { token, not_cached: None } if printed(token) == "fresh");
@@ -332,41 +387,111 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_is_too_long_is_no_reason_to_withhold_a_token_that_works() {
+    #[cfg_attr(windows, ignore = "a lock file stays there")]
+    fn one_who_has_waited_for_too_long_takes_the_place_of_the_one_it_waited_for() {
         let room = Room::new();
-        let stopped = room.place.seen(None);
-        let turn = room.place.turn(&stopped, Duration::ZERO);
-        let turn = turn.expect("a free lock");
-        assert!(matches!(turn, Turn::Mine(_)), "{turn:?}");
-        let silent = |_: &ClientSecret| unreachable!("it is not our turn");
-        let error = obtain(&room.place, WISH, &answering(&silent)).expect_err("nothing");
-        assert_eq!(error.kind, Kind::Unavailable);
-        room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
-        let wish = Wish {
-            min_ttl: 2 * HOUR,
-            ..WISH
-        };
-        let outcome = obtain(&room.place, wish, &answering(&silent));
-        assert!(matches!(outcome, Ok(Outcome::Kept { .. })), "{outcome:?}");
-        drop(turn);
-        let outcome = obtain(
-            &room.place,
-            wish,
-            &answering(&|_| Ok(token("t", NOW, HOUR))),
-        );
+        let stopped = room.place.turn(&room.place.seen(None), Duration::ZERO);
+        assert!(matches!(stopped, Turn::Mine(_)), "{stopped:?}");
+        let issued = |_: &ClientSecret| Ok(token("t", NOW, HOUR));
+        let outcome = obtain(&room.place, WISH, &answering(&issued));
         assert!(matches!(outcome, Ok(Outcome::Fresh { .. })), "{outcome:?}");
+        // Nobody else has to wait for it again.
+        let seen = room.place.seen(room.place.token());
+        let turn = room.place.turn_if_free(&seen);
+        assert!(matches!(turn, Some(Turn::Mine(_))), "{turn:?}");
+    }
+
+    #[test]
+    fn who_was_stopped_for_long_neither_replaces_a_newer_token_nor_gives_an_expired_one() {
+        let room = Room::new();
+        for (age, printed_token) in [(60_000, "late"), (3_600_001, "newer")] {
+            let request: &Answer<'_> = &|_| {
+                let newer = token("newer", NOW, HOUR);
+                room.place.keep(&newer).expect("kept");
+                Ok(token("late", Timestamp(NOW.0 - age), HOUR))
+            };
+            let outcome = obtain(&room.place, WISH, &answering(request));
+            let Ok(Outcome::Fresh { token, .. } | Outcome::Reused(token)) = &outcome else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!(printed(token), printed_token);
+            let cached = room.place.token().expect("a token");
+            assert_eq!(printed(&cached), "newer");
+            room.place.discard_token();
+        }
+        let expired = |_: &ClientSecret| Ok(token("late", Timestamp(NOW.0 - 3_600_001), HOUR));
+        let error = obtain(&room.place, WISH, &answering(&expired)).expect_err("nothing");
+        assert_eq!(error.kind, Kind::Unavailable);
+    }
+
+    #[test]
+    fn a_failure_of_this_process_is_not_shared() {
+        let room = Room::new();
+        let cut_off = |_: &ClientSecret| {
+            let error = Error::unavailable("no network");
+            Err(Refusal::local(&error, NOW))
+        };
+        let error = obtain(&room.place, WISH, &answering(&cut_off)).expect_err("nothing");
+        assert_eq!(error.message, "no network");
+        let files = room.files();
+        assert!(files.iter().all(|name| name.contains(".lock")), "{files:?}");
+        let issued = |_: &ClientSecret| Ok(token("t", NOW, HOUR));
+        let outcome = obtain(&room.place, WISH, &answering(&issued));
+        assert!(matches!(outcome, Ok(Outcome::Fresh { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_profile_that_cannot_be_read_again_has_not_changed() {
+        let unreadable = || Err(Error::broken("cannot read the profile"));
+        let issued = |_: &ClientSecret| Ok(token("new", NOW, HOUR));
+        // After how many looks it cannot be read, whether a cached token will do, and what is cached then.
+        for (looks, min_ttl, expected) in [
+            (0, 2 * HOUR, Some("cached")),
+            (1, 2 * HOUR, Some("cached")),
+            (0, Duration::ZERO, None),
+            (1, Duration::ZERO, None),
+        ] {
+            let room = Room::new();
+            room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
+            let left = Cell::new(looks);
+            let doors = Doors {
+                is_current: &|| match left.get() {
+                    0 => unreadable(),
+                    more => {
+                        left.set(more - 1);
+                        Ok(true)
+                    }
+                },
+                ..answering(&issued)
+            };
+            let wish = Wish {
+                min_ttl,
+                refresh: min_ttl.is_zero(),
+                ..WISH
+            };
+            let outcome = obtain(&room.place, wish, &doors);
+            match (expected, outcome) {
+                (Some(text), Ok(Outcome::Kept { token, refusal })) => {
+                    assert_eq!(printed(&token), text);
+                    assert_eq!(refusal.message(), "cannot read the profile");
+                }
+                (None, Err(error)) => assert_eq!(error.message, "cannot read the profile"),
+                (_, outcome) => panic!("{outcome:?}"),
+            }
+            assert!(room.place.token().is_some(), "a cached token stays");
+        }
     }
 
     #[test]
     fn a_login_that_no_longer_counts_leaves_nothing() {
         let issued = |_: &ClientSecret| Ok(token("late", NOW, HOUR));
         let issued_once = |_: &ClientSecret| Ok(token("late", NOW, Duration::ZERO));
-        let answers: [&Answer; 3] = [&issued, &issued_once, &refuse];
+        let answers: [&Answer<'_>; 3] = [&issued, &issued_once, &refuse];
         for answer in answers {
             // It counts when the turn begins, and no longer when the answer is there.
             let looks = Cell::new(0);
             let doors = Doors {
-                is_current: &|| looks.replace(1) == 0,
+                is_current: &|| Ok(looks.replace(1) == 0),
                 ..answering(answer)
             };
             let room = Room::new();
@@ -381,7 +506,7 @@ mod tests {
         let room = Room::new();
         let doors = Doors {
             secret: &|| unreachable!("another login's secret"),
-            is_current: &|| false,
+            is_current: &|| Ok(false),
             ..answering(&refuse)
         };
         let outcome = obtain(&room.place, WISH, &doors);
@@ -404,15 +529,15 @@ mod tests {
         assert!(told, "{outcome:?}");
     }
 
-    type Answer = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, Refusal>;
+    type Answer<'a> = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, Refusal> + 'a;
 
     /// It is now, the secret can be had, and the login counts.
-    fn answering(request: &Answer) -> Doors<'_, ClientSecret> {
+    fn answering<'a>(request: &'a Answer<'a>) -> Doors<'a, ClientSecret> {
         Doors {
             now: &|| NOW,
             secret: &secret,
             request,
-            is_current: &|| true,
+            is_current: &|| Ok(true),
         }
     }
 

@@ -11,14 +11,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::hex;
 use crate::disk::{self, Directories, Durability, Found, LockFile};
-use crate::error::{Error, Result};
 use crate::profile::ProfileName;
 use crate::refusal::Refusal;
 use crate::secret::AccessToken;
@@ -28,6 +26,10 @@ use crate::token::{CachedToken, Timestamp, TokenRequest};
 /// A token of 64 KiB fits, a file that somebody else put there does not cost us our memory.
 const ENTRY_LIMIT: u64 = 256 * 1024;
 const NOTE_LIMIT: u64 = 64 * 1024;
+
+/// How often those who wait look whether there is a token by now: a process that is stopped keeps
+/// its lock, and another one may have asked in its place.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The first word of an entry: another format, such as a sealed one, begins with another.
 const ENTRY_FORMAT: &str = "hallpass-token-1";
@@ -184,38 +186,62 @@ impl Place {
         }
     }
 
-    /// Waits for this caller's turn. Whoever finishes meanwhile has done it for all who wait.
+    /// Waits for this caller's turn. Whoever brings a token or the server's refusal meanwhile has done
+    /// it for all who wait; whoever failed for another reason has not, and the next one tries.
     ///
     /// `seen` must have been read before: what differs from it came about while we waited. Where
-    /// locks cannot be had, it is everybody's turn.
-    ///
-    /// # Errors
-    /// `Unavailable` when somebody has held the lock for longer than `patience`.
-    pub(crate) fn turn(&self, seen: &Seen, patience: Duration) -> Result<Turn<'_>> {
-        let deadline = Instant::now() + patience;
+    /// locks cannot be had, it is everybody's turn. `limit` is how long the holder of a turn may
+    /// take. After that it is this caller's turn, whatever the others do: no wait is longer than
+    /// twice the limit.
+    pub(crate) fn turn(&self, seen: &Seen, limit: Duration) -> Turn<'_> {
         let Ok(mut lock) = self.open_lock() else {
-            return Ok(Turn::Mine(self.slot(None)));
+            return Turn::Mine(self.slot(None));
         };
+        match self.wait_for_turn(&mut lock, seen, limit) {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Turn::Mine(self.slot(Some(lock))),
+            Err(_) => Turn::Mine(self.slot(None)),
+        }
+    }
+
+    /// Returns how another turn ended, or nothing once the lock is held; an error where it is not
+    /// to be had.
+    fn wait_for_turn(
+        &self,
+        lock: &mut LockFile,
+        seen: &Seen,
+        limit: Duration,
+    ) -> io::Result<Option<Turn<'_>>> {
+        let mut wait = Wait::of(limit);
+        // The first time, all wake together, as there mostly is a token for all of them.
+        let mut in_line = false;
         loop {
-            let Ok(free) = lock.try_exclusive() else {
-                return Ok(Turn::Mine(self.slot(None)));
+            if lock.try_exclusive()? {
+                return Ok(self.outcome(seen));
+            }
+            let left = wait.left();
+            if left.is_zero() {
+                wait.extend()?;
+                *lock = lock.replace()?;
+                continue;
+            }
+            let step = left.min(LOOK_AGAIN);
+            let is_free = if in_line {
+                lock.wait_in_line(step)?
+            } else {
+                lock.wait_until_free(step)?
             };
-            if free {
-                let outcome = self.outcome(seen);
-                return Ok(outcome.unwrap_or_else(|| Turn::Mine(self.slot(Some(lock)))));
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            match lock.wait_until_free(left) {
-                Ok(true) => {}
-                Ok(false) => return Err(too_long(patience)),
-                Err(_) => return Ok(Turn::Mine(self.slot(None))),
-            }
             if let Some(outcome) = self.outcome(seen) {
-                return Ok(outcome);
+                return Ok(Some(outcome));
             }
-            // The holder died. Those who waited with us look at the lock now, too: each goes on at
-            // a time of its own, so that one of them finds it free.
-            thread::sleep(Duration::from_micros(u64::from(process::id() % 64) * 50));
+            if is_free {
+                // The holder failed or was killed, and one of us takes its place.
+                in_line = true;
+                let _ = wait.extend();
+            } else if lock.is_removed() {
+                *lock = self.open_lock()?;
+                let _ = wait.extend();
+            }
         }
     }
 
@@ -275,12 +301,35 @@ impl Place {
     }
 }
 
-fn too_long(patience: Duration) -> Error {
-    Error::unavailable(format!(
-        "another hallpass has been asking for this token for {} s",
-        patience.as_secs()
-    ))
-    .hint("look for a hallpass process that is stopped")
+/// How long to wait for the holder of a turn, and once more for the one who takes its place.
+struct Wait {
+    limit: Duration,
+    deadline: Instant,
+    is_extended: bool,
+}
+
+impl Wait {
+    fn of(limit: Duration) -> Self {
+        Self {
+            limit,
+            deadline: Instant::now() + limit,
+            is_extended: false,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Begins again: once, as otherwise many who fail one after the other would keep us for ever.
+    fn extend(&mut self) -> io::Result<()> {
+        if self.is_extended {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.is_extended = true;
+        self.deadline = Instant::now() + self.limit;
+        Ok(())
+    }
 }
 
 /// The exclusive right to fill a place. Dropped without a word (or killed), it leaves the turn to another.

@@ -124,6 +124,15 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
     Ok(Found::Content(content))
 }
 
+/// Why a directory of settings is not to be believed, fit to follow its name; one that is not there
+/// is fine.
+pub(crate) fn directory_fault(path: &Path) -> io::Result<Option<&'static str>> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        metadata => Ok(system::distrust_directory(&metadata?)),
+    }
+}
+
 /// Whether a replaced file must outlive a power failure, or only a crash of ours.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Durability {
@@ -299,7 +308,8 @@ pub(crate) fn remove_if_older(path: &Path, limit: Duration) -> io::Result<()> {
 
 /// A file that is empty for ever and exists to be locked. The kernel releases a lock with its holder.
 ///
-/// Whoever holds the lock, or clears all that a login left, may remove the file. Others may have it
+/// The file may be removed by whoever holds the lock, by whoever clears all that a login left, and by
+/// whoever has waited for longer than a holder may take ([`LockFile::replace`]). Others may have it
 /// open then, and would lock what nobody else can see: so who takes a lock looks whether the file
 /// still has its name.
 #[derive(Debug)]
@@ -307,6 +317,16 @@ pub(crate) struct LockFile {
     file: File,
     path: PathBuf,
     opened: Metadata,
+    is_held: bool,
+    waiting: Option<Waiting>,
+}
+
+/// A thread that waits for a lock: no system has a lock call with a limit. A thread that waits in
+/// vain ends with the process.
+#[derive(Debug)]
+struct Waiting {
+    is_exclusive: bool,
+    ended: mpsc::Receiver<io::Result<()>>,
 }
 
 impl LockFile {
@@ -327,6 +347,8 @@ impl LockFile {
                 file,
                 path: path.to_owned(),
                 opened,
+                is_held: false,
+                waiting: None,
             }),
             Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidInput, reason)),
         }
@@ -340,10 +362,12 @@ impl LockFile {
     pub(crate) fn try_exclusive(&mut self) -> io::Result<bool> {
         let mut reopenings = MOST_REOPENINGS;
         loop {
-            match self.file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(false),
-                Err(TryLockError::Error(error)) => return Err(error),
+            if !self.is_held {
+                match self.file.try_lock() {
+                    Ok(()) => self.is_held = true,
+                    Err(TryLockError::WouldBlock) => return Ok(false),
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
             }
             if reopenings == 0 || !self.is_removed() {
                 return Ok(true);
@@ -354,7 +378,7 @@ impl LockFile {
     }
 
     /// Whether the name is free by now, or another file's.
-    fn is_removed(&self) -> bool {
+    pub(crate) fn is_removed(&self) -> bool {
         match std::fs::symlink_metadata(&self.path) {
             Ok(found) => !system::is_same_file(&self.opened, &found),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -369,30 +393,89 @@ impl LockFile {
         Ok(())
     }
 
-    /// Waits until nobody holds the lock exclusively, at most for `limit`. All who wait wake
-    /// together, as they wait for a shared lock, which they let go at once.
+    /// Puts a new lock file in the place of this one, whose holder does not let it go: a process
+    /// that is stopped keeps its locks. The holder does no harm when it goes on, as files are
+    /// replaced whole.
+    ///
+    /// # Errors
+    /// Where that cannot be done: another system, a file system without locks, a full disk.
+    pub(crate) fn replace(&self) -> io::Result<Self> {
+        let directory = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        if !Self::CAN_BE_REMOVED {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // One at a time: between a look at the name and its removal, another could have put a new
+        // file there. The directory itself is locked, for no longer than that takes.
+        let directory = File::open(directory)?;
+        for _ in 0..REPLACE_ATTEMPTS {
+            match directory.try_lock() {
+                Ok(()) => {
+                    if !self.is_removed() {
+                        remove(&self.path)?;
+                    }
+                    return Self::open(&self.path);
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(REPLACE_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Waits until nobody holds the lock exclusively, at most for `limit`; may be called again to
+    /// go on. All who wait wake together, as they wait for a shared lock, which they let go at once.
     ///
     /// Returns whether it was free in time.
-    pub(crate) fn wait_until_free(&self, limit: Duration) -> io::Result<bool> {
-        let file = self.file.try_clone()?;
-        let (sender, receiver) = mpsc::channel();
-        // No system has a lock call with a limit. A thread that waits in vain ends with the process.
-        thread::Builder::new().spawn(move || {
-            let locked = loop {
-                match file.lock_shared() {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    locked => break locked,
-                }
-            };
-            // The answer of `unlock` is not worth asking for: some systems report a failure that was none.
-            let _ = file.unlock();
-            let _ = sender.send(locked);
-        })?;
-        match receiver.recv_timeout(limit) {
-            Ok(locked) => locked.map(|()| true),
-            Err(_) => Ok(false),
-        }
+    pub(crate) fn wait_until_free(&mut self, limit: Duration) -> io::Result<bool> {
+        self.wait(false, limit)
     }
+
+    /// The same, but those who wait wake one after the other, and whoever is woken has the lock.
+    pub(crate) fn wait_in_line(&mut self, limit: Duration) -> io::Result<bool> {
+        let is_free = self.wait(true, limit)?;
+        self.is_held |= is_free;
+        Ok(is_free)
+    }
+
+    fn wait(&mut self, is_exclusive: bool, limit: Duration) -> io::Result<bool> {
+        let waiting = self.waiting.take();
+        let waiting = waiting.filter(|waiting| waiting.is_exclusive == is_exclusive);
+        let waiting = match waiting {
+            Some(waiting) => waiting,
+            None => Waiting {
+                is_exclusive,
+                ended: wait_for_lock(self.file.try_clone()?, is_exclusive)?,
+            },
+        };
+        if let Ok(locked) = waiting.ended.recv_timeout(limit) {
+            return locked.map(|()| true);
+        }
+        self.waiting = Some(waiting);
+        Ok(false)
+    }
+}
+
+fn wait_for_lock(file: File, is_exclusive: bool) -> io::Result<mpsc::Receiver<io::Result<()>>> {
+    let (sender, ended) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        let locked = loop {
+            let locked = if is_exclusive {
+                file.lock()
+            } else {
+                file.lock_shared()
+            };
+            match locked {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                locked => break locked,
+            }
+        };
+        if !is_exclusive {
+            // Its result is not worth a look: some systems report a failure that was none.
+            let _ = file.unlock();
+        }
+        let _ = sender.send(locked);
+    })?;
+    Ok(ended)
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::disk::{self, Directories, Durability, Found, LockFile};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::profile::{FORMAT, Item, Profile, ProfileName, is_standard_parameter};
-use crate::system::Trust;
+use crate::system::{Trust, WRITABLE_BY_OTHERS};
 
 pub(crate) use by_url::{Answering, Bound};
 pub(crate) use environment::from_environment;
@@ -75,24 +75,44 @@ impl Profiles {
             profile: self.load(&name)?,
             name,
             binding: None,
+            url: None,
         })
     }
 
-    /// The same profile as it is now.
-    pub(crate) fn again(&self, who: &Answering) -> Result<Answering> {
-        let mut now = who.clone();
-        if !who.name.is_of_environment() {
-            now.profile = self.load(&who.name)?;
+    /// The same profile as it is now; none if it was logged out.
+    ///
+    /// # Errors
+    /// When it cannot be read, which does not mean that it has changed.
+    pub(crate) fn reload(&self, who: &Answering) -> Result<Option<Profile>> {
+        if who.name.is_of_environment() {
+            return Ok(Some(who.profile.clone()));
         }
-        Ok(now)
+        match self.load(&who.name) {
+            Ok(profile) => Ok(Some(profile)),
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Whether the login that this profile came from is still the one on this machine.
-    pub(crate) fn is_current(&self, who: &Answering) -> bool {
-        who.name.is_of_environment()
-            || self
-                .load(&who.name)
-                .is_ok_and(|now| now.generation == who.profile.generation)
+    /// Refuses a settings directory that other users can change: they could put one profile in the
+    /// place of another.
+    ///
+    /// This takes a system call or two, so a cached token is given without it.
+    ///
+    /// # Errors
+    /// `Usage`, with the command that closes the directory.
+    pub(crate) fn check_directory(&self) -> Result<()> {
+        let path = self.directory.display();
+        let reason = disk::directory_fault(&self.directory)
+            .map_err(|error| Error::broken(format!("cannot read {path}")).because(error))?;
+        let Some(reason) = reason else {
+            return Ok(());
+        };
+        let message = format!("the settings directory {path} {reason}");
+        Err(match reason {
+            WRITABLE_BY_OTHERS => Error::usage(message).hint(format!("run: chmod go-w {path}")),
+            _ => Error::broken(message),
+        })
     }
 
     /// Every profile's name, sorted.
@@ -136,6 +156,11 @@ impl Profiles {
         let content = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
             Ok(Found::Content(content)) => content,
             Ok(Found::Nothing) => return Err(self.no_such_profile(name)),
+            Ok(Found::Distrusted(WRITABLE_BY_OTHERS)) => {
+                let path = path.display();
+                let what = format!("the profile file {path} {WRITABLE_BY_OTHERS}");
+                return Err(Error::usage(what).hint(format!("run: chmod go-w {path}")));
+            }
             Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
             Err(error) => {
                 return Err(Error::broken(format!("cannot read {}", path.display())).because(error));
@@ -183,6 +208,7 @@ impl Profiles {
     /// # Errors
     /// `Broken` when the directory cannot be written to, `Unavailable` when another one takes too long.
     pub(crate) fn edit(&self) -> Result<Editor<'_>> {
+        self.check_directory()?;
         let path = self.directory.join("lock");
         let cannot_lock =
             |error| Error::broken(format!("cannot lock {}", path.display())).because(error);

@@ -82,8 +82,10 @@ pub(crate) struct Desk<'a> {
     pub(crate) named: &'a dyn Fn() -> Result<Answering>,
     /// Every binding there is.
     pub(crate) everyone: &'a dyn Fn() -> Result<Vec<Answering>>,
-    /// A token of this profile. The one that was received at this moment was rejected, and will not do.
-    pub(crate) token: &'a dyn Fn(&Answering, Option<Timestamp>) -> Result<CachedToken>,
+    /// A token of this profile, which is then as it was when the token was checked against it: another
+    /// login may have taken its name. The token that was received at this moment was rejected, and
+    /// will not do.
+    pub(crate) token: &'a dyn Fn(&mut Answering, Option<Timestamp>) -> Result<CachedToken>,
     /// The token that lies in the cache and still works.
     pub(crate) cached: &'a dyn Fn(&Answering) -> Option<CachedToken>,
     /// Drops the cached token, if it is this one.

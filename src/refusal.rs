@@ -1,4 +1,8 @@
-//! A failure that concerns every caller who waits for the same token.
+//! Why there is no token, and whether that concerns others who want the same one.
+//!
+//! What the server said is shared with every caller who waits, and with those who come a moment
+//! later. Any other failure (no network, no descriptor left, a secret that cannot be read) may be this
+//! process's own, and another process may do better.
 
 use std::time::Duration;
 
@@ -24,16 +28,16 @@ pub(crate) struct Refusal {
     recorded_at: u64,
     not_before: u64,
     /// The server itself named the time (RFC 9110 §10.2.3).
-    by_server: bool,
+    is_time_by_server: bool,
 }
 
 impl Refusal {
-    /// For those who wait now: a locked keychain says nothing about a later call.
-    pub(crate) fn now(error: &Error, now: Timestamp) -> Self {
+    /// Not by the token endpoint: it says nothing about other callers, or a later call.
+    pub(crate) fn local(error: &Error, now: Timestamp) -> Self {
         Self::until(error, now, Duration::ZERO, false)
     }
 
-    /// By the token endpoint, which is left alone for a moment.
+    /// By the token endpoint, in an HTTP response. It is left alone for a moment.
     pub(crate) fn brief(error: &Error, now: Timestamp) -> Self {
         Self::until(error, now, HOLD_OFF, false)
     }
@@ -43,21 +47,26 @@ impl Refusal {
         Self::until(error, now, pause.clamp(HOLD_OFF, LONGEST_HOLD_OFF), true)
     }
 
-    fn until(error: &Error, now: Timestamp, pause: Duration, by_server: bool) -> Self {
+    fn until(error: &Error, now: Timestamp, pause: Duration, is_time_by_server: bool) -> Self {
         Self {
             kind: error.kind,
             message: error.to_string(),
             hints: error.hints.clone(),
             recorded_at: now.0,
             not_before: now.plus(pause).0,
-            by_server,
+            is_time_by_server,
         }
+    }
+
+    /// Whether the token endpoint said so, and would say so to every caller.
+    pub(crate) fn is_by_server(&self) -> bool {
+        self.not_before > self.recorded_at
     }
 
     /// Whether a caller who comes now is told the same. One who insists on a new token is told so
     /// only where the server asked for it.
     pub(crate) fn holds(&self, now: Timestamp, insists: bool) -> bool {
-        (self.recorded_at..self.not_before).contains(&now.0) && (self.by_server || !insists)
+        (self.recorded_at..self.not_before).contains(&now.0) && (self.is_time_by_server || !insists)
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -107,7 +116,9 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_keychain_is_not_remembered() {
-        assert!(!Refusal::now(&Error::locked("locked"), NOW).holds(NOW, false));
+    fn a_failure_of_this_process_is_neither_shared_nor_remembered() {
+        let locked = Refusal::local(&Error::locked("locked"), NOW);
+        assert!(!locked.is_by_server() && !locked.holds(NOW, false));
+        assert!(Refusal::brief(&Error::refused("no"), NOW).is_by_server());
     }
 }

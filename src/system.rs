@@ -4,9 +4,9 @@
 mod memory;
 
 pub(crate) use platform::{
-    Inherited, QuietTerminal, distrust, duplicate, file_kind, harden, is_link_refusal, is_planted,
-    is_same_file, link, open_private, open_stream, private_directory, shell, standard_input,
-    write_to_stdout,
+    Inherited, QuietTerminal, distrust, distrust_directory, duplicate, file_kind, harden,
+    is_link_refusal, is_planted, is_same_file, link, open_private, open_stream, private_directory,
+    shell, standard_input, write_to_stdout,
 };
 
 #[cfg(all(unix, not(test)))]
@@ -78,6 +78,9 @@ pub(crate) enum Trust {
     Secret,
 }
 
+/// Why a file or a directory is not believed that `chmod` makes believable.
+pub(crate) const WRITABLE_BY_OTHERS: &str = "can be written by other users";
+
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Access {
@@ -124,7 +127,7 @@ mod platform {
     use signal_hook::iterator::Signals;
     use zeroize::Zeroizing;
 
-    use super::{Access, FileKind, Trust};
+    use super::{Access, FileKind, Trust, WRITABLE_BY_OTHERS};
 
     // The unwinder, which nobody here needs, comes with the program: the shared library that the
     // compiler names asks the processor a dozen questions at every start.
@@ -363,11 +366,22 @@ mod platform {
         } else if !ours {
             Some("belongs to another user")
         } else if strangers_may & 0o022 != 0 {
-            Some("can be written by other users")
+            Some(WRITABLE_BY_OTHERS)
         } else if strangers_may != 0 {
             Some("can be read by other users")
         } else if trust == Trust::Private && metadata.nlink() > 1 {
             Some("has a second name")
+        } else {
+            None
+        }
+    }
+
+    /// Why the files in this directory are not to be believed, fit to follow its name.
+    pub(crate) fn distrust_directory(metadata: &Metadata) -> Option<&'static str> {
+        if ![geteuid().as_raw(), 0].contains(&metadata.uid()) {
+            Some("belongs to another user")
+        } else if metadata.mode() & 0o022 != 0 {
+            Some(WRITABLE_BY_OTHERS)
         } else {
             None
         }
@@ -565,6 +579,11 @@ mod platform {
     /// The directories below `AppData` are private by their inherited access control list.
     pub(crate) fn distrust(metadata: &Metadata, _: Trust) -> Option<&'static str> {
         (!metadata.is_file()).then_some("is not a regular file")
+    }
+
+    /// As above.
+    pub(crate) fn distrust_directory(_: &Metadata) -> Option<&'static str> {
+        None
     }
 
     /// What tells two files apart is not to be had from the standard library.

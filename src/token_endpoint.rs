@@ -96,7 +96,7 @@ pub(crate) fn ask(
     request: &TokenRequest,
     Means { credential, http }: &Means<'_>,
 ) -> std::result::Result<CachedToken, Refusal> {
-    let not_sent = |error: Error| Refusal::now(&error, Timestamp::now());
+    let not_sent = |error: Error| Refusal::local(&error, Timestamp::now());
     let endpoint = &profile.token_endpoint;
     let context = ResponseContext {
         profile,
@@ -199,8 +199,18 @@ async fn post(
 
 /// What a fault means for whoever asked.
 fn setback(fault: Fault, origin: &str, limit: Duration) -> Setback {
+    // Only what came in a response is the server's word: the rest may be this machine's network, or
+    // this process's own trouble.
+    let is_by_server = matches!(fault, Fault::TooLarge);
+    let again_after = fault.is_cut_off().then(answer::jitter);
+    let error = fault.error(origin, limit);
+    let refusal = if is_by_server {
+        Refusal::brief(&error, Timestamp::now())
+    } else {
+        Refusal::local(&error, Timestamp::now())
+    };
     Setback {
-        again_after: fault.is_cut_off().then(answer::jitter),
-        refusal: Refusal::brief(&fault.error(origin, limit), Timestamp::now()),
+        refusal,
+        again_after,
     }
 }

@@ -66,8 +66,8 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
         ..Ask::default()
     };
     for (name, profile) in variables {
-        let who = profiles.find(profile.as_deref())?;
-        let obtained = obtain(&directories, &profiles, &ask, &who)?;
+        let mut who = profiles.find(profile.as_deref())?;
+        let obtained = obtain(&directories, &profiles, &ask, &mut who)?;
         command.env(name, obtained.token.access_token.expose());
     }
     let error = inherited.replace_process(&mut command);

@@ -185,6 +185,7 @@ fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<A
                 name: name.clone(),
                 profile: profile.clone(),
                 binding: Some(binding.clone()),
+                url: Some(binding.url.as_url().clone()),
             });
         }
     }

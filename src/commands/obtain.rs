@@ -1,6 +1,7 @@
 //! How a command gets a token: the real doors opened for the broker, and what a person should know
 //! of how it came out.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::broker::{self, Doors, Outcome, Wish};
@@ -8,17 +9,18 @@ use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT};
+use crate::profile::Profile;
 use crate::profiles::{Answering, Profiles};
 use crate::secret::{ClientSecret, Credential};
 use crate::secrets::{self, Patience};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
 use crate::token_endpoint::{self, Means};
 
-/// How often to begin anew when somebody logs in while we ask.
+/// How often to start again when another login takes the profile's name while we wait.
 const ATTEMPTS: usize = 3;
 
-/// How much longer than the holder of a turn may take do we wait for it.
-const GRACE: Duration = Duration::from_secs(5);
+/// What another caller may need beside its secret and its request.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What a caller wants, where it is not what the profile says.
 #[derive(Debug, Default)]
@@ -41,46 +43,95 @@ pub(super) struct Obtained {
     pub(super) scope: Option<String>,
 }
 
-/// Gets a token of this profile; of the login that takes its place, if somebody logs in meanwhile.
+/// Gets a token of this profile; of the login that takes its place, if there is one meanwhile.
+///
+/// `who` is then the profile as it was read last. A token for a URL is of a login that is bound to it.
 pub(super) fn obtain(
     directories: &Directories,
     profiles: &Profiles,
     ask: &Ask,
-    who: &Answering,
+    who: &mut Answering,
 ) -> Result<Obtained> {
-    let mut successor = None;
     for _ in 0..ATTEMPTS {
-        let who = successor.as_ref().unwrap_or(who);
         let request = request(who, ask);
-        let wish = Wish {
-            min_ttl: ask.min_ttl,
-            refresh: ask.refresh,
-            patience: who.profile.timeout() + Patience::Program.limit() + GRACE,
+        // Of the same login, read again after a wait or a request.
+        let latest = Cell::new(None);
+        let outcome = attempt(directories, profiles, ask, who, &request, &latest)?;
+        let is_superseded = matches!(outcome, Outcome::Superseded);
+        let now = if is_superseded {
+            profiles
+                .reload(who)?
+                .ok_or_else(|| logged_out(who))
+                .map(Some)?
+        } else {
+            latest.take()
         };
-        let doors = Doors {
-            now: &Timestamp::now,
-            secret: &|| {
-                if let Some(secret) = &ask.secret {
-                    return Means::of(&who.profile, Credential::Secret(secret.clone()));
-                }
-                Means::gather(&who.profile, || {
-                    secrets::read(&who.name, &who.profile, Patience::Program)
-                })
-            },
-            request: &|means| token_endpoint::ask(&who.profile, &request, means),
-            is_current: &|| profiles.is_current(who),
-        };
-        let place = Cache::of(directories, &who.name).place(&request);
-        let outcome = broker::obtain(&place, wish, &doors)?;
+        if let Some(now) = now {
+            who.update(now)?;
+        }
         if let Some(token) = settle(outcome, &request, ask) {
             return Ok(Obtained {
                 token,
                 scope: request.scope,
             });
         }
-        successor = Some(profiles.again(who)?);
     }
     Err(Error::unavailable("the profile changes faster than a token can be had").hint("try again"))
+}
+
+fn attempt(
+    directories: &Directories,
+    profiles: &Profiles,
+    ask: &Ask,
+    who: &Answering,
+    request: &TokenRequest,
+    latest: &Cell<Option<Profile>>,
+) -> Result<Outcome> {
+    let wish = Wish {
+        min_ttl: ask.min_ttl,
+        refresh: ask.refresh,
+        wait_limit: wait_limit(&who.profile),
+    };
+    let doors = Doors {
+        now: &Timestamp::now,
+        secret: &|| {
+            if !who.name.is_of_environment() {
+                profiles.check_directory()?;
+            }
+            if let Some(secret) = &ask.secret {
+                return Means::of(&who.profile, Credential::Secret(secret.clone()));
+            }
+            Means::gather(&who.profile, || {
+                secrets::read(&who.name, &who.profile, Patience::Program)
+            })
+        },
+        request: &|means| token_endpoint::ask(&who.profile, request, means),
+        is_current: &|| {
+            let now = profiles.reload(who)?;
+            let now = now.filter(|now| now.generation == who.profile.generation);
+            let is_current = now.is_some();
+            latest.set(now);
+            Ok(is_current)
+        },
+    };
+    let place = Cache::of(directories, &who.name).place(request);
+    broker::obtain(&place, wish, &doors)
+}
+
+/// How long another caller may take to get a token of this profile.
+fn wait_limit(profile: &Profile) -> Duration {
+    let for_secret = if profile.secret.takes_a_while() {
+        Patience::Program.limit()
+    } else {
+        Duration::ZERO
+    };
+    profile.timeout() + for_secret + GRACE
+}
+
+fn logged_out(who: &Answering) -> Error {
+    let name = &who.name;
+    Error::not_found(format!("the profile `{name}` was logged out meanwhile"))
+        .hint(format!("run `hallpass login {name}`"))
 }
 
 /// What is asked for: another secret is another client, as far as its tokens go.

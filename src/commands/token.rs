@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         )
         .hint("`hallpass login --secret-stdin` gives the profile another secret"));
     }
-    let who = match &args.url {
+    let mut who = match &args.url {
         Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
         None => profiles.find(args.profile.as_deref())?,
     };
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         refresh: args.refresh,
         ..Ask::default()
     };
-    let obtained = obtain(&directories, &profiles, &ask, &who)?;
+    let obtained = obtain(&directories, &profiles, &ask, &mut who)?;
     let format = if args.json {
         Format::Json
     } else {

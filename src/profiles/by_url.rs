@@ -17,12 +17,35 @@ use crate::profile::{Profile, ProfileName};
 use crate::system::Trust;
 use crate::web_url::WebUrl;
 
-/// A profile that answers, and by which binding: none where the client names no URL.
+/// A profile that was selected, and by which binding: none where the client names no URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Answering {
     pub(crate) name: ProfileName,
     pub(crate) profile: Profile,
     pub(crate) binding: Option<Binding>,
+    /// What the token is for, where the client names a URL: the binding covers it.
+    pub(crate) url: Option<WebUrl>,
+}
+
+impl Answering {
+    /// Goes on with the profile as it is now.
+    ///
+    /// # Errors
+    /// `NotFound` when that one is not bound to the URL: the token of another login, or after an
+    /// `unbind`, is not for it.
+    pub(crate) fn update(&mut self, profile: Profile) -> Result<()> {
+        if let Some(url) = &self.url {
+            let Some(binding) = longest(&profile, |binding| binding.url.covers(url)) else {
+                let name = &self.name;
+                let what = format!("the profile `{name}` is no longer bound to this URL");
+                let hint = format!("if it may have the token: hallpass bind {name} URL");
+                return Err(Error::not_found(what).hint(hint));
+            };
+            self.binding = Some(binding.clone());
+        }
+        self.profile = profile;
+        Ok(())
+    }
 }
 
 /// Who answers for a URL.
@@ -50,12 +73,14 @@ impl Profiles {
         if let Some(name) = named {
             let profile = self.load(name)?;
             let elsewhere = unbound(profile.bindings.iter().map(|binding| &binding.url), url);
-            let found = answering(name.clone(), profile, |binding| binding.url.covers(url));
+            let covers = |binding: &Binding| binding.url.covers(url);
+            let found = answering(name.clone(), profile, url, covers);
             return Ok(found.map_or(elsewhere, |found| Bound::By(Box::new(found))));
         }
         if let Some(found) = from_environment()?
-            && let Some(found) =
-                answering(found.name, found.profile, |binding| binding.url.covers(url))
+            && let Some(found) = answering(found.name, found.profile, url, |binding| {
+                binding.url.covers(url)
+            })
         {
             return Ok(Bound::By(Box::new(found)));
         }
@@ -71,7 +96,8 @@ impl Profiles {
                 };
                 match self.load(&name) {
                     Ok(profile) => {
-                        found.extend(answering(name, profile, |binding| binding.url == entry.url));
+                        let is_it = |binding: &Binding| binding.url == entry.url;
+                        found.extend(answering(name, profile, url, is_it));
                     }
                     Err(error) if error.kind == Kind::NotFound => {}
                     Err(error) => return Err(error),
@@ -130,17 +156,22 @@ fn unbound<'a>(mut bound: impl Iterator<Item = &'a BoundUrl>, url: &WebUrl) -> B
 fn answering(
     name: ProfileName,
     profile: Profile,
+    url: &WebUrl,
     is_it: impl Fn(&Binding) -> bool,
 ) -> Option<Answering> {
-    let fitting = profile.bindings.iter().filter(|binding| is_it(binding));
-    let binding = fitting
-        .max_by_key(|binding| binding.url.prefix().len())?
-        .clone();
+    let binding = longest(&profile, is_it)?.clone();
     Some(Answering {
         name,
         profile,
         binding: Some(binding),
+        url: Some(url.clone()),
     })
+}
+
+/// Of the bindings that fit, the one with the longest path.
+fn longest(profile: &Profile, fits: impl Fn(&Binding) -> bool) -> Option<&Binding> {
+    let fitting = profile.bindings.iter().filter(|binding| fits(binding));
+    fitting.max_by_key(|binding| binding.url.prefix().len())
 }
 
 impl Editor<'_> {

@@ -63,6 +63,7 @@ pub(crate) fn from_environment() -> Result<Option<Answering>> {
             ..Profile::new(endpoint)
         },
         binding: None,
+        url: None,
     }))
 }
 

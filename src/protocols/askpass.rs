@@ -21,7 +21,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     let Some((user, url)) = quoted_url(question) else {
         return Err(Error::not_found("the question names no URL between quotes"));
     };
-    let Some(who) = call.desk.bound(&url)? else {
+    let Some(mut who) = call.desk.bound(&url)? else {
         return Err(Error::not_found(
             "no profile is bound to the URL of the question",
         ));
@@ -30,7 +30,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
         let username = who.binding.as_ref().map(Binding::username);
         return Ok(Answer::of(format!("{}\n", username.unwrap_or_default())));
     }
-    let token = (call.desk.token)(&who, None)?;
+    let token = (call.desk.token)(&mut who, None)?;
     Ok(Answer::of(format!("{}\n", token.access_token.expose())))
 }
 

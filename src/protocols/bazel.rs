@@ -31,10 +31,10 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
         Some(url) => call.desk.bound(&url)?,
         None => None,
     };
-    let Some(who) = who else {
+    let Some(mut who) = who else {
         return Ok(Answer::line(&json!({ "headers": {} })));
     };
-    let token = (call.desk.token)(&who, None)?;
+    let token = (call.desk.token)(&mut who, None)?;
     Ok(Answer::line(&json!({
         "headers": { "Authorization": [super::header(&who, &token)] },
         "expires": token.due_at().rfc3339(),

@@ -63,10 +63,10 @@ fn get(call: &mut Call<'_>, request: &Request) -> Result<Option<(Answering, Cach
         return Ok(None);
     };
     let (_, named) = take_profile(request.args.clone())?;
-    let Some(who) = (call.desk.bound_by)(&url, named.as_deref())? else {
+    let Some(mut who) = (call.desk.bound_by)(&url, named.as_deref())? else {
         return Ok(None);
     };
-    let token = (call.desk.token)(&who, None)?;
+    let token = (call.desk.token)(&mut who, None)?;
     Ok(Some((who, token)))
 }
 

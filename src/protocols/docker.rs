@@ -63,10 +63,10 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
             break;
         }
     }
-    let Some(who) = found else {
+    let Some(mut who) = found else {
         return Ok(failure(NOT_FOUND, None));
     };
-    let token = (call.desk.token)(&who, None)?;
+    let token = (call.desk.token)(&mut who, None)?;
     Ok(Answer::line(&json!({
         "ServerURL": server,
         "Username": username(&who),

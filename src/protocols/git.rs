@@ -43,8 +43,8 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
 fn get(call: &mut Call<'_>) -> Result<Answer> {
     let request = Request::read(call.input)?;
     let rejected = request.rejected();
-    let answer = selected(call, &request).and_then(|who| {
-        let token = who.as_ref().map(|who| (call.desk.token)(who, rejected));
+    let answer = selected(call, &request).and_then(|mut who| {
+        let token = who.as_mut().map(|who| (call.desk.token)(who, rejected));
         Ok(who.zip(token.transpose()?))
     });
     Ok(match answer {

@@ -55,11 +55,11 @@ fn refused(call: &Call<'_>, url: &str) -> Result<Answer> {
     let Ok(url) = WebUrl::parse(url) else {
         return Ok(Answer::nothing());
     };
-    let Some(who) = call.desk.bound(&url)? else {
+    let Some(mut who) = call.desk.bound(&url)? else {
         return Ok(Answer::nothing());
     };
     let rejected = (call.desk.cached)(&who).map(|token| token.received_at);
-    let token = (call.desk.token)(&who, rejected)?;
+    let token = (call.desk.token)(&mut who, rejected)?;
     Ok(Answer::of(block(&who, &token)))
 }
 

@@ -18,7 +18,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 
 #[expect(clippy::unnecessary_wraps, reason = "other protocols can fail")]
 fn converse(call: &mut Call<'_>) -> Result<Answer> {
-    let answer = (call.desk.named)().and_then(|who| (call.desk.token)(&who, None));
+    let answer = (call.desk.named)().and_then(|mut who| (call.desk.token)(&mut who, None));
     Ok(Answer::line(&match answer {
         Ok(token) => json!({
             "version": 1,

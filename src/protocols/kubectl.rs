@@ -57,7 +57,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
             )),
         );
     }
-    let who = match &info.spec.cluster {
+    let mut who = match &info.spec.cluster {
         Some(cluster) => {
             let url = WebUrl::parse(&cluster.server);
             let url = url.map_err(|fault| Error::usage(format!("the cluster's URL {fault}")))?;
@@ -70,7 +70,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
         }
         None => (call.desk.named)()?,
     };
-    let token = (call.desk.token)(&who, None)?;
+    let token = (call.desk.token)(&mut who, None)?;
     Ok(Answer::line(&json!({
         "kind": "ExecCredential",
         "apiVersion": info.api_version,

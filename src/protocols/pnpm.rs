@@ -14,7 +14,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 fn converse(call: &mut Call<'_>) -> Result<Answer> {
-    let who = (call.desk.named)()?;
-    let token = (call.desk.token)(&who, None)?;
+    let mut who = (call.desk.named)()?;
+    let token = (call.desk.token)(&mut who, None)?;
     Ok(Answer::of(format!("{}\n", header(&who, &token))))
 }

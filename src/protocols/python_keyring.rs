@@ -65,7 +65,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     // What went wrong is for the person to read: to the client it is all one.
     let found = match call.desk.bound(&url) {
         Ok(None) => return Ok(not_found),
-        Ok(Some(who)) => (call.desk.token)(&who, None).map(|token| (who, token)),
+        Ok(Some(mut who)) => (call.desk.token)(&mut who, None).map(|token| (who, token)),
         Err(error) => Err(error),
     };
     let (who, token) = match found {

@@ -32,8 +32,8 @@ fn get(call: &Call<'_>, host: &str) -> Result<Answer> {
         _ => None,
     };
     Ok(Answer::line(&match who {
-        Some(who) => {
-            let token = (call.desk.token)(&who, None)?;
+        Some(mut who) => {
+            let token = (call.desk.token)(&mut who, None)?;
             json!({ "token": token.access_token.expose() })
         }
         None => json!({}),

@@ -297,6 +297,7 @@ fn profile() -> Answering {
     Answering {
         name: ProfileName::parse("prod").expect("a name"),
         profile: profile::example(),
+        url: Some(url.as_url().clone()),
         binding: Some(Binding::of(url)),
     }
 }

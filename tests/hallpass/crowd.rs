@@ -13,11 +13,16 @@ use tempfile::TempDir;
 
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
+use crate::support::{
+    CLIENT_ID, Machine, Ran, SECRET, after_shell, is_root, numbered_tokens, run_by,
+};
 use crate::time::command_at;
 
 /// How many callers a crowd has where nothing else is said.
 const CROWD: usize = 200;
+
+/// How many callers are in order where one is not.
+const HEALTHY: usize = 20;
 
 /// How long a test waits for what should come soon, before it fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -194,12 +199,7 @@ fn who_insists_or_logs_in_asks_again_after_a_refusal() {
 fn a_crowd_leaves_a_server_in_trouble_alone() {
     let unavailable = Reply::new(503).body("out of service");
     let told_when = unavailable.clone().header("Retry-After", "600");
-    for (trouble, requests) in [
-        (unavailable, 2),
-        (Reply::new(500), 2),
-        (Reply::hang_up(), 2),
-        (told_when, 1),
-    ] {
+    for (trouble, requests) in [(unavailable, 2), (Reply::new(500), 2), (told_when, 1)] {
         let gate = Gate::new();
         let server = Server::start({
             let (trouble, gate) = (trouble.clone(), gate.clone());
@@ -244,49 +244,133 @@ fn a_crowd_outlives_the_one_who_asked_for_it() {
 }
 
 #[test]
-fn nobody_waits_for_ever_for_one_who_is_stopped() {
-    let mut machine = Machine::new();
-    machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1");
+fn after_a_failure_that_is_no_response_each_caller_sends_its_own_request() {
+    // The first connection is closed, twice as the first caller tries again; the others are not.
+    let gate = Gate::new();
+    let hang_up = || Reply::hang_up().held_by(&gate);
+    let server = Server::start(first([hang_up(), hang_up()]));
+    let machine = Machine::new();
+    log_in_unproven(&machine, &server);
+    let crowd = Crowd::start(&machine, 50, &["token"]);
+    crowd.wait_for_waiters(49);
+    gate.open();
+    let ended = crowd.ended();
+    let failed: Vec<_> = ended.iter().filter(|ran| ran.code != 0).collect();
+    assert!(failed.len() == 1 && failed[0].code == 5, "{failed:?}");
+    let tokens = ended.iter().filter(|ran| ran.code == 0);
+    assert!(tokens.into_iter().all(|ran| ran.stdout == "token-3\n"));
+    assert_eq!(server.requests().len(), 3, "the next one asked for all");
+}
+
+#[test]
+fn a_stopped_caller_holds_nobody_up_for_longer_than_the_limit() {
     let gate = Gate::new();
     let server = Server::start(first([
         Reply::token("token-1", 3600),
         Reply::token("token-2", 3600).held_by(&gate),
-        Reply::token("token-3", 3600).held_by(&gate),
     ]));
-    machine.login("p", &server, &["--timeout", "3s"]);
-    let without_a_token = ["token", "--scope", "USER"];
-    let with_a_token = ["token", "--min-ttl", "2h"];
-    let mut holders = Vec::new();
-    for (requests, arguments) in [(2, &without_a_token[..]), (3, &with_a_token)] {
-        let holder = Crowd::start(&machine, 1, arguments);
-        server.wait_for_requests(requests);
-        holder.signal(Signal::STOP);
-        holders.push(holder);
-    }
+    let machine = Machine::new();
+    machine.login("p", &server, &["--timeout", "2s"]);
+    let arguments = ["token", "--scope", "USER"];
+    let stopped = Crowd::start(&machine, 1, &arguments);
+    server.wait_for_requests(2);
+    stopped.signal(Signal::STOP);
     gate.open();
-    let [none, still_valid] =
-        [&without_a_token, &with_a_token].map(|arguments| Crowd::start(&machine, 5, arguments));
-    let messages = none.failures(5);
-    assert_eq!(messages.len(), 1, "{messages:?}");
-    let message = messages.first().expect("a message");
-    assert!(message.contains("another hallpass has been asking for this token for 9 s"));
-    assert!(message.contains("hallpass: hint: "), "{message}");
-    for ran in still_valid.ended() {
-        kept(&ran, "token-1");
-    }
+    let crowd = Crowd::start(&machine, HEALTHY, &arguments);
+    let tokens = crowd.tokens();
+    assert_eq!(tokens, of(["token-3"]));
+    // One of them asked in the place of the stopped one, for all.
     assert_eq!(server.requests().len(), 3);
-    for holder in &holders {
-        holder.signal(Signal::CONT);
+    // Those who come later find its token, or a lock that is free.
+    assert_eq!(machine.run(&arguments).token(), "token-3");
+    let refresh = ["token", "--scope", "USER", "--refresh"];
+    assert_eq!(machine.run(&refresh).token(), "token-4");
+    stopped.signal(Signal::CONT);
+    // Its time was up while it was stopped, or its response had come: both will do.
+    let ran = stopped.ended().remove(0);
+    assert!([0, 5].contains(&ran.code), "{ran:?}");
+    assert_eq!(
+        machine.run(&arguments).token(),
+        "token-4",
+        "a newer token stays"
+    );
+}
+
+#[test]
+fn a_caller_without_a_network_fails_alone() {
+    let server = Server::start(numbered_tokens());
+    let machine = logged_in(&server);
+    let arguments = ["token", "--scope", "USER"];
+    let cut_off = || {
+        let mut world = Command::new("unshare");
+        world.arg("--net");
+        if !is_root() {
+            world.arg("--map-root-user");
+        }
+        run_by(world, &machine.hallpass(&arguments))
+    };
+    fails_alone(&machine, &server, cut_off, &[5]);
+}
+
+#[test]
+fn a_caller_without_descriptors_fails_alone() {
+    let server = Server::start(numbered_tokens());
+    let machine = logged_in(&server);
+    let arguments = ["token", "--scope", "USER"];
+    let command = machine.hallpass(&arguments);
+    // Enough for the lock, but too few to read the profile again, or for a connection.
+    for limit in [4, 5, 7] {
+        let limited = || after_shell(&format!("ulimit -n {limit}"), &command);
+        fails_alone(&machine, &server, limited, &[1, 5]);
     }
-    for holder in holders {
-        // Its time was up while it was stopped, or its answer had come: both will do.
-        let ran = holder.ended().remove(0);
-        assert!([0, 5].contains(&ran.code), "{ran:?}");
+}
+
+/// Healthy callers beside one that begins again each time it fails.
+fn fails_alone(
+    machine: &Machine,
+    server: &Server,
+    sick: impl Fn() -> Command + Sync,
+    codes: &[i32],
+) {
+    let failures = AtomicUsize::new(0);
+    let is_over = AtomicBool::new(false);
+    let arguments = ["token", "--scope", "USER"];
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                let ran = Crowd::start_with(1, &sick).ended().remove(0);
+                if ran.code == 0 {
+                    // It came when another caller had a token.
+                    continue;
+                }
+                assert!(codes.contains(&ran.code), "{ran:?}");
+                failures.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let over = Over(&is_over);
+        for round in 0..5 {
+            for entry in machine.entries("p") {
+                fs::remove_file(entry).expect("a cached token");
+            }
+            let before = failures.load(Ordering::SeqCst);
+            wait_until("it fails", || failures.load(Ordering::SeqCst) > before);
+            let requests = server.requests().len();
+            let tokens = Crowd::start(machine, HEALTHY, &arguments).tokens();
+            assert_eq!(tokens.len(), 1, "{tokens:?}");
+            let requests = server.requests().len() - requests;
+            assert_eq!(requests, 1, "round {round}");
+        }
+        drop(over);
+    });
+}
+
+/// Ends a loop, also when a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
-    let token = machine
-        .run(&["token", "--scope", "USER", "--refresh"])
-        .token();
-    assert_eq!(token, "token-4");
 }
 
 #[test]
@@ -354,7 +438,7 @@ fn a_token_that_still_works_outlives_a_failed_renewal() {
         (None, 5),
     ] {
         let gate = Gate::new();
-        let troubles = trouble.iter().cycle().take(10).cloned();
+        let troubles = trouble.iter().cycle().take(100).cloned();
         let troubles = troubles.map(|reply| reply.held_by(&gate));
         let server = Server::start(first(
             [Reply::token("token-1", 3600)].into_iter().chain(troubles),
@@ -381,14 +465,17 @@ fn a_token_that_still_works_outlives_a_failed_renewal() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_had_is_told_to_those_who_wait_alone() {
+fn a_secret_that_one_caller_cannot_get_is_no_failure_of_the_others() {
     let server = Server::start(numbered_tokens());
     let mut machine = Machine::new();
     machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "100");
     let directory = machine.root().display().to_string();
     let held = machine.pipe("held");
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    // It works for those alone who have the variable.
     let script = format!(
-        "echo run >> {directory}/runs; [ ! -p {directory}/held ] || cat {directory}/held; echo the vault is sealed >&2; exit 1"
+        "echo run >> {directory}/runs; if [ -n \"$VAULT\" ]; then cat {}; else cat {directory}/held; echo the vault is sealed >&2; exit 1; fi",
+        secret.display()
     );
     let command = shlex::try_join(["sh", "-c", &script]).expect("a command line");
     let url = server.url("/oauth/token");
@@ -399,9 +486,14 @@ fn a_secret_that_cannot_be_had_is_told_to_those_who_wait_alone() {
         let text = fs::read_to_string(machine.root().join("runs")).unwrap_or_default();
         text.lines().count()
     };
-    let crowd = Crowd::start(&machine, 30, &["token"]);
-    crowd.wait_for_waiters(29);
+    let sealed = Crowd::start(&machine, 1, &["token"]);
     wait_until("the command runs", || runs() == 1);
+    let crowd = Crowd::start_with(30, || {
+        let mut command = machine.hallpass(&["token"]);
+        command.env("VAULT", "open");
+        command
+    });
+    crowd.wait_for_waiters(30);
     // The command reads to the end: opening and closing lets it go.
     drop(
         File::options()
@@ -409,18 +501,15 @@ fn a_secret_that_cannot_be_had_is_told_to_those_who_wait_alone() {
             .open(&held)
             .expect("its other end"),
     );
-    let messages = crowd.failures(6);
-    assert_eq!(messages.len(), 1, "{messages:?}");
+    let messages = sealed.failures(6);
     assert!(
         messages
             .iter()
             .all(|text| text.contains("the vault is sealed"))
     );
-    assert_eq!(runs(), 1);
-    fs::remove_file(&held).expect("the pipe");
-    machine.run(&["token"]).failure(6);
-    assert_eq!(runs(), 2, "a later caller tries again");
-    assert_eq!(server.requests().len(), 0);
+    assert_eq!(crowd.tokens(), of(["token-1"]));
+    assert_eq!(runs(), 2, "one of those whose command works");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
@@ -480,6 +569,111 @@ fn a_login_counts_for_a_request_that_is_under_way() {
             later.into_iter().all(|id| id.as_deref() == Some("two")),
             "{ids:?}"
         );
+    }
+}
+
+/// A helper's request for a URL, as a command and its standard input; what it prints on success.
+const FOR_A_URL: [(&[&str], &[u8]); 3] = [
+    (&["token", "--url", "https://a.example/"], b""),
+    (
+        &["git-credential", "get"],
+        b"protocol=https\nhost=a.example\n\n",
+    ),
+    (&["docker-credential", "get"], b"a.example"),
+];
+
+/// Callers that ask for a URL while `p` is bound to it, and whose request is held meanwhile.
+fn while_helpers_wait(change: impl Fn(&Machine, &Server), check: impl Fn(&[&str], Ran)) {
+    for (arguments, input) in FOR_A_URL {
+        let gate = Gate::new();
+        let count = AtomicUsize::new(0);
+        let server = Server::start({
+            let gate = gate.clone();
+            move |request: &Request| {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let id = client_id(request).unwrap_or_default();
+                let reply = Reply::token(&format!("token-of-{id}"), 3600);
+                if number == 0 {
+                    reply.held_by(&gate)
+                } else {
+                    reply
+                }
+            }
+        });
+        let machine = Machine::new();
+        machine.private_file("secret", SECRET.as_bytes());
+        let bound = ["--no-verify", "--for", "https://a.example"];
+        log_in_with("one", &machine, &server, &bound);
+        let input = machine.private_file("input", input);
+        let caller = Crowd::start_with(1, || {
+            let mut command = machine.hallpass(arguments);
+            command.stdin(File::open(&input).expect("a request"));
+            command
+        });
+        server.wait_for_requests(1);
+        change(&machine, &server);
+        gate.open();
+        check(arguments, caller.ended().remove(0));
+    }
+}
+
+#[test]
+fn a_login_that_is_not_bound_to_the_url_gives_no_token_for_it() {
+    let not_bound = |arguments: &[&str], ran: Ran| {
+        assert!(!ran.stdout.contains("token-of"), "{arguments:?} {ran:?}");
+        assert_ne!(ran.code, 0, "{arguments:?} {ran:?}");
+        let told = [&ran.stderr, &ran.stdout];
+        let told = told.iter().any(|text| text.contains("no longer bound"));
+        assert!(told, "{arguments:?} {ran:?}");
+    };
+    let replaced = |machine: &Machine, server: &Server| {
+        log_in_with("two", machine, server, &["--for", "https://b.example"]);
+    };
+    while_helpers_wait(replaced, not_bound);
+    let unbound = |machine: &Machine, _: &Server| {
+        machine.run(&["unbind", "p", "https://a.example"]).success();
+    };
+    while_helpers_wait(unbound, not_bound);
+}
+
+#[test]
+fn a_login_that_is_bound_to_the_url_gives_its_own_token_in_its_own_way() {
+    let replaced = |machine: &Machine, server: &Server| {
+        log_in_with("two", machine, server, &["--for", "https://a.example"]);
+        machine
+            .run(&["bind", "p", "https://a.example", "--username", "robot"])
+            .success();
+    };
+    while_helpers_wait(replaced, |arguments, ran| {
+        assert_eq!(ran.code, 0, "{arguments:?} {ran:?}");
+        assert!(ran.stdout.contains("token-of-two"), "{arguments:?} {ran:?}");
+        let names_a_user = arguments[0] != "token";
+        assert_eq!(ran.stdout.contains("robot"), names_a_user, "{ran:?}");
+    });
+}
+
+#[test]
+fn a_profile_that_cannot_be_read_again_has_not_changed() {
+    let server = Server::start(numbered_tokens());
+    let machine = logged_in(&server);
+    let file = machine.config().join("p.json");
+    let entry = machine.entries("p").remove(0);
+    for error in ["EMFILE", "EIO", "EACCES"] {
+        // The first time it is read is before anything is done, the others are before and after a
+        // request.
+        for when in ["2", "3"] {
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=openat", "-P"]);
+            strace.arg(&file);
+            strace.args(["-e", &format!("inject=openat:error={error}:when={when}")]);
+            let refresh = machine.hallpass(&["token", "--refresh"]);
+            let ran = Ran::from(run_by(strace, &refresh).output().expect("strace runs"));
+            let ran = ran.failure(1);
+            assert!(ran.stderr.contains("cannot read"), "{error} {when} {ran:?}");
+            assert!(ran.stderr.contains("p.json"), "{error} {when} {ran:?}");
+            assert!(entry.exists(), "{error} {when}");
+            assert!(machine.run(&["token"]).token().starts_with("token-"));
+        }
     }
 }
 
@@ -787,11 +981,17 @@ fn log_in_unproven(machine: &Machine, server: &Server) {
 
 /// Another client at the same server, which is not told apart by its secret.
 fn log_in_as(id: &str, machine: &Machine, server: &Server) {
+    log_in_with(id, machine, server, &[]);
+}
+
+fn log_in_with(id: &str, machine: &Machine, server: &Server, more: &[&str]) {
     let secret = machine.root().join("secret").display().to_string();
     let url = server.url("/oauth/token");
     let arguments = ["login", "p", "--token-url", &url, "--client-id", id];
-    let more = ["--secret-file", &secret, "--auth", "client_secret_post"];
-    machine.run(&[&arguments[..], &more].concat()).success();
+    let secret = ["--secret-file", &secret, "--auth", "client_secret_post"];
+    machine
+        .run(&[&arguments[..], &secret, more].concat())
+        .success();
 }
 
 fn none_cached(machine: &Machine) -> bool {

@@ -510,13 +510,9 @@ fn a_cache_directory_may_be_a_link_to_another_one_of_ours() {
 }
 
 #[test]
-fn our_own_directory_that_others_may_write_is_closed() {
+fn our_own_cache_that_others_may_write_is_closed() {
     let (machine, server) = logged_in();
-    let directories = [
-        machine.config(),
-        machine.cache(),
-        machine.cache().join("prod"),
-    ];
+    let directories = [machine.cache(), machine.cache().join("prod")];
     for mode in [0o777, 0o1777, 0o770, 0o720] {
         for directory in &directories {
             set_mode(directory, mode);
@@ -526,13 +522,52 @@ fn our_own_directory_that_others_may_write_is_closed() {
             assert_eq!(mode_of(directory), 0o700, "{}", directory.display());
         }
     }
-    for directory in &directories[1..] {
+    for directory in &directories {
         set_mode(directory, 0o777);
     }
     machine.run(&["token", "prod", "--refresh"]).success();
     for directory in &directories {
         assert_eq!(mode_of(directory), 0o700, "{}", directory.display());
     }
+}
+
+#[test]
+fn settings_that_others_may_change_are_refused_with_the_command_that_closes_them() {
+    let (machine, server) = logged_in();
+    let requests = server.requests().len();
+    let secret = machine.root().join("secret");
+    let secret = secret.to_str().expect("a path in UTF-8");
+    let url = server.url("/oauth/token");
+    let config = machine.config();
+    for mode in [0o777, 0o1777, 0o770, 0o720, 0o702] {
+        set_mode(&config, mode);
+        for arguments in [
+            &["token", "prod", "--refresh"][..],
+            &["token", "prod", "--scope", "x"],
+            &["bind", "prod", "https://a.example"],
+            &["logout", "prod"],
+            &[
+                "login",
+                "prod",
+                "--token-url",
+                &url,
+                "--client-id",
+                "c",
+                "--secret-file",
+                secret,
+                "--no-verify",
+            ],
+        ] {
+            let ran = machine.run(arguments).failure(2);
+            let hint = format!("hallpass: hint: run: chmod go-w {}\n", config.display());
+            assert!(ran.stderr.contains(&hint), "{ran:?}");
+        }
+        assert_eq!(mode_of(&config), mode, "nothing is changed without asking");
+    }
+    assert_eq!(server.requests().len(), requests);
+    // As the hint says.
+    set_mode(&config, 0o755);
+    machine.run(&["token", "prod", "--refresh"]).success();
 }
 
 #[test]
@@ -703,10 +738,13 @@ fn a_profile_file_that_cannot_be_believed_is_refused_by_name() {
         let token = after_shell("ulimit -v 262144", &token);
         let refused = ran(token).failure(2);
         assert!(refused.stderr.contains("prod.json"), "{what}: {refused:?}");
-        assert!(
-            refused.stderr.contains("hallpass login prod"),
-            "{what}: {refused:?}"
-        );
+        let is_open = refused.stderr.contains("can be written by other users");
+        let mended_by = if is_open {
+            "hint: run: chmod go-w "
+        } else {
+            "hallpass login prod"
+        };
+        assert!(refused.stderr.contains(mended_by), "{what}: {refused:?}");
         assert_eq!(server.connections(), 1, "{what}");
         let shown = machine.run(&["status"]).success().stdout;
         assert!(shown.contains("unusable"), "{what}: {shown}");
