@@ -238,7 +238,10 @@ fn redirected(answer: &Answer, context: &ResponseContext<'_>) -> Error {
         "{} answered {}, a redirect {target}, which is not followed: the secret is only for this endpoint",
         context.url(), answer.status
     ))
-    .hint("if the token endpoint has moved, run `hallpass login` again with its new URL")
+    .hint(format!(
+        "if the token endpoint has moved, set its new URL ({})",
+        context.setting("hallpass login --token-url", "HALLPASS_TOKEN_URL")
+    ))
 }
 
 fn refused_for_now(fault: &Error) -> Setback {

@@ -40,7 +40,8 @@ const TEXTS: [&str; 13] = [
 ];
 
 /// Members that only a failure has.
-const SIGNS: [&str; 11] = [
+const SIGNS: [&str; 12] = [
+    "code",
     "error",
     "errors",
     "errorcode",

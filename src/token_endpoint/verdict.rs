@@ -19,23 +19,25 @@ pub(super) fn verdict(
         .and_then(Json::members)
         .and_then(|members| members.get("error"))
         .is_some_and(|error| !error.is_null());
-    let challenge = answer.www_authenticate.as_deref();
-    let said = Said::by(document, challenge, status);
     if (200..300).contains(&status) && !has_error {
         return None;
     }
+    let challenge = answer.www_authenticate.as_deref();
+    let said = Said::by(document, challenge, status);
+    let has_error = has_error || Said::by(None, challenge, status).code.is_some();
     let is_page = document.is_none() && is_web_page(answer.content_type.as_deref(), body);
     let in_its_own_form = || document.is_some_and(is_failure);
     let kind = match (status, said.code.as_deref()) {
-        // RFC 9110 §15.5.2: the credentials are not valid, whatever else is said. A web page alone
+        // RFC 9110 §15.5.2: the credentials are not valid, whatever else is said. Only a web page
         // may come from a proxy or a VPN on the way.
-        (401, code) if !is_page || code.is_some() => Kind::Refused,
+        (401, _) if !is_page || has_error => Kind::Refused,
         (401 | 408 | 425 | 429 | 500.., _)
         | (_, Some("temporarily_unavailable" | "server_error" | "slow_down")) => Kind::Unavailable,
         _ if has_error => Kind::Refused,
         (404 | 405 | 407, _) => Kind::Unavailable,
         // Only the request's format can be meant (RFC 9110 §15.5.16).
         (415, _) if !is_page => Kind::Refused,
+        // A 403 in no form at all may have nothing to do with the client (RFC 9110 §15.5.4).
         _ if in_its_own_form() => Kind::Refused,
         _ => Kind::Unavailable,
     };

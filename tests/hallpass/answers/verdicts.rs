@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{first_then, refused, shift_entry};
 use crate::server::{Reply, Server};
-use crate::support::{Machine, SECRET};
+use crate::support::{CLIENT_ID, Machine, SECRET};
 
 // Verdicts, and what is none.
 
@@ -151,6 +151,67 @@ fn a_hint_names_the_audience_first_if_one_was_sent() {
         "{ran:?}"
     );
     assert!(hints[1].contains("check the client ID"), "{ran:?}");
+}
+
+#[test]
+fn a_challenge_with_an_error_refuses_the_client() {
+    for status in [400, 401, 403] {
+        let challenge = r#"Bearer realm="x",error="unauthorized_client",error_description="no""#;
+        for body in ["", "<html>blocked</html>", r#"{"message":"no"}"#] {
+            let reply = Reply::new(status).header("WWW-Authenticate", challenge);
+            let ran = refused(reply.body(body), 4, 1);
+            let said = format!("{status} unauthorized_client (no), at http");
+            assert!(ran.stderr.contains(&said), "{ran:?}");
+        }
+    }
+    for challenge in ["Basic realm=\"x\"", "Negotiate", "NTLM", "Bearer"] {
+        let page = Reply::new(401).body("<html>blocked</html>");
+        refused(page.header("WWW-Authenticate", challenge), 5, 1);
+        let ran = refused(Reply::new(401).header("WWW-Authenticate", challenge), 4, 1);
+        assert!(
+            ran.stderr.contains("401 (unauthorized), at http"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_hint_names_the_variables_where_the_environment_describes_the_profile() {
+    let rows = [
+        (
+            401,
+            "invalid_client",
+            "check HALLPASS_CLIENT_ID, HALLPASS_AUTH and the secret",
+        ),
+        (
+            403,
+            "access_denied",
+            "check the audience urn:a (HALLPASS_AUDIENCE)",
+        ),
+        (
+            400,
+            "invalid_scope",
+            "set a scope that this client may have (HALLPASS_SCOPE)",
+        ),
+        (
+            415,
+            "invalid_request",
+            "try the other body format: HALLPASS_BODY=json",
+        ),
+    ];
+    for (status, code, hint) in rows {
+        let server =
+            Server::start(move |_| Reply::json(status, format!(r#"{{"error":"{code}"}}"#)));
+        let mut machine = Machine::new();
+        machine.set("HALLPASS_TOKEN_URL", &server.url("/oauth/token"));
+        machine.set("HALLPASS_CLIENT_ID", CLIENT_ID);
+        machine.set("HALLPASS_CLIENT_SECRET", SECRET);
+        machine.set("HALLPASS_AUDIENCE", "urn:a");
+        let ran = machine.run(&["token"]).failure(4);
+        let first = ran.stderr.lines().nth(1).expect("a hint");
+        assert!(first.contains(hint), "{ran:?}");
+        assert!(!ran.stderr.contains("hallpass login"), "{ran:?}");
+    }
 }
 
 #[test]
