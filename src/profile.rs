@@ -11,6 +11,7 @@ use crate::binding::Binding;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 pub(crate) use crate::secret_source::{Item, SecretSource, Store};
+use crate::trust::RecordedTrust;
 use crate::web_url::WebUrl;
 
 /// The format that this version writes and reads. A profile of another one is refused, not guessed at.
@@ -135,6 +136,9 @@ pub(crate) struct Profile {
     /// PEM certificates that are trusted beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// What else was trusted at the login. Empty for a profile of version 0.1.0.
+    #[serde(default, skip_serializing_if = "RecordedTrust::is_empty")]
+    pub(crate) trust: RecordedTrust,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_seconds: Option<u64>,
     /// How long a token is kept whose lifetime nobody tells.
@@ -174,6 +178,7 @@ impl Profile {
             bindings: Vec::new(),
             revocation_endpoint: None,
             ca_file: None,
+            trust: RecordedTrust::default(),
             timeout_seconds: None,
             secret: SecretSource::new_item(Store::Keychain),
         }
@@ -194,8 +199,12 @@ impl Profile {
                 self.ca_file
                     .as_ref()
                     .map(|path| path.to_string_lossy().into_owned()),
-            )
-            .hex();
+            );
+        // Without such a record, the account is the one of version 0.1.0.
+        if !self.trust.is_empty() {
+            binding = self.trust.add_to(binding);
+        }
+        let mut binding = binding.hex();
         binding.truncate(32);
         format!("{name}:{binding}")
     }
@@ -387,6 +396,11 @@ impl TokenEndpoint {
     pub(crate) fn origin(&self) -> &str {
         self.0.origin()
     }
+
+    /// The host as the URL has it (IPv6 in brackets), and the port, given or not.
+    pub(crate) fn host_and_port(&self) -> (&str, u16) {
+        self.0.host_and_port()
+    }
 }
 
 impl Serialize for TokenEndpoint {
@@ -462,7 +476,7 @@ mod tests {
             profile.item_account(&name)
         };
         let as_logged_in = account(|_| ());
-        let changes: [fn(&mut Profile); 7] = [
+        let changes: [fn(&mut Profile); 10] = [
             |p| {
                 p.token_endpoint = TokenEndpoint::parse("https://evil.example/").expect("a URL");
             },
@@ -471,12 +485,24 @@ mod tests {
             |p| p.body = BodyFormat::Form,
             |p| p.revocation_endpoint = TokenEndpoint::parse("https://login.evil.example/").ok(),
             |p| p.ca_file = Some("/tmp/ca.pem".into()),
+            |p| p.trust.file = Some("/tmp/ca.pem".into()),
+            |p| p.trust.directories.push("/tmp/ca.pem".into()),
+            |p| p.trust.ca_file_digest = Some("/tmp/ca.pem".into()),
             |p| p.generation.push('0'),
         ];
         for change in changes {
             assert_ne!(account(change), as_logged_in);
         }
         assert_eq!(account(|p| p.audience = None), as_logged_in);
+    }
+
+    #[test]
+    fn an_item_of_version_0_1_0_is_still_found() {
+        let name = ProfileName::parse("p").expect("a good name");
+        assert_eq!(
+            example().item_account(&name),
+            "p:1832c9636f194ec0be92a267c9fb13db"
+        );
     }
 
     #[test]

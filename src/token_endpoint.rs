@@ -2,14 +2,19 @@
 
 mod answer;
 mod client_auth;
+mod coding;
 mod discovery;
+mod fault;
 mod http;
 mod json;
 mod key;
 mod lifetime;
+mod pinned;
+mod proxy;
 mod redact;
 mod request;
 mod said;
+mod trust;
 mod verdict;
 
 use std::future::Future;
@@ -25,12 +30,14 @@ use crate::secret::{AccessToken, Credential};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
 
 use answer::{Answer, ResponseContext};
-use http::{Fault, Http};
+use fault::Fault;
+use http::Http;
 use redact::Redactor;
 use request::Message;
 
 pub(crate) use discovery::{Metadata, discover};
 pub(crate) use key::Key;
+pub(crate) use trust::trust_in_effect;
 
 /// How long a revocation may take: it is a courtesy.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
@@ -43,17 +50,17 @@ struct Setback {
 }
 
 /// What a request is made with: what the client proves itself with, and the way to the server.
-pub(crate) struct Means<'a> {
+pub(crate) struct Means {
     credential: Credential,
-    http: Http<'a>,
+    http: Http,
 }
 
-impl<'a> Means<'a> {
+impl Means {
     /// With a credential that is at hand.
     ///
     /// # Errors
     /// Why no server can be called.
-    pub(crate) fn of(profile: &'a Profile, credential: Credential) -> Result<Self> {
+    pub(crate) fn of(profile: &Profile, credential: Credential) -> Result<Self> {
         let http = Http::to(&profile.token_endpoint, profile, Some(&credential))?;
         Ok(Self { credential, http })
     }
@@ -65,7 +72,7 @@ impl<'a> Means<'a> {
     /// # Errors
     /// Why there is no credential, or why no server can be called.
     pub(crate) fn gather(
-        profile: &'a Profile,
+        profile: &Profile,
         credential: impl FnOnce() -> Result<Credential>,
     ) -> Result<Self> {
         // What is shown in the handshake has to be found first.
@@ -94,7 +101,7 @@ impl<'a> Means<'a> {
 pub(crate) fn ask(
     profile: &Profile,
     request: &TokenRequest,
-    Means { credential, http }: &Means<'_>,
+    Means { credential, http }: &Means,
 ) -> std::result::Result<CachedToken, Refusal> {
     let not_sent = |error: Error| Refusal::local(&error, Timestamp::now());
     let endpoint = &profile.token_endpoint;
@@ -180,7 +187,7 @@ fn within<T, F: Future<Output = T>>(
 }
 
 async fn post(
-    http: &Http<'_>,
+    http: &Http,
     endpoint: &TokenEndpoint,
     message: &Message,
 ) -> std::result::Result<Answer, Fault> {
@@ -188,6 +195,7 @@ async fn post(
         let mut post = client
             .post(endpoint.as_str())
             .header("accept", "application/json")
+            .header("accept-encoding", "identity")
             .header("content-type", message.content_type);
         if let Some(authorization) = &message.authorization {
             post = post.header("authorization", authorization.as_str());

@@ -129,6 +129,16 @@ impl WebUrl {
         &self.text[..self.origin_end]
     }
 
+    /// The host as the URL has it (IPv6 in brackets), and the port, given or not.
+    pub(crate) fn host_and_port(&self) -> (&str, u16) {
+        let (_, authority) = self.origin().split_once("://").unwrap_or_default();
+        let default = if self.is_https() { 443 } else { 80 };
+        match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(default)),
+            _ => (authority, default),
+        }
+    }
+
     /// The host is this machine itself.
     pub(crate) fn is_loopback(&self) -> bool {
         self.loopback

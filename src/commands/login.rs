@@ -80,6 +80,7 @@ pub(crate) fn run(args: Args) -> Result<String> {
         plan.sign_with(credential)?;
     }
     let mut profile = plan.profile;
+    profile.trust = token_endpoint::trust_in_effect(profile.ca_file.as_deref())?;
     if let (Some(_), Some(item)) = (&for_store, profile.secret.item()) {
         profile.secret = SecretSource::kept(Item {
             account: profile.item_account(&name),

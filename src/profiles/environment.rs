@@ -8,6 +8,7 @@ use crate::binding::{Binding, BoundUrl};
 use crate::error::{Error, Result};
 use crate::profile::{BodyFormat, ClientAuth, Profile, ProfileName, SecretSource, TokenEndpoint};
 use crate::secret::CLIENT_SECRET_VARIABLE;
+use crate::trust::RecordedTrust;
 
 /// The variable that says that there is such a profile.
 const TOKEN_URL: &str = "HALLPASS_TOKEN_URL";
@@ -59,6 +60,7 @@ pub(crate) fn from_environment() -> Result<Option<Answering>> {
             resource,
             bindings: bindings.collect::<Result<_>>()?,
             ca_file: path("HALLPASS_CA_FILE")?,
+            trust: RecordedTrust::of_environment(),
             secret,
             ..Profile::new(endpoint)
         },

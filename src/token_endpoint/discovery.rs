@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
 use super::answer::Answer;
-use super::http::{Fault, Http};
+use super::fault::Fault;
+use super::http::Http;
 use super::within;
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
@@ -69,9 +70,14 @@ fn places(issuer: &TokenEndpoint) -> [String; 3] {
     ]
 }
 
-async fn get(http: &Http<'_>, place: &str) -> std::result::Result<Answer, Fault> {
-    http.exchange(|client| client.get(place).header("accept", "application/json"))
-        .await
+async fn get(http: &Http, place: &str) -> std::result::Result<Answer, Fault> {
+    http.exchange(|client| {
+        client
+            .get(place)
+            .header("accept", "application/json")
+            .header("accept-encoding", "identity")
+    })
+    .await
 }
 
 fn read(body: &[u8], asked: &str, url: &TokenEndpoint) -> Result<Metadata> {

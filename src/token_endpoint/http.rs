@@ -1,45 +1,52 @@
-//! HTTP for one server: whom it believes, what it shows, and what kept it from an answer.
+//! HTTP for one server: a client that keeps nothing between requests, and the response read whole.
 
-use std::env;
-use std::error::Error as StdError;
-use std::fs;
-use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use reqwest::{Client, RequestBuilder, Response, redirect, tls};
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::answer::Answer;
+use super::coding::{CodingFault, decode, is_json_object, starts_object};
+use super::fault::{Fault, Way};
 use super::key::Key;
+use super::proxy::Proxy;
+use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
-use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::{Profile, TokenEndpoint};
 use crate::secret::Credential;
-use crate::system;
 
-/// The largest answer that is read.
+/// The largest body that is read, compressed or not.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// A client for one server: its trust, its certificate, its proxies, nothing kept between requests.
-pub(super) struct Http<'a> {
-    setup: Setup<'a>,
+/// A client for one server: whom it trusts, its own certificate, its proxy.
+pub(super) struct Http {
+    setup: Setup,
     client: Client,
-    /// It believes in the system's bundle alone, and there may be more.
-    by_bundle: bool,
+    extent: Extent,
 }
 
 /// What a client is made of.
-struct Setup<'a> {
-    is_https: bool,
-    ca_file: Option<&'a Path>,
-    identity: Option<tls::Identity>,
+struct Setup {
+    /// None for plain http, which stays on this machine.
+    trust: Option<Trust>,
+    identity: Option<Identity>,
+    proxy: Option<Proxy>,
 }
 
-impl<'a> Http<'a> {
+/// What the client shows in the TLS handshake (RFC 8705 §2).
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Http {
     /// To this endpoint of a profile, with what its client shows in the TLS handshake.
     pub(super) fn to(
         endpoint: &TokenEndpoint,
-        profile: &'a Profile,
+        profile: &Profile,
         credential: Option<&Credential>,
     ) -> Result<Self> {
         let identity = match credential {
@@ -49,135 +56,152 @@ impl<'a> Http<'a> {
             }
             _ => None,
         };
-        Self::new(Setup {
-            is_https: endpoint.is_https(),
-            ca_file: profile.ca_file.as_deref(),
+        let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone());
+        Self::new(endpoint, trust, identity)
+    }
+
+    /// To a server that no profile is for yet.
+    pub(super) fn to_issuer(url: &TokenEndpoint, ca_file: Option<&Path>) -> Result<Self> {
+        let trust = || Trust::new(ca_file, super::trust_in_effect(None)?);
+        Self::new(url, trust, None)
+    }
+
+    fn new(
+        endpoint: &TokenEndpoint,
+        trust: impl FnOnce() -> Result<Trust>,
+        identity: Option<Identity>,
+    ) -> Result<Self> {
+        let setup = Setup {
+            trust: endpoint.is_https().then(trust).transpose()?,
             identity,
-        })
+            proxy: Proxy::to(endpoint)?,
+        };
+        for extent in [Extent::Usual, Extent::Everything] {
+            if let Some(client) = setup.client(extent)? {
+                return Ok(Self {
+                    setup,
+                    client,
+                    extent,
+                });
+            }
+        }
+        Err(Error::broken("this machine trusts no certificate authority").hint(
+            "install the system's CA certificates (Debian: ca-certificates), or set SSL_CERT_FILE at the login",
+        ))
     }
 
-    /// To a server that nobody has logged in to yet.
-    pub(super) fn to_issuer(url: &TokenEndpoint, ca_file: Option<&'a Path>) -> Result<Self> {
-        Self::new(Setup {
-            is_https: url.is_https(),
-            ca_file,
-            identity: None,
-        })
-    }
-
-    fn new(setup: Setup<'a>) -> Result<Self> {
-        let bundle = if setup.is_https { bundle() } else { None };
-        let by_bundle = bundle.and_then(|bundle| setup.client(Some(bundle)).ok());
-        Ok(Self {
-            by_bundle: by_bundle.is_some(),
-            client: by_bundle.map_or_else(|| setup.client(None), Ok)?,
-            setup,
-        })
-    }
-
-    /// Sends a request, and reads the answer.
+    /// Sends a request, and reads the response.
     pub(super) async fn exchange(
         &self,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> std::result::Result<Answer, Fault> {
-        match exchange(request(&self.client)).await {
-            // The request has not been sent: the handshake comes first. All that the system
-            // believes in takes three times as long to read, and few need it.
-            Err(Fault::Network(error)) if self.by_bundle && is_of_stranger(&error) => {
-                match self.setup.client(None) {
-                    Ok(client) => exchange(request(&client)).await,
-                    Err(_) => Err(error.into()),
+        match self.attempt(request(&self.client)).await {
+            // The request has not been sent: the handshake comes first.
+            Err(fault) if self.extent == Extent::Usual && fault.is_of_unknown_issuer() => {
+                match self.setup.client(Extent::Everything) {
+                    Ok(Some(client)) => self.attempt(request(&client)).await,
+                    _ => Err(fault),
                 }
             }
             answer => answer,
         }
     }
+
+    async fn attempt(&self, request: RequestBuilder) -> std::result::Result<Answer, Fault> {
+        let fault = |error| {
+            let proxy = self.setup.proxy.as_ref();
+            let trust = self.setup.trust.as_ref();
+            let way = Way {
+                proxy: proxy.map(|proxy| (proxy.variable, proxy.url.origin().to_owned())),
+                distrusted: trust.and_then(Trust::changed),
+            };
+            Fault::Network { error, way }
+        };
+        let response = request.send().await.map_err(fault)?;
+        receive(response, fault).await
+    }
 }
 
-impl Setup<'_> {
-    /// A client that believes in these certificates, or in all that the system believes in.
-    fn client(&self, bundle: Option<Vec<tls::Certificate>>) -> Result<Client> {
-        // Only the first call in a process counts, and there is no other provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+impl Setup {
+    /// None if there is nothing to trust in this extent.
+    fn client(&self, extent: Extent) -> Result<Option<Client>> {
+        let broken = || Error::broken("cannot set up HTTP");
+        let Some(tls) = self.tls(extent)? else {
+            return Ok(None);
+        };
         let mut builder = Client::builder()
             .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .tls_version_min(tls::Version::TLS_1_2);
-        if !self.is_https {
-            // Loopback: no proxy may see the secret in clear, and no trust store is needed.
-            builder = builder.no_proxy().tls_certs_only([]);
-        }
-        if let Some(bundle) = bundle {
-            builder = builder.tls_certs_only(bundle);
-        }
-        if let (true, Some(ca_file)) = (self.is_https, self.ca_file) {
-            builder = builder.tls_certs_merge(authorities(ca_file)?);
-        }
-        if let Some(identity) = &self.identity {
-            builder = builder.identity(identity.clone());
-        }
-        builder.build().map_err(|error| match (self.ca_file, certificate_fault(&error)) {
-            // A bad certificate among the system's is passed over.
-            (Some(ca_file), Some(_)) => {
-                unusable(ca_file).hint("it holds a certificate that is none")
+            // RFC 9112 §5.1 and §5.2 tell a user agent how to read these.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            // A line that nobody can read must not hide the token.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .tls_backend_preconfigured(tls)
+            // Only the one that was found here.
+            .no_proxy();
+        if let Some(proxy) = &self.proxy {
+            let mut server = reqwest::Proxy::all(proxy.url.as_str()).map_err(|_| broken())?;
+            if let Some((user, password)) = &proxy.credentials {
+                server = server.basic_auth(user, password);
             }
-            _ => Error::broken(format!("cannot set up TLS: {}", deepest(&error)))
-                .hint("the system's CA certificates may be missing (Debian: ca-certificates), or name a bundle in SSL_CERT_FILE"),
-        })
+            builder = builder.proxy(server);
+        }
+        builder.build().map(Some).map_err(|_| broken())
+    }
+
+    fn tls(&self, extent: Extent) -> Result<Option<ClientConfig>> {
+        let unusable = |_| Error::broken("cannot set up TLS");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?;
+        let Some(trust) = &self.trust else {
+            let nobody = RootCertStore::empty();
+            return Ok(Some(
+                builder.with_root_certificates(nobody).with_no_client_auth(),
+            ));
+        };
+        let Some(verifier) = trust.verifier(extent, &provider)? else {
+            return Ok(None);
+        };
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &self.identity {
+            Some(Identity { chain, key }) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(unusable)?,
+            None => builder.with_no_client_auth(),
+        };
+        // A server that has HTTP/2 only can say so.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Some(config))
     }
 }
 
-/// The system's authorities, where one file has them: its directories may hold hundreds. None
-/// where the environment says whom to believe.
-fn bundle() -> Option<Vec<tls::Certificate>> {
-    let told = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-    if told.iter().any(|name| env::var_os(name).is_some()) {
-        return None;
-    }
-    let mut bundles = system::TRUST_BUNDLES.iter();
-    let pem = fs::read(bundles.find(|path| Path::new(path).exists())?).ok()?;
-    let certificates = tls::Certificate::from_pem_bundle(&pem).ok()?;
-    (!certificates.is_empty()).then_some(certificates)
-}
-
-/// The authorities that a profile names.
-fn authorities(ca_file: &Path) -> Result<Vec<tls::Certificate>> {
-    let pem = fs::read(ca_file).map_err(|error| unusable(ca_file).because(error))?;
-    let certificates = tls::Certificate::from_pem_bundle(&pem);
-    let certificates = certificates.map_err(|error| unusable(ca_file).because(error))?;
-    if certificates.is_empty() {
-        return Err(unusable(ca_file).hint("it holds no PEM certificate"));
-    }
-    Ok(certificates)
-}
-
-fn unusable(ca_file: &Path) -> Error {
-    Error::usage(format!("cannot use the CA file {}", ca_file.display()))
-}
-
-/// What the client shows in the TLS handshake (RFC 8705 §2).
-fn identity(profile: &Profile, key: &Key) -> Result<tls::Identity> {
+fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
     let path = profile.certificate.as_deref().unwrap_or(Path::new(""));
     let unusable = || Error::locked(format!("cannot use the certificate {}", path.display()));
-    let mut pem = fs::read(path).map_err(|error| unusable().because(error))?;
+    let pem = std::fs::read(path).map_err(|error| unusable().because(error))?;
     // Here it is known which file is at fault.
     key.fits(&pem).map_err(|error| {
         let hint = "it has to be PEM, and the certificate of the private key that was given";
         unusable().because(error).hint(hint)
     })?;
-    pem.push(b'\n');
-    pem.extend_from_slice(key.pem().as_bytes());
-    let identity = tls::Identity::from_pem(&zeroize::Zeroizing::new(pem));
-    identity.map_err(|error| unusable().because(error))
+    let chain: std::result::Result<_, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    Ok(Identity {
+        chain: chain.map_err(|_| unusable().hint("it is not valid PEM"))?,
+        key: key.der(),
+    })
 }
 
-async fn exchange(request: RequestBuilder) -> std::result::Result<Answer, Fault> {
-    receive(request.send().await?).await
-}
-
-/// Reads an answer, and no more of it than is good for us.
-async fn receive(mut response: Response) -> std::result::Result<Answer, Fault> {
+/// Reads a response, and no more of it than is good for us.
+async fn receive(
+    mut response: Response,
+    fault: impl Fn(reqwest::Error) -> Fault,
+) -> std::result::Result<Answer, Fault> {
     // Several lines of one name are one list (RFC 9110 §5.3).
     let header = |name| {
         let values = response.headers().get_all(name).iter();
@@ -195,121 +219,39 @@ async fn receive(mut response: Response) -> std::result::Result<Answer, Fault> {
         date: header("date"),
         body: Vec::new(),
     };
-    while let Some(chunk) = response.chunk().await? {
-        if answer.body.len() + chunk.len() > BODY_LIMIT {
-            return Err(Fault::TooLarge);
+    let coding = header("content-encoding");
+    let cut_off = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if answer.body.len() + chunk.len() > BODY_LIMIT => {
+                return Err(Fault::TooLarge);
+            }
+            Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
         }
-        answer.body.extend_from_slice(&chunk);
-    }
-    Ok(answer)
-}
-
-/// What kept us from an answer.
-pub(super) enum Fault {
-    TooLate,
-    TooLarge,
-    Network(reqwest::Error),
-}
-
-impl From<reqwest::Error> for Fault {
-    fn from(error: reqwest::Error) -> Self {
-        Self::Network(error)
-    }
-}
-
-impl Fault {
-    /// The answer did not come whole, though the server was reached: one more try may help.
-    pub(super) fn is_cut_off(&self) -> bool {
-        matches!(self, Self::Network(error) if !error.is_connect() && !error.is_builder())
-    }
-
-    pub(super) fn error(self, origin: &str, limit: Duration) -> Error {
-        match self {
-            Self::TooLate => Error::unavailable(format!(
-                "{origin} did not answer within {} s",
-                limit.as_secs()
-            )),
-            Self::TooLarge => Error::unavailable(format!("{origin} answered more than 1 MiB")),
-            Self::Network(error) => {
-                let (cause, hint) = diagnose(&error);
-                let error =
-                    Error::unavailable(format!("cannot get an answer from {origin}: {cause}"));
-                match hint {
-                    Some(hint) => error.hint(hint),
-                    None => error,
-                }
-            }
-        }
-    }
-}
-
-/// Whether the certificate might do, if only we believed in more authorities. Which fault is told
-/// depends on those that we do believe in: one of the same name may have another key, and another
-/// may have vouched for too short a time. The name is looked at when all else holds.
-fn is_of_stranger(error: &reqwest::Error) -> bool {
-    use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
-    certificate_fault(error)
-        .is_some_and(|fault| !matches!(fault, NotValidForName | NotValidForNameContext { .. }))
-}
-
-/// What lies at the bottom of a network error, and what to do about it.
-fn diagnose(error: &reqwest::Error) -> (String, Option<&'static str>) {
-    if let Some(fault) = certificate_fault(error) {
-        let hint = match fault {
-            rustls::CertificateError::UnknownIssuer => {
-                "if the server's CA is a private one, name its certificate with `hallpass login --ca-file FILE`, or in SSL_CERT_FILE"
-            }
-            rustls::CertificateError::NotValidForName
-            | rustls::CertificateError::NotValidForNameContext { .. } => {
-                "the certificate is for another host: check the token URL (a private CA is named with `--ca-file FILE`, it does not change this)"
-            }
-            rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
-                "the certificate has expired, or this machine's clock is wrong (`--ca-file FILE` does not change this)"
-            }
-            _ => {
-                "the server's certificate is not trusted; a private CA is named with `hallpass login --ca-file FILE`"
-            }
-        };
-        return (
-            format!("its certificate was refused ({})", deepest(error)),
-            Some(hint),
-        );
-    }
-    let hint = if error.is_connect() {
-        Some("check the network, the token URL and the proxy settings (HTTPS_PROXY, NO_PROXY)")
-    } else {
-        None
     };
-    (deepest(error), hint)
-}
-
-/// The innermost cause: the outer ones only say that something went wrong.
-fn deepest(error: &(dyn StdError + 'static)) -> String {
-    let innermost = causes(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    clean(&innermost, FOREIGN_TEXT_LIMIT)
-}
-
-/// What is wrong with a certificate, where that is the cause.
-fn certificate_fault(error: &reqwest::Error) -> Option<&rustls::CertificateError> {
-    match causes(error).find_map(|cause| cause.downcast_ref())? {
-        rustls::Error::InvalidCertificate(fault) => Some(fault),
-        _ => None,
+    answer.body = match decode(
+        coding.as_deref().unwrap_or_default(),
+        answer.body,
+        BODY_LIMIT,
+    ) {
+        Ok(body) => body,
+        // The refusal is in the status.
+        Err(_) if answer.status == 401 => Vec::new(),
+        Err(CodingFault::TooLarge) => return Err(Fault::TooLarge),
+        Err(CodingFault::Unreadable(text)) => {
+            return Err(cut_off.map_or(Fault::Unreadable(text), fault));
+        }
+    };
+    match cut_off {
+        // Many servers end a TLS connection without close_notify. A complete object cannot have
+        // been cut off, and a refusal is in the status.
+        Some(error) if is_cut_short(&answer) => Err(fault(error)),
+        _ => Ok(answer),
     }
 }
 
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| below(*error))
-}
-
-fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<io::Error>() {
-        // An I/O error that wraps another hides it from `source`.
-        Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
-        None => error.source(),
-    }
+fn is_cut_short(answer: &Answer) -> bool {
+    let has_content = (200..300).contains(&answer.status) || starts_object(&answer.body);
+    has_content && !is_json_object(&answer.body)
 }

@@ -97,18 +97,9 @@ impl Key {
         CertifiedKey::new(certificates, Arc::clone(&self.signing)).keys_match()
     }
 
-    /// The key as unencrypted PEM, for the TLS handshake.
-    pub(super) fn pem(&self) -> Zeroizing<String> {
-        let label = match self.der {
-            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-            _ => "PRIVATE KEY",
-        };
-        let base64 = Zeroizing::new(STANDARD.encode(self.der.secret_der()));
-        Zeroizing::new(format!(
-            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-            *base64
-        ))
+    /// The key itself, for the TLS handshake.
+    pub(super) fn der(&self) -> PrivateKeyDer<'static> {
+        self.der.clone_key()
     }
 }
 

@@ -20,6 +20,7 @@ const FLOORS: [&[&str]; 8] = [
         "refusal",
         "secret",
         "secret_source",
+        "trust",
         "web_url",
         "digest",
         "variables",
@@ -29,7 +30,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Who may use whom on one floor: the nouns are made of one another, and files need the platform.
-const SAME_FLOOR: [(&str, &str); 21] = [
+const SAME_FLOOR: [(&str, &str); 23] = [
     ("digest", "error"),
     ("disk", "system"),
     ("token", "profile"),
@@ -41,6 +42,8 @@ const SAME_FLOOR: [(&str, &str); 21] = [
     ("profile", "secret_source"),
     ("binding", "web_url"),
     ("profile", "error"),
+    ("profile", "trust"),
+    ("trust", "digest"),
     ("refusal", "error"),
     ("refusal", "token"),
     ("secret", "digest"),
@@ -55,7 +58,7 @@ const SAME_FLOOR: [(&str, &str); 21] = [
 ];
 
 /// Each outside crate, the rooms that know it, and why there.
-const ROOMS: [(&str, &[&str]); 25] = [
+const ROOMS: [(&str, &[&str]); 30] = [
     ("strsim", &["variables"]),
     ("percent_encoding", &["web_url"]),
     // It signs as rustls does, with the same code.
@@ -74,6 +77,12 @@ const ROOMS: [(&str, &[&str]); 25] = [
     ("reqwest", &["token_endpoint"]),
     ("rustls", &["token_endpoint"]),
     ("tokio", &["token_endpoint"]),
+    // What a fault of HTTP is, whose certificates the system trusts, and compressed bodies.
+    ("hyper", &["token_endpoint"]),
+    ("openssl_probe", &["token_endpoint"]),
+    ("rustls_native_certs", &["token_endpoint"]),
+    ("rustls_platform_verifier", &["token_endpoint"]),
+    ("flate2", &["token_endpoint"]),
     ("base64", &["token_endpoint", "protocols"]),
     ("rpassword", &["prompt"]),
     ("tempfile", &["disk"]),

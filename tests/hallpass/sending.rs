@@ -88,6 +88,7 @@ fn the_request_has_these_headers_and_no_others() {
     headers.sort();
     let expected = [
         ("accept", "application/json".to_owned()),
+        ("accept-encoding", "identity".to_owned()),
         ("content-length", request.body.len().to_string()),
         (
             "content-type",
