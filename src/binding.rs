@@ -95,17 +95,6 @@ pub(crate) enum Scheme {
     IdentityToken,
 }
 
-impl Scheme {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Bearer => "bearer",
-            Self::Basic => "basic",
-            Self::Raw => "raw",
-            Self::IdentityToken => "identity-token",
-        }
-    }
-}
-
 /// A URL that a profile answers for, and what its clients want to know besides.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Binding {

@@ -21,7 +21,7 @@ use crate::profile::ProfileName;
 use crate::refusal::Refusal;
 use crate::secret::AccessToken;
 use crate::system::Trust;
-use crate::token::{CachedToken, Timestamp, TokenRequest};
+use crate::token::{CachedToken, Overrides, Timestamp, TokenRequest};
 
 /// A token of 64 KiB fits, a file that somebody else put there does not cost us our memory.
 const ENTRY_LIMIT: u64 = 256 * 1024;
@@ -65,17 +65,26 @@ impl Cache {
             entry: self.directory.join([request.key(), ".json"].concat()),
             key: request.key().to_owned(),
             login: request.login().to_owned(),
+            overrides: request.overrides.clone(),
         }
     }
 
-    /// Every token of this login (see [`login_of`]), whatever it was asked for. What cannot be read
-    /// is left out.
+    /// Every token of this login (see [`login_of`]), whatever it was requested for, with the key of
+    /// its request and how that differs from the profile's own. What cannot be read is left out.
     ///
     /// [`login_of`]: crate::token::login_of
-    pub(crate) fn tokens(&self, login: &str) -> Vec<CachedToken> {
+    pub(crate) fn tokens(&self, login: &str) -> Vec<(String, Overrides, CachedToken)> {
         let names = disk::names(&self.directory).unwrap_or_default();
         let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));
-        let read = |key| read_entry(&self.directory.join(format!("{key}.json")), key, login);
+        let read = |key: &str| {
+            let path = self.directory.join([key, ".json"].concat());
+            let Ok(Found::Content(content)) = disk::read(&path, ENTRY_LIMIT, Trust::Private) else {
+                return None;
+            };
+            let entry = checked(&content, key).filter(|entry| entry.login == login)?;
+            let overrides = entry.overrides.clone().into_owned();
+            Some((key.to_owned(), overrides, entry.into_token()?))
+        };
         keys.filter_map(read).collect()
     }
 
@@ -106,6 +115,7 @@ pub(crate) struct Place {
     entry: PathBuf,
     key: String,
     login: String,
+    overrides: Overrides,
 }
 
 /// What lay in a place when a caller came.
@@ -162,11 +172,8 @@ impl Place {
             return Ok(());
         }
         disk::private_directory(&self.top)?;
-        disk::replace(
-            &self.entry,
-            &entry(token, &self.key, &self.login)?,
-            Durability::Cache,
-        )
+        let entry = entry(token, &self.key, &self.login, &self.overrides)?;
+        disk::replace(&self.entry, &entry, Durability::Cache)
     }
 
     /// Removes the token, which some server did not take.
@@ -389,6 +396,9 @@ struct Entry<'a> {
     token_type: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    /// What `hallpass status` shows of a token beside its life.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    overrides: Cow<'a, Overrides>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     members: BTreeMap<String, String>,
     /// Milliseconds since 1970, as `expires_at_ms`.
@@ -411,13 +421,19 @@ impl Entry<'_> {
 }
 
 /// `FORMAT CHECKSUM`, a line end, and the entry as JSON.
-fn entry(token: &CachedToken, key: &str, login: &str) -> io::Result<Vec<u8>> {
+fn entry(
+    token: &CachedToken,
+    key: &str,
+    login: &str,
+    overrides: &Overrides,
+) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(&Entry {
         request: key,
         login: login.into(),
         access_token: token.access_token.expose().into(),
         token_type: &token.token_type,
         scope: token.scope.clone(),
+        overrides: Cow::Borrowed(overrides),
         members: token.members.clone(),
         received_at_ms: token.received_at.0,
         expires_at_ms: token.expires_at.0,
@@ -490,20 +506,20 @@ mod tests {
 
     #[test]
     fn an_entry_survives_its_file() {
-        let content = entry(&token(), "key", "login").expect("an entry");
+        let content = entry(&token(), "key", "login", &Overrides::default()).expect("an entry");
         assert_eq!(parse_entry(&content, "key", "login"), Some(token()));
     }
 
     #[test]
     fn an_entry_for_another_request_or_login_is_not_believed() {
-        let content = entry(&token(), "key", "login").expect("an entry");
+        let content = entry(&token(), "key", "login", &Overrides::default()).expect("an entry");
         assert_eq!(parse_entry(&content, "another", "login"), None);
         assert_eq!(parse_entry(&content, "key", "another"), None);
     }
 
     #[test]
     fn no_changed_bit_and_no_missing_byte_goes_unnoticed() {
-        let content = entry(&token(), "key", "login").expect("an entry");
+        let content = entry(&token(), "key", "login", &Overrides::default()).expect("an entry");
         for at in 0..content.len() {
             assert_eq!(
                 parse_entry(&content[..at], "key", "login"),

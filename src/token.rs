@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -66,9 +67,25 @@ pub(crate) struct TokenRequest {
     /// As sent, apart from how the client proves itself: RFC 6749 §4.4.2, and what the profile adds.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) scope: Option<String>,
+    pub(crate) overrides: Overrides,
     profile: ProfileName,
     key: String,
     login: String,
+}
+
+/// What a caller requests instead of what the profile says.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Overrides {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audience: Option<String>,
+}
+
+impl Overrides {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which login a token comes from, and from which token endpoint: a profile may have been replaced
@@ -89,6 +106,10 @@ impl TokenRequest {
         audience: Option<&str>,
         secret_version: Option<&str>,
     ) -> Self {
+        let overrides = Overrides {
+            scope: scope.map(str::to_owned),
+            audience: audience.map(str::to_owned),
+        };
         // A profile that was edited may hold what a login never writes: nothing is sent empty.
         let given = |text: &&str| !text.is_empty();
         let scope = scope.or(profile.scope.as_deref()).filter(given);
@@ -135,6 +156,7 @@ impl TokenRequest {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
             scope: scope.map(str::to_owned),
+            overrides,
             parameters: parameters.into_iter().map(owned).collect(),
             profile: name.clone(),
             key,

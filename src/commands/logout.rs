@@ -100,6 +100,7 @@ fn again(error: Error, name: &ProfileName) -> Error {
 fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToken> {
     let now = Timestamp::now();
     let tokens = cache.tokens(&login_of(profile)).into_iter();
+    let tokens = tokens.map(|(.., token)| token);
     let working = tokens.filter(|token| token.still_works(now));
     working.map(|token| token.access_token).collect()
 }

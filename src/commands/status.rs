@@ -1,23 +1,24 @@
-//! `hallpass status`: which profiles there are, where their secrets lie, until when their tokens last.
+//! `hallpass status`: which profiles there are, with every setting, where their secrets are, and
+//! until when their tokens are valid.
+//!
 //! It opens neither the keychain nor the network, and shows no secret and no token.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::binding::Binding;
 use crate::cache::Cache;
 use crate::disk::Directories;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::message;
-use crate::profile::{Profile, ProfileName, SecretSource, TokenEndpoint};
+use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::profiles::{Profiles, from_environment, name_given};
-use crate::secrets::keychain;
-use crate::token::{CachedToken, Timestamp, login_of};
+use crate::secrets::{self, keychain};
+use crate::token::{CachedToken, Overrides, Timestamp, TokenRequest, login_of};
 use crate::variables;
 
-/// List the profiles: endpoint, client, where the secret lies, until when a token is cached
+/// List the profiles: endpoint, client, where the secret is, until when a token is cached
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// This profile alone
+    /// Only this profile
     profile: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -42,139 +43,232 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     }
     let mut rows = Vec::new();
     for (profile, name) in found {
-        match profile {
+        rows.push(match profile {
             Err(error) if one.is_some() => return Err(error),
-            profile => {
-                let cache = Cache::of(&directories, &name);
-                let login = profile.as_ref().map(login_of);
-                let mut tokens = login.map_or_else(|_| Vec::new(), |login| cache.tokens(&login));
-                tokens.retain(|token| token.still_works(Timestamp::now()));
-                tokens.sort_by_key(|token| token.expires_at);
-                rows.push(Row {
-                    name,
-                    profile,
-                    tokens,
-                });
-            }
-        }
+            Err(error) => Row::Unusable(name, error),
+            Ok(profile) => Row::usable(name, profile, &directories),
+        });
     }
     if args.json {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
         return Ok(format!("{:#}\n", json!({ "profiles": rows })));
     }
     if rows.is_empty() {
-        message::note("there is no profile yet: run `hallpass login`");
+        message::note("no profiles yet. Run `hallpass login` to create one");
     }
     Ok(rows.iter().map(Row::text).collect::<Vec<_>>().join("\n"))
 }
 
-struct Row {
+enum Row {
+    Usable(Box<Usable>),
+    Unusable(ProfileName, Error),
+}
+
+struct Usable {
     name: ProfileName,
-    profile: Result<Profile>,
-    tokens: Vec<CachedToken>,
+    profile: Profile,
+    /// Those that `hallpass token` would print, with how they were requested.
+    tokens: Vec<(Overrides, CachedToken)>,
 }
 
 impl Row {
-    fn text(&self) -> String {
-        let mut lines = vec![title(&self.name)];
-        let mut line = |title: &str, value: &str| {
-            lines.push(format!("  {title:<16}{}", message::clean(value, 2000)));
+    fn usable(name: ProfileName, profile: Profile, directories: &Directories) -> Self {
+        let version = secrets::version(&profile);
+        // A token of other settings is not used any more, although the login is the same.
+        let is_current = |key: &str, overrides: &Overrides| {
+            let (scope, audience) = (overrides.scope.as_deref(), overrides.audience.as_deref());
+            TokenRequest::new(&name, &profile, scope, audience, version.as_deref()).key() == key
         };
-        match &self.profile {
-            Err(error) => line("unusable", &error.to_string()),
-            Ok(profile) => {
-                line("token endpoint", profile.token_endpoint.as_str());
-                if let Some(issuer) = &profile.issuer {
-                    line("issuer", issuer);
-                }
-                line("client id", &profile.client_id);
-                line(
-                    "authentication",
-                    &format!(
-                        "{}, {}",
-                        profile.client_auth.as_str(),
-                        profile.body.as_str()
-                    ),
-                );
-                for (title, value) in [("audience", &profile.audience), ("scope", &profile.scope)] {
-                    if let Some(value) = value {
-                        line(title, value);
-                    }
-                }
-                for binding in &profile.bindings {
-                    line("for", &described(binding));
-                }
-                line("secret", &secret_place(&profile.secret));
-                for token in &self.tokens {
-                    let until = token.expires_at.rfc3339();
-                    line(
-                        "token",
-                        &format!(
-                            "cached until {until} (fingerprint {})",
-                            token.access_token.fingerprint()
-                        ),
-                    );
-                }
-                if self.tokens.is_empty() {
-                    line("token", "none cached");
-                }
-            }
+        let cached = Cache::of(directories, &name).tokens(&login_of(&profile));
+        let mut tokens: Vec<_> = cached
+            .into_iter()
+            .filter(|(key, overrides, token)| {
+                token.still_works(Timestamp::now()) && is_current(key, overrides)
+            })
+            .map(|(_, overrides, token)| (overrides, token))
+            .collect();
+        // The profile's own request first.
+        tokens.sort_by_key(|(overrides, token)| (!overrides.is_empty(), token.expires_at));
+        Self::Usable(Box::new(Usable {
+            name,
+            profile,
+            tokens,
+        }))
+    }
+
+    fn text(&self) -> String {
+        let (name, lines) = match self {
+            Self::Unusable(name, error) => (name, vec![("unusable".to_owned(), error.to_string())]),
+            Self::Usable(row) => (&row.name, row.lines()),
+        };
+        let name = if name.is_of_environment() {
+            "environment (HALLPASS_TOKEN_URL)"
+        } else {
+            name.as_str()
+        };
+        let mut text = format!("{name}\n");
+        for (title, value) in lines {
+            let value = message::clean(&value, 2000);
+            text.extend(["  ", &format!("{title:<15}"), " ", &value, "\n"]);
         }
-        lines.join("\n") + "\n"
+        text
     }
 
     fn json(&self) -> Value {
-        match &self.profile {
-            Err(error) => {
-                json!({ "name": self.name.as_str(), "error": message::clean(&error.to_string(), 2000) })
-            }
-            Ok(profile) => json!({
-                "name": self.name.as_str(),
-                "token_endpoint": profile.token_endpoint.as_str(),
-                "issuer": profile.issuer,
-                "client_id": profile.client_id,
-                "client_auth": profile.client_auth.as_str(),
-                "body": profile.body.as_str(),
-                "audience": profile.audience,
-                "scope": profile.scope,
-                "resource": profile.resource,
-                "for": profile.bindings,
-                "revocation_endpoint": profile.revocation_endpoint.as_ref().map(TokenEndpoint::as_str),
-                "secret": { "store": profile.secret.kind(), "place": secret_place(&profile.secret) },
-                "tokens": self.tokens.iter().map(|token| json!({
-                    "fingerprint": token.access_token.fingerprint(),
-                    "scope": token.scope,
-                    "expires_at": token.expires_at.rfc3339(),
-                })).collect::<Vec<_>>(),
+        match self {
+            Self::Unusable(name, error) => json!({
+                "name": name.as_str(),
+                "error": message::clean(&error.to_string(), 2000),
             }),
+            Self::Usable(row) => row.json(),
         }
     }
 }
 
-/// A binding's URL, and what was said of it besides.
-fn described(binding: &Binding) -> String {
-    let Binding {
-        url,
-        username,
-        scheme,
-    } = binding;
-    let mut more = Vec::new();
-    more.extend(username.as_ref().map(|name| format!("as the user {name}")));
-    more.extend(scheme.map(|scheme| format!("by {}", scheme.as_str())));
-    let more = if more.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", more.join(", "))
-    };
-    format!("{}{more}", url.as_str())
+/// How the settings are titled and in which order, where that differs from their names in the file.
+/// The text shows what is not here as well, after it.
+const TITLES: &[(&str, &str)] = &[
+    ("token_endpoint", "token endpoint"),
+    ("issuer", "issuer"),
+    ("client_id", "client id"),
+    ("client_auth", "authentication"),
+    ("audience", "audience"),
+    ("scope", "scope"),
+    ("resource", "resource"),
+    ("parameters", "parameter"),
+    ("grant_type", "grant type"),
+    ("for", "for"),
+    ("ca_file", "CA file"),
+    ("timeout_seconds", "timeout"),
+    ("default_ttl_seconds", "default TTL"),
+    ("max_ttl_seconds", "maximum TTL"),
+    ("revocation_endpoint", "revocation"),
+];
+
+/// What is shown in another way, or only of use to hallpass itself.
+const NOT_LISTED: &[&str] = &["format", "generation", "body", "secret"];
+
+impl Usable {
+    /// The settings as the profile's file has them, without the values of headers: they may be secret.
+    fn settings(&self) -> Map<String, Value> {
+        let Ok(Value::Object(mut settings)) = serde_json::to_value(&self.profile) else {
+            return Map::new();
+        };
+        if let Some(Value::Object(headers)) = settings.get_mut("headers") {
+            headers
+                .values_mut()
+                .for_each(|value| *value = "(hidden)".into());
+        }
+        settings
+    }
+
+    fn lines(&self) -> Vec<(String, String)> {
+        let mut settings = self.settings();
+        if let Some(method) = settings.get_mut("client_auth") {
+            let body = self.profile.body.as_str();
+            *method = format!("{}, {body}", self.profile.client_auth.as_str()).into();
+        }
+        settings.retain(|name, _| !NOT_LISTED.contains(&name.as_str()));
+        let mut lines = Vec::new();
+        for (name, title) in TITLES {
+            let value = settings.remove(*name).unwrap_or_default();
+            let value = match (*name, value) {
+                (name, Value::Number(seconds)) if name.ends_with("_seconds") => {
+                    format!("{seconds} s").into()
+                }
+                (_, value) => value,
+            };
+            lines.extend(values(&value).map(|value| ((*title).to_owned(), value)));
+        }
+        for (name, value) in &settings {
+            let title = name.replace('_', " ");
+            lines.extend(values(value).map(|value| (title.clone(), value)));
+        }
+        lines.push(("secret".to_owned(), secret_place(&self.profile.secret)));
+        if self.tokens.is_empty() {
+            lines.push(("token".to_owned(), "none cached".to_owned()));
+        }
+        for (overrides, token) in &self.tokens {
+            lines.push(("token".to_owned(), described(overrides, token)));
+        }
+        lines
+    }
+
+    fn json(&self) -> Value {
+        let mut row = json!({
+            "name": self.name.as_str(),
+            "issuer": null,
+            "audience": null,
+            "scope": null,
+            "resource": [],
+            "for": [],
+            "revocation_endpoint": null,
+        });
+        for (name, value) in self.settings() {
+            if !["format", "generation"].contains(&name.as_str()) {
+                row[name] = value;
+            }
+        }
+        let source = &self.profile.secret;
+        row["secret"] = json!({ "store": source.kind(), "place": secret_place(source) });
+        let tokens = self.tokens.iter().map(|(overrides, token)| {
+            json!({
+                "fingerprint": token.access_token.fingerprint(),
+                "scope": token.scope,
+                "requested_scope": overrides.scope.as_ref().or(self.profile.scope.as_ref()),
+                "requested_audience": overrides.audience.as_ref().or(self.profile.audience.as_ref()),
+                "expires_at": token.expires_at.rfc3339(),
+            })
+        });
+        row["tokens"] = tokens.collect();
+        row
+    }
 }
 
-fn title(name: &ProfileName) -> String {
-    if name.is_of_environment() {
-        "(described by HALLPASS_TOKEN_URL and other variables, for each call)".to_owned()
-    } else {
-        name.to_string()
+/// One text for each value of a setting.
+fn values(setting: &Value) -> Box<dyn Iterator<Item = String> + '_> {
+    match setting {
+        Value::Null => Box::new([].into_iter()),
+        Value::Array(items) => Box::new(items.iter().map(text)),
+        Value::Object(members) => Box::new(
+            members
+                .iter()
+                .map(|(name, value)| format!("{name}={}", text(value))),
+        ),
+        one => Box::new([text(one)].into_iter()),
     }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        // A binding with a user name or a scheme.
+        Value::Object(members) if members.contains_key("url") => {
+            let more = members.iter().filter(|(name, _)| *name != "url");
+            let more: Vec<_> = more
+                .map(|(name, value)| format!("{name} {}", text(value)))
+                .collect();
+            format!("{} ({})", text(&members["url"]), more.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A token's life, and what tells it from the profile's other tokens.
+fn described(overrides: &Overrides, token: &CachedToken) -> String {
+    let requested = [
+        ("scope", &overrides.scope),
+        ("audience", &overrides.audience),
+    ];
+    let requested = requested
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!(", {name} {}", value.as_ref()?)));
+    format!(
+        "cached until {} (fingerprint {}{})",
+        token.expires_at.rfc3339(),
+        token.access_token.fingerprint(),
+        requested.collect::<String>()
+    )
 }
 
 fn secret_place(source: &SecretSource) -> String {
@@ -185,7 +279,7 @@ fn secret_place(source: &SecretSource) -> String {
         SecretSource::Kernel { account } => {
             format!("kernel keyring, until this machine restarts, account {account}")
         }
-        SecretSource::Credential(name) => format!("credential {name} of systemd"),
+        SecretSource::Credential(name) => format!("systemd credential {name}"),
         SecretSource::Env(variable) => format!("environment variable {variable}"),
         SecretSource::File(path) => format!("file {}", path.display()),
         SecretSource::Command(words) => format!("command {}", words.join(" ")),

@@ -33,7 +33,7 @@ fn a_binding_is_changed_and_taken_back() {
     machine.run(&bind).success();
     let listed = machine.run(&["status"]).success().stdout;
     assert!(
-        listed.contains("https://b.example/api (as the user me, by basic)"),
+        listed.contains("https://b.example/api (scheme basic, username me)"),
         "{listed}"
     );
     assert!(answers(&machine, "https://b.example/api/x"));

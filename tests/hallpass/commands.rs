@@ -162,179 +162,6 @@ fn the_scope_that_was_asked_for_is_told_where_the_server_is_silent() {
 }
 
 #[test]
-fn status_shows_each_profile_and_nothing_secret() {
-    let machine = Machine::new();
-    let server = Server::start(numbered_tokens());
-    let nothing = machine.run(&["status"]).success();
-    assert_eq!(nothing.stdout, "");
-    assert!(
-        nothing
-            .stderr
-            .contains("there is no profile yet: run `hallpass login`"),
-        "{nothing:?}"
-    );
-    assert!(machine.files().is_empty(), "looking leaves no trace");
-
-    let url = server.url("/oauth/token");
-    machine.login(
-        "file",
-        &server,
-        &["--audience", "an audience", "--scope", "read"],
-    );
-    let command = format!("!echo {SECRET_WORD} | cat");
-    let login = [
-        "login",
-        "shell",
-        "--token-url",
-        &url,
-        "--client-id",
-        "other",
-        "--secret-command",
-        &command,
-        "--no-verify",
-        "--body",
-        "json",
-        "--for",
-        "https://api.example/v1",
-    ];
-    machine.run(&login).success();
-    fs::write(machine.config().join("broken.json"), "{").expect("a damaged profile");
-    fs::set_permissions(
-        machine.config().join("broken.json"),
-        fs::Permissions::from_mode(0o600),
-    )
-    .expect("its mode");
-    let requests = server.requests().len();
-
-    let ran = machine.run(&["status"]).success();
-    assert_eq!(ran.stderr, "");
-    let paragraphs: Vec<_> = ran.stdout.split("\n\n").collect();
-    let [broken, file, shell] = paragraphs[..] else {
-        panic!("{ran:?}");
-    };
-    assert!(broken.starts_with("broken\n  unusable"), "{broken}");
-    assert!(broken.contains("is damaged"), "{broken}");
-    for line in [
-        "file\n",
-        &format!("\n  token endpoint  {url}\n"),
-        &format!("\n  client id       {CLIENT_ID}\n"),
-        "\n  authentication  client_secret_basic, form\n",
-        "\n  audience        an audience\n",
-        "\n  scope           read\n",
-        &format!(
-            "\n  secret          file {}\n",
-            machine.root().join("secret").display()
-        ),
-        "\n  token           cached until 20",
-    ] {
-        assert!(file.contains(line), "{line}: {file}");
-    }
-    for line in [
-        "shell\n",
-        "\n  authentication  client_secret_post, json\n",
-        "\n  for             https://api.example/v1\n",
-        "\n  secret          shell command echo",
-        "\n  token           none cached\n",
-    ] {
-        assert!(shell.contains(line), "{line}: {shell}");
-    }
-    let one = machine.run(&["status", "file"]).success().stdout;
-    assert_eq!(one.trim_end(), file);
-    for word in ["token-1", SECRET] {
-        assert!(!ran.stdout.contains(word), "{ran:?}");
-    }
-    let ran = fails(machine.run(&["status", "broken"]), 2);
-    assert!(ran.stderr.contains("broken.json is damaged"), "{ran:?}");
-    fails(machine.run(&["status", "absent"]), 3);
-    fails(machine.run(&["status", "--json", "absent"]), 3);
-    assert_eq!(server.requests().len(), requests, "status asks nobody");
-}
-
-#[test]
-fn status_as_json_has_a_member_for_each_setting() {
-    let machine = Machine::new();
-    let server = Server::start(numbered_tokens());
-    let print = |arguments: &[&str]| -> Value {
-        let ran = machine.run(arguments).success();
-        assert_eq!(ran.stderr, "", "{ran:?}");
-        serde_json::from_str(&ran.stdout).expect("JSON")
-    };
-    assert_eq!(print(&["status", "--json"]), json!({ "profiles": [] }));
-
-    let revoke = server.url("/revoke");
-    let more = [
-        "--audience",
-        "an audience",
-        "--resource",
-        "urn:a",
-        "--for",
-        "https://api.example",
-        "--revocation-url",
-        &revoke,
-    ];
-    machine.login("all", &server, &more);
-    machine.login("few", &server, &["--no-verify"]);
-    fs::write(machine.config().join("broken.json"), "[]").expect("a damaged profile");
-    let printed = print(&["status", "--json"]);
-    let [all, broken, few] = &printed["profiles"].as_array().expect("an array")[..] else {
-        panic!("{printed}");
-    };
-    assert_eq!(members(broken), ["error", "name"]);
-    assert_eq!(broken["name"], "broken");
-    let names = [
-        "audience",
-        "body",
-        "client_auth",
-        "client_id",
-        "for",
-        "issuer",
-        "name",
-        "resource",
-        "revocation_endpoint",
-        "scope",
-        "secret",
-        "token_endpoint",
-        "tokens",
-    ];
-    assert_eq!(members(all), names);
-    assert_eq!(members(few), names);
-    let secret = machine.root().join("secret").display().to_string();
-    for (member, value) in [
-        ("name", json!("all")),
-        ("token_endpoint", json!(server.url("/oauth/token"))),
-        ("client_id", json!(CLIENT_ID)),
-        ("client_auth", json!("client_secret_basic")),
-        ("body", json!("form")),
-        ("audience", json!("an audience")),
-        ("scope", Value::Null),
-        ("resource", json!(["urn:a"])),
-        ("for", json!(["https://api.example/"])),
-        ("revocation_endpoint", json!(revoke)),
-        (
-            "secret",
-            json!({ "store": "file", "place": format!("file {secret}") }),
-        ),
-    ] {
-        assert_eq!(all[member], value, "{member}");
-    }
-    let [token] = &all["tokens"].as_array().expect("an array")[..] else {
-        panic!("{all}");
-    };
-    assert_eq!(members(token), ["expires_at", "fingerprint", "scope"]);
-    assert!(is_moment(&token["expires_at"]), "{token}");
-    let fingerprint = token["fingerprint"].as_str().expect("text");
-    assert!(
-        fingerprint.len() == 12 && fingerprint.bytes().all(|b| b.is_ascii_hexdigit()),
-        "{token}"
-    );
-    assert_eq!(few["tokens"], json!([]));
-    assert_eq!(few["audience"], Value::Null);
-    assert_eq!(few["for"], json!([]));
-    let one = print(&["status", "--json", "few"]);
-    assert_eq!(one, json!({ "profiles": [few] }));
-}
-
-#[test]
 fn a_logout_leaves_nothing_and_a_second_one_finds_nothing() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
@@ -1081,7 +908,7 @@ const SECRET_WORD: &str = "plainsecretword";
 
 /// Failed with this code, in the style of the house: a line each, lower case, no full stop.
 #[track_caller]
-fn fails(ran: Ran, code: i32) -> Ran {
+pub(crate) fn fails(ran: Ran, code: i32) -> Ran {
     let ran = ran.failure(code);
     let mut errors = 0;
     for line in ran.stderr.lines() {
@@ -1139,7 +966,7 @@ fn settings(machine: &Machine, profile: &str) -> Value {
     serde_json::from_slice(&fs::read(file).expect("the profile")).expect("JSON")
 }
 
-fn members(value: &Value) -> Vec<&str> {
+pub(crate) fn members(value: &Value) -> Vec<&str> {
     let mut names: Vec<_> = value
         .as_object()
         .expect("an object")
@@ -1151,7 +978,7 @@ fn members(value: &Value) -> Vec<&str> {
 }
 
 /// `2026-11-23T22:12:59Z` (RFC 3339).
-fn is_moment(value: &Value) -> bool {
+pub(crate) fn is_moment(value: &Value) -> bool {
     let shape: String = value
         .as_str()
         .unwrap_or_default()

@@ -32,7 +32,7 @@ fn a_token_is_asked_for_once_and_cached_like_any_other() {
     assert!(!machine.config().exists(), "there are no settings");
     let ran = machine.run(&["status"]).success();
     assert!(
-        ran.stdout.contains("described by HALLPASS_TOKEN_URL"),
+        ran.stdout.contains("environment (HALLPASS_TOKEN_URL)\n"),
         "{ran:?}"
     );
     assert!(!ran.stdout.contains(SECRET), "{ran:?}");

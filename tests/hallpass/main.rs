@@ -31,6 +31,7 @@ mod server;
 mod setup;
 mod sources;
 mod stale;
+mod status;
 mod support;
 mod terminal;
 mod time;
