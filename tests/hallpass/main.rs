@@ -29,6 +29,7 @@ mod secret_service;
 mod sending;
 mod server;
 mod setup;
+mod setup_undo;
 mod sources;
 mod stale;
 mod status;
