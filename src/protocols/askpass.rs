@@ -3,6 +3,7 @@
 use super::{Answer, Call, Protocol};
 use crate::binding::Binding;
 use crate::error::{Error, Result};
+use crate::profiles::Answering;
 use crate::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -18,10 +19,19 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
         .first()
         .map(String::as_str)
         .unwrap_or_default();
-    let Some((user, url)) = quoted_url(question) else {
+    let Some(Quoted {
+        user,
+        url,
+        has_port,
+    }) = quoted_url(question)
+    else {
         return Err(Error::not_found("the question names no URL between quotes"));
     };
-    let Some(mut who) = call.desk.bound(&url)? else {
+    let mut found = call.desk.bound(&url)?;
+    if found.is_none() && !has_port && !is_called_by_git(call) {
+        found = bound_with_a_port(call, &url)?;
+    }
+    let Some(mut who) = found else {
         return Err(Error::not_found(
             "no profile is bound to the URL of the question",
         ));
@@ -34,8 +44,42 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     Ok(Answer::of(format!("{}\n", token.access_token.expose())))
 }
 
-/// The words around it are in the person's language. With a user in the URL, the password is asked for.
-fn quoted_url(question: &str) -> Option<(Option<&str>, WebUrl)> {
+/// wget leaves the port out of its question. The only URL that is bound at this host is meant then.
+fn bound_with_a_port(call: &Call<'_>, url: &WebUrl) -> Result<Option<Answering>> {
+    let bindings = (call.desk.everyone)()?.into_iter();
+    let bindings = bindings.filter_map(|who| who.binding).filter(|binding| {
+        let port = binding.url.origin().strip_prefix(url.origin());
+        port.is_some_and(|port| port.starts_with(':')) && binding.url.prefix().is_empty()
+    });
+    let mut urls: Vec<_> = bindings.map(|binding| binding.url).collect();
+    urls.dedup();
+    match urls.as_slice() {
+        [only] => match WebUrl::parse(only.as_str()) {
+            Ok(url) => call.desk.bound(&url),
+            Err(_) => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// git names every port but the usual one. It puts its own programs first on the PATH of those that
+/// it runs, which is the only difference between its question and wget's.
+fn is_called_by_git(call: &Call<'_>) -> bool {
+    let path = (call.variable)("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&path).next();
+    first.is_some_and(|directory| directory.ends_with("git-core"))
+}
+
+/// What a question has between its quotes.
+struct Quoted<'a> {
+    /// With a user, the password is asked for.
+    user: Option<&'a str>,
+    url: WebUrl,
+    has_port: bool,
+}
+
+/// The words around it are in the person's language.
+fn quoted_url(question: &str) -> Option<Quoted<'_>> {
     let (_, rest) = question.split_once('\'')?;
     let (quoted, _) = rest.split_once('\'')?;
     let (scheme, rest) = quoted.split_once("://")?;
@@ -45,5 +89,12 @@ fn quoted_url(question: &str) -> Option<(Option<&str>, WebUrl)> {
         None => (None, rest),
     };
     let url = WebUrl::parse(&format!("{scheme}://{rest}")).ok()?;
-    Some((user, url))
+    let authority = rest.split('/').next().unwrap_or_default();
+    let after_address = authority.rsplit(']').next().unwrap_or_default();
+    let has_port = after_address.contains(':');
+    Some(Quoted {
+        user,
+        url,
+        has_port,
+    })
 }

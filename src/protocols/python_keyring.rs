@@ -55,11 +55,19 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     let ["get", service, user @ ..] = words.as_slice() else {
         return Ok(not_found);
     };
+    // Mercurial asks for a service of its own, and puts the URL behind the user.
+    let (service, user) = match (*service, user) {
+        ("Mercurial", [user, ..]) => match user.split_once("@@") {
+            Some((user, url)) => (url, Some(user)),
+            None => return Ok(not_found),
+        },
+        (service, user) => (service, user.first().copied()),
+    };
     let Some(url) = url(service) else {
         return Ok(not_found);
     };
     // It is given back on a line of its own.
-    if user.iter().any(|user| user.contains(char::is_control)) {
+    if user.is_some_and(|user| user.contains(char::is_control)) {
         return Ok(not_found);
     }
     // What went wrong is for the person to read: to the client it is all one.
@@ -82,7 +90,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     let binding = who.binding.as_ref();
     let bound = binding.and_then(|binding| binding.username.as_deref());
     let user = bound
-        .or(user.first().copied())
+        .or(user)
         .or(binding.map(Binding::username))
         .unwrap_or_default();
     Ok(match form {

@@ -615,9 +615,14 @@ fn keyring_has_three_dialects_and_one_no() {
         desk.answer(&["keyring", "get", "pypi.example", "me"], ""),
         "token-1\n"
     );
+    let mercurial = ["keyring", "get", "Mercurial", "me@@https://pypi.example"];
+    assert_eq!(desk.answer(&mercurial, ""), "token-1\n");
     for arguments in [
         &["get", "https://other.example/", "me"][..],
         &["get", "other.example", "me"],
+        &["get", "Mercurial", "me@@https://other.example"],
+        &["get", "Mercurial", "me"],
+        &["get", "Mercurial"],
         &["set", url, "me"],
         &["del", url, "me"],
         &["--unknown", "get"],
@@ -730,6 +735,26 @@ fn askpass_answers_a_question_in_any_language() {
     ask("Password for 'https://me@b.example': ").failure(3);
     ask("Enter passphrase for key").failure(3);
     ask("Password for 'https://a.example@evil.example': ").failure(3);
+}
+
+/// git names a port that is not the usual one, wget names none.
+#[test]
+fn askpass_takes_a_question_without_a_port_for_the_only_one_that_is_bound() {
+    let desk = Desk::bound_to(&["https://a.example:8443", "https://b.example:1/path"]);
+    let ask = |question| desk.run(&["askpass", question]);
+    assert_eq!(ask("Username for 'https://a.example': ").token(), "oauth2");
+    let question = "Password for 'https://me@a.example': ";
+    assert_eq!(ask(question).token(), "token-1");
+    ask("Password for 'https://me@a.example:443': ").failure(3);
+    ask("Password for 'http://me@a.example': ").failure(3);
+    ask("Password for 'https://me@example': ").failure(3);
+    ask("Password for 'https://me@b.example': ").failure(3);
+    let mut by_git = desk.machine.hallpass(&["askpass", question]);
+    by_git.env("PATH", "/usr/lib/git-core:/usr/bin");
+    ran(by_git).failure(3);
+    let bind = ["bind", "prod", "https://a.example:9443"];
+    desk.machine.run(&bind).success();
+    desk.run(&["askpass", question]).failure(3);
 }
 
 #[test]
