@@ -111,7 +111,7 @@ fn the_manual_names_every_option_and_no_other() {
     let (commands, _) = commands.split_once(".SH EXIT STATUS").expect("their end");
     let everywhere = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
     for command in [
-        "login", "token", "logout", "status", "bind", "unbind", "exec",
+        "login", "token", "logout", "status", "bind", "unbind", "exec", "setup",
     ] {
         let (_, section) = commands
             .split_once(&format!(".SS hallpass {command}\n"))
@@ -141,7 +141,7 @@ fn the_manual_names_every_option_and_no_other() {
 }
 
 #[test]
-fn the_helpers_manual_has_a_section_for_each_and_the_readme_a_row() {
+fn the_helpers_manual_has_a_section_for_each() {
     let manual = fs::read_to_string("man/hallpass-helpers.1")
         .expect("the manual")
         .replace('\\', "");
@@ -153,13 +153,34 @@ fn the_helpers_manual_has_a_section_for_each_and_the_readme_a_row() {
     for line in helpers.trim().lines() {
         let name = line.split_whitespace().next().expect("a name");
         assert!(manual.contains(&format!("\n.SS {name}")), "{name}");
-        assert!(readme().contains(&format!("`hallpass {name}`")), "{name}");
         let usage = Machine::new().run(&[name, "--help"]).success().stdout;
         assert!(
             usage.contains(&format!("Usage: hallpass {name} ")),
             "{usage}"
         );
     }
+}
+
+#[test]
+fn the_readme_has_the_list_of_tools_that_setup_prints() {
+    let list = Machine::new().run(&["setup"]).success().stdout;
+    let rows = list.lines().filter_map(|line| {
+        let (name, rest) = line.split_once(' ').expect("a name");
+        let (rest, written) = match rest.strip_suffix(" [--write]") {
+            Some(rest) => (rest, " yes"),
+            None => (rest, ""),
+        };
+        let (programs, means) = rest.trim_start().split_once(": ")?;
+        Some(format!("| `{name}` | {programs} | {means} |{written} |\n"))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(rows.len() > 20, "{list}");
+    let readme = readme();
+    let (_, table) = readme
+        .split_once("| `hallpass setup` | for | by | `--write` |\n|---|---|---|---|\n")
+        .expect("the table");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    assert_eq!(table.to_owned() + "\n", rows.concat());
 }
 
 /// The first long option of a line.

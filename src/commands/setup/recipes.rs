@@ -81,8 +81,8 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "git, wget",
         means: "an askpass program",
         head: "# the link is made by: hallpass setup links\n\
-               @{variable: GIT_ASKPASS LINKS/askpass-hallpass}\n\
-               @{variable: WGET_ASKPASS LINKS/askpass-hallpass}\n",
+               @{variable: GIT_ASKPASS LINKS/askpass-hallpass}\n",
+        each: "@{shell: wget --use-askpass=LINKS/askpass-hallpass URL}\n",
         ..PLAIN
     },
     Tool {

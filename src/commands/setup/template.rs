@@ -121,8 +121,10 @@ impl Facts {
                 let folder = self.home()?.join("hallpass-tokens");
                 vec![shown(&folder.join(self.label(0)))?]
             }
-            _ => match (word.strip_prefix("LINKS/"), word.strip_suffix("=PROFILE")) {
-                (Some(name), _) => vec![shown(&self.links.join(name))?],
+            _ => match (word.split_once("LINKS/"), word.strip_suffix("=PROFILE")) {
+                (Some((before, name)), _) => {
+                    vec![before.to_owned() + &shown(&self.links.join(name))?]
+                }
                 (_, Some(variable)) => vec![match profile {
                     Some(profile) => format!("{variable}={profile}"),
                     None => variable.to_owned(),
