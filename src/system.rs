@@ -51,22 +51,6 @@ pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
     Some(value.into_encoded_bytes())
 }
 
-/// Where distributions keep, in one file, the certificates of all authorities that they trust; the
-/// other platforms ask a service.
-pub(crate) const TRUST_BUNDLES: &[&str] = if cfg!(target_os = "linux") {
-    &[
-        // Debian, Alpine, Arch
-        "/etc/ssl/certs/ca-certificates.crt",
-        // Fedora, RHEL
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        // SUSE
-        "/etc/ssl/ca-bundle.pem",
-    ]
-} else {
-    &[]
-};
-
 /// What a file must be like before it is believed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Trust {
@@ -91,6 +75,10 @@ pub(crate) enum Access {
 
 /// What a name stands for, as far as writing to it goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    windows,
+    allow(dead_code, reason = "it has no pipes and devices in directories")
+)]
 pub(crate) enum FileKind {
     Link,
     Regular,

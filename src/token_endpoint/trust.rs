@@ -144,9 +144,19 @@ mod platform {
     use super::{
         Arc, CryptoProvider, Extent, Path, RecordedTrust, RootCertStore, ServerCertVerifier, Trust,
     };
-    use crate::system;
     use rustls::client::WebPkiServerVerifier;
     use rustls_native_certs::load_certs_from_paths;
+
+    /// Where distributions keep, in one file, the certificates of all authorities that they trust.
+    const BUNDLES: [&str; 4] = [
+        // Debian, Alpine, Arch
+        "/etc/ssl/certs/ca-certificates.crt",
+        // Fedora, RHEL
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        // SUSE
+        "/etc/ssl/ca-bundle.pem",
+    ];
 
     pub(super) fn verifier(
         extent: Extent,
@@ -168,7 +178,7 @@ mod platform {
             add(None, Some(directory));
         }
         if extent == Extent::Everything || (file.is_none() && directories.is_empty()) {
-            let mut bundles = system::TRUST_BUNDLES.iter().map(Path::new);
+            let mut bundles = BUNDLES.iter().map(Path::new);
             add(bundles.find(|path| path.exists()), None);
         }
         if extent == Extent::Everything {
