@@ -144,6 +144,9 @@ pub(crate) enum Durability {
 /// Puts a new file in the place of an old one: whoever reads sees the one or the other, whole.
 pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    if durability == Durability::Settings {
+        settings_directory(directory)?;
+    }
     let file = in_private_directory(directory, || written_beside(directory, content))?;
     if durability == Durability::Settings {
         file.as_file().sync_all()?;
@@ -201,6 +204,7 @@ fn write_for_user(
 
 /// A whole new file that has no name of its own yet.
 fn written_beside(directory: &Path, content: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    system::survive_file_size_limit();
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .tempfile_in(directory)?;
@@ -234,6 +238,42 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
     } else {
         Ok(())
+    }
+}
+
+/// Whether there is something of this name.
+pub(crate) fn exists(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        metadata => metadata.map(|_| true),
+    }
+}
+
+/// Makes a directory for settings, or makes sure of one that is there. A new one outlives a power
+/// failure, as do the files that are then put into it.
+pub(crate) fn settings_directory(path: &Path) -> io::Result<()> {
+    let is_missing = |directory: &&Path| exists(directory).is_ok_and(|exists| !exists);
+    let new: Vec<_> = path.ancestors().take_while(is_missing).collect();
+    private_directory(path)?;
+    for parent in new.into_iter().filter_map(Path::parent) {
+        match sync_directory(parent) {
+            // One that may be written to and not be read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file of settings, and does not return before the disk knows; one that is not there is
+/// fine.
+pub(crate) fn remove_settings(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => {
+            removed?;
+            path.parent().map_or(Ok(()), sync_directory)
+        }
     }
 }
 

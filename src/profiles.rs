@@ -14,7 +14,8 @@ use crate::profile::{FORMAT, Item, Profile, ProfileName, is_standard_parameter};
 use crate::system::{Trust, WRITABLE_BY_OTHERS};
 
 pub(crate) use by_url::{Answering, Bound};
-pub(crate) use environment::from_environment;
+use environment::client_id_is_set;
+pub(crate) use environment::{from_environment, is_described};
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
 
@@ -43,7 +44,7 @@ impl Profiles {
             return Ok(name);
         }
         match self.names()?.as_slice() {
-            [] => Err(Error::not_found("there is no profile yet").hint("run `hallpass login`")),
+            [] => Err(no_profile()?),
             [only] => Ok(only.clone()),
             several => Err(
                 Error::usage(format!("which profile? there are {}", list(several)))
@@ -191,6 +192,20 @@ impl Profiles {
         }
     }
 
+    /// Whether there is a file of this name, whatever is in it; also where that cannot be found out.
+    pub(crate) fn exists(&self, name: &ProfileName) -> bool {
+        disk::exists(&self.file(name)).unwrap_or(true)
+    }
+
+    /// There is no profile of this name, for a command that needs one that is there.
+    pub(crate) fn unknown(&self, name: &ProfileName) -> Error {
+        let error = Error::not_found(format!("there is no profile `{name}`"));
+        match self.names().unwrap_or_default().as_slice() {
+            [] => error,
+            others => error.hint(format!("name one of: {}", list(others))),
+        }
+    }
+
     fn no_such_profile(&self, name: &ProfileName) -> Error {
         let hint = match self.names().unwrap_or_default().as_slice() {
             [] => format!("run `hallpass login {name}`"),
@@ -212,6 +227,7 @@ impl Profiles {
         let path = self.directory.join("lock");
         let cannot_lock =
             |error| Error::broken(format!("cannot lock {}", path.display())).because(error);
+        disk::settings_directory(&self.directory).map_err(cannot_lock)?;
         let mut lock = LockFile::open(&path).map_err(cannot_lock)?;
         let deadline = Instant::now() + PATIENCE;
         let free = loop {
@@ -250,6 +266,16 @@ impl Profiles {
     fn items_file(&self, name: &ProfileName) -> PathBuf {
         self.directory.join([name.as_str(), ".items"].concat())
     }
+}
+
+/// What is missing where no profile is stored and none was named.
+fn no_profile() -> Result<Error> {
+    Ok(if client_id_is_set()? {
+        Error::usage("HALLPASS_CLIENT_ID is set but HALLPASS_TOKEN_URL is not")
+            .hint("set HALLPASS_TOKEN_URL, or run `hallpass login` to store a profile")
+    } else {
+        Error::not_found("there is no profile yet").hint("run `hallpass login`")
+    })
 }
 
 /// The names, as many as somebody would read.
@@ -296,23 +322,35 @@ pub(crate) struct Editor<'a> {
 
 impl Editor<'_> {
     pub(crate) fn save(&self, name: &ProfileName, profile: &Profile) -> Result<()> {
-        let before = self.profiles.load(name).ok();
+        // Where the old one cannot be read, the lists keep too much, which does no harm.
+        let before = self.profiles.load(name).map(|before| before.bindings);
+        let before = before.unwrap_or_default();
+        self.profiles
+            .check_bindings(name, &before, &profile.bindings)?;
         self.list_urls(name, &profile.bindings)?;
         let mut content = serde_json::to_vec_pretty(profile).map_err(cannot_write)?;
         content.push(b'\n');
         disk::replace(&self.profiles.file(name), &content, Durability::Settings)
             .map_err(cannot_write)?;
-        let before = before.map(|before| before.bindings).unwrap_or_default();
         self.unlist_urls(name, &before, &profile.bindings)
     }
 
-    pub(crate) fn remove(&self, name: &ProfileName) -> Result<()> {
-        let before = self.profiles.load(name);
-        disk::remove(&self.profiles.file(name)).map_err(cannot_remove)?;
-        match before {
-            Ok(before) => self.unlist_urls(name, &before.bindings, &[]),
-            Err(_) => self.unlist_everywhere(name),
-        }
+    /// Removes a profile's file, which is still in the lists of URLs. Returns what was in it, where it
+    /// could be read, for [`Editor::restore`].
+    pub(crate) fn remove(&self, name: &ProfileName) -> Result<Option<Vec<u8>>> {
+        let path = self.profiles.file(name);
+        let content = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
+            Ok(Found::Content(content)) => Some(content),
+            _ => None,
+        };
+        disk::remove_settings(&path).map_err(cannot_remove)?;
+        Ok(content)
+    }
+
+    /// Puts a profile back that was removed.
+    pub(crate) fn restore(&self, name: &ProfileName, content: &[u8]) -> Result<()> {
+        let path = self.profiles.file(name);
+        disk::replace(&path, content, Durability::Settings).map_err(cannot_write)
     }
 
     /// All items that may hold a secret of this profile.
@@ -330,8 +368,11 @@ impl Editor<'_> {
             Err(error) => return Err(unreadable("cannot be read").because(error)),
         };
         // A list that was lost is no reason to forget the item that the profile itself names.
-        if let Ok(profile) = self.profiles.load(name) {
-            items.extend(profile.secret.item());
+        match self.profiles.load(name) {
+            Ok(profile) => items.extend(profile.secret.item()),
+            // There is none, or a damaged one.
+            Err(error) if [Kind::NotFound, Kind::Usage].contains(&error.kind) => {}
+            Err(error) => return Err(error),
         }
         // A profile that somebody copied by hand names the item of the other one, which needs it.
         items.retain(|item| {
@@ -344,7 +385,7 @@ impl Editor<'_> {
     pub(crate) fn save_items(&self, name: &ProfileName, items: &BTreeSet<Item>) -> Result<()> {
         let path = self.profiles.items_file(name);
         if items.is_empty() {
-            return disk::remove(&path).map_err(cannot_remove);
+            return disk::remove_settings(&path).map_err(cannot_remove);
         }
         let content = serde_json::to_vec(items).map_err(cannot_write)?;
         disk::replace(&path, &content, Durability::Settings).map_err(cannot_write)

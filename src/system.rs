@@ -6,7 +6,7 @@ mod memory;
 pub(crate) use platform::{
     Inherited, QuietTerminal, distrust, distrust_directory, duplicate, file_kind, harden,
     is_link_refusal, is_planted, is_same_file, link, open_private, open_stream, private_directory,
-    shell, standard_input, write_to_stdout,
+    shell, standard_input, survive_file_size_limit, write_to_stdout,
 };
 
 #[cfg(all(unix, not(test)))]
@@ -188,6 +188,23 @@ mod platform {
         }
         // SAFETY: no handler is set, which would have to be one.
         unsafe { signal(SIGPIPE, SIG_IGN) == SIG_IGN }
+    }
+
+    /// Makes a write beyond `ulimit -f` an error, where a signal would end the process. Not at the
+    /// start, as a cached token is printed without a file.
+    ///
+    /// A handler, not `SIG_IGN`: programs that we become or start do not inherit it.
+    #[allow(unsafe_code, reason = "std has no way to do this")]
+    pub(crate) fn survive_file_size_limit() {
+        extern "C" fn nothing(_: i32) {}
+        unsafe extern "C" {
+            fn signal(number: i32, action: usize) -> usize;
+        }
+        let nothing: extern "C" fn(i32) = nothing;
+        // SAFETY: the handler does nothing, which is safe in any signal handler.
+        unsafe {
+            signal(rustix::process::Signal::XFSZ.as_raw(), nothing as usize);
+        }
     }
 
     /// What the caller had, before [`harden`] changed it for us.
@@ -499,6 +516,9 @@ mod platform {
             }
         }
     }
+
+    /// Nothing to do: no limit on the size of files.
+    pub(crate) fn survive_file_size_limit() {}
 
     /// The shell, to run a line as a person wrote it: quoted as arguments are, it would get other
     /// quotes. It takes off the outer ones (`/S`), and starts without a stranger's commands (`/D`).

@@ -8,7 +8,7 @@ use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::{Profile, ProfileName};
-use crate::profiles::Profiles;
+use crate::profiles::{Profiles, is_described};
 
 /// Let helpers answer for a URL with this profile's tokens
 ///
@@ -122,6 +122,12 @@ impl Which {
             BoundUrl::parse(url).map_err(|fault| Error::usage(format!("the URL {fault}")))
         });
         let urls = urls.collect::<Result<_>>()?;
+        if named.is_none() && is_described()? {
+            let what = "HALLPASS_TOKEN_URL describes a profile, whose URLs are in HALLPASS_FOR";
+            return Err(Error::usage(what)
+                .hint("set HALLPASS_FOR to its URLs, separated by spaces")
+                .hint("or name a stored profile before the URL"));
+        }
         Ok((profiles.choose(named)?, urls))
     }
 }

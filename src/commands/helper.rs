@@ -173,11 +173,16 @@ fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<A
         Some(name) => vec![name.clone()],
         None => profiles.names()?,
     };
+    // One that cannot be read keeps no other, but is not the same as none.
+    let mut unreadable = None;
     let mut all = Vec::new();
     for name in names {
         let profile = match profiles.load(&name) {
             // Another profile's damage is no reason to list none.
-            Err(_) if selected.is_none() => continue,
+            Err(error) if selected.is_none() => {
+                unreadable = unreadable.or(Some(error));
+                continue;
+            }
             profile => profile?,
         };
         for binding in &profile.bindings {
@@ -189,7 +194,10 @@ fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<A
             });
         }
     }
-    Ok(all)
+    match unreadable {
+        Some(error) if all.is_empty() => Err(error),
+        _ => Ok(all),
+    }
 }
 
 /// The rows of the help: what else hallpass can be called as.

@@ -1,99 +1,251 @@
-//! `hallpass logout`: forgets a profile, its secret and its tokens.
+//! `hallpass logout`: removes a profile, its secret and its tokens.
 //!
-//! In an order that can be run again after a crash: tokens, keychain items, then the profile that
-//! names them. The authorization server is told last, when nothing here depends on its answer.
+//! The profile goes before its secret: from then on, whoever asks for a token learns that it was
+//! logged out. Its list of keychain items goes last, so that a logout that was interrupted can be run
+//! again. Where the keychain does not let its items go, the profile comes back. The authorization
+//! server is told at the end, when nothing here depends on its response.
+
+use std::collections::BTreeSet;
 
 use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
 use crate::message;
-use crate::profile::{Profile, ProfileName, TokenEndpoint};
-use crate::profiles::Profiles;
+use crate::profile::{Item, Profile, ProfileName, Store, TokenEndpoint};
+use crate::profiles::{Editor, Profiles, is_described};
+use crate::prompt;
 use crate::secret::{AccessToken, Credential};
-use crate::secrets::{self, Patience};
+use crate::secrets::{self, Patience, keychain};
 use crate::token::{Timestamp, login_of};
 use crate::token_endpoint;
 
-/// Forget a profile: its cached tokens, its secret in the keychain, its settings
+/// Remove a profile: its cached tokens, its secret in the keychain, its settings
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is]
+    /// Profile [default: `$HALLPASS_PROFILE`, or the only profile]
     #[arg(conflicts_with = "all")]
     profile: Option<String>,
-    /// Forget every profile
+    /// Every profile; at a terminal, asks for confirmation
     #[arg(long)]
     all: bool,
+    /// With --all: do not ask for confirmation
+    #[arg(long, requires = "all")]
+    yes: bool,
+    /// Even if its keychain no longer exists or its settings cannot be read: says what may remain
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
-    if !args.all {
-        let name = profiles.choose(args.profile.as_deref())?;
-        return forget(&directories, &profiles, &name).map(|()| String::new());
+    if args.all {
+        return forget_all(&directories, &profiles, args).map(|()| String::new());
+    }
+    if args.profile.is_none() && is_described()? {
+        let what = "HALLPASS_TOKEN_URL describes a profile for each call, which has no login";
+        return Err(Error::usage(what).hint("name a stored profile: hallpass logout PROFILE"));
+    }
+    let name = profiles.choose(args.profile.as_deref())?;
+    let editor = profiles.edit()?;
+    let logout = Logout {
+        directories: &directories,
+        editor: &editor,
+        name: &name,
+        force: args.force,
+    };
+    let forgotten = logout.run(&profiles)?;
+    let unlisted = match &forgotten.profile {
+        Some(profile) => editor.unlist(&name, &profile.bindings),
+        None => editor.unlist_gone(),
+    };
+    drop(editor);
+    forgotten.report(&name);
+    unlisted.map(|()| String::new())
+}
+
+fn forget_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Result<()> {
+    let names = profiles.names_to_forget()?;
+    if !args.yes && !names.is_empty() && prompt::can_ask() {
+        let all: Vec<_> = names.iter().map(ProfileName::as_str).collect();
+        let question = format!("Log out of {}? [y/N]", all.join(", "));
+        let answer = prompt::ask(&question)?.to_lowercase();
+        if !["y", "yes"].contains(&answer.as_str()) {
+            return Err(Error::usage("cancelled: nothing was logged out"));
+        }
     }
     // One that fails does not keep the others.
     let mut first_error = None;
-    for name in profiles.names_to_forget()? {
-        if let Err(error) = forget(&directories, &profiles, &name) {
-            message::warning(&format!("the profile `{name}` was not forgotten: {error}"));
-            first_error = first_error.or(Some(error));
+    let mut fail = |error: Error| first_error = first_error.take().or(Some(error));
+    for name in &names {
+        let forgotten = profiles.edit().and_then(|editor| {
+            let logout = Logout {
+                directories,
+                editor: &editor,
+                name,
+                force: args.force,
+            };
+            logout.run(profiles)
+        });
+        match forgotten {
+            Ok(forgotten) => forgotten.report(name),
+            Err(error) => {
+                message::warning(&format!("the profile `{name}` was not forgotten: {error}"));
+                fail(error);
+            }
         }
     }
+    // Once for all: a list that is damaged can be made again when the profiles are gone.
+    if let Err(error) = profiles.edit().and_then(|editor| editor.unlist_gone()) {
+        fail(error);
+    }
     // A crash, or a profile's file that was removed by hand, may have left more.
-    let cleared = Cache::all(&directories).and_then(|all| all.iter().try_for_each(Cache::clear));
+    let cleared = Cache::all(directories).and_then(|all| all.iter().try_for_each(Cache::clear));
     if let Err(error) = cleared {
-        let error = Error::broken("cannot remove all cached tokens").because(error);
-        first_error = first_error.or(Some(error));
+        fail(Error::broken("cannot remove all cached tokens").because(error));
     }
-    first_error.map_or(Ok(String::new()), Err)
+    first_error.map_or(Ok(()), Err)
 }
 
-fn forget(directories: &Directories, profiles: &Profiles, name: &ProfileName) -> Result<()> {
-    let cache = Cache::of(directories, name);
-    let cannot_clear = |error| {
-        Error::broken(format!("cannot remove the cached tokens of `{name}`")).because(error)
-    };
-    let editor = profiles.edit()?;
-    let profile = profiles.load(name);
-    let items = editor.items(name)?;
-    if let Err(error) = &profile
-        && error.kind == Kind::NotFound
-        && items.is_empty()
-    {
-        // What a crash may have left is removed all the same.
-        cache.clear().map_err(cannot_clear)?;
-        editor.remove(name)?;
-        return profile.map(drop);
-    }
-    let profile = profile.ok();
-    let tokens = profile
-        .as_ref()
-        .map(|profile| working_tokens(profile, &cache));
-    cache.clear().map_err(cannot_clear)?;
-    let farewell = profile
-        .zip(tokens)
-        .and_then(|(profile, tokens)| Farewell::prepare(name, profile, tokens));
-    for item in &items {
-        secrets::delete(name, item, Patience::Person).map_err(|error| again(error, name))?;
-    }
-    editor.save_items(name, &std::collections::BTreeSet::new())?;
-    editor.remove(name)?;
-    // Once more: a request that was under way may have brought a token before the profile went.
-    cache.clear().map_err(cannot_clear)?;
-    drop(editor);
-    if let Some(farewell) = farewell {
-        farewell.say();
-    }
-    message::note(&format!("forgot the profile `{name}`"));
-    Ok(())
+/// One profile's logout.
+struct Logout<'a> {
+    directories: &'a Directories,
+    editor: &'a Editor<'a>,
+    name: &'a ProfileName,
+    /// Go on where something cannot be read or removed.
+    force: bool,
 }
 
-/// What mends the keychain, and what is left to do then.
-fn again(error: Error, name: &ProfileName) -> Error {
-    error.hint(format!(
-        "then run `hallpass logout {name}` again (its cached tokens are already removed)"
-    ))
+/// What is known of a profile that is gone, and what is still to be said to its server.
+struct Forgotten {
+    profile: Option<Profile>,
+    had_secret: bool,
+    farewell: Option<Farewell>,
+}
+
+impl Forgotten {
+    fn report(self, name: &ProfileName) {
+        if let Some(farewell) = self.farewell {
+            farewell.say();
+        }
+        // A secret in the user's own file or command stays there.
+        let what = if self.had_secret {
+            "its secret, cached tokens and settings"
+        } else {
+            "its cached tokens and settings"
+        };
+        message::note(&format!("logged out of {name}: {what} were removed"));
+    }
+}
+
+impl Logout<'_> {
+    fn run(&self, profiles: &Profiles) -> Result<Forgotten> {
+        let Self { editor, name, .. } = self;
+        let cache = Cache::of(self.directories, name);
+        let clear = || {
+            let what = || Error::broken(format!("cannot remove the cached tokens of `{name}`"));
+            cache.clear().map_err(|error| what().because(error))
+        };
+        let profile = match profiles.load(name) {
+            Ok(profile) => Some(profile),
+            // A damaged one names nothing that its list of items does not name.
+            Err(error) if self.force || error.kind == Kind::Usage => None,
+            Err(error) if error.kind == Kind::NotFound => None,
+            Err(error) => return Err(self.or_by_force(error)),
+        };
+        let items = self.items(profile.as_ref())?;
+        if profile.is_none() && items.is_empty() && !profiles.exists(name) {
+            // What a crash may have left is removed all the same.
+            clear()?;
+            editor.unlist_gone()?;
+            return Err(profiles.unknown(name));
+        }
+        let tokens = profile
+            .as_ref()
+            .map(|profile| working_tokens(profile, &cache));
+        let farewell = profile.clone().zip(tokens);
+        let farewell =
+            farewell.and_then(|(profile, tokens)| Farewell::prepare(name, profile, tokens));
+        clear()?;
+        // Known of until they are gone, also where the profile alone named them.
+        editor.save_items(name, &items)?;
+        let content = editor.remove(name)?;
+        // Once more: a request that was under way may have brought a token before the profile went.
+        clear()?;
+        let own = profile.as_ref().and_then(|profile| profile.secret.item());
+        let had_secret = match self.delete(&items, own.as_ref()) {
+            Ok(had_secret) => had_secret,
+            Err(error) => {
+                content.map_or(Ok(()), |content| editor.restore(name, &content))?;
+                return Err(error);
+            }
+        };
+        editor.save_items(name, &BTreeSet::new())?;
+        Ok(Forgotten {
+            profile,
+            had_secret,
+            farewell,
+        })
+    }
+
+    fn items(&self, profile: Option<&Profile>) -> Result<BTreeSet<Item>> {
+        match self.editor.items(self.name) {
+            Err(error) if self.force => {
+                message::warning(&format!(
+                    "{error}; other items of hallpass may remain in the keychain ({})",
+                    keychain::NAME
+                ));
+                Ok(profile
+                    .and_then(|profile| profile.secret.item())
+                    .into_iter()
+                    .collect())
+            }
+            items => items.map_err(|error| self.or_by_force(error)),
+        }
+    }
+
+    /// Removes the items, and the profile's own one last: without the others, it still works.
+    ///
+    /// Returns whether there were any, and all of them are gone.
+    fn delete(&self, items: &BTreeSet<Item>, own: Option<&Item>) -> Result<bool> {
+        let Self { name, .. } = self;
+        let mut all = !items.is_empty();
+        let others = items.iter().filter(|item| Some(*item) != own);
+        for item in others.chain(items.iter().filter(|item| Some(*item) == own)) {
+            match secrets::delete(name, item, Patience::Person) {
+                Ok(()) => {}
+                Err(error) if self.force => {
+                    all = false;
+                    message::warning(&format!(
+                        "the secret of `{name}` may remain in the {} as the item {} of the service hallpass: {error}",
+                        store(item),
+                        item.account
+                    ));
+                }
+                Err(error) => {
+                    let again = format!(
+                        "then run `hallpass logout {name}` again (its cached tokens are already removed)"
+                    );
+                    return Err(self.or_by_force(error.hint(again)));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn or_by_force(&self, error: Error) -> Error {
+        error.hint(format!(
+            "if that is gone for good: hallpass logout {} --force",
+            self.name
+        ))
+    }
+}
+
+fn store(item: &Item) -> String {
+    match item.store {
+        Store::Keychain => format!("keychain ({})", keychain::NAME),
+        Store::Kernel => "kernel keyring".to_owned(),
+    }
 }
 
 /// The tokens that somebody could still use.

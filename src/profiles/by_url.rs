@@ -4,7 +4,7 @@
 //! profile gains a binding and after it loses one; the profile itself has the last word.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,20 +127,100 @@ impl Profiles {
     }
 
     fn entries(&self, origin: &str) -> Result<Vec<Entry>> {
-        let path = self.origin_file(origin);
-        let unusable = |reason: &str| {
-            Error::usage(format!("the list of URLs {} {reason}", path.display()))
-                .hint("remove it, then run `hallpass bind` for the profiles that need it")
-        };
-        match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
-            Ok(Found::Nothing) => Ok(Vec::new()),
-            Ok(Found::Content(content)) => serde_json::from_slice(&content)
-                .map_err(|error| unusable("is damaged").because(error)),
-            Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
-            Err(error) => {
-                Err(Error::broken(format!("cannot read {}", path.display())).because(error))
+        read_list(&self.origin_file(origin))
+    }
+
+    /// The entries of a list, made again from the profiles where the list is damaged.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is damaged and a profile cannot be read either.
+    fn read_or_rebuild(&self, path: &Path) -> Result<Vec<Entry>> {
+        match read_list(path) {
+            Err(error) if error.kind == Kind::Usage => self.rebuilt(path).map_err(|profile| {
+                let what = "the list was left: a profile cannot be read either";
+                error.hint(format!("{what} ({profile})"))
+            }),
+            entries => entries,
+        }
+    }
+
+    /// What a list should hold: the profiles have the last word.
+    fn rebuilt(&self, path: &Path) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for name in self.names()? {
+            let bindings = match self.load(&name) {
+                Ok(profile) => profile.bindings,
+                Err(error) if error.kind == Kind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let here = bindings
+                .into_iter()
+                .filter(|binding| self.origin_file(binding.url.origin()) == path);
+            entries.extend(here.map(|binding| Entry {
+                url: binding.url,
+                profile: name.to_string(),
+            }));
+        }
+        Ok(entries)
+    }
+
+    /// Whether there may be a profile of this name.
+    fn may_exist(&self, name: &str) -> bool {
+        ProfileName::parse(name).is_ok_and(|name| self.exists(&name))
+    }
+
+    /// Refuses a URL that another profile is bound to already: nobody could say which one is meant.
+    /// What the profile was bound to `before` is left alone.
+    ///
+    /// # Errors
+    /// `Usage`, with the command that takes the URL from the other profile.
+    pub(crate) fn check_bindings(
+        &self,
+        name: &ProfileName,
+        before: &[Binding],
+        now: &[Binding],
+    ) -> Result<()> {
+        let is_new = |binding: &&Binding| before.iter().all(|old| old.url != binding.url);
+        for Binding { url, .. } in now.iter().filter(is_new) {
+            let entries = self.read_or_rebuild(&self.origin_file(url.origin()))?;
+            for entry in entries {
+                let is_alike = entry.url.prefix() == url.prefix();
+                if !is_alike || entry.profile == name.as_str() {
+                    continue;
+                }
+                let Ok(other) = ProfileName::parse(&entry.profile) else {
+                    continue;
+                };
+                let is_bound = match self.load(&other) {
+                    Ok(profile) => profile.bindings.iter().any(|old| old.url == entry.url),
+                    Err(error) if error.kind == Kind::NotFound => false,
+                    Err(error) => return Err(error),
+                };
+                if is_bound {
+                    let (bound, url) = (entry.url.as_str(), url.as_str());
+                    return Err(Error::usage(format!(
+                        "the profile `{other}` is already bound to {url}"
+                    ))
+                    .hint(format!("to move it: hallpass unbind {other} {bound}")));
+                }
             }
         }
+        Ok(())
+    }
+}
+
+fn read_list(path: &Path) -> Result<Vec<Entry>> {
+    let unusable = |reason: &str| {
+        Error::usage(format!("the list of URLs {} {reason}", path.display()))
+            .hint("run `hallpass bind PROFILE URL` again, which makes a new one of the profiles")
+    };
+    match disk::read(path, PROFILE_LIMIT, Trust::Settings) {
+        Ok(Found::Nothing) => Ok(Vec::new()),
+        Ok(Found::Content(content)) => {
+            serde_json::from_slice(&content).map_err(|error| unusable("is damaged").because(error))
+        }
+        Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
+        Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),
     }
 }
 
@@ -199,7 +279,8 @@ impl Editor<'_> {
     ) -> Result<()> {
         let origins: BTreeSet<_> = touched.iter().map(|binding| binding.url.origin()).collect();
         for origin in origins {
-            let before = self.profiles.entries(origin)?;
+            let path = self.profiles.origin_file(origin);
+            let before = self.profiles.read_or_rebuild(&path)?;
             let mut entries = before.clone();
             entries.retain(|entry| entry.profile != name.as_str() || !forget_others);
             for binding in now.iter().filter(|binding| binding.url.origin() == origin) {
@@ -211,18 +292,16 @@ impl Editor<'_> {
                     entries.push(entry);
                 }
             }
-            if entries == before {
-                continue;
+            if entries != before {
+                self.write_list(&path, &entries)?;
             }
-            self.write_entries(origin, &entries)?;
         }
         Ok(())
     }
 
-    fn write_entries(&self, origin: &str, entries: &[Entry]) -> Result<()> {
-        let path = self.profiles.origin_file(origin);
+    fn write_list(&self, path: &Path, entries: &[Entry]) -> Result<()> {
         if entries.is_empty() {
-            disk::remove(&path).map_err(cannot_remove)?;
+            disk::remove_settings(path).map_err(cannot_remove)?;
             return disk::remove_empty_directory(&self.profiles.urls()).map_err(cannot_remove);
         }
         let content = serde_json::to_vec(entries).map_err(cannot_write)?;
@@ -231,29 +310,35 @@ impl Editor<'_> {
             return Err(Error::usage("too many profiles are bound to this server")
                 .hint("unbind some of them: hallpass unbind PROFILE URL"));
         }
-        disk::replace(&path, &content, Durability::Settings).map_err(cannot_write)
+        disk::replace(path, &content, Durability::Settings).map_err(cannot_write)
     }
 
-    /// Removes a profile from every list: where it is not known which ones it is in.
-    pub(super) fn unlist_everywhere(&self, name: &ProfileName) -> Result<()> {
+    /// Removes a profile that is gone from the lists of what it was bound to.
+    pub(crate) fn unlist(&self, name: &ProfileName, bindings: &[Binding]) -> Result<()> {
+        self.unlist_urls(name, bindings, &[])
+    }
+
+    /// Removes the profiles that are gone from every list. A list that is damaged is made again from
+    /// the profiles, where all of them can be read.
+    ///
+    /// # Errors
+    /// The first list that cannot be read, which is left as it is; the others are done.
+    pub(crate) fn unlist_gone(&self) -> Result<()> {
         let directory = self.profiles.urls();
+        let mut result = Ok(());
         for file in disk::names(&directory).map_err(cannot_remove)? {
-            let path = directory.join(file);
-            let Ok(Found::Content(content)) = disk::read(&path, PROFILE_LIMIT, Trust::Settings)
-            else {
+            let path = directory.join(&file);
+            // Nothing but our own files is touched.
+            if file.len() != 64 || !file.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 continue;
-            };
-            let entries: Vec<Entry> = serde_json::from_slice(&content).unwrap_or_default();
-            let Some(origin) = entries.first().map(|entry| entry.url.origin().to_owned()) else {
-                disk::remove(&path).map_err(cannot_remove)?;
-                continue;
-            };
-            let others: Vec<_> = entries
-                .into_iter()
-                .filter(|entry| entry.profile != name.as_str())
-                .collect();
-            self.write_entries(&origin, &others)?;
+            }
+            let entries = self.profiles.read_or_rebuild(&path);
+            let cleaned = entries.and_then(|mut entries| {
+                entries.retain(|entry| self.profiles.may_exist(&entry.profile));
+                self.write_list(&path, &entries)
+            });
+            result = result.and(cleaned);
         }
-        disk::remove_empty_directory(&directory).map_err(cannot_remove)
+        result.and(disk::remove_empty_directory(&directory).map_err(cannot_remove))
     }
 }

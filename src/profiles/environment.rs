@@ -13,6 +13,16 @@ use crate::trust::RecordedTrust;
 /// The variable that says that there is such a profile.
 const TOKEN_URL: &str = "HALLPASS_TOKEN_URL";
 
+/// Whether the environment describes a profile, be it in full or not.
+pub(crate) fn is_described() -> Result<bool> {
+    Ok(variable(TOKEN_URL)?.is_some())
+}
+
+/// Whether somebody meant to describe a profile, and left out where it gets its tokens.
+pub(super) fn client_id_is_set() -> Result<bool> {
+    Ok(variable("HALLPASS_CLIENT_ID")?.is_some() && !is_described()?)
+}
+
 /// The profile that the environment describes, if it describes one.
 ///
 /// # Errors

@@ -37,12 +37,26 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
             "hallpass keeps no passwords: its tokens come from `hallpass login`",
             None,
         )),
-        // A logout of the client's: the login here is the user's own.
-        Some("erase") => Ok(Answer::nothing()),
+        Some("erase") => erase(call),
         _ => Err(Error::usage(
             "which command? there are get, list, store, erase and version",
         )),
     }
+}
+
+/// `docker logout`: the login here is the user's own and stays, but the next `get` requests a new
+/// token. The clients have no other way to say that one was rejected.
+fn erase(call: &mut Call<'_>) -> Result<Answer> {
+    let server = String::from_utf8(read_to_end(call.input)?).unwrap_or_default();
+    let server = server.strip_suffix('\n').unwrap_or(&server);
+    for url in urls(server) {
+        if let Some(who) = call.desk.bound(&url)?
+            && let Some(token) = (call.desk.cached)(&who)
+        {
+            (call.desk.forget)(&who, &token.access_token);
+        }
+    }
+    Ok(Answer::nothing())
 }
 
 fn failure(text: impl Into<String>, complaint: Option<Error>) -> Answer {

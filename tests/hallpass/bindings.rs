@@ -90,6 +90,122 @@ fn the_index_follows_logins_and_logouts() {
 }
 
 #[test]
+fn a_url_belongs_to_one_profile() {
+    let (machine, server) = desk();
+    machine.login("other", &server, &["--for", "https://a.example/x"]);
+    for arguments in [
+        &["bind", "other", "https://a.example"][..],
+        &["bind", "other", "https://b.example", "https://a.example/"],
+    ] {
+        let ran = machine.run(arguments).failure(2);
+        let told = "the profile `prod` is already bound to https://a.example/";
+        assert!(ran.stderr.contains(told), "{ran:?}");
+        let hint = "hallpass unbind prod https://a.example/";
+        assert!(ran.stderr.contains(hint), "{ran:?}");
+        assert!(!answers(&machine, "https://b.example/"), "all or nothing");
+    }
+    // As the hint says.
+    machine
+        .run(&["unbind", "prod", "https://a.example/"])
+        .success();
+    machine
+        .run(&["bind", "other", "https://a.example"])
+        .success();
+    // Again, with more to say.
+    machine
+        .run(&["bind", "other", "https://a.example", "--username", "x"])
+        .success();
+    assert!(answers(&machine, "https://a.example/"));
+}
+
+#[test]
+fn a_logout_removes_no_list_that_it_cannot_read() {
+    for unreadable in [false, true] {
+        let (machine, server) = desk();
+        machine.login("other", &server, &["--for", "https://a.example/x"]);
+        machine.login("third", &server, &["--for", "https://c.example"]);
+        let lists = machine.config().join("urls");
+        let mine = machine.config().join("urls/notes");
+        let damage = |path: &std::path::Path| fs::write(path, "[{").expect("damage");
+        for list in fs::read_dir(&lists).expect("lists").flatten() {
+            damage(&list.path());
+        }
+        fs::write(&mine, "of a person").expect("a file");
+        damage(&machine.config().join("prod.json"));
+        let third = machine.config().join("third.json");
+        if unreadable {
+            damage(&third);
+        }
+        let ran = machine.run(&["logout", "prod"]);
+        assert!(!machine.config().join("prod.json").exists());
+        assert!(mine.exists());
+        assert_eq!(fs::read_dir(&lists).expect("lists").count(), 3);
+        if unreadable {
+            // Nobody knows what else was in the list.
+            let ran = ran.failure(2);
+            assert!(ran.stderr.contains("/urls/"), "{ran:?}");
+            assert!(ran.stderr.contains("third.json"), "{ran:?}");
+            machine.run(&["logout", "third"]).success();
+        } else {
+            ran.success();
+            assert!(answers(&machine, "https://c.example/"));
+        }
+        assert!(answers(&machine, "https://a.example/x"));
+        assert!(!answers(&machine, "https://a.example/"));
+    }
+}
+
+#[test]
+fn a_command_without_a_name_is_not_for_a_stored_profile_where_the_environment_describes_one() {
+    let (mut machine, _server) = desk();
+    machine.set("HALLPASS_TOKEN_URL", "https://login.example/token");
+    machine.set("HALLPASS_CLIENT_ID", "one");
+    let before = machine.files();
+    for (arguments, hint) in [
+        (&["logout"][..], "hallpass logout PROFILE"),
+        (&["bind", "https://b.example"], "HALLPASS_FOR"),
+        (&["unbind", "https://a.example"], "HALLPASS_FOR"),
+    ] {
+        let ran = machine.run(arguments).failure(2);
+        assert!(ran.stderr.contains(hint), "{ran:?}");
+    }
+    assert_eq!(machine.files(), before);
+    machine
+        .run(&["bind", "prod", "https://b.example"])
+        .success();
+    machine.run(&["logout", "prod"]).success();
+}
+
+#[test]
+fn what_the_environment_lacks_is_named() {
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_CLIENT_ID", "one");
+    for arguments in [&["token"][..], &["bind", "https://b.example"], &["logout"]] {
+        let ran = machine.run(arguments).failure(2);
+        let what = "HALLPASS_CLIENT_ID is set but HALLPASS_TOKEN_URL is not";
+        assert!(ran.stderr.contains(what), "{ran:?}");
+    }
+}
+
+#[test]
+fn docker_logout_makes_the_next_token_a_new_one() {
+    let (machine, _server) = desk();
+    let docker = |operation: &str| {
+        machine
+            .run_with_input(&["docker-credential", operation], b"a.example")
+            .success()
+            .stdout
+    };
+    assert!(docker("get").contains("token-1"));
+    assert!(docker("get").contains("token-1"));
+    assert_eq!(docker("erase"), "");
+    assert!(docker("get").contains("token-2"));
+    let elsewhere = machine.run_with_input(&["docker-credential", "erase"], b"b.example");
+    assert_eq!(elsewhere.success().stdout, "");
+    assert!(docker("get").contains("token-2"));
+}
+
+#[test]
 fn a_crash_between_the_writes_leaves_a_binding_that_works_or_none() {
     let (machine, _server) = desk();
     let strace = |nth: usize| {

@@ -171,7 +171,10 @@ fn a_logout_leaves_nothing_and_a_second_one_finds_nothing() {
     let ran = machine.run(&["logout"]).success();
     assert_eq!(
         (ran.stdout.as_str(), ran.stderr.as_str()),
-        ("", "hallpass: forgot the profile `prod`\n")
+        (
+            "",
+            "hallpass: logged out of prod: its cached tokens and settings were removed\n"
+        )
     );
     assert_eq!(machine.files(), [machine.config().join("lock")]);
     assert!(!machine.cache().join("prod").exists());
@@ -182,6 +185,15 @@ fn a_logout_leaves_nothing_and_a_second_one_finds_nothing() {
     fails(machine.run(&["logout"]), 3);
     let ran = fails(machine.run(&["logout", "prod"]), 3);
     assert!(ran.stderr.contains("there is no profile `prod`"), "{ran:?}");
+    assert!(!ran.stderr.contains("hallpass login"), "{ran:?}");
+    for name in ["a", "b"] {
+        machine.login(name, &server, &[]);
+    }
+    let ran = fails(machine.run(&["logout", "prod"]), 3);
+    assert!(ran.stderr.contains("hint: name one of: a, b\n"), "{ran:?}");
+    // No terminal, no question.
+    assert_eq!(machine.run(&["logout", "--all"]).success().stdout, "");
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
     assert_eq!(machine.run(&["logout", "--all"]).success().stdout, "");
 }
 

@@ -532,7 +532,8 @@ fn a_logout_leaves_nothing_to_a_request_that_is_under_way() {
         machine.run(&["logout"]).success();
         gate.open();
         for ran in crowd.ended() {
-            ran.failure(3);
+            let ran = ran.failure(3);
+            assert!(ran.stderr.contains("logged out meanwhile"), "{ran:?}");
         }
         assert_eq!(server.requests().len(), 2, "nobody asks after the logout");
         let left: Vec<_> = machine.files();

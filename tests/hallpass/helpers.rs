@@ -867,8 +867,27 @@ fn a_name_selects_and_authorises_nothing() {
     assert!(get("prod", "a.example").contains(&prod));
     assert_eq!(get("prod", "b.example"), "");
     assert_eq!(get("other", "a.example"), "");
-    // A tie is an error, never a guess.
-    desk.run(&["bind", "other", "https://a.example"]).success();
+    // A tie is refused when it is made, and an error where it is there all the same: never a guess.
+    let tie = desk.run(&["bind", "other", "https://a.example"]).failure(2);
+    assert!(
+        tie.stderr
+            .contains("hallpass unbind prod https://a.example/"),
+        "{tie:?}"
+    );
+    let file = desk.machine.config().join("other.json");
+    let text = fs::read_to_string(&file).expect("a profile");
+    fs::write(
+        &file,
+        text.replace("https://b.example/", "https://a.example/"),
+    )
+    .expect("an edit");
+    // Another path of the server makes its list of URLs anew.
+    let lists = desk.machine.config().join("urls");
+    for list in fs::read_dir(&lists).expect("lists of URLs") {
+        fs::write(list.expect("a list").path(), "damaged").expect("damage");
+    }
+    desk.run(&["bind", "other", "https://a.example/y"])
+        .success();
     let ran = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "quit=1\n"), "{ran:?}");
     assert!(
@@ -877,9 +896,9 @@ fn a_name_selects_and_authorises_nothing() {
         "{ran:?}"
     );
     assert!(get("other", "a.example").contains(&other));
-    // The longer path counts.
     desk.run(&["unbind", "other", "https://a.example"])
         .success();
+    // The longer path counts.
     desk.run(&["bind", "other", "https://a.example/api"])
         .success();
     let url = |path: &str| {

@@ -425,6 +425,33 @@ fn a_question_that_is_not_answered_is_no_login() {
 }
 
 #[test]
+fn a_logout_of_all_asks_first_unless_told_not_to() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    for name in ["a", "b"] {
+        machine.login(name, &server, &[]);
+    }
+    let before = machine.files();
+    for answer in ["\r", "n\r", "all\r"] {
+        let mut terminal = Terminal::run(&machine.hallpass(&["logout", "--all"]));
+        terminal.expect("Log out of a, b? [y/N]: ");
+        terminal.send(answer);
+        terminal.expect("cancelled: nothing was logged out");
+        assert_eq!(terminal.end().exit, Some(2));
+        assert_eq!(machine.files(), before);
+    }
+    let mut terminal = Terminal::run(&machine.hallpass(&["logout", "--all"]));
+    terminal.expect("Log out of a, b? [y/N]: ");
+    terminal.send("y\r");
+    assert_eq!(terminal.end().exit, Some(0));
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
+    machine.login("a", &server, &[]);
+    let terminal = Terminal::run(&machine.hallpass(&["logout", "--all", "--yes"]));
+    assert_eq!(terminal.end().exit, Some(0));
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
+}
+
+#[test]
 fn a_token_asks_nothing_even_at_a_terminal() {
     let desk = Desk::new();
     let mut terminal = desk.log_in();
