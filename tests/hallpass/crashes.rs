@@ -29,6 +29,8 @@ fn a_login_killed_anywhere_leaves_no_secret_in_the_keychain_that_nobody_knows_of
 fn a_first_login_killed_anywhere_leaves_nothing_that_a_logout_does_not_remove() {
     let keychain = SecretService::start();
     for scene in [Scene::with_secret_files(), Scene::with_keychain(&keychain)] {
+        // The directory of the settings, which a logout leaves, is made only once.
+        scene.prepare(false).forget();
         let calls = scene.trace(&mut scene.login("new"), Call::changes_something);
         scene.forget();
         let mut kills = 0;
@@ -293,6 +295,62 @@ fn a_binding_that_is_made_or_taken_back_is_whole_whatever_ends_the_command() {
     }
     scene.forget();
     scene.assert_pairs_matched();
+}
+
+#[test]
+fn a_logout_whose_keychain_is_gone_changes_nothing_unless_it_is_forced() {
+    let mut keychain = SecretService::start();
+    let machine = Machine::new().with_environment(keychain.environment());
+    let server = Server::start(|_: &Request| Reply::token("old-1", 3600));
+    let url = server.url("/oauth/token");
+    let login = ["login", "prod", "--token-url", &url, "--client-id", "old"];
+    let more = ["--secret-stdin", "--for", "https://a.example"];
+    machine
+        .run_with_input(&[&login[..], &more].concat(), b"s3cret")
+        .success();
+    let profile = fs::read(machine.config().join("prod.json")).expect("the profile");
+    keychain.stop_provider();
+    for arguments in [&["logout", "prod"][..], &["logout", "--all"]] {
+        let ran = machine.run(arguments).failure(6);
+        let hint = "hallpass logout prod --force";
+        assert!(ran.stderr.contains(hint), "{ran:?}");
+        let now = fs::read(machine.config().join("prod.json")).expect("the profile");
+        assert_eq!(now, profile, "it comes back");
+    }
+    let ran = machine.run(&["logout", "prod", "--force"]).success();
+    let told = "may remain in the keychain (Secret Service) as the item prod:";
+    assert!(ran.stderr.contains(told), "{ran:?}");
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
+}
+
+#[test]
+fn settings_and_their_removal_reach_the_disk() {
+    let scene = Scene::with_secret_files();
+    let home = scene.machine.home();
+    let synced = |command: &mut Command| {
+        let log = scene.machine.root().join("synced");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-y", "-e", "trace=fsync,unlink,unlinkat", "-o"]);
+        scene
+            .run(
+                {
+                    strace.arg(&log);
+                    strace
+                },
+                command,
+            )
+            .success();
+        fs::read_to_string(log).expect("the trace")
+    };
+    let log = synced(&mut scene.login("old"));
+    for directory in [home.clone(), home.join(".config"), scene.machine.config()] {
+        let call = format!("<{}>)", directory.display());
+        assert!(log.contains(&call), "{call}: {log}");
+    }
+    let log = synced(&mut scene.machine.hallpass(&["logout", "prod"]));
+    let (_, after) = log.split_once("prod.json").expect("its removal");
+    let call = format!("<{}>)", scene.machine.config().display());
+    assert!(after.contains(&call), "{log}");
 }
 
 #[test]
