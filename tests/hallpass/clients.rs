@@ -19,9 +19,9 @@ use crate::server::{ReadWrite, Reply, Request, Server};
 use crate::support::{HALLPASS, Machine, Ran};
 
 /// A server that issues tokens, and that shows what it has to who shows the latest of them.
-struct Site {
-    server: Server,
-    machine: Machine,
+pub(crate) struct Site {
+    pub(crate) server: Server,
+    pub(crate) machine: Machine,
     issued: Arc<AtomicUsize>,
     /// Tokens up to this number are no longer taken.
     revoked: Arc<AtomicUsize>,
@@ -31,14 +31,14 @@ struct Site {
 
 /// What a server names in `WWW-Authenticate`.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Demands {
+pub(crate) enum Demands {
     Bearer,
     Basic,
     Either,
 }
 
 impl Site {
-    fn start(
+    pub(crate) fn start(
         demands: Demands,
         content: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -84,15 +84,15 @@ impl Site {
         self.revoked.store(issued, Ordering::SeqCst);
     }
 
-    fn issued(&self) -> usize {
+    pub(crate) fn issued(&self) -> usize {
         self.issued.load(Ordering::SeqCst)
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.server.url("").replace("http://", "")
     }
 
-    fn directory(&self, name: &str) -> PathBuf {
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
         let directory = self.machine.root().join(name);
         fs::create_dir_all(&directory).expect("a directory");
         directory
@@ -104,7 +104,7 @@ impl Site {
         std::os::unix::fs::symlink(&*HALLPASS, link).expect("a link");
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let path = std::env::var("PATH").expect("a PATH");
         command
@@ -119,7 +119,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn run(&self, program: &str, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Ran {
         let output = self.command(program).args(arguments).output();
         Ran::from(found(output, program, "see tests/run"))
     }
@@ -139,7 +139,7 @@ fn plain(mut tcp: TcpStream) -> io::Result<Box<dyn ReadWrite>> {
 }
 
 /// The number of the token in a request's credentials.
-fn shown(request: &Request, demands: Demands) -> Option<usize> {
+pub(crate) fn shown(request: &Request, demands: Demands) -> Option<usize> {
     let header = request.header("authorization")?;
     let token = match header.split_once(' ')? {
         ("Bearer", token) if demands != Demands::Basic => token.to_owned(),
@@ -210,7 +210,7 @@ fn git_backend(root: &Path) -> impl Fn(&Request) -> Reply + Send + Sync + 'stati
 }
 
 /// Every git of this machine, and whether it knows Bearer (2.46 and later).
-fn gits() -> Vec<(String, bool)> {
+pub(crate) fn gits() -> Vec<(String, bool)> {
     let mut gits: Vec<(String, bool)> = Vec::new();
     let path = std::env::var_os("PATH").expect("a PATH");
     for directory in std::env::split_paths(&path) {
@@ -236,7 +236,7 @@ fn gits() -> Vec<(String, bool)> {
 }
 
 /// A site with a repository that has one commit, and a git that asks hallpass alone.
-fn git_site(demands: Demands) -> Site {
+pub(crate) fn git_site(demands: Demands) -> Site {
     let repositories = tempfile::tempdir().expect("a temporary directory");
     let roots = repositories.path().to_owned();
     let mut site = Site::start(demands, git_backend(&roots));
@@ -452,7 +452,7 @@ fn git_lfs_fetches_with_gits_credential_helper() {
 }
 
 /// A registry with one image, as far as `manifest inspect` goes.
-fn registry(request: &Request) -> Reply {
+pub(crate) fn registry(request: &Request) -> Reply {
     let config = "{}";
     if request.target.contains("/manifests/") {
         let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
@@ -594,21 +594,21 @@ fn cargo_fetches_a_git_dependency_by_gits_credential_helper() {
 }
 
 /// Where the toolchain of these tests is, for a cargo whose home is another one.
-fn rustup_home() -> PathBuf {
+pub(crate) fn rustup_home() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let told = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
     told.unwrap_or_else(|| home.unwrap_or_default().join(".rustup"))
 }
 
 /// A package as `cargo package` writes it.
-fn crate_archive() -> Vec<u8> {
+pub(crate) fn crate_archive() -> Vec<u8> {
     let manifest = "[package]\nname = \"private\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
     let files = [("Cargo.toml", manifest), ("src/lib.rs", "")];
     archive("private-0.1.0", &files)
 }
 
 /// A compressed archive of a directory with these files.
-fn archive(name: &str, files: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn archive(name: &str, files: &[(&str, &str)]) -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for (file, content) in files {
         let file = directory.path().join(name).join(file);
@@ -745,7 +745,7 @@ fn curl_takes_the_token_from_its_standard_input() {
 }
 
 /// A package index with one package.
-fn index(request: &Request) -> Reply {
+pub(crate) fn index(request: &Request) -> Reply {
     match request.target.as_str() {
         "/simple/private/" => Reply::new(200)
             .header("Content-Type", "text/html")

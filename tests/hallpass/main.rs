@@ -25,6 +25,7 @@ mod output;
 mod readme;
 mod real_server;
 mod real_servers;
+mod recipes;
 mod secret_service;
 mod sending;
 mod server;

@@ -346,7 +346,7 @@ pub(super) const TOOLS: &[Tool] = &[
         name: "rclone",
         programs: "rclone",
         means: "a WebDAV remote's token command",
-        head: "# ~/.config/rclone/rclone.conf\n",
+        head: "# ~/.config/rclone/rclone.conf (rclone 1.60 splits the command at spaces, also between quotes)\n",
         each: "[@{text: LABEL}]\n\
                type = webdav\n\
                vendor = other\n\
