@@ -52,16 +52,18 @@ impl Clocks {
     /// has expired already, or that is issued in the future, tells the same.
     fn server_now(self, claims: &Claims) -> f64 {
         let differs = |moment: &f64| (moment - self.ours).abs() > CLOCK_TOLERANCE;
+        if claims.issued.is_some_and(|issued| !differs(&issued)) {
+            // The server issued the token by a clock that is right; its Date may be a proxy's.
+            return self.ours;
+        }
         if self.servers.is_some() {
             return self.servers.filter(differs).unwrap_or(self.ours);
         }
-        let issued = claims.issued.filter(differs).filter(|issued| {
-            let has_expired = claims
-                .expiry
-                .is_some_and(|expiry| expiry > *issued && self.is_past(expiry));
-            *issued > self.ours || has_expired
-        });
-        issued.unwrap_or(self.ours)
+        let tells = |issued: &f64| {
+            let expiry = claims.expiry.filter(|expiry| expiry > issued);
+            *issued > self.ours || expiry.is_some_and(|expiry| self.is_past(expiry))
+        };
+        claims.issued.filter(tells).unwrap_or(self.ours)
     }
 
     fn is_past(self, moment: f64) -> bool {

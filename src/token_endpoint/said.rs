@@ -124,10 +124,16 @@ fn in_json(document: Json<'_>, status: u16) -> Said {
             let code = code(&named, status);
             let text = TEXTS.iter().filter_map(|name| named(name)?.text());
             let mut text = text.filter(|text| !text.trim().is_empty());
-            texts.extend(
-                text.find(|text| Some(&**text) != code.as_deref())
-                    .map(Into::into),
-            );
+            let text = text.find(|text| Some(&**text) != code.as_deref());
+            if in_error && code.is_none() && text.is_none() {
+                // Faults by the names of parameters.
+                let lines = members.iter().filter_map(|(name, value)| {
+                    let text = value.text()?;
+                    Some(format!("{name}: {text}"))
+                });
+                texts.extend(lines);
+            }
+            texts.extend(text.map(Into::into));
             said.code = said.code.or(code);
             let within = |name: &str| in_error || name.contains("err") || name.contains("fault");
             queue.extend(members.iter().map(|(name, value)| (*value, within(name))));
@@ -278,6 +284,11 @@ mod tests {
                 r#"[{"errorCode":"INVALID_LOGIN","message":"no"}]"#,
                 "INVALID_LOGIN",
                 "no",
+            ),
+            (
+                r#"{"errors":{"scope":"is unknown","client":["a","b"]}}"#,
+                "",
+                "scope: is unknown; a; b",
             ),
             (r#"{"error":true,"message":"no"}"#, "", "no"),
             (r#"{"error":{"code":1},"error_description":[]}"#, "1", ""),

@@ -60,8 +60,11 @@ proptest! {
         body in bodies(),
         retry_after in proptest::option::of("[0-9]{1,30}|[ -~]{0,40}"),
         location in proptest::option::of(".{0,60}"),
+        www_authenticate in proptest::option::of("(Basic|Bearer|error|=|\"|,| |s3cret-s3cret|.){0,9}"),
+        content_type in proptest::option::of("(text|/|html|json|.){0,5}"),
+        date in proptest::option::of("(Wed, )?[0-9]{1,2} Nov [0-9]{4} [0-9:]{8} GMT"),
     ) {
-        let answer = Answer { status, retry_after, location, body, ..Answer::default() };
+        let answer = Answer { status, retry_after, location, www_authenticate, content_type, date, body };
         match read_with(&answer, |_| ()) {
             Ok(token) => {
                 prop_assert!((200..300).contains(&status));
