@@ -1,6 +1,5 @@
 //! The token endpoint: one POST over HTTP, within one deadline. The only room that knows HTTP.
 
-mod answer;
 mod client_auth;
 mod coding;
 mod discovery;
@@ -13,6 +12,7 @@ mod pinned;
 mod proxy;
 mod redact;
 mod request;
+mod response;
 mod said;
 mod trust;
 mod verdict;
@@ -29,11 +29,11 @@ use crate::refusal::Refusal;
 use crate::secret::{AccessToken, Credential};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
 
-use answer::{Answer, ResponseContext};
 use fault::Fault;
 use http::Http;
 use redact::Redactor;
 use request::Message;
+use response::{HttpResponse, ResponseContext};
 
 pub(crate) use discovery::{Metadata, discover};
 pub(crate) use key::Key;
@@ -43,10 +43,10 @@ pub(crate) use trust::trust_in_effect;
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why there is no token yet, and whether one more try is worth it.
-struct Setback {
+struct FailedAttempt {
     refusal: Refusal,
     /// Try once more, after this pause.
-    again_after: Option<Duration>,
+    retry_in: Option<Duration>,
 }
 
 /// What a request is made with: what the client proves itself with, and the way to the server.
@@ -112,21 +112,21 @@ pub(crate) fn ask(
     };
     within(profile.timeout(), async |deadline| {
         let attempt = async || {
-            let proof = client_auth::prove(profile, credential).map_err(|error| Setback {
+            let proof = client_auth::prove(profile, credential).map_err(|error| FailedAttempt {
                 refusal: not_sent(error),
-                again_after: None,
+                retry_in: None,
             })?;
             let message = Message::token_request(profile.body, request, &proof);
             let asked_at = Timestamp::now();
             let sent = timeout_at(deadline, post(http, endpoint, &message)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {
-                Ok(answer) => answer::read(&answer, &context, asked_at),
-                Err(fault) => Err(setback(fault, endpoint.origin(), profile.timeout())),
+                Ok(response) => response::read(&response, &context, asked_at),
+                Err(fault) => Err(failed_attempt(fault, endpoint.origin(), profile.timeout())),
             }
         };
         match attempt().await {
-            Err(Setback {
-                again_after: Some(pause),
+            Err(FailedAttempt {
+                retry_in: Some(pause),
                 ..
             }) if pause < deadline.saturating_duration_since(Instant::now()) => {
                 sleep(pause).await;
@@ -136,7 +136,7 @@ pub(crate) fn ask(
         }
     })
     .map_err(not_sent)?
-    .map_err(|setback| setback.refusal)
+    .map_err(|failed| failed.refusal)
 }
 
 /// Tells the authorization server that a token is no longer needed (RFC 7009 §2.1).
@@ -156,11 +156,11 @@ pub(crate) fn revoke(
             let message = Message::revocation(token, &client_auth::prove(profile, credential)?);
             let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
             let revoked = match sent.unwrap_or(Err(Fault::TooLate)) {
-                Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
-                Ok(answer) => Err(Error::unavailable(format!(
+                Ok(response) if (200..300).contains(&response.status) => Ok(()),
+                Ok(response) => Err(Error::unavailable(format!(
                     "{} answered {} to the revocation",
                     endpoint.origin(),
-                    answer.status
+                    response.status
                 ))),
                 Err(fault) => Err(fault.error(endpoint.origin(), REVOCATION_TIMEOUT)),
             };
@@ -190,7 +190,7 @@ async fn post(
     http: &Http,
     endpoint: &TokenEndpoint,
     message: &Message,
-) -> std::result::Result<Answer, Fault> {
+) -> std::result::Result<HttpResponse, Fault> {
     http.exchange(|client| {
         let mut post = client
             .post(endpoint.as_str())
@@ -206,19 +206,16 @@ async fn post(
 }
 
 /// What a fault means for whoever asked.
-fn setback(fault: Fault, origin: &str, limit: Duration) -> Setback {
+fn failed_attempt(fault: Fault, origin: &str, limit: Duration) -> FailedAttempt {
     // Only what came in a response is the server's word: the rest may be this machine's network, or
     // this process's own trouble.
     let is_by_server = matches!(fault, Fault::TooLarge);
-    let again_after = fault.is_cut_off().then(answer::jitter);
+    let retry_in = fault.is_cut_off().then(response::jitter);
     let error = fault.error(origin, limit);
     let refusal = if is_by_server {
         Refusal::brief(&error, Timestamp::now())
     } else {
         Refusal::local(&error, Timestamp::now())
     };
-    Setback {
-        refusal,
-        again_after,
-    }
+    FailedAttempt { refusal, retry_in }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
-use super::answer::Answer;
 use super::fault::Fault;
 use super::http::Http;
+use super::response::HttpResponse;
 use super::within;
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
@@ -70,7 +70,7 @@ fn places(issuer: &TokenEndpoint) -> [String; 3] {
     ]
 }
 
-async fn get(http: &Http, place: &str) -> std::result::Result<Answer, Fault> {
+async fn get(http: &Http, place: &str) -> std::result::Result<HttpResponse, Fault> {
     http.exchange(|client| {
         client
             .get(place)

@@ -8,11 +8,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::answer::Answer;
 use super::coding::{CodingFault, decode, is_json_object, starts_object};
 use super::fault::{Fault, Way};
 use super::key::Key;
 use super::proxy::Proxy;
+use super::response::HttpResponse;
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::profile::{Profile, TokenEndpoint};
@@ -94,7 +94,7 @@ impl Http {
     pub(super) async fn exchange(
         &self,
         request: impl Fn(&Client) -> RequestBuilder,
-    ) -> std::result::Result<Answer, Fault> {
+    ) -> std::result::Result<HttpResponse, Fault> {
         match self.attempt(request(&self.client)).await {
             // The request has not been sent: the handshake comes first.
             Err(fault) if self.extent == Extent::Usual && fault.is_of_unknown_issuer() => {
@@ -107,7 +107,7 @@ impl Http {
         }
     }
 
-    async fn attempt(&self, request: RequestBuilder) -> std::result::Result<Answer, Fault> {
+    async fn attempt(&self, request: RequestBuilder) -> std::result::Result<HttpResponse, Fault> {
         let fault = |error| {
             let proxy = self.setup.proxy.as_ref();
             let trust = self.setup.trust.as_ref();
@@ -201,7 +201,7 @@ fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
 async fn receive(
     mut response: Response,
     fault: impl Fn(reqwest::Error) -> Fault,
-) -> std::result::Result<Answer, Fault> {
+) -> std::result::Result<HttpResponse, Fault> {
     // Several lines of one name are one list (RFC 9110 §5.3).
     let header = |name| {
         let values = response.headers().get_all(name).iter();
@@ -210,7 +210,7 @@ async fn receive(
             .collect();
         (!values.is_empty()).then(|| values.join(", "))
     };
-    let mut answer = Answer {
+    let mut answer = HttpResponse {
         status: response.status().as_u16(),
         retry_after: header("retry-after"),
         location: header("location"),
@@ -251,7 +251,7 @@ async fn receive(
     }
 }
 
-fn is_cut_short(answer: &Answer) -> bool {
+fn is_cut_short(answer: &HttpResponse) -> bool {
     let has_content = (200..300).contains(&answer.status) || starts_object(&answer.body);
     has_content && !is_json_object(&answer.body)
 }

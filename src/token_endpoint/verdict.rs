@@ -1,19 +1,19 @@
-//! What a response without a token means: a refusal, or a server that cannot answer now.
+//! What a response without a token means: a refusal, or a server that cannot response now.
 
-use super::answer::{Answer, ResponseContext};
 use super::json::Json;
+use super::response::{HttpResponse, ResponseContext};
 use super::said::{Said, is_failure};
 use crate::error::{Error, Kind};
 use crate::profile::{BodyFormat, ClientAuth};
 
 /// The error that a response stands for. None for a success whose members decide.
 pub(super) fn verdict(
-    answer: &Answer,
+    response: &HttpResponse,
     document: Option<Json<'_>>,
     body: &[u8],
     context: &ResponseContext<'_>,
 ) -> Option<Error> {
-    let status = answer.status;
+    let status = response.status;
     // A failure whatever the status, even beside a token (RFC 6749 §5.2).
     let has_error = document
         .and_then(Json::members)
@@ -22,10 +22,10 @@ pub(super) fn verdict(
     if (200..300).contains(&status) && !has_error {
         return None;
     }
-    let challenge = answer.www_authenticate.as_deref();
+    let challenge = response.www_authenticate.as_deref();
     let said = Said::by(document, challenge, status);
     let has_error = has_error || Said::by(None, challenge, status).code.is_some();
-    let is_page = document.is_none() && is_web_page(answer.content_type.as_deref(), body);
+    let is_page = document.is_none() && is_web_page(response.content_type.as_deref(), body);
     let in_its_own_form = || document.is_some_and(is_failure);
     let kind = match (status, said.code.as_deref()) {
         // RFC 9110 §15.5.2: the credentials are not valid, whatever else is said. Only a web page

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Setback;
+use super::FailedAttempt;
 use super::json::{Json, Members, in_utf8};
 use super::lifetime::{Clocks, Limits, date_header, lifetime};
 use super::redact::Redactor;
@@ -22,7 +22,7 @@ const BEARER: &str = "Bearer";
 
 /// An HTTP response, read whole.
 #[derive(Default)]
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) retry_after: Option<String>,
     pub(super) location: Option<String>,
@@ -83,30 +83,30 @@ impl ResponseContext<'_> {
 
 /// RFC 6749 §5.1 and §5.2, as servers really speak it.
 pub(super) fn read(
-    answer: &Answer,
+    response: &HttpResponse,
     context: &ResponseContext<'_>,
     asked_at: Timestamp,
-) -> Result<CachedToken, Setback> {
-    if (300..400).contains(&answer.status) {
-        return Err(refused_for_now(&redirected(answer, context)));
+) -> Result<CachedToken, FailedAttempt> {
+    if (300..400).contains(&response.status) {
+        return Err(refused_for_now(&redirected(response, context)));
     }
-    let body = in_utf8(&answer.body);
+    let body = in_utf8(&response.body);
     let document = Json::document(&body);
-    if let Some(fault) = verdict(answer, document, &body, context) {
-        return Err(setback(fault, answer));
+    if let Some(fault) = verdict(response, document, &body, context) {
+        return Err(failed(fault, response));
     }
     let Some((document, members)) = document.and_then(|json| Some((json, json.members()?))) else {
         let fault = Error::unavailable(format!(
             "the server answered {} without a JSON object, at {}",
-            answer.status,
+            response.status,
             context.url()
         ))
         .hint("this may be a login page or a proxy; check the network and the token URL");
         return Err(refused_for_now(&fault));
     };
-    let clocks = Clocks::new(asked_at, answer.date.as_deref());
+    let clocks = Clocks::new(asked_at, response.date.as_deref());
     let token = match members.get("access_token").filter(|token| !token.is_null()) {
-        None => Err(refusal_in_success(answer.status, document, context)
+        None => Err(refusal_in_success(response.status, document, context)
             .unwrap_or_else(|| no_token("has no access_token", context))),
         Some(access_token) => token(access_token, &members, asked_at, clocks, context),
     };
@@ -225,8 +225,8 @@ fn scope(members: &Members<'_>) -> Option<String> {
     Some(scopes.join(" "))
 }
 
-fn redirected(answer: &Answer, context: &ResponseContext<'_>) -> Error {
-    let target = answer.location.as_deref().unwrap_or_default();
+fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
+    let target = response.location.as_deref().unwrap_or_default();
     let target = match WebUrl::parse(target) {
         Ok(url) => format!("to {}", context.redactor.clean(url.origin())),
         Err(_) if target.starts_with('/') && !target.starts_with("//") => {
@@ -236,7 +236,7 @@ fn redirected(answer: &Answer, context: &ResponseContext<'_>) -> Error {
     };
     Error::unavailable(format!(
         "{} answered {}, a redirect {target}, which is not followed: the secret is only for this endpoint",
-        context.url(), answer.status
+        context.url(), response.status
     ))
     .hint(format!(
         "if the token endpoint has moved, set its new URL ({})",
@@ -244,25 +244,25 @@ fn redirected(answer: &Answer, context: &ResponseContext<'_>) -> Error {
     ))
 }
 
-fn refused_for_now(fault: &Error) -> Setback {
-    Setback {
+fn refused_for_now(fault: &Error) -> FailedAttempt {
+    FailedAttempt {
         refusal: Refusal::brief(fault, Timestamp::now()),
-        again_after: None,
+        retry_in: None,
     }
 }
 
 /// A failure that time may mend: when to come back, and who says so.
-fn setback(fault: Error, answer: &Answer) -> Setback {
+fn failed(fault: Error, response: &HttpResponse) -> FailedAttempt {
     let now = Timestamp::now();
-    let told = match answer.status {
-        429 | 503 => answer
+    let told = match response.status {
+        429 | 503 => response
             .retry_after
             .as_deref()
             .and_then(|value| retry_after(value, now)),
         _ => None,
     };
     match told {
-        Some(pause) => Setback {
+        Some(pause) => FailedAttempt {
             refusal: Refusal::retry_after(
                 &fault.hint(format!(
                     "the server asked for no request before {}; `hallpass login` sends a request without waiting",
@@ -271,10 +271,10 @@ fn setback(fault: Error, answer: &Answer) -> Setback {
                 now,
                 pause,
             ),
-            again_after: Some(pause),
+            retry_in: Some(pause),
         },
-        None => Setback {
-            again_after: (answer.status >= 500).then(jitter),
+        None => FailedAttempt {
+            retry_in: (response.status >= 500).then(jitter),
             refusal: Refusal::brief(&fault, now),
         },
     }

@@ -10,9 +10,9 @@ use crate::secret::{ClientSecret, Credential};
 pub(super) const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
 pub(super) fn read_with(
-    answer: &Answer,
+    response: &HttpResponse,
     change: impl Fn(&mut Profile),
-) -> Result<CachedToken, Setback> {
+) -> Result<CachedToken, FailedAttempt> {
     let secret = ClientSecret::parse(&Zeroizing::new(b"s3cret-s3cret".to_vec()));
     let credential = Credential::Secret(secret.expect("a secret"));
     let mut profile = profile::example();
@@ -25,19 +25,19 @@ pub(super) fn read_with(
         request: &request,
         redactor: Redactor::of("id", &credential),
     };
-    read(answer, &context, NOW)
+    read(response, &context, NOW)
 }
 
-fn answer(status: u16, body: &str) -> Answer {
-    Answer {
+fn http_response(status: u16, body: &str) -> HttpResponse {
+    HttpResponse {
         status,
         body: body.into(),
-        ..Answer::default()
+        ..HttpResponse::default()
     }
 }
 
-fn read_status(status: u16, body: &str) -> Result<CachedToken, Setback> {
-    read_with(&answer(status, body), |_| ())
+fn read_status(status: u16, body: &str) -> Result<CachedToken, FailedAttempt> {
+    read_with(&http_response(status, body), |_| ())
 }
 
 fn lifetime_of(members: &str) -> u64 {
@@ -50,7 +50,7 @@ fn jwt(claims: &str) -> String {
     format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
 }
 
-fn failure(result: Result<CachedToken, Setback>) -> Error {
+fn failure(result: Result<CachedToken, FailedAttempt>) -> Error {
     match result {
         Err(setback) => setback.refusal.into_error(),
         Ok(_) => panic!("a token"),
@@ -157,7 +157,7 @@ fn no_limit_is_too_large() {
         r#","expires_at":1e300"#,
     ] {
         let body = format!(r#"{{"access_token":"t"{members}}}"#);
-        let Ok(token) = read_with(&answer(200, &body), huge) else {
+        let Ok(token) = read_with(&http_response(200, &body), huge) else {
             panic!("{body}")
         };
         assert!(token.lasts() && token.expires_at.0 > 1 << 62, "{body}");
@@ -279,9 +279,9 @@ fn a_clock_that_is_off_is_noticed_and_does_not_shorten_a_token() {
         let body = format!(r#"{{"access_token":"{}"{members}}}"#, jwt(claims));
         let date = date.map(str::to_owned);
         let token = read_with(
-            &Answer {
+            &HttpResponse {
                 date,
-                ..answer(200, &body)
+                ..http_response(200, &body)
             },
             |_| (),
         );
@@ -354,12 +354,12 @@ fn the_status_401_refuses_the_client_whatever_else_is_said() {
                 .starts_with("the server refused the client: 401")
         );
     }
-    let page = || answer(401, "<html>Log in, invalid_client</html>");
+    let page = || http_response(401, "<html>Log in, invalid_client</html>");
     let error = failure(read_with(&page(), |_| ()));
     assert_eq!(error.kind, Kind::Unavailable);
     assert!(!error.message.contains("Log in"));
     let challenge = r#"Basic realm="x", error="invalid_client""#.to_owned();
-    let with_challenge = Answer {
+    let with_challenge = HttpResponse {
         www_authenticate: Some(challenge),
         ..page()
     };
@@ -391,12 +391,12 @@ fn a_verdict_survives_odd_bytes_and_numbers() {
         );
     }
     let latin_1 = b"{\"error\":\"invalid_client\",\"error_description\":\"unbekannt: f\xfcr\"}";
-    let answer = Answer {
+    let response = HttpResponse {
         status: 401,
         body: latin_1.to_vec(),
-        ..Answer::default()
+        ..HttpResponse::default()
     };
-    let error = failure(read_with(&answer, |_| ()));
+    let error = failure(read_with(&response, |_| ()));
     assert!(
         error.message.contains("(unbekannt: f\u{fc}r)"),
         "{}",
@@ -417,7 +417,7 @@ fn the_code_is_compared_as_the_server_sent_it() {
         redactor: Redactor::of("id", &credential),
     };
     let body = r#"{"error":"temporarily_unavailable"}"#;
-    let error = failure(read(&answer(400, body), &context, NOW));
+    let error = failure(read(&http_response(400, body), &context, NOW));
     assert_eq!(error.kind, Kind::Unavailable);
     assert!(
         error
@@ -429,7 +429,7 @@ fn the_code_is_compared_as_the_server_sent_it() {
 #[test]
 fn a_hint_names_what_was_sent() {
     let first = |status, body: &str, change: fn(&mut Profile)| {
-        let error = failure(read_with(&answer(status, body), change));
+        let error = failure(read_with(&http_response(status, body), change));
         error.hints.first().cloned().unwrap_or_default()
     };
     let audience = |p: &mut Profile| p.audience = Some("https://api.example/v2".to_owned());
@@ -559,7 +559,7 @@ fn a_token_is_taken_from_any_success_and_only_if_it_is_one_word() {
         );
         let hints = error.hints.join(" ");
         assert_eq!(hints.contains("--token-type bearer"), may_be_bearer);
-        let told = read_with(&answer(200, &body), bearer);
+        let told = read_with(&http_response(200, &body), bearer);
         assert_eq!(told.is_ok(), may_be_bearer, "{kind}");
     }
 }

@@ -13,7 +13,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
 use super::tests::{NOW, read_with};
-use super::{Answer, is_bearer};
+use super::{HttpResponse, is_bearer};
 use crate::secret::AccessToken;
 
 /// What servers really answer, whole and in pieces: where the search for a bad answer begins.
@@ -64,8 +64,8 @@ proptest! {
         content_type in proptest::option::of("(text|/|html|json|.){0,5}"),
         date in proptest::option::of("(Wed, )?[0-9]{1,2} Nov [0-9]{4} [0-9:]{8} GMT"),
     ) {
-        let answer = Answer { status, retry_after, location, www_authenticate, content_type, date, body };
-        match read_with(&answer, |_| ()) {
+        let response = HttpResponse { status, retry_after, location, www_authenticate, content_type, date, body };
+        match read_with(&response, |_| ()) {
             Ok(token) => {
                 prop_assert!((200..300).contains(&status));
                 prop_assert!(!token.access_token.expose().is_empty());
@@ -215,12 +215,12 @@ fn what_a_lenient_client_finds_in_a_changed_response_is_found_and_nothing_unclea
         .collect();
     let mut tokens = 0;
     for (body, found) in bodies.iter().zip(found_by_python(&bodies)) {
-        let answer = Answer {
+        let response = HttpResponse {
             status: 200,
             body: body.clone(),
-            ..Answer::default()
+            ..HttpResponse::default()
         };
-        let read = read_with(&answer, |_| ()).ok();
+        let read = read_with(&response, |_| ()).ok();
         let text = String::from_utf8_lossy(body);
         let ours = read.as_ref().map(|token| token.access_token.expose());
         if let Some(ours) = ours {
