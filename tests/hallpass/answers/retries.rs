@@ -160,8 +160,7 @@ fn nobody_who_listens_is_unavailable() {
     server.stop();
     let ran = machine.run_to_its_end(&["token"]).failure(5);
     assert!(
-        ran.stderr
-            .contains("cannot get an answer from http://127.0.0.1:"),
+        ran.stderr.contains("cannot connect to http://127.0.0.1:"),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("hint: check the network"), "{ran:?}");
