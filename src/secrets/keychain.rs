@@ -3,6 +3,8 @@
 //! keyring waits for ever for a service that is mute or a dialog that nobody answers, and calls
 //! most troubles by the same name. Here every call has a deadline, and every trouble says what to do.
 
+#[cfg(not(any(target_os = "macos", windows)))]
+mod line;
 #[cfg_attr(target_os = "macos", path = "keychain/macos.rs")]
 #[cfg_attr(windows, path = "keychain/windows.rs")]
 #[cfg_attr(
@@ -50,6 +52,7 @@ pub(crate) fn read(
     let content = call(name, account, limit, |item| {
         Ok(Zeroizing::new(item.get_secret()?))
     });
+    let content = content.map(platform::decode);
     content.map_err(|trouble| trouble.error(name))
 }
 
@@ -63,14 +66,10 @@ pub(crate) fn write(
     if cfg!(windows) && secret.len() > WINDOWS_LIMIT {
         let error = Error::usage(format!(
             "the client secret is longer than the {WINDOWS_LIMIT} bytes that the {NAME} can keep"
-        ))
-        .hint(ELSEWHERE);
-        return Err(Unwritten {
-            error,
-            nothing_left: true,
-        });
+        ));
+        return Err(Unwritten::nothing(error.hint(ELSEWHERE)));
     }
-    let given = secret.clone();
+    let given = platform::encode(secret);
     let profile = name.to_string();
     let written = call(name, account, limit, move |item| {
         item.set_secret(&given)?;
@@ -97,6 +96,15 @@ pub(crate) fn write(
 pub(crate) struct Unwritten {
     pub(crate) error: Error,
     pub(crate) nothing_left: bool,
+}
+
+impl Unwritten {
+    pub(crate) fn nothing(error: Error) -> Self {
+        Self {
+            error,
+            nothing_left: true,
+        }
+    }
 }
 
 /// Removes an item; one that is not there is fine, and so are several that look the same.

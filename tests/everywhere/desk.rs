@@ -67,6 +67,18 @@ impl Desk {
         self.log_in_from(profile, &["--secret-command", command], "")
     }
 
+    /// Logs in with a private key from standard input.
+    pub(crate) fn log_in_with_key(&self, profile: &str, key: &str) -> Ran {
+        let source = [
+            "--auth",
+            "private_key_jwt",
+            "--jwt-alg",
+            "ES256",
+            "--key-stdin",
+        ];
+        self.log_in_from(profile, &source, key)
+    }
+
     fn log_in_from(&self, profile: &str, source: &[&str], input: &str) -> Ran {
         let url = self.server.url("/oauth/token");
         let settings = ["--token-url", &url, "--client-id", "client:one"];
@@ -103,6 +115,11 @@ impl Desk {
 
     /// The secret in each request, in their order.
     pub(crate) fn secrets_sent(&self) -> Vec<String> {
+        self.secrets_sent_since(0)
+    }
+
+    /// The same, without the first of them.
+    pub(crate) fn secrets_sent_since(&self, first: usize) -> Vec<String> {
         let secret_in = |authorization: &str| {
             let encoded = authorization.strip_prefix("Basic ").expect("Basic");
             let pair = base64::engine::general_purpose::STANDARD.decode(encoded);
@@ -110,9 +127,9 @@ impl Desk {
             form_decode(pair.split_once(':').expect("a pair").1)
         };
         let requests = self.server.requests();
-        requests
+        requests[first..]
             .iter()
-            .map(|request| secret_in(request.header("authorization").expect("credentials")))
+            .filter_map(|request| request.header("authorization").map(secret_in))
             .collect()
     }
 

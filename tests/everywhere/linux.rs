@@ -7,7 +7,11 @@ use std::panic::{self, AssertUnwindSafe};
 
 use secret_service::SecretService;
 
+use crate::hostile;
+
 pub(crate) struct Keychain(SecretService);
+
+const OTHER: [(&str, &str); 2] = [("service", "other"), ("username", "me")];
 
 #[test]
 fn gnome_keyring_keeps_secrets() {
@@ -19,16 +23,46 @@ fn kwallet_keeps_secrets() {
     crate::keeps_secrets(&Keychain(SecretService::start_kwallet()));
 }
 
-/// `KeePassXC` 2.7 ends by itself now and then (a segmentation fault of its own): then the run says
-/// nothing about us, and begins anew.
+#[test]
+fn gnome_keyring_gives_hostile_secrets_back_after_a_restart() {
+    let mut keychain = Keychain(SecretService::start());
+    crate::keeps_hostile_secrets(&mut keychain, &hostile::all());
+}
+
+/// Such a keyring is a text file, and one bad line makes all of it unreadable.
+#[test]
+fn gnome_keyring_without_a_password_gives_hostile_secrets_back_after_a_restart() {
+    let mut keychain = Keychain(SecretService::start_without_password());
+    crate::keeps_hostile_secrets(&mut keychain, &hostile::all());
+}
+
+#[test]
+fn kwallet_gives_hostile_secrets_back_after_a_restart() {
+    let mut keychain = Keychain(SecretService::start_kwallet());
+    crate::keeps_hostile_secrets(&mut keychain, &hostile::all());
+}
+
 #[test]
 fn keepassxc_keeps_secrets() {
+    with_keepassxc(|keychain| crate::keeps_secrets(keychain));
+}
+
+#[test]
+fn keepassxc_gives_hostile_secrets_back_after_a_restart() {
+    // A few at a time: it may end by itself at any of them.
+    for some in hostile::all().chunks(6) {
+        with_keepassxc(|keychain| crate::keeps_hostile_secrets(keychain, some));
+    }
+}
+
+/// `KeePassXC` 2.7 ends by itself now and then (a segmentation fault of its own): then the run says
+/// nothing about us, and begins again.
+fn with_keepassxc(test: impl Fn(&mut Keychain)) {
     const ATTEMPTS: usize = 8;
     for _ in 0..ATTEMPTS {
         let mut keychain = None;
         let result = panic::catch_unwind(AssertUnwindSafe(|| {
-            let keychain = keychain.insert(Keychain(SecretService::start_keepassxc()));
-            crate::keeps_secrets(keychain);
+            test(keychain.insert(Keychain(SecretService::start_keepassxc())));
         }));
         let Err(failure) = result else {
             return;
@@ -54,6 +88,20 @@ impl Keychain {
         let label = format!("label = hallpass client secret ({profile})");
         assert!(found.is_empty() || found.contains(&label), "{found}");
         !found.is_empty()
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.0.restart();
+    }
+
+    pub(crate) fn store_item_of_another_program(&self) {
+        self.0
+            .store("another program's item", &OTHER, b"its secret");
+    }
+
+    pub(crate) fn assert_item_of_another_program_is_unharmed(&self) {
+        let secret = self.0.lookup(&OTHER);
+        assert_eq!(secret.as_deref(), Some(&b"its secret"[..]));
     }
 
     pub(crate) fn assert_empty(&self) {

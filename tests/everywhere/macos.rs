@@ -13,6 +13,12 @@ fn the_macos_keychain_keeps_secrets() {
     crate::keeps_secrets(&Keychain::start());
 }
 
+#[test]
+fn the_macos_keychain_gives_hostile_secrets_back_after_a_lock() {
+    let mut keychain = Keychain::start();
+    crate::keeps_hostile_secrets(&mut keychain, &crate::hostile::all());
+}
+
 impl Keychain {
     /// An unlocked keychain, which is the default one of whoever has this home.
     fn start() -> Keychain {
@@ -42,6 +48,28 @@ impl Keychain {
     pub(crate) fn holds(&self, account: &str) -> bool {
         let find = ["find-generic-password", "-s", "hallpass", "-a", account];
         self.security(&find).status.success()
+    }
+
+    /// No service of ours can be started again here: the keychain's file is closed and opened.
+    pub(crate) fn restart(&mut self) {
+        let name = "login.keychain-db";
+        for step in [
+            &["lock-keychain", name][..],
+            &["unlock-keychain", "-p", "password", name],
+        ] {
+            let output = self.security(step);
+            assert!(output.status.success(), "{step:?}: {output:?}");
+        }
+    }
+
+    pub(crate) fn store_item_of_another_program(&self) {
+        let add = ["add-generic-password", "-s", "other", "-a", "me", "-w", "x"];
+        assert!(self.security(&add).status.success());
+    }
+
+    pub(crate) fn assert_item_of_another_program_is_unharmed(&self) {
+        let find = ["find-generic-password", "-s", "other", "-a", "me", "-w"];
+        assert_eq!(self.security(&find).stdout, b"x\n");
     }
 
     pub(crate) fn assert_empty(&self) {

@@ -2,6 +2,7 @@
 //! more of the platform than that. The real binary is driven, with a home of its own.
 
 mod desk;
+mod hostile;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -26,6 +27,35 @@ pub(crate) fn keeps_secrets(keychain: &Keychain) {
     a_secret_that_is_too_long_is_refused_by_name(keychain);
     what_cannot_be_a_secret_is_not_kept(keychain);
     keychain.assert_empty();
+}
+
+/// What comes back after the keychain's service was started again, and that another program's item
+/// beside it is unharmed.
+pub(crate) fn keeps_hostile_secrets(keychain: &mut Keychain, secrets: &[String]) {
+    keychain.store_item_of_another_program();
+    let desk = Desk::with(keychain);
+    for (number, secret) in secrets.iter().enumerate() {
+        let profile = format!("p{number}");
+        let ran = if hostile::is_key(secret) {
+            desk.log_in_with_key(&profile, secret)
+        } else {
+            desk.log_in(&profile, secret)
+        };
+        ran.success();
+    }
+    keychain.restart();
+    let so_far = desk.server.requests().len();
+    for number in 0..secrets.len() {
+        desk.run(&["token", &format!("p{number}"), "--refresh"])
+            .success();
+    }
+    // A key is not sent: its signature needed all of it.
+    let mut sent = secrets.to_vec();
+    sent.retain(|secret| !hostile::is_key(secret));
+    assert_eq!(desk.secrets_sent_since(so_far), sent);
+    keychain.assert_item_of_another_program_is_unharmed();
+    desk.run(&["logout", "--all"]).success();
+    keychain.assert_item_of_another_program_is_unharmed();
 }
 
 fn a_client_goes_from_login_to_logout(keychain: &Keychain) {

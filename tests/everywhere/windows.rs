@@ -11,6 +11,12 @@ fn the_credential_manager_keeps_secrets() {
     crate::keeps_secrets(&Keychain { before: listed() });
 }
 
+#[test]
+fn the_credential_manager_gives_hostile_secrets_back() {
+    let mut keychain = Keychain { before: listed() };
+    crate::keeps_hostile_secrets(&mut keychain, &crate::hostile::all());
+}
+
 impl Keychain {
     #[expect(clippy::unused_self, reason = "other platforms' keychains have one")]
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
@@ -21,6 +27,18 @@ impl Keychain {
     #[expect(clippy::unused_self, reason = "other platforms' keychains differ")]
     pub(crate) fn holds(&self, account: &str) -> bool {
         listed().iter().any(|line| line.contains(account))
+    }
+
+    /// Nothing to do: no service of ours can be started again here.
+    #[expect(clippy::unused_self, reason = "other platforms' keychains can")]
+    pub(crate) fn restart(&mut self) {}
+
+    #[expect(clippy::unused_self, reason = "other platforms' keychains have one")]
+    pub(crate) fn store_item_of_another_program(&self) {}
+
+    /// Of ours, nothing is left or missing.
+    pub(crate) fn assert_item_of_another_program_is_unharmed(&self) {
+        assert!(self.before.iter().all(|line| listed().contains(line)));
     }
 
     pub(crate) fn assert_empty(&self) {

@@ -21,7 +21,7 @@ const PATIENCE: &str = "30";
 const OURS: &[(&str, &str)] = &[("service", "hallpass")];
 
 #[test]
-fn an_item_is_named_after_its_profile_and_holds_exactly_the_secret() {
+fn an_item_is_named_after_its_profile_and_a_plain_secret_is_stored_as_it_is() {
     let long = "x€\"'\\%+ ".repeat(500);
     assert_eq!(long.len(), 5_000);
     for secret in [SECRET, &long, " spaces around ", "--client-secret", "a"] {
@@ -31,7 +31,14 @@ fn an_item_is_named_after_its_profile_and_holds_exactly_the_secret() {
         let account = desk.account("prod");
         assert!(account.starts_with("prod:"), "{account}");
         let found = keychain.lookup(&[("service", "hallpass"), ("username", &account)]);
-        assert_eq!(found.as_deref(), Some(secret.as_bytes()));
+        let found = String::from_utf8(found.expect("an item")).expect("UTF-8");
+        if ["--client-secret", "a"].contains(&secret) {
+            assert_eq!(found, secret);
+        } else {
+            // What keychains change is stored in another form, on one line.
+            let encoded = found.strip_prefix("hallpass-base64:").expect("a marker");
+            assert_eq!(base64_decode(encoded), secret);
+        }
         let listed = keychain.search(OURS);
         let label = "label = hallpass client secret (prod)";
         assert_eq!(listed.matches(label).count(), 1, "{listed}");
@@ -281,6 +288,49 @@ fn a_secret_that_was_changed_in_the_keychain_is_the_one_that_is_sent() {
     );
     desk.run(&["token", "--refresh"]).token();
     assert_eq!(desk.secrets_sent(), [SECRET, "rotated"]);
+}
+
+/// It stored every secret as it was given.
+#[test]
+fn what_version_0_1_0_stored_is_still_read() {
+    let keychain = SecretService::start();
+    for secret in [
+        " a\\b ",
+        "schl\u{fc}ssel",
+        "padding==",
+        "{\"a\":\"b\"}",
+        "hallpass-base64:?",
+    ] {
+        let desk = Desk::with(&keychain);
+        desk.log_in("prod", SECRET).success();
+        let account = desk.account("prod");
+        let item = [("service", "hallpass"), ("username", &account)];
+        store(&keychain, &item, secret);
+        desk.run(&["token", "--refresh"]).token();
+        assert_eq!(desk.secrets_sent(), [SECRET, secret]);
+        desk.run(&["logout"]).success();
+    }
+    let key = rcgen::KeyPair::generate()
+        .expect("a P-256 key")
+        .serialize_pem();
+    let desk = Desk::with(&keychain);
+    let method = ["--auth", "private_key_jwt", "--jwt-alg", "ES256"];
+    let url = desk.server.url("/oauth/token");
+    let login = [
+        "login",
+        "prod",
+        "--token-url",
+        &url,
+        "--client-id",
+        CLIENT_ID,
+    ];
+    let login = [&login[..], &method, &["--key-stdin"]].concat();
+    desk.run_with_input(&login, key.as_bytes()).success();
+    let account = desk.account("prod");
+    let item = [("service", "hallpass"), ("username", account.as_str())];
+    store(&keychain, &item, &key);
+    assert_eq!(keychain.lookup(&item).as_deref(), Some(key.as_bytes()));
+    desk.run(&["token", "--refresh"]).token();
 }
 
 #[test]
@@ -961,7 +1011,7 @@ fn count_items(keychain: &SecretService) -> usize {
 }
 
 fn secret_of(keychain: &SecretService, desk: &Desk, profile: &str) -> Option<Vec<u8>> {
-    keychain.lookup(&[
+    keychain.secret(&[
         ("service", "hallpass"),
         ("username", &desk.account(profile)),
     ])

@@ -499,7 +499,7 @@ fn a_private_key_from_standard_input_lies_in_the_keychain_alone() {
         let ran = arguments.run_with_input(&machine, &content).success();
         assert!(ran.stderr.contains("in the keychain"), "{ran:?}");
         assert_eq!(
-            keychain.lookup(&[("service", "hallpass")]).as_deref(),
+            keychain.secret(&[("service", "hallpass")]).as_deref(),
             Some(content.as_slice())
         );
         assert_kept_nowhere(&machine, &material, key);
@@ -533,7 +533,7 @@ fn a_passphrase_may_lie_in_the_keychain() {
         .run_with_input(&machine, input.as_bytes())
         .success();
     assert_eq!(
-        keychain.lookup(&[("service", "hallpass")]).as_deref(),
+        keychain.secret(&[("service", "hallpass")]).as_deref(),
         Some(PASSPHRASE.as_bytes())
     );
     let token = machine.run(&["token", "--refresh"]).token();

@@ -10,6 +10,8 @@ mod dialog;
 mod keepassxc;
 #[path = "secret_service/kwallet.rs"]
 mod kwallet;
+#[path = "secret_service/restart.rs"]
+mod restart;
 
 #[allow(unused_imports, reason = "not every test binary needs it")]
 pub(crate) use self::dialog::Dialogs;
@@ -33,6 +35,7 @@ pub(crate) struct SecretService {
     address: String,
     bus: Child,
     provider: Option<Child>,
+    kind: restart::Kind,
     directory: TempDir,
 }
 
@@ -72,6 +75,7 @@ impl SecretService {
             address,
             bus,
             provider: None,
+            kind: restart::Kind::GnomeKeyring,
             directory,
         }
     }
@@ -126,6 +130,17 @@ impl SecretService {
     pub(crate) fn lookup(&self, attributes: &[(&str, &str)]) -> Option<Vec<u8>> {
         let output = self.secret_tool(&["lookup"], attributes);
         output.status.success().then_some(output.stdout)
+    }
+
+    /// The secret that hallpass stored in the item with these attributes, which may be in base64.
+    pub(crate) fn secret(&self, attributes: &[(&str, &str)]) -> Option<Vec<u8>> {
+        use base64::Engine as _;
+        let stored = self.lookup(attributes)?;
+        let Some(encoded) = stored.strip_prefix(b"hallpass-base64:") else {
+            return Some(stored);
+        };
+        let secret = base64::engine::general_purpose::STANDARD.decode(encoded);
+        Some(secret.expect("base64"))
     }
 
     /// Everything that an independent client can say about the items with these attributes: nothing if there are none.

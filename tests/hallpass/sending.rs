@@ -930,7 +930,7 @@ fn a_secret_on_standard_input_is_stored_and_sent_exactly() {
         ];
         machine.run_with_input(&arguments, &content).success();
         let stored = keychain
-            .lookup(&[("service", "hallpass")])
+            .secret(&[("service", "hallpass")])
             .expect("an item");
         assert!(
             stored == secret.as_bytes(),

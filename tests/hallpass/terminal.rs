@@ -529,7 +529,7 @@ fn shell(machine: &Machine, line: &str) -> Command {
 /// The secret of the only profile.
 fn stored(keychain: &SecretService) -> Vec<u8> {
     keychain
-        .lookup(&[("service", "hallpass")])
+        .secret(&[("service", "hallpass")])
         .expect("an item")
 }
 

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use apple_native_keyring_store::keychain::Store;
 use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi as _;
+use zeroize::Zeroizing;
 
 use super::SERVICE;
 use super::trouble::{Trouble, text};
@@ -14,6 +15,16 @@ pub(super) const NAME: &str = "macOS Keychain";
 pub(super) const START: &str = "";
 
 pub(super) const UNLOCK: &str = "unlock it with `security unlock-keychain`, then try again";
+
+/// Nothing to do: this keychain keeps bytes as they are, and a limit of its own must not be reached
+/// sooner.
+pub(super) fn encode(secret: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(secret.to_vec())
+}
+
+pub(super) fn decode(stored: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    stored
+}
 
 /// An item whose name is `hallpass`, with the account beside it.
 pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, Trouble> {

@@ -11,6 +11,8 @@ use zbus_secret_service_keyring_store::Store;
 use super::SERVICE;
 use super::trouble::{Trouble, text};
 
+pub(super) use super::line::{decode, encode};
+
 pub(super) const NAME: &str = "Secret Service";
 
 pub(super) const START: &str = "start one in your session (gnome-keyring, KWallet, KeePassXC), or ";

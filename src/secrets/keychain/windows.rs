@@ -6,6 +6,7 @@ use std::error::Error as StdError;
 use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi as _;
 use windows_native_keyring_store::Store;
+use zeroize::Zeroizing;
 
 use super::trouble::{Trouble, text};
 
@@ -15,6 +16,16 @@ pub(super) const START: &str = "";
 
 pub(super) const UNLOCK: &str =
     "log on to this machine itself: the Credential Manager is closed to network logons";
+
+/// Nothing to do: this keychain keeps bytes as they are, and a limit of its own must not be reached
+/// sooner.
+pub(super) fn encode(secret: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(secret.to_vec())
+}
+
+pub(super) fn decode(stored: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    stored
+}
 
 /// An item whose target is `hallpass:ACCOUNT`, and whose user is the account.
 pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, Trouble> {

@@ -38,6 +38,7 @@ impl SecretService {
     /// `KeePassXC`, with an open and empty database.
     pub(crate) fn start_keepassxc() -> SecretService {
         let mut service = SecretService::start_without_provider();
+        service.kind = super::restart::Kind::KeePassXc;
         let config = service.home().join(".config/keepassxc");
         fs::create_dir_all(&config).expect("a directory for the settings");
         fs::write(config.join("keepassxc.ini"), SETTINGS).expect("the settings");

@@ -33,6 +33,7 @@ impl SecretService {
     /// `KWallet`, with an open and empty wallet.
     pub(crate) fn start_kwallet() -> SecretService {
         let mut service = SecretService::start_without_provider();
+        service.kind = super::restart::Kind::KWallet;
         let config = service.home().join(".config");
         fs::create_dir_all(&config).expect("a directory for the settings");
         fs::write(config.join("kwalletrc"), SETTINGS).expect("the settings");
@@ -57,6 +58,17 @@ impl SecretService {
         self.wait_until("the wallet is open and shown", |service| {
             service.has_open_wallet() && service.has_default_collection()
         });
+    }
+
+    /// Makes it write the wallet's file, which it otherwise does five seconds after a change, and not
+    /// at its end.
+    pub(super) fn close_wallet(&self) {
+        let mut command = self.client("dbus-send");
+        command.args(["--session", "--print-reply", "--dest=org.kde.kwalletd5"]);
+        command.args(["/modules/kwalletd5", "org.kde.KWallet.close"]);
+        command.args(["string:kdewallet", "boolean:true"]);
+        let output = found("dbus-send", command.output());
+        assert!(output.status.success(), "{output:?}");
     }
 
     fn has_open_wallet(&self) -> bool {
