@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 pub(crate) use crate::system::private_directory;
-use crate::system::{self, Access, Trust};
+use crate::system::{self, Access, Trust, secret_file};
 pub(crate) use output::Output;
 
 /// What a half-written file is called, until it takes its real name.
@@ -105,7 +105,9 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
-    if let Some(reason) = system::distrust(&metadata, trust) {
+    if let Some(reason) = system::distrust(&metadata, trust)
+        && !(trust == Trust::Secret && secret_file::is_protected_by_its_place(&file, &metadata))
+    {
         return Ok(Found::Distrusted(reason));
     }
     if metadata.len() > limit {

@@ -21,6 +21,7 @@ mod cli;
 mod commands;
 mod digest;
 mod disk;
+mod duration;
 mod error;
 mod message;
 mod profile;

@@ -5,6 +5,8 @@ mod command;
 mod file;
 mod kernel;
 pub(crate) mod keychain;
+mod situation;
+pub(crate) mod variable;
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +14,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::digest::Digest;
+use crate::duration;
 use crate::error::{Error, Result};
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
 use crate::secret::{ClientSecret, Credential, PrivateKey};
-use crate::system;
+use situation::Situation;
 
 pub(crate) use keychain::Unwritten;
 
@@ -32,25 +35,37 @@ pub(crate) enum Patience {
     Program,
 }
 
-/// In seconds: nobody waits for longer than a day.
-const LONGEST_LIMIT: u64 = 24 * 60 * 60;
+/// The longest time to wait: a day.
+const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The variable that says how long to wait.
+const TIMEOUT_VARIABLE: &str = "HALLPASS_KEYCHAIN_TIMEOUT";
 
 impl Patience {
-    /// Long enough to type a password; short where no dialog can reach anybody. A whole number of
-    /// seconds in `HALLPASS_KEYCHAIN_TIMEOUT` overrides both.
-    pub(crate) fn limit(self) -> Duration {
-        let told = std::env::var("HALLPASS_KEYCHAIN_TIMEOUT").ok();
-        let told = told
-            .and_then(|seconds| seconds.parse().ok())
-            .filter(|seconds| *seconds > 0);
-        let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
-        let no_desktop = cfg!(target_os = "linux") && !set("DISPLAY") && !set("WAYLAND_DISPLAY");
-        Duration::from_secs(match (told, self) {
-            (Some(seconds), _) => LONGEST_LIMIT.min(seconds),
-            (None, _) if no_desktop || set("SSH_CONNECTION") => 5,
-            (None, Self::Person) => 120,
-            (None, Self::Program) => 30,
-        })
+    /// Long enough to type a password; short where no dialog can reach anybody. A duration in
+    /// `HALLPASS_KEYCHAIN_TIMEOUT` overrides both.
+    ///
+    /// # Errors
+    /// `Usage` if that is not a duration.
+    pub(crate) fn limit(self) -> Result<Duration> {
+        let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
+        if let Some(given) = set(TIMEOUT_VARIABLE) {
+            let given = given.to_str().and_then(|given| duration::parse(given).ok());
+            let given = given.filter(|given| !given.is_zero());
+            return given.map(|given| given.min(LONGEST_LIMIT)).ok_or_else(|| {
+                Error::usage(format!(
+                    "invalid value for {TIMEOUT_VARIABLE}: use seconds, or a duration such as 90s, 5m or 2h"
+                ))
+            });
+        }
+        let no_desktop = cfg!(target_os = "linux")
+            && set("DISPLAY").is_none()
+            && set("WAYLAND_DISPLAY").is_none();
+        Ok(Duration::from_secs(match self {
+            _ if no_desktop || set("SSH_CONNECTION").is_some() => 5,
+            Self::Person => 120,
+            Self::Program => 30,
+        }))
     }
 }
 
@@ -66,14 +81,16 @@ pub(crate) fn read(
 ) -> Result<Credential> {
     let content = content(name, profile, patience)?;
     let source = &profile.secret;
+    let situation = Situation::of(name, patience);
     credential(profile, &content, |what, fault| match source {
         SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {
             Error::not_found(format!("the {what} in the {} {fault}", place(source)))
-                .hint(format!("run `hallpass login {name}` again"))
+                .hint(format!("run: hallpass login {name}"))
         }
         SecretSource::Env(_) => Error::usage(format!("the {what} in {} {fault}", place(source))),
         SecretSource::File(_) | SecretSource::Credential(_) => {
             Error::locked(format!("the {what} in {} {fault}", place(source)))
+                .hint(situation.advice("check what the file contains"))
         }
         SecretSource::Command(_) | SecretSource::Shell(_) => {
             Error::locked(format!("the secret command printed a {what} that {fault}"))
@@ -103,7 +120,8 @@ pub(crate) fn content(
     profile: &Profile,
     patience: Patience,
 ) -> Result<Zeroizing<Vec<u8>>> {
-    let limit = patience.limit();
+    let limit = patience.limit()?;
+    let situation = Situation::of(name, patience);
     match &profile.secret {
         SecretSource::Keychain { account } | SecretSource::Kernel { account }
             if *account != profile.item_account(name) =>
@@ -112,19 +130,14 @@ pub(crate) fn content(
         }
         SecretSource::Keychain { account } => keychain::read(name, account, limit),
         SecretSource::Kernel { account } => kernel::read(name, account),
-        SecretSource::File(path) => file::read(path),
-        SecretSource::Credential(credential) => file::read_credential(credential),
+        SecretSource::File(path) => file::read(path, situation),
+        SecretSource::Credential(credential) => file::read_credential(credential, situation),
         SecretSource::Command(words) => command::run(words, limit),
         SecretSource::Shell(line) => command::run_in_shell(line, limit),
-        SecretSource::Env(variable) => {
-            let value = system::take_variable(variable);
-            value.map(Zeroizing::new).ok_or_else(|| {
-                Error::not_found(format!(
-                    "the environment variable {variable} holds no secret"
-                ))
-                .hint("set it where hallpass is started, or log in again with another place")
-            })
-        }
+        SecretSource::Env(variable) => variable::read(variable).ok_or_else(|| {
+            Error::not_found(format!("{variable} is not set"))
+                .hint("set it for the process that runs hallpass")
+        }),
     }
 }
 
@@ -136,7 +149,10 @@ pub(crate) fn write(
     patience: Patience,
 ) -> std::result::Result<(), Unwritten> {
     match item.store {
-        Store::Keychain => keychain::write(name, &item.account, secret, patience.limit()),
+        Store::Keychain => {
+            let limit = patience.limit().map_err(Unwritten::nothing)?;
+            keychain::write(name, &item.account, secret, limit)
+        }
         Store::Kernel => kernel::write(name, &item.account, secret),
     }
 }
@@ -144,7 +160,7 @@ pub(crate) fn write(
 /// Removes a secret from a store of ours; one that is not there is fine.
 pub(crate) fn delete(name: &ProfileName, item: &Item, patience: Patience) -> Result<()> {
     match item.store {
-        Store::Keychain => keychain::delete(name, &item.account, patience.limit()),
+        Store::Keychain => keychain::delete(name, &item.account, patience.limit()?),
         Store::Kernel => kernel::delete(name, &item.account),
     }
 }
@@ -178,7 +194,7 @@ pub(crate) fn credential(
 
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
-    let key = PrivateKey::parse(file::read(path)?);
+    let key = PrivateKey::parse(file::read(path, Situation::LoggingIn)?);
     key.map_err(|fault| Error::locked(format!("the private key in {} {fault}", path.display())))
 }
 
@@ -199,7 +215,7 @@ pub(crate) fn version(profile: &Profile) -> Option<String> {
             let path = file::credential_path(name);
             Some(path.map_or_else(|| "missing".to_owned(), |path| file::version(&path)))
         }
-        SecretSource::Env(variable) => Some(variable_version(variable)),
+        SecretSource::Env(variable) => Some(variable::version(variable)),
         _ => None,
     };
     let files = [&profile.encrypted_key, &profile.certificate];
@@ -209,14 +225,6 @@ pub(crate) fn version(profile: &Profile) -> Option<String> {
         .chain(files.map(|path| file::version(path)))
         .collect();
     (!versions.is_empty()).then(|| versions.join(" "))
-}
-
-fn variable_version(variable: &str) -> String {
-    let value = std::env::var_os(variable).map(std::ffi::OsString::into_encoded_bytes);
-    value.map_or_else(
-        || "missing".to_owned(),
-        |value| version_of(&Zeroizing::new(value)),
-    )
 }
 
 /// What tells one secret from another, where it is at hand.

@@ -2,11 +2,13 @@
 //! The only file with code that one platform alone compiles.
 
 mod memory;
+pub(crate) mod program;
+pub(crate) mod secret_file;
 
 pub(crate) use platform::{
     Inherited, QuietTerminal, distrust, distrust_directory, duplicate, file_kind, harden,
     is_link_refusal, is_planted, is_same_file, link, open_private, open_stream, private_directory,
-    shell, standard_input, survive_file_size_limit, write_to_stdout,
+    standard_input, survive_file_size_limit, write_to_stdout,
 };
 
 #[cfg(all(unix, not(test)))]
@@ -232,13 +234,6 @@ mod platform {
             }
             command.exec()
         }
-    }
-
-    /// The shell, to run a line as a person wrote it.
-    pub(crate) fn shell(line: &str) -> Command {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", line]);
-        shell
     }
 
     /// Makes another name for a program: a symbolic link.
@@ -488,7 +483,6 @@ mod platform {
 mod platform {
     use std::fs::{File, Metadata};
     use std::io::{self, Write as _};
-    use std::os::windows::process::CommandExt as _;
     use std::path::Path;
     use std::process::Command;
 

@@ -10,6 +10,7 @@ use super::duration;
 use super::obtain::{Ask, obtain};
 use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
+use crate::profile::SecretSource;
 use crate::profiles::Profiles;
 use crate::secret::CLIENT_SECRET_VARIABLE;
 use crate::system::Inherited;
@@ -57,17 +58,25 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    // What hallpass itself is told in secret is none of the program's business.
-    command.env_remove(CLIENT_SECRET_VARIABLE);
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
+    let find = |profile: &Option<String>| profiles.find(profile.as_deref());
+    let selected = variables.iter().map(|(_, profile)| find(profile));
+    let mut selected = selected.collect::<Result<Vec<_>>>()?;
+    // A client's secret is none of the program's business. A variable that the user names for a
+    // token is set after that.
+    command.env_remove(CLIENT_SECRET_VARIABLE);
+    for who in &selected {
+        if let SecretSource::Env(variable) = &who.profile.secret {
+            command.env_remove(variable);
+        }
+    }
     let ask = Ask {
         min_ttl: args.min_ttl,
         ..Ask::default()
     };
-    for (name, profile) in variables {
-        let mut who = profiles.find(profile.as_deref())?;
-        let obtained = obtain(&directories, &profiles, &ask, &mut who)?;
+    for ((name, _), who) in variables.iter().zip(&mut selected) {
+        let obtained = obtain(&directories, &profiles, &ask, who)?;
         command.env(name, obtained.token.access_token.expose());
     }
     let error = inherited.replace_process(&mut command);

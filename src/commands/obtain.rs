@@ -90,7 +90,7 @@ fn attempt(
     let wish = Wish {
         min_ttl: ask.min_ttl,
         refresh: ask.refresh,
-        wait_limit: wait_limit(&who.profile),
+        wait_limit: wait_limit(&who.profile)?,
     };
     let doors = Doors {
         now: &Timestamp::now,
@@ -119,13 +119,13 @@ fn attempt(
 }
 
 /// How long another caller may take to get a token of this profile.
-fn wait_limit(profile: &Profile) -> Duration {
+fn wait_limit(profile: &Profile) -> Result<Duration> {
     let for_secret = if profile.secret.takes_a_while() {
-        Patience::Program.limit()
+        Patience::Program.limit()?
     } else {
         Duration::ZERO
     };
-    profile.timeout() + for_secret + GRACE
+    Ok(profile.timeout() + for_secret + GRACE)
 }
 
 fn logged_out(who: &Answering) -> Error {

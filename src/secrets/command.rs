@@ -1,7 +1,7 @@
 //! A secret that another program prints: a password manager, a vault.
 
 use std::io::{self, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
-use crate::secret::{self, CLIENT_SECRET_VARIABLE};
-use crate::system;
+use crate::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
+use crate::system::program::{self, Descendants, NoProgram};
 
 /// How long to listen for why a command failed after its end: what it left behind (a connection
 /// that ssh shares, an agent) may keep the stream open.
@@ -19,69 +19,111 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs a program with its arguments, without a shell.
 pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(Error::usage("the secret command is empty").hint("run `hallpass login` again"));
+    let Some((name, arguments)) = words.split_first() else {
+        return Err(Error::usage("the secret command is empty")
+            .hint("log in again with --secret-command COMMAND"));
     };
-    let mut command = Command::new(program);
+    let mut command = program::command(name.as_ref()).map_err(|reason| {
+        let name = clean(name, 100);
+        match reason {
+            NoProgram::Relative => Error::locked(format!(
+                "the secret command `{name}` depends on the directory that hallpass is called in"
+            ))
+            .hint("log in again, with the absolute path of the program in --secret-command"),
+            NoProgram::NotFound => {
+                Error::locked(format!("the secret command `{name}` is not in PATH"))
+                    .hint("install it, or log in again with its absolute path in --secret-command")
+            }
+        }
+    })?;
     command.args(arguments);
-    output(command, limit)
+    output(name, command, limit)
 }
 
 /// Gives a line to the shell: only where a person wrote that they want one.
 pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    output(system::shell(line), limit)
+    output("sh", program::shell(line), limit)
 }
 
-fn output(mut command: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    let program = clean(&command.get_program().to_string_lossy(), 100);
+fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
+    let name = clean(name, 100);
     let failed = |what: String| {
-        Error::locked(format!("the secret command `{program}` {what}"))
+        Error::locked(format!("the secret command `{name}` {what}"))
             .hint("run it by hand to see what it needs")
     };
-    let too_slow = |child: &mut Child| {
-        end(child);
-        failed(format!("did not finish within {} s", limit.as_secs()))
-    };
+    let descendants = Descendants::watch();
     let mut child = command
-        // What hallpass itself is told in secret is none of its business.
+        // The secret of another profile is none of its business.
         .env_remove(CLIENT_SECRET_VARIABLE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
-    let drained =
-        drain(child.stdout.take()).and_then(|printed| Ok((printed, drain(child.stderr.take())?)));
-    let (printed, complaint) = match drained {
-        Ok(streams) => streams,
-        Err(error) => {
-            end(&mut child);
-            return Err(failed("cannot be read".to_owned()).because(error));
+    let outcome = listen(&mut child, limit);
+    if !matches!(outcome, Ok(Some(_))) {
+        descendants.end(&mut child);
+    }
+    match outcome {
+        Err(error) => Err(failed("cannot be read".to_owned()).because(error)),
+        Ok(None) => Err(
+            failed(format!("did not finish within {} s", limit.as_secs()))
+                .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m"),
+        ),
+        Ok(Some(Ended { printed, .. })) if printed.len() > CLIENT_SECRET_LIMIT => {
+            descendants.end(&mut child);
+            Err(failed("printed more than 64 KiB".to_owned()))
         }
-    };
+        Ok(Some(Ended {
+            status, complaint, ..
+        })) if !status.success() => {
+            let complaint = clean(&String::from_utf8_lossy(&complaint), FOREIGN_TEXT_LIMIT);
+            let separator = if complaint.is_empty() { "" } else { ": " };
+            Err(failed(format!("failed ({status}){separator}{complaint}")))
+        }
+        Ok(Some(Ended { printed, .. })) => Ok(printed),
+    }
+}
+
+/// A command that ended, or that printed more than a secret can be.
+struct Ended {
+    status: ExitStatus,
+    printed: Zeroizing<Vec<u8>>,
+    complaint: Zeroizing<Vec<u8>>,
+}
+
+/// Reads what a command prints, and waits for its end; none if the time is over before that.
+fn listen(child: &mut Child, limit: Duration) -> io::Result<Option<Ended>> {
     let deadline = Instant::now() + limit;
     let left = || deadline.saturating_duration_since(Instant::now());
+    let printed = drain(child.stdout.take())?;
+    let complaint = drain(child.stderr.take())?;
     let Ok(printed) = printed.recv_timeout(left()) else {
-        return Err(too_slow(&mut child));
+        return Ok(None);
     };
-    let printed = printed.map_err(|error| failed("cannot be read".to_owned()).because(error))?;
+    let printed = printed?;
+    if printed.len() > CLIENT_SECRET_LIMIT {
+        let _ = child.kill();
+    }
     // All is printed: what remains is to end, which takes no time, or never happens.
     let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-            Ok(None) => return Err(too_slow(&mut child)),
-            Err(error) => return Err(failed("cannot be waited for".to_owned()).because(error)),
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+            None => return Ok(None),
         }
     };
-    if !status.success() {
+    let complaint = if status.success() {
+        Zeroizing::default()
+    } else {
         let complaint = complaint.recv_timeout(left().min(LAST_WORDS));
-        let complaint = complaint.ok().and_then(io::Result::ok).unwrap_or_default();
-        let complaint = clean(&String::from_utf8_lossy(&complaint), FOREIGN_TEXT_LIMIT);
-        let separator = if complaint.is_empty() { "" } else { ": " };
-        return Err(failed(format!("failed ({status}){separator}{complaint}")));
-    }
-    Ok(printed)
+        complaint.ok().and_then(io::Result::ok).unwrap_or_default()
+    };
+    Ok(Some(Ended {
+        status,
+        printed,
+        complaint,
+    }))
 }
 
 type Drained = io::Result<Zeroizing<Vec<u8>>>;
@@ -96,9 +138,4 @@ fn drain(stream: Option<impl Read + Send + 'static>) -> io::Result<mpsc::Receive
         let _ = sender.send(content);
     })?;
     Ok(receiver)
-}
-
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
 }

@@ -6,27 +6,37 @@ use std::time::UNIX_EPOCH;
 
 use zeroize::Zeroizing;
 
+use super::situation::Situation;
 use crate::digest::hex;
 use crate::disk::{self, Found};
 use crate::error::{Error, Result};
 use crate::secret::CLIENT_SECRET_LIMIT;
-use crate::system::Trust;
+use crate::system::{Trust, secret_file};
 
-pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    content(path)?.ok_or_else(|| {
-        Error::not_found(format!("the secret file {} does not exist", path.display()))
-            .hint("put it back, or run `hallpass login` again")
+pub(super) fn read(path: &Path, situation: Situation<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    content(path, situation)?.ok_or_else(|| {
+        let error = Error::not_found(format!("the secret file {} does not exist", path.display()));
+        error.hint(match situation {
+            Situation::LoggingIn => "check the path".to_owned(),
+            situation => situation.advice("put it back"),
+        })
     })
 }
 
-fn content(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+fn content(path: &Path, situation: Situation<'_>) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let at = path.display();
     match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
         Ok(Found::Content(content)) => Ok(Some(Zeroizing::new(content))),
         Ok(Found::Nothing) => Ok(None),
         Ok(Found::Distrusted(reason)) => {
-            Err(Error::locked(format!("the secret file {at} {reason}"))
-                .hint(format!("make it yours alone: chmod 600 {at}")))
+            let error = Error::locked(format!("the secret file {at} {reason}"));
+            Err(
+                if reason.ends_with("by other users") || reason.ends_with("to another user") {
+                    error.hint(how_to_protect(path, situation))
+                } else {
+                    error.hint(situation.advice("check the path"))
+                },
+            )
         }
         Err(error) => {
             Err(Error::locked(format!("cannot read the secret file {at}")).because(error))
@@ -34,8 +44,26 @@ fn content(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     }
 }
 
+/// What helps where this file is: in a container, its mode can often not be changed.
+fn how_to_protect(path: &Path, situation: Situation<'_>) -> String {
+    let at = path.display().to_string();
+    if secret_file::can_be_made_private(path) {
+        return format!("run: chmod 600 {at}");
+    }
+    if matches!(situation, Situation::Environment) {
+        return "put the secret into HALLPASS_CLIENT_SECRET, or into a file that only you can read"
+            .to_owned();
+    }
+    let quote = if at.contains(char::is_whitespace) {
+        "\""
+    } else {
+        ""
+    };
+    format!("to use it as it is: --secret-command 'cat {quote}{at}{quote}'")
+}
+
 /// Reads what systemd has put there for the unit that we run in.
-pub(super) fn read_credential(name: &str) -> Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read_credential(name: &str, situation: Situation<'_>) -> Result<Zeroizing<Vec<u8>>> {
     let not_there = |why| {
         Error::not_found(format!("the credential {name} is not there: {why}")).hint(format!(
             "start hallpass in a unit with LoadCredential={name}:FILE"
@@ -43,7 +71,7 @@ pub(super) fn read_credential(name: &str) -> Result<Zeroizing<Vec<u8>>> {
     };
     let path =
         credential_path(name).ok_or_else(|| not_there("CREDENTIALS_DIRECTORY is not set"))?;
-    content(&path)?.ok_or_else(|| not_there("the unit has others"))
+    content(&path, situation)?.ok_or_else(|| not_there("the unit has others"))
 }
 
 /// Where it is, in a unit that has credentials.

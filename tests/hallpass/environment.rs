@@ -95,7 +95,7 @@ fn what_is_missing_or_wrong_is_told_by_name() {
             "HALLPASS_CLIENT_SECRET",
             "",
             3,
-            "HALLPASS_CLIENT_SECRET holds no secret",
+            "HALLPASS_CLIENT_SECRET is not set",
         ),
         (
             "HALLPASS_CLIENT_SECRET",

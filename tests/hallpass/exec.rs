@@ -213,3 +213,52 @@ fn a_stream_that_the_caller_closed_is_no_file_of_the_programs() {
         assert_eq!(seen, "/dev/null\n", "{closed}");
     }
 }
+
+/// The secret is read once, and no program gets it, from a fresh token or from a cached one.
+#[test]
+fn one_secret_from_the_environment_serves_several_tokens_and_reaches_no_program() {
+    let mut machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine
+        .set("APP_SECRET", "the secret")
+        .set("OTHER_SECRET", "of a profile that is not used");
+    let url = server.url("/token");
+    for profile in ["one", "two"] {
+        let login = ["login", profile, "--token-url", &url, "--client-id", "id"];
+        let login = [&login[..], &["--secret-env", "APP_SECRET", "--no-verify"]].concat();
+        machine.run(&login).success();
+    }
+    let exec = ["exec", "-e", "A=one", "-e", "B=two", "--", "env"];
+    for (requests, tokens) in [(2, ["token-1", "token-2"]), (2, ["token-1", "token-2"])] {
+        let shown = machine.run(&exec).success().stdout;
+        assert!(!shown.contains("the secret"), "{shown}");
+        assert!(shown.contains("OTHER_SECRET="), "{shown}");
+        for (name, token) in ["A", "B"].into_iter().zip(tokens) {
+            assert!(shown.contains(&format!("{name}={token}\n")), "{shown}");
+        }
+        assert_eq!(server.requests().len(), requests);
+    }
+    // The same variable may get the token.
+    let exec = ["exec", "-e", "APP_SECRET=one", "-e", "B=two", "--", "env"];
+    let shown = machine.run(&exec).success().stdout;
+    assert!(shown.contains("APP_SECRET=token-1\n"), "{shown}");
+}
+
+#[test]
+fn the_profile_of_the_environment_serves_several_variables() {
+    let mut machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine
+        .set("HALLPASS_TOKEN_URL", &server.url("/token"))
+        .set("HALLPASS_CLIENT_ID", "id")
+        .set("HALLPASS_CLIENT_SECRET", "the secret");
+    let shown = machine
+        .run(&["exec", "-e", "A", "-e", "B", "--min-ttl", "2h", "--", "env"])
+        .success()
+        .stdout;
+    assert!(
+        shown.contains("A=token-1\n") && shown.contains("B=token-2\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("the secret"), "{shown}");
+}

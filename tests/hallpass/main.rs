@@ -26,6 +26,7 @@ mod readme;
 mod real_server;
 mod real_servers;
 mod recipes;
+mod secret_files;
 mod secret_service;
 mod sending;
 mod server;

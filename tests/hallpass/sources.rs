@@ -1,5 +1,8 @@
 //! Where a secret can lie: that it is found there and nowhere else, moved, and forgotten.
 
+#[path = "../everywhere/hostile.rs"]
+mod hostile;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -357,11 +360,7 @@ fn a_variable_is_named_in_the_profile_and_its_value_leaves_the_environment() {
     assert_eq!(desk.secrets_sent(), [SECRET, SECRET, "another"]);
     desk.machine.set("APP_SECRET", "");
     let ran = desk.run(&["token"]).failure(3);
-    assert!(
-        ran.stderr
-            .contains("the environment variable APP_SECRET holds no secret"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("APP_SECRET is not set"), "{ran:?}");
     for (value, fault) in [
         ("a\nb", "has more than one line"),
         ("a\tb", "holds a control character"),
@@ -449,4 +448,193 @@ fn a_long_secret_goes_through_every_place_as_it_is() {
     assert!(desk.secrets_sent().iter().all(|sent| *sent == long));
     assert_eq!(desk.secrets_sent().len(), 8);
     desk.run(&["logout"]).success();
+}
+
+#[test]
+fn the_kernel_keyring_gives_hostile_secrets_back_in_another_session() {
+    for secret in hostile::all() {
+        let desk = Desk::new();
+        if hostile::is_key(&secret) {
+            let method = ["--auth", "private_key_jwt", "--jwt-alg", "ES256"];
+            let store = ["--store", "kernel", "--key-stdin"];
+            desk.log_in(&[&method[..], &store].concat(), &secret)
+                .success();
+        } else {
+            desk.log_in(&["--store", "kernel", "--secret-stdin"], &secret)
+                .success();
+        }
+        let mut other = Command::new("keyctl");
+        other.args(["session", "-"]);
+        let other = crate::support::run_by(other, &desk.machine.hallpass(&["token", "--refresh"]));
+        assert_eq!(crate::support::ran(other).stdout, "token-2\n");
+        if !hostile::is_key(&secret) {
+            assert_eq!(desk.secrets_sent(), [secret.as_str(), &secret]);
+        }
+        desk.run(&["logout"]).success();
+    }
+}
+
+/// A program in the caller's directory, which may be a cloned repository, is not run.
+#[test]
+fn no_secret_command_comes_from_the_callers_directory() {
+    let mut desk = Desk::new();
+    let hostile = desk.machine.root().join("hostile");
+    fs::create_dir(&hostile).expect("a directory");
+    for name in ["gs", "sh", "helper"] {
+        let program = hostile.join(name);
+        fs::write(&program, "#!/bin/sh\necho taken >>\"$0.ran\"; echo s").expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+    let path = std::env::var("PATH").expect("a PATH");
+    desk.machine.set("PATH", &format!(".::bin:{path}"));
+    let url = desk.server.url("/token");
+    let here = |desk: &Desk, arguments: &[&str]| {
+        let mut command = desk.machine.hallpass(arguments);
+        crate::support::ran({
+            command.current_dir(&hostile);
+            command
+        })
+    };
+    let login = ["login", "prod", "--token-url", &url, "--client-id", "id"];
+    let login = |command| [&login[..], &["--no-verify", "--secret-command", command]].concat();
+    here(&desk, &login("gs")).success();
+    let ran = here(&desk, &["token"]).failure(6);
+    assert!(ran.stderr.contains("`gs` is not in PATH"), "{ran:?}");
+    // An entry of PATH that depends on a directory does not lead there for the shell, either.
+    here(&desk, &login("!helper")).success();
+    let ran = here(&desk, &["token"]).failure(6);
+    assert!(ran.stderr.contains("not found"), "{ran:?}");
+    here(&desk, &login("!pwd")).success();
+    here(&desk, &["token"]).success();
+    let sent = desk.secrets_sent();
+    assert_eq!(sent, [desk.machine.home().to_str().expect("UTF-8")]);
+    // As an earlier version stored it.
+    here(&desk, &login("/bin/echo x")).success();
+    let file = desk.machine.config().join("prod.json");
+    let text = fs::read_to_string(&file).expect("the profile");
+    fs::write(&file, text.replace("/bin/echo", "./gs")).expect("an edit");
+    let ran = here(&desk, &["token"]).failure(6);
+    assert!(ran.stderr.contains("absolute path"), "{ran:?}");
+    let ran: Vec<_> = fs::read_dir(&hostile).expect("a directory").collect();
+    assert_eq!(ran.len(), 3, "no program of that directory ran");
+}
+
+#[test]
+fn a_secret_command_that_is_too_slow_ends_with_all_that_it_started() {
+    let mut desk = Desk::new();
+    desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
+    for (number, line) in [
+        "sleep 1000 & sleep 1000 & wait",
+        "(sleep 1000 &) ; sleep 1000",
+        "sh -c 'sh -c \"sleep 1000; :\"; :' | cat",
+        // Its output ends, and it does not.
+        "echo secret; exec >&- 2>&-; sleep 1000 & wait",
+        // It ends, and what it started still has its output.
+        "sleep 1000 & echo secret",
+        "trap '' TERM HUP INT; sleep 1000 & while :; do sleep 1000; done",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mark = format!("mark-of-{}-{number}", std::process::id());
+        let command = format!("!MARK={mark}; export MARK; {line}");
+        let ran = desk.log_in(&["--secret-command", &command], "").failure(6);
+        assert!(ran.stderr.contains("did not finish within 1 s"), "{ran:?}");
+        assert_eq!(processes_with(&mark), 0, "{line}");
+    }
+    assert_eq!(desk.server.requests().len(), 0);
+}
+
+#[test]
+fn a_secret_command_ends_nothing_that_it_did_not_start() {
+    let mut desk = Desk::new();
+    desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
+    let mark = format!("mark-of-{}-other", std::process::id());
+    let url = desk.server.url("/token");
+    let login = ["login", "p", "--token-url", &url, "--client-id", "id"];
+    let login = [&login[..], &["--secret-command", "sleep 1000"]].concat();
+    // The shell becomes hallpass, which then has a child that it never started.
+    let before = format!("MARK={mark} sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >&2");
+    let command = crate::support::after_shell(&before, &desk.machine.hallpass(&login));
+    let ran = crate::support::ran(command).failure(6);
+    assert_eq!(processes_with(&mark), 1);
+    let other = ran.stderr.lines().next().expect("its number");
+    let ended = Command::new("kill").arg(other).status();
+    assert!(ended.expect("kill").success());
+}
+
+/// How many processes have this text in their environment.
+fn processes_with(mark: &str) -> usize {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let environments =
+        processes.filter_map(|process| fs::read(process.path().join("environ")).ok());
+    let has_it = |text: &Vec<u8>| String::from_utf8_lossy(text).contains(mark);
+    environments.filter(has_it).count()
+}
+
+#[test]
+fn a_secret_command_that_prints_no_secret_is_told() {
+    let desk = Desk::new();
+    for (line, said) in [
+        ("!true", "is empty"),
+        ("!yes", "printed more than 64 KiB"),
+        ("!printf '\\377\\376'", "is not UTF-8"),
+        ("!printf 'a\\000b'", "control character"),
+        ("!echo why >&2; exit 3", "why"),
+        ("no-such-program", "is not in PATH"),
+    ] {
+        let ran = desk.log_in(&["--secret-command", line], "").failure(6);
+        assert!(ran.stderr.contains(said), "{line}: {ran:?}");
+    }
+    assert_eq!(desk.server.requests().len(), 0);
+}
+
+#[test]
+fn a_secret_command_may_ask_at_the_terminal() {
+    let desk = Desk::new();
+    let url = desk.server.url("/oauth/token");
+    let command = "!read line </dev/tty; echo \"$line\"";
+    let mut hallpass = desk
+        .machine
+        .hallpass(&["login", "prod", "--token-url", &url]);
+    hallpass.args(["--client-id", CLIENT_ID, "--secret-command", command]);
+    // Python gives it a terminal of its own, and types.
+    let mut python = Command::new("python3");
+    python.args(["-c", TYPE_A_LINE]);
+    let ran = crate::support::ran(crate::support::run_by(python, &hallpass));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(desk.secrets_sent(), ["typed"]);
+}
+
+const TYPE_A_LINE: &str = "
+import os, pty, sys
+process, terminal = pty.fork()
+if process == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+os.write(terminal, b'typed\\n')
+try:
+    while os.read(terminal, 1000):
+        pass
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+";
+
+#[test]
+fn the_time_to_wait_for_a_secret_is_a_duration() {
+    let mut desk = Desk::new();
+    for value in ["90", "90s", "5m", "1d", ""] {
+        desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", value);
+        desk.log_in(&["--secret-command", "echo x"], "").success();
+        desk.run(&["token", "--refresh"]).token();
+    }
+    for value in ["0", "1.5", "soon", "-1", "5 m", "\u{663}"] {
+        desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", value);
+        let ran = desk.run(&["token", "--refresh"]).failure(2);
+        assert!(
+            ran.stderr
+                .contains("invalid value for HALLPASS_KEYCHAIN_TIMEOUT"),
+            "{ran:?}"
+        );
+    }
 }

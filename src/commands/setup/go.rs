@@ -1,11 +1,11 @@
 //! Go keeps its settings itself: `go env -w` and `go env -u` change them.
 
 use std::path::Path;
-use std::process::Command;
 
 use super::record::{self, Record};
 use crate::error::{Error, Result};
 use crate::message;
+use crate::system::program;
 
 /// `setting` is `GOAUTH=VALUE`.
 pub(super) fn write(setting: &str, home: &Path, record: &mut Record) -> Result<()> {
@@ -65,7 +65,8 @@ fn own_setting(home: &Path) -> Result<Option<String>> {
 
 /// Started where no project can choose another version of Go, which would be downloaded.
 fn env(home: &Path, arguments: &[&str]) -> Result<String> {
-    let mut go = Command::new("go");
+    let not_found = || Error::usage("go is not in PATH").hint("install Go, or add it to the PATH");
+    let mut go = program::command("go".as_ref()).map_err(|_| not_found())?;
     go.arg("env").args(arguments).current_dir(home);
     let output = go.env("GOTOOLCHAIN", "local").output();
     let output = output.map_err(|error| {

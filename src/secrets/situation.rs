@@ -1,0 +1,35 @@
+//! In which situation a secret is read: the right advice depends on it.
+
+use super::Patience;
+use crate::profile::ProfileName;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Situation<'a> {
+    /// The profile is made of environment variables.
+    Environment,
+    /// A person is at the terminal: a login, which may be the first one.
+    LoggingIn,
+    /// The profile of an earlier login.
+    Stored(&'a ProfileName),
+}
+
+impl<'a> Situation<'a> {
+    pub(super) fn of(name: &'a ProfileName, patience: Patience) -> Self {
+        match patience {
+            _ if name.is_of_environment() => Self::Environment,
+            Patience::Person => Self::LoggingIn,
+            Patience::Program => Self::Stored(name),
+        }
+    }
+
+    /// What to do when the place of the secret, or the secret in it, is wrong.
+    pub(super) fn advice(self, what: &str) -> String {
+        match self {
+            Self::Environment => {
+                format!("{what}, or correct the environment variable that names it")
+            }
+            Self::LoggingIn => what.to_owned(),
+            Self::Stored(name) => format!("{what}, or log in again: hallpass login {name}"),
+        }
+    }
+}
