@@ -18,12 +18,14 @@ mod trust;
 mod verdict;
 
 use std::future::Future;
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::error::{Error, Result};
+use crate::message;
 use crate::profile::{Profile, TokenEndpoint};
 use crate::refusal::Refusal;
 use crate::secret::{AccessToken, Credential};
@@ -41,6 +43,9 @@ pub(crate) use trust::trust_in_effect;
 
 /// How long a revocation may take: it is a courtesy.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a request may take before a person is told what hallpass waits for.
+const NOTE_AFTER: Duration = Duration::from_millis(1500);
 
 /// Why there is no token yet, and whether one more try is worth it.
 struct FailedAttempt {
@@ -102,6 +107,7 @@ pub(crate) fn ask(
     profile: &Profile,
     request: &TokenRequest,
     Means { credential, http }: &Means,
+    notes: Notes,
 ) -> std::result::Result<CachedToken, Refusal> {
     let not_sent = |error: Error| Refusal::local(&error, Timestamp::now());
     let endpoint = &profile.token_endpoint;
@@ -124,13 +130,21 @@ pub(crate) fn ask(
                 Err(fault) => Err(failed_attempt(fault, endpoint.origin(), profile.timeout())),
             }
         };
-        match attempt().await {
+        let first = noting(notes, endpoint.origin(), attempt()).await;
+        match first {
             Err(FailedAttempt {
                 retry_in: Some(pause),
                 ..
             }) if pause < deadline.saturating_duration_since(Instant::now()) => {
+                if notes == Notes::Shown && pause >= NOTE_AFTER {
+                    let seconds = pause.as_secs_f64().ceil();
+                    message::note(&format!(
+                        "waiting {seconds} s, as {} asked",
+                        endpoint.origin()
+                    ));
+                }
                 sleep(pause).await;
-                attempt().await
+                noting(notes, endpoint.origin(), attempt()).await
             }
             first => first,
         }
@@ -169,6 +183,26 @@ pub(crate) fn revoke(
         }
         result
     })?
+}
+
+/// Whether a person reads what hallpass says while it waits.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Notes {
+    Shown,
+    /// A helper's standard error may be part of its answer.
+    Hidden,
+}
+
+/// Says what hallpass waits for, if that takes long.
+async fn noting<T>(notes: Notes, url: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    if notes == Notes::Shown {
+        if let Ok(done) = timeout(NOTE_AFTER, &mut work).await {
+            return done;
+        }
+        message::note(&format!("waiting for {url}"));
+    }
+    work.await
 }
 
 /// Runs one conversation on this thread, and leaves behind what does not end in time (a name

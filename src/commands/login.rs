@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::secret::Credential;
 use crate::secrets::{self, Patience, keychain};
 use crate::token::{CachedToken, TokenRequest};
-use crate::token_endpoint::{self, Means};
+use crate::token_endpoint::{self, Means, Notes};
 
 pub(crate) use options::Args;
 
@@ -163,7 +163,8 @@ fn prove(
     credential: &Credential,
 ) -> Result<CachedToken> {
     let means = Means::of(profile, credential.clone())?;
-    let token = token_endpoint::ask(profile, request, &means).map_err(Refusal::into_error)?;
+    let token =
+        token_endpoint::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
     warn_of_narrower_scope(request, &token);
     Ok(token)
 }

@@ -14,7 +14,7 @@ use crate::profiles::{Answering, Profiles};
 use crate::secret::{ClientSecret, Credential};
 use crate::secrets::{self, Patience};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
-use crate::token_endpoint::{self, Means};
+use crate::token_endpoint::{self, Means, Notes};
 
 /// How often to start again when another login takes the profile's name while we wait.
 const ATTEMPTS: usize = 3;
@@ -92,6 +92,11 @@ fn attempt(
         refresh: ask.refresh,
         wait_limit: wait_limit(&who.profile)?,
     };
+    let notes = if ask.quiet {
+        Notes::Hidden
+    } else {
+        Notes::Shown
+    };
     let doors = Doors {
         now: &Timestamp::now,
         secret: &|| {
@@ -105,7 +110,7 @@ fn attempt(
                 secrets::read(&who.name, &who.profile, Patience::Program)
             })
         },
-        request: &|means| token_endpoint::ask(&who.profile, request, means),
+        request: &|means| token_endpoint::ask(&who.profile, request, means, notes),
         is_current: &|| {
             let now = profiles.reload(who)?;
             let now = now.filter(|now| now.generation == who.profile.generation);

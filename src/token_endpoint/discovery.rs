@@ -1,15 +1,16 @@
 //! What an authorization server says about itself (RFC 8414, and its elder at `OpenID`).
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
 use super::fault::Fault;
 use super::http::Http;
+use super::json::{Json, Members, in_utf8};
 use super::response::HttpResponse;
-use super::within;
+use super::{Notes, noting, within};
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::TokenEndpoint;
@@ -28,10 +29,23 @@ pub(crate) struct Metadata {
     pub(crate) signing_algorithms: Vec<String>,
 }
 
-/// Asks the issuer for its metadata, in the two places where it may lie.
+/// Why a location has no metadata. Of several failures, the most useful one is reported.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Use {
+    /// Most servers have one of the locations only.
+    Missing,
+    /// Something else answered, or nothing did.
+    NoMetadata,
+    /// Metadata that lack something.
+    Incomplete,
+    /// The metadata of an issuer with another name.
+    OtherIssuer,
+}
+
+/// Asks the issuer for its metadata, in the locations where they may be.
 ///
 /// # Errors
-/// `Unavailable` when none can be had, `Refused` when it is about another issuer.
+/// `Unavailable` when none can be had, `Refused` when they are about another issuer.
 pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) -> Result<Metadata> {
     let url = TokenEndpoint::parse(issuer)
         .map_err(|fault| Error::usage(format!("the issuer's URL {fault}")))?;
@@ -40,27 +54,33 @@ pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) ->
     }
     let http = Http::to_issuer(&url, ca_file)?;
     within(limit, async |deadline| {
-        let mut fault = None;
-        for place in places(&url) {
-            let sent = timeout_at(deadline, get(&http, &place)).await;
-            match sent.unwrap_or(Err(Fault::TooLate)) {
-                Ok(answer) if answer.status == 200 => return read(&answer.body, issuer, &url),
-                Ok(answer) => {
-                    let text = format!("{place} answered {}", answer.status);
-                    fault = fault.or(Some(
-                        Error::unavailable(format!("no metadata: {text}"))
-                            .hint("check the issuer, or name the endpoint itself with --token-url"),
-                    ));
+        let search = async {
+            let mut worst: Option<(Use, Error)> = None;
+            for location in locations(&url) {
+                let sent = timeout_at(deadline, get(&http, &location)).await;
+                let (rank, fault) = match sent.unwrap_or(Err(Fault::TooLate)) {
+                    Ok(response) => match read(&response, &location, issuer, &url) {
+                        Ok(metadata) => return Ok(metadata),
+                        Err(failure) => failure,
+                    },
+                    // The other locations are behind the same connection.
+                    Err(fault) if fault.is_of_connection() => {
+                        return Err(fault.error(url.origin(), limit));
+                    }
+                    Err(fault) => (Use::NoMetadata, fault.error(&location, limit)),
+                };
+                if worst.as_ref().is_none_or(|(other, _)| *other < rank) {
+                    worst = Some((rank, fault));
                 }
-                Err(network) => return Err(network.error(url.origin(), limit)),
             }
-        }
-        Err(fault.unwrap_or_else(|| Error::unavailable("no metadata")))
+            Err(worst.map_or_else(|| Error::unavailable("no metadata"), |(_, fault)| fault))
+        };
+        noting(Notes::Shown, url.origin(), search).await
     })?
 }
 
 /// RFC 8414 §3.1 puts the well-known part before the issuer's path, its elder (`OpenID` Connect Discovery) behind it.
-fn places(issuer: &TokenEndpoint) -> [String; 3] {
+fn locations(issuer: &TokenEndpoint) -> [String; 3] {
     let origin = issuer.origin();
     let path = issuer.as_str()[origin.len()..].trim_end_matches('/');
     [
@@ -70,68 +90,102 @@ fn places(issuer: &TokenEndpoint) -> [String; 3] {
     ]
 }
 
-async fn get(http: &Http, place: &str) -> std::result::Result<HttpResponse, Fault> {
+async fn get(http: &Http, location: &str) -> std::result::Result<HttpResponse, Fault> {
     http.exchange(|client| {
         client
-            .get(place)
+            .get(location)
             .header("accept", "application/json")
             .header("accept-encoding", "identity")
     })
     .await
 }
 
-fn read(body: &[u8], asked: &str, url: &TokenEndpoint) -> Result<Metadata> {
-    let unusable = |fault: &str| {
-        Error::unavailable(format!("{} gives metadata that {fault}", url.origin()))
-            .hint("name the endpoint itself with --token-url")
+fn read(
+    response: &HttpResponse,
+    location: &str,
+    asked: &str,
+    url: &TokenEndpoint,
+) -> std::result::Result<Metadata, (Use, Error)> {
+    let fault = |rank, text: String| {
+        let error = Error::unavailable(text);
+        (
+            rank,
+            error.hint("check the issuer, or use --token-url URL instead of --issuer"),
+        )
     };
-    let members: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| unusable("is no JSON object"))?;
-    let issuer = members
-        .get("issuer")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    if response.status != 200 {
+        let rank = match response.status {
+            404 | 410 => Use::Missing,
+            _ => Use::NoMetadata,
+        };
+        return Err(fault(
+            rank,
+            format!("no metadata: {location} answered {}", response.status),
+        ));
+    }
+    let body = in_utf8(&response.body);
+    let members = Json::document(&body).and_then(Json::members);
+    let members = members.ok_or_else(|| {
+        let text = format!("no metadata: {location} answered without a JSON object");
+        fault(Use::NoMetadata, text)
+    })?;
+    let text = |members: &Members<'_>, name: &str| {
+        members.get(name).and_then(Json::text).map(Cow::into_owned)
+    };
+    let unusable = |what: &str| {
+        fault(
+            Use::Incomplete,
+            format!("the metadata at {location} {what}"),
+        )
+    };
+    let issuer = text(&members, "issuer").ok_or_else(|| unusable("name no issuer"))?;
     // Else one server could speak for another (RFC 8414 §3.3).
     if issuer != asked {
-        let issuer = clean(issuer, FOREIGN_TEXT_LIMIT);
-        return Err(Error::refused(format!(
-            "{} calls itself the issuer `{issuer}`",
-            url.origin()
-        ))
-        .hint("name the issuer exactly so, if that is the one you mean"));
+        return Err((Use::OtherIssuer, other_issuer(&issuer, location)));
     }
-    let endpoint = |members: &Map<String, Value>, name: &str| -> Result<Option<TokenEndpoint>> {
-        let Some(text) = members.get(name).and_then(Value::as_str) else {
+    let endpoint = |members: &Members<'_>, name: &str| -> std::result::Result<_, String> {
+        let Some(text) = text(members, name) else {
             return Ok(None);
         };
-        let endpoint = TokenEndpoint::parse(text)
-            .map_err(|fault| unusable(&format!("names a {name} that {fault}")))?;
+        let endpoint =
+            TokenEndpoint::parse(&text).map_err(|fault| format!("name a {name} that {fault}"))?;
         if url.is_https() && !endpoint.is_https() {
-            return Err(unusable(&format!("names a {name} without TLS")));
+            return Err(format!("name a {name} without TLS"));
         }
         Ok(Some(endpoint))
     };
-    let aliases = members
-        .get("mtls_endpoint_aliases")
-        .and_then(Value::as_object);
-    let alias = |name| aliases.map_or(Ok(None), |aliases| endpoint(aliases, name));
+    // An endpoint that may not be needed at all must not get in the way.
+    let optional = |members: &Members<'_>, name| endpoint(members, name).unwrap_or_default();
+    let aliases = members.get("mtls_endpoint_aliases").and_then(Json::members);
+    let alias = |name| aliases.as_ref().and_then(|aliases| optional(aliases, name));
     let list = |name: &str| -> Vec<String> {
-        let values = members.get(name).and_then(Value::as_array);
-        values
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        let values = members.get(name).and_then(Json::items).unwrap_or_default();
+        let texts = values.into_iter().filter_map(Json::text);
+        texts.map(Cow::into_owned).collect()
     };
     Ok(Metadata {
-        issuer: issuer.to_owned(),
-        token_endpoint: endpoint(&members, "token_endpoint")?
-            .ok_or_else(|| unusable("names no token endpoint"))?,
-        revocation_endpoint: endpoint(&members, "revocation_endpoint")?,
-        mtls_token_endpoint: alias("token_endpoint")?,
-        mtls_revocation_endpoint: alias("revocation_endpoint")?,
+        token_endpoint: endpoint(&members, "token_endpoint")
+            .map_err(|what| unusable(&what))?
+            .ok_or_else(|| unusable("name no token endpoint"))?,
+        revocation_endpoint: optional(&members, "revocation_endpoint"),
+        mtls_token_endpoint: alias("token_endpoint"),
+        mtls_revocation_endpoint: alias("revocation_endpoint"),
         methods: list("token_endpoint_auth_methods_supported"),
         signing_algorithms: list("token_endpoint_auth_signing_alg_values_supported"),
+        issuer,
     })
+}
+
+/// A template such as `https://login.example/{tenant}`, or an internal name, cannot be asked for.
+fn other_issuer(issuer: &str, location: &str) -> Error {
+    let shown = clean(issuer, FOREIGN_TEXT_LIMIT);
+    let error = Error::refused(format!(
+        "the metadata at {location} are about another issuer: {shown}"
+    ));
+    let error = if TokenEndpoint::parse(issuer).is_ok() {
+        error.hint(format!("if that is the one you mean: --issuer {shown}"))
+    } else {
+        error
+    };
+    error.hint("use --token-url URL instead of --issuer")
 }

@@ -50,6 +50,17 @@ impl Fault {
             && !find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse)
     }
 
+    /// Another request would meet the same: there is no way to the server, or no time left.
+    pub(super) fn is_of_connection(&self) -> bool {
+        match self {
+            Self::TooLate => true,
+            Self::Network { error, .. } => {
+                error.is_connect() || find::<rustls::Error>(error).is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// The server's certificate was not accepted, and might be if more authorities were trusted.
     ///
     /// Which fault is found first depends on the authorities that are: one of the same name may have

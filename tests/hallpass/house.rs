@@ -59,9 +59,10 @@ const SAME_FLOOR: [(&str, &str); 23] = [
 ];
 
 /// Each outside crate, the rooms that know it, and why there.
-const ROOMS: [(&str, &[&str]); 30] = [
+const ROOMS: [(&str, &[&str]); 31] = [
     ("strsim", &["variables"]),
     ("percent_encoding", &["web_url"]),
+    ("url", &["web_url"]),
     // It signs as rustls does, with the same code.
     ("ring", &["token_endpoint"]),
     ("pkcs8", &["token_endpoint"]),
