@@ -138,7 +138,13 @@ fn read(
             format!("the metadata at {location} {what}"),
         )
     };
-    let issuer = text(&members, "issuer").ok_or_else(|| unusable("name no issuer"))?;
+    let Some(issuer) = text(&members, "issuer") else {
+        let error = Error::refused(format!("the metadata at {location} name no issuer"));
+        return Err((
+            Use::Incomplete,
+            error.hint("use --token-url URL instead of --issuer"),
+        ));
+    };
     // Else one server could speak for another (RFC 8414 §3.3).
     if issuer != asked {
         return Err((Use::OtherIssuer, other_issuer(&issuer, location)));

@@ -316,6 +316,18 @@ fn tls_text(fault: &rustls::Error, in_handshake: bool) -> &'static str {
 fn of_connection(error: &reqwest::Error, url: &str) -> Diagnosis {
     let reason = reason(error);
     if error.is_connect() {
+        let closed = find::<io::Error>(error).is_some_and(|error| {
+            use io::ErrorKind::{ConnectionReset, UnexpectedEof};
+            matches!(error.kind(), ConnectionReset | UnexpectedEof)
+        });
+        if closed {
+            return Diagnosis {
+                message: format!(
+                    "cannot connect to {url}: it closed the connection during the TLS handshake"
+                ),
+                hint: "check the URL's port, and whether the server speaks https there".to_owned(),
+            };
+        }
         return Diagnosis {
             message: format!("cannot connect to {url}: {reason}"),
             hint: "check the network, the URL and the proxy settings (HTTPS_PROXY, NO_PROXY)"

@@ -39,3 +39,4 @@ mod support;
 mod terminal;
 mod time;
 mod tls;
+mod transport;

@@ -158,29 +158,29 @@ fn metadata_that_cannot_be_believed_are_refused_before_the_secret_is_sent() {
         (
             |_| json!({ "issuer": "https://other.example", "token_endpoint": "https://other.example/t" }),
             4,
-            "calls itself",
+            "another issuer",
         ),
         (
             |issuer| json!({ "issuer": format!("{issuer}/"), "token_endpoint": format!("{issuer}/t") }),
             4,
-            "calls itself",
+            "another issuer",
         ),
         (
             |issuer| json!({ "token_endpoint": format!("{issuer}/t") }),
             4,
-            "calls itself",
+            "name no issuer",
         ),
         (
             |issuer| json!({ "issuer": issuer }),
             5,
-            "names no token endpoint",
+            "name no token endpoint",
         ),
         (
             |issuer| json!({ "issuer": issuer, "token_endpoint": "http://evil.example/t" }),
             5,
             "must be https",
         ),
-        (|_| json!([]), 5, "no JSON object"),
+        (|_| json!([]), 5, "without a JSON object"),
     ];
     for (metadata, code, said) in rows {
         let server = server_with(metadata);

@@ -207,3 +207,54 @@ fn certificate_for_client(name: &str) -> CertificateParams {
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
     params
 }
+
+impl Authority {
+    /// For these names, on servers that insist on something unusual.
+    pub(crate) fn identity_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Identity {
+        let mut config = ServerConfig::clone(&self.identity(names).0);
+        change(&mut config);
+        Identity(Arc::new(config))
+    }
+
+    /// For these names, on a server that requires a client certificate of this authority.
+    pub(crate) fn identity_for_known_clients(&self, names: &[&str]) -> Identity {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.0.der().clone()).expect("a CA certificate");
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::clone(&provider),
+        );
+        let key = KeyPair::generate().expect("a key for the server");
+        let certificate = certificate_for(names).signed_by(&key, &self.0);
+        let chain = vec![certificate.expect("a certificate").der().clone()];
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the protocol versions of rustls")
+            .with_client_cert_verifier(verifier.build().expect("a verifier"))
+            .with_single_cert(chain, key.into())
+            .expect("a certificate that fits its key");
+        Identity(Arc::new(config))
+    }
+}
+
+impl Identity {
+    /// As `openssl req -x509` makes it: a CA certificate for these names, valid for these years,
+    /// and its PEM.
+    pub(crate) fn own_ca(names: &[&str], years: std::ops::Range<i32>) -> (Identity, String) {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "own");
+        params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        let key = KeyPair::generate().expect("a key for the server");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        (Identity::of(&[&certificate], &key), certificate.pem())
+    }
+}
