@@ -18,6 +18,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_SCOPE",
     // For the program that `hallpass exec` runs, which may run hallpass.
     "HALLPASS_TOKEN",
+    "HALLPASS_TOKEN_TYPE",
     "HALLPASS_TOKEN_URL",
 ];
 

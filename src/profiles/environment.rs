@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use super::Answering;
 use crate::binding::{Binding, BoundUrl};
 use crate::error::{Error, Result};
-use crate::profile::{BodyFormat, ClientAuth, Profile, ProfileName, SecretSource, TokenEndpoint};
+use crate::profile::{
+    BodyFormat, ClientAuth, Profile, ProfileName, SecretSource, TokenEndpoint, TokenType,
+};
 use crate::secret::CLIENT_SECRET_VARIABLE;
 use crate::trust::RecordedTrust;
 
@@ -50,6 +52,11 @@ pub(crate) fn from_environment() -> Result<Option<Answering>> {
             return Err(bad("HALLPASS_AUTH", fault).hint("other methods need a `hallpass login`"));
         }
     };
+    let token_type = match variable("HALLPASS_TOKEN_TYPE")?.as_deref() {
+        None => None,
+        Some("bearer") => Some(TokenType::Bearer),
+        Some(_) => return Err(bad("HALLPASS_TOKEN_TYPE", "can only be bearer")),
+    };
     let secret = match path("HALLPASS_CLIENT_SECRET_FILE")? {
         Some(path) => SecretSource::File(path),
         None => SecretSource::Env(CLIENT_SECRET_VARIABLE.to_owned()),
@@ -65,6 +72,7 @@ pub(crate) fn from_environment() -> Result<Option<Answering>> {
             client_id,
             client_auth,
             body,
+            token_type,
             audience: variable("HALLPASS_AUDIENCE")?,
             scope: variable("HALLPASS_SCOPE")?,
             resource,

@@ -215,6 +215,34 @@ fn a_hint_names_the_variables_where_the_environment_describes_the_profile() {
 }
 
 #[test]
+fn a_token_of_an_unknown_type_is_used_if_a_setting_says_that_it_is_bearer() {
+    let rows = [
+        ("JWT", true),
+        ("access_token", true),
+        ("mac", false),
+        ("DPoP", false),
+    ];
+    for (kind, may_be_bearer) in rows {
+        let body = format!(r#"{{"access_token":"t","token_type":"{kind}","expires_in":60}}"#);
+        let server = Server::start(move |_| Reply::json(200, body.clone()));
+        let mut machine = Machine::new();
+        machine.set("HALLPASS_TOKEN_URL", &server.url("/oauth/token"));
+        machine.set("HALLPASS_CLIENT_ID", CLIENT_ID);
+        machine.set("HALLPASS_CLIENT_SECRET", SECRET);
+        let ran = machine.run(&["token", "--refresh"]).failure(4);
+        let hint = "HALLPASS_TOKEN_TYPE=bearer";
+        assert_eq!(ran.stderr.contains(hint), may_be_bearer, "{ran:?}");
+        machine.set("HALLPASS_TOKEN_TYPE", "bearer");
+        let ran = machine.run(&["token", "--refresh", "--format", "header"]);
+        if may_be_bearer {
+            assert_eq!(ran.success().stdout, "Authorization: Bearer t\n");
+        } else {
+            ran.failure(4);
+        }
+    }
+}
+
+#[test]
 fn a_refused_client_gets_no_expired_token() {
     let (machine, server) = first_then(
         Reply::token("old", 3600),
