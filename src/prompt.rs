@@ -94,8 +94,12 @@ pub(crate) fn read_secret_from_stdin() -> Result<ClientSecret> {
 
 /// Reads a private key from standard input, up to its end.
 pub(crate) fn read_key_from_stdin() -> Result<PrivateKey> {
-    PrivateKey::parse(read_stdin("--key-stdin", "private key")?)
-        .map_err(|fault| Error::usage(format!("the private key on standard input {fault}")))
+    PrivateKey::parse(read_stdin("--key-stdin", "private key")?).map_err(|fault| {
+        fault.hint(Error::usage(format!(
+            "the private key on standard input {}",
+            fault.text
+        )))
+    })
 }
 
 fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use zeroize::Zeroizing;
 
 use crate::digest::Digest;
+pub(crate) use crate::private_key::PrivateKey;
 
 /// The longest client secret, in bytes: far above any real one, so that a wrong file or an
 /// endless standard input is noticed.
@@ -73,42 +74,6 @@ impl ClientSecret {
 impl fmt::Debug for ClientSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientSecret(..)")
-    }
-}
-
-/// A private key as its file holds it: PEM (PKCS#8, PKCS#1, SEC1), or a JWK.
-#[derive(Clone)]
-pub(crate) struct PrivateKey(Zeroizing<Vec<u8>>);
-
-impl PrivateKey {
-    /// # Errors
-    /// What is wrong with it, fit to follow "the private key ".
-    pub(crate) fn parse(bytes: Zeroizing<Vec<u8>>) -> Result<Self, &'static str> {
-        if bytes.len() > CLIENT_SECRET_LIMIT {
-            return Err("is longer than 64 KiB");
-        }
-        let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        if text.contains("PRIVATE KEY-----") || text.trim_start().starts_with('{') {
-            Ok(Self(bytes))
-        } else {
-            Err("is neither PEM nor a JWK")
-        }
-    }
-
-    pub(crate) fn expose(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Whether a passphrase is needed to read it (PKCS#8, RFC 5958 §3).
-    pub(crate) fn is_encrypted(&self) -> bool {
-        let text = std::str::from_utf8(&self.0).unwrap_or_default();
-        text.contains("BEGIN ENCRYPTED PRIVATE KEY")
-    }
-}
-
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateKey(..)")
     }
 }
 

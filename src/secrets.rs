@@ -180,7 +180,7 @@ pub(crate) fn credential(
     }
     let Some(path) = &profile.encrypted_key else {
         let key = PrivateKey::parse(content.clone());
-        let key = key.map_err(|fault| blame("private key", fault))?;
+        let key = key.map_err(|fault| fault.hint(blame("private key", fault.text)))?;
         return Ok(Credential::Key {
             key,
             passphrase: None,
@@ -195,7 +195,13 @@ pub(crate) fn credential(
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
     let key = PrivateKey::parse(file::read(path, Situation::LoggingIn)?);
-    key.map_err(|fault| Error::locked(format!("the private key in {} {fault}", path.display())))
+    key.map_err(|fault| {
+        let text = fault.text;
+        fault.hint(Error::locked(format!(
+            "the private key in {} {text}",
+            path.display()
+        )))
+    })
 }
 
 /// A secret is not sent where nobody agreed to send it.

@@ -16,8 +16,12 @@ use crate::profile::{Assertion, BasicEncoding, ClientAuth, JwtAlgorithm, Profile
 use crate::secret::{ClientSecret, Credential};
 use crate::token::Timestamp;
 
-/// How long an assertion serves, in seconds: long enough for a slow network, too short to be stolen.
+/// How long an assertion is valid, in seconds: long enough for a slow network, too short to be stolen.
 const ASSERTION_LIFETIME: u64 = 60;
+
+/// How far an assertion is dated back, in seconds: some servers refuse one that their clock, a little
+/// behind this one, puts into the future. `nbf` is left out for the same reason (RFC 7523 §3).
+const CLOCK_SKEW: u64 = 5;
 
 /// What goes into a request to prove the client.
 #[derive(Default)]
@@ -96,9 +100,14 @@ fn jwt(
     assertion: &Assertion,
     credential: &Credential,
 ) -> Result<Zeroizing<String>> {
+    let key = match credential {
+        Credential::Key { key, passphrase } => Some(Key::read(key, passphrase.as_ref())?),
+        Credential::Secret(_) => None,
+    };
     let mut header = json!({ "alg": assertion.algorithm.as_str(), "typ": assertion.typ });
-    if let Some(key_id) = &assertion.key_id {
-        header["kid"] = key_id.as_str().into();
+    let own_id = key.as_ref().and_then(Key::id);
+    if let Some(key_id) = assertion.key_id.as_deref().or(own_id) {
+        header["kid"] = key_id.into();
     }
     if let Some(certificate) = &assertion.certificate {
         let unusable = || {
@@ -111,25 +120,28 @@ fn jwt(
             .map_err(|error| unusable().because(error))?;
         header["x5t#S256"] = URL_SAFE_NO_PAD.encode(sha256(&der)).into();
     }
-    let now = Timestamp::now().0 / 1000;
+    let issued_at = (Timestamp::now().0 / 1000).saturating_sub(CLOCK_SKEW);
     let claims = json!({
         "iss": client_id,
         "sub": client_id,
         "aud": assertion.audience,
-        "iat": now,
-        "nbf": now,
-        "exp": now + ASSERTION_LIFETIME,
+        "iat": issued_at,
+        "exp": issued_at + ASSERTION_LIFETIME,
         "jti": unique()?,
     });
     let encode = |json: &serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let signed = format!("{}.{}", encode(&header), encode(&claims));
-    let signature = match (assertion.algorithm, credential) {
-        (JwtAlgorithm::HS256, Credential::Secret(secret)) => {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    let signature = match (key, credential) {
+        (Some(key), _) => key.sign(assertion.algorithm, signed.as_bytes())?,
+        (None, Credential::Secret(secret)) => {
+            let algorithm = match assertion.algorithm {
+                JwtAlgorithm::HS256 => hmac::HMAC_SHA256,
+                JwtAlgorithm::HS384 => hmac::HMAC_SHA384,
+                JwtAlgorithm::HS512 => hmac::HMAC_SHA512,
+                _ => return Err(unsuitable()),
+            };
+            let key = hmac::Key::new(algorithm, secret.expose().as_bytes());
             hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
-        }
-        (algorithm, Credential::Key { key, passphrase }) => {
-            Key::read(key, passphrase.as_ref())?.sign(algorithm, signed.as_bytes())?
         }
         _ => return Err(unsuitable()),
     };

@@ -1,92 +1,124 @@
 //! Private keys: read from PEM or a JWK, and used to sign. ring does the work, as in TLS.
 
+mod jwk;
+
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
+use pkcs8::der::Decode as _;
+use pkcs8::der::asn1::UintRef;
+use pkcs8::pkcs5;
+use ring::signature::RsaKeyPair;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{CertificateError, SignatureAlgorithm, SignatureScheme};
-use serde_json::{Map, Value};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::private_key::ENCRYPT_AGAIN;
 use crate::profile::JwtAlgorithm;
 use crate::secret::{ClientSecret, PrivateKey};
+
+use jwk::Jwk;
+
+/// What a key has to be.
+const SUPPORTED: &str =
+    "use an RSA key of 2048 to 4096 bits, a P-256 or P-384 key, or an Ed25519 key";
 
 /// A private key that can sign.
 pub(crate) struct Key {
     der: PrivateKeyDer<'static>,
     signing: Arc<dyn SigningKey>,
+    id: Option<String>,
+    algorithm: Option<JwtAlgorithm>,
 }
 
 impl Key {
     /// # Errors
-    /// `Locked` when the passphrase does not fit, `Refused` when the key cannot be used.
+    /// `Locked` when the passphrase does not fit, or when the key cannot be used.
     pub(crate) fn read(key: &PrivateKey, passphrase: Option<&ClientSecret>) -> Result<Self> {
-        let unusable = |fault: &str| Error::refused(format!("the private key {fault}"));
+        let mut jwk = None;
         let der = match (key.is_encrypted(), passphrase) {
             (true, Some(passphrase)) => decrypt(key, passphrase)?,
-            (true, None) => return Err(unusable("is encrypted, and its passphrase is not known")),
-            (false, _) if key.expose().trim_ascii_start().starts_with(b"{") => {
-                from_jwk(key.expose()).ok_or_else(|| {
-                    unusable("is no JWK with an RSA, P-256 or Ed25519 private key")
-                })?
+            (true, None) => {
+                return Err(unusable("is encrypted, and its passphrase is not known"));
             }
-            (false, _) => PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| {
-                unusable("is not readable PEM")
-                    .hint("convert it: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW")
-            })?,
+            (false, _) if key.expose().trim_ascii_start().starts_with(b"{") => {
+                let read = Jwk::read(key.expose()).map_err(unusable)?;
+                jwk = Some((read.id, read.algorithm));
+                read.der
+            }
+            (false, _) => PrivateKeyDer::from_pem_slice(key.expose())
+                .map_err(|_| unusable("is damaged: its PEM cannot be read"))?,
         };
-        let signing = rustls::crypto::ring::sign::any_supported_type(&der).map_err(|error| {
-            unusable("cannot be used")
-                .because(error)
-                .hint("an RSA key of 2048 bits or more, a P-256 key, or an Ed25519 key can")
-        })?;
-        Ok(Self { der, signing })
+        let signing = rustls::crypto::ring::sign::any_supported_type(&der)
+            .map_err(|_| unusable(unsupported(&der)).hint(SUPPORTED))?;
+        let (id, algorithm) = jwk.unwrap_or_default();
+        Ok(Self {
+            der,
+            signing,
+            id,
+            algorithm,
+        })
+    }
+
+    /// The `kid` of a JWK.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The `alg` of a JWK, if the key can sign so.
+    pub(crate) fn own_algorithm(&self) -> Option<JwtAlgorithm> {
+        let own = self.algorithm?;
+        self.algorithms().contains(&own).then_some(own)
     }
 
     /// The algorithms that fit this key.
     pub(crate) fn algorithms(&self) -> &'static [JwtAlgorithm] {
+        use JwtAlgorithm::{ES256, ES384, EdDsa, PS256, PS384, PS512, RS256, RS384, RS512};
         match self.signing.algorithm() {
-            SignatureAlgorithm::RSA => &[JwtAlgorithm::RS256, JwtAlgorithm::PS256],
-            // Another curve serves in the TLS handshake alone.
-            SignatureAlgorithm::ECDSA if self.signs(SignatureScheme::ECDSA_NISTP256_SHA256) => {
-                &[JwtAlgorithm::ES256]
+            SignatureAlgorithm::RSA => &[RS256, RS384, RS512, PS256, PS384, PS512],
+            SignatureAlgorithm::ED25519 => &[EdDsa],
+            _ if self
+                .signer(SignatureScheme::ECDSA_NISTP256_SHA256)
+                .is_some() =>
+            {
+                &[ES256]
             }
-            SignatureAlgorithm::ED25519 => &[JwtAlgorithm::EdDsa],
+            _ if self
+                .signer(SignatureScheme::ECDSA_NISTP384_SHA384)
+                .is_some() =>
+            {
+                &[ES384]
+            }
             _ => &[],
         }
     }
 
-    fn signs(&self, scheme: SignatureScheme) -> bool {
-        self.signing.choose_scheme(&[scheme]).is_some()
+    fn signer(&self, scheme: SignatureScheme) -> Option<Box<dyn Signer>> {
+        self.signing.choose_scheme(&[scheme])
     }
 
     /// The signature as JWS wants it (RFC 7518 §3).
+    ///
+    /// # Errors
+    /// `Usage` when the algorithm does not fit the key.
     pub(super) fn sign(&self, algorithm: JwtAlgorithm, message: &[u8]) -> Result<Vec<u8>> {
         let unfit = || {
-            Error::refused(format!(
+            Error::usage(format!(
                 "the private key cannot sign with {}",
                 algorithm.as_str()
             ))
-            .hint("name an algorithm that fits the key with `hallpass login --jwt-alg ALGORITHM`")
         };
-        let scheme = match algorithm {
-            JwtAlgorithm::RS256 => SignatureScheme::RSA_PKCS1_SHA256,
-            JwtAlgorithm::PS256 => SignatureScheme::RSA_PSS_SHA256,
-            JwtAlgorithm::ES256 => SignatureScheme::ECDSA_NISTP256_SHA256,
-            JwtAlgorithm::EdDsa => SignatureScheme::ED25519,
-            JwtAlgorithm::HS256 => return Err(unfit()),
+        let signer = scheme(algorithm).and_then(|scheme| self.signer(scheme));
+        let signature = signer.ok_or_else(unfit)?.sign(message);
+        let signature = signature.map_err(|_| unfit())?;
+        let fixed = match algorithm {
+            JwtAlgorithm::ES256 => fixed_length(&signature, 32),
+            JwtAlgorithm::ES384 => fixed_length(&signature, 48),
+            _ => Some(signature),
         };
-        let signer = self.signing.choose_scheme(&[scheme]).ok_or_else(unfit)?;
-        let signature = signer
-            .sign(message)
-            .map_err(|error| unfit().because(error))?;
-        match algorithm {
-            JwtAlgorithm::ES256 => raw_ecdsa(&signature).ok_or_else(unfit),
-            _ => Ok(signature),
-        }
+        fixed.ok_or_else(unfit)
     }
 
     /// Whether the first of these certificates (PEM) is this key's.
@@ -103,120 +135,129 @@ impl Key {
     }
 }
 
-/// PKCS#8 with a passphrase (RFC 8018).
+/// The scheme's name in TLS; none for HMAC, which needs no private key.
+fn scheme(algorithm: JwtAlgorithm) -> Option<SignatureScheme> {
+    use JwtAlgorithm as A;
+    Some(match algorithm {
+        A::HS256 | A::HS384 | A::HS512 => return None,
+        A::RS256 => SignatureScheme::RSA_PKCS1_SHA256,
+        A::RS384 => SignatureScheme::RSA_PKCS1_SHA384,
+        A::RS512 => SignatureScheme::RSA_PKCS1_SHA512,
+        A::PS256 => SignatureScheme::RSA_PSS_SHA256,
+        A::PS384 => SignatureScheme::RSA_PSS_SHA384,
+        A::PS512 => SignatureScheme::RSA_PSS_SHA512,
+        A::ES256 => SignatureScheme::ECDSA_NISTP256_SHA256,
+        A::ES384 => SignatureScheme::ECDSA_NISTP384_SHA384,
+        A::EdDsa => SignatureScheme::ED25519,
+    })
+}
+
+fn unusable(fault: &str) -> Error {
+    Error::locked(format!("the private key {fault}"))
+}
+
+/// PKCS #8 with a passphrase (RFC 8018).
 fn decrypt(key: &PrivateKey, passphrase: &ClientSecret) -> Result<PrivateKeyDer<'static>> {
-    let unreadable = || Error::refused("the encrypted private key is not readable PEM");
-    let text = std::str::from_utf8(key.expose()).map_err(|_| unreadable())?;
+    let damaged = || unusable("is damaged: its PEM cannot be read");
+    let unsupported =
+        || unusable("is encrypted in a way that is not supported").hint(ENCRYPT_AGAIN);
+    let text = std::str::from_utf8(key.expose()).map_err(|_| damaged())?;
     let (_, rest) = text
         .split_once("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-        .ok_or_else(unreadable)?;
-    let (body, _) = rest.split_once("-----END").ok_or_else(unreadable)?;
+        .ok_or_else(damaged)?;
+    let (body, _) = rest.split_once("-----END").ok_or_else(damaged)?;
     let body: String = body.split_whitespace().collect();
-    let der = STANDARD.decode(body).map_err(|_| unreadable())?;
+    let der = STANDARD.decode(body).map_err(|_| damaged())?;
+    // An algorithm that it does not know is an error here already.
     let encrypted =
-        pkcs8::EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| unreadable())?;
-    let plain = encrypted.decrypt(passphrase.expose()).map_err(|_| {
-        Error::locked("the private key cannot be decrypted: the passphrase does not fit, or its cipher is not supported")
-            .hint("run `hallpass login` again with the right passphrase, or encrypt the key anew: openssl pkcs8 -topk8 -v2 aes-256-cbc")
-    })?;
+        pkcs8::EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| unsupported())?;
+    let plain = encrypted
+        .decrypt(passphrase.expose())
+        .map_err(|error| match error {
+            pkcs8::Error::EncryptedPrivateKey(fault) if fault != pkcs5::Error::DecryptFailed => {
+                unsupported()
+            }
+            _ => Error::locked("the passphrase does not fit the private key")
+                .hint("log in again with the right passphrase"),
+        })?;
     Ok(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()).into())
 }
 
-/// ECDSA's two numbers, from ASN.1 (RFC 3279 §2.2.3) to 32 bytes each.
-fn raw_ecdsa(der: &[u8]) -> Option<Vec<u8>> {
-    let [0x30, length, numbers @ ..] = der else {
-        return None;
-    };
-    if usize::from(*length) != numbers.len() {
-        return None;
+/// ECDSA's two numbers, from ASN.1 (RFC 3279 §2.2.3) to a fixed length each (RFC 7518 §3.4).
+fn fixed_length(der: &[u8], length: usize) -> Option<Vec<u8>> {
+    let numbers = Vec::<UintRef<'_>>::from_der(der).ok()?;
+    let mut fixed = Vec::with_capacity(2 * length);
+    for number in &numbers {
+        let number = number.as_bytes();
+        fixed.resize(fixed.len() + length.checked_sub(number.len())?, 0);
+        fixed.extend_from_slice(number);
     }
-    let mut raw = Vec::with_capacity(64);
-    let mut rest = numbers;
-    for _ in 0..2 {
-        let [0x02, length, tail @ ..] = rest else {
-            return None;
-        };
-        let (number, tail) = tail.split_at_checked(usize::from(*length))?;
-        let number = number.strip_prefix(&[0]).unwrap_or(number);
-        raw.resize(raw.len() + 32_usize.checked_sub(number.len())?, 0);
-        raw.extend_from_slice(number);
-        rest = tail;
-    }
-    rest.is_empty().then_some(raw)
+    (numbers.len() == 2).then_some(fixed)
 }
 
-/// A private JWK (RFC 7518 §6, RFC 8037 §2), rewritten as the DER that the library reads.
-fn from_jwk(bytes: &[u8]) -> Option<PrivateKeyDer<'static>> {
-    let members: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
-    let text = |name| members.get(name).and_then(Value::as_str);
-    let number = |name| URL_SAFE_NO_PAD.decode(text(name)?).ok().map(Zeroizing::new);
-    match (text("kty")?, text("crv")) {
-        ("RSA", _) => {
-            let mut content = integer(&[0]);
-            for name in ["n", "e", "d", "p", "q", "dp", "dq", "qi"] {
-                content.extend(integer(&number(name)?));
-            }
-            Some(PrivateKeyDer::Pkcs1(der(0x30, &content).into()))
-        }
-        ("EC", Some("P-256")) => {
-            // ECPrivateKey (RFC 5915 §3): version, key, curve, public point.
-            const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-            let point = [&[0, 4][..], &number("x")?, &number("y")?].concat();
-            let content = [
-                integer(&[1]),
-                der(0x04, &number("d")?),
-                der(0xa0, &P256),
-                der(0xa1, &der(0x03, &point)),
-            ];
-            Some(PrivateKeyDer::Sec1(der(0x30, &content.concat()).into()))
-        }
-        ("OKP", Some("Ed25519")) => {
-            // PrivateKeyInfo (RFC 8410 §7): version, algorithm, the key in two octet strings.
-            const ED25519: [u8; 7] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
-            let content = [
-                integer(&[0]),
-                ED25519.to_vec(),
-                der(0x04, &der(0x04, &number("d")?)),
-            ];
-            Some(PrivateKeyDer::Pkcs8(der(0x30, &content.concat()).into()))
-        }
+/// Why a key that can be read cannot be used, fit to follow "the private key ".
+fn unsupported(der: &PrivateKeyDer<'_>) -> &'static str {
+    let rejected = match der {
+        PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).err(),
+        PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).err(),
         _ => None,
+    };
+    match rejected.map(|rejected| rejected.to_string()).as_deref() {
+        Some("TooSmall") => return "is an RSA key of fewer than 2048 bits",
+        Some("TooLarge") => return "is an RSA key of more than 4096 bits",
+        _ => {}
     }
+    let der = der.secret_der();
+    let kind = KINDS.iter().find(|(identifier, _)| {
+        let mut parts = der.windows(identifier.len());
+        parts.any(|part| part == *identifier)
+    });
+    kind.map_or(
+        "is damaged, or of a kind that is not supported",
+        |(_, text)| text,
+    )
 }
 
-/// A positive INTEGER: shortest form, with a leading zero where the first bit is set.
-fn integer(bytes: &[u8]) -> Vec<u8> {
-    let start = bytes
-        .iter()
-        .position(|byte| *byte != 0)
-        .unwrap_or(bytes.len());
-    let mut content = bytes[start..].to_vec();
-    if content.first().is_none_or(|first| first & 0x80 != 0) {
-        content.insert(0, 0);
-    }
-    der(0x02, &content)
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let significant: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
-    let mut encoded = vec![tag];
-    match significant.as_slice() {
-        [] => encoded.push(0),
-        [short] if *short < 0x80 => encoded.push(*short),
-        long => {
-            encoded.push(0x80 | u8::try_from(long.len()).unwrap_or(8));
-            encoded.extend_from_slice(long);
-        }
-    }
-    encoded.extend_from_slice(content);
-    encoded
-}
+/// Object identifiers, as DER has them, of keys that ring does not sign with.
+const KINDS: [(&[u8], &str); 7] = [
+    (
+        &[6, 5, 0x2b, 0x81, 4, 0, 35],
+        "is on the curve P-521, which is not supported",
+    ),
+    (
+        &[6, 5, 0x2b, 0x81, 4, 0, 33],
+        "is on the curve P-224, which is not supported",
+    ),
+    (
+        &[6, 5, 0x2b, 0x81, 4, 0, 10],
+        "is on the curve secp256k1, which is not supported",
+    ),
+    (
+        &[6, 3, 0x2b, 0x65, 0x71],
+        "is an Ed448 key, which is not supported",
+    ),
+    (
+        &[6, 3, 0x2b, 0x65, 0x6e],
+        "is an X25519 key, which cannot sign",
+    ),
+    (
+        &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1],
+        "is a DSA key, which cannot sign assertions",
+    ),
+    (
+        &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10],
+        "is an RSA key for PSS only, which is not supported: use a plain RSA key",
+    ),
+];
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
+    use rcgen::{
+        KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm,
+    };
     use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+
+    use zeroize::Zeroizing;
 
     use super::*;
 
@@ -236,19 +277,34 @@ mod tests {
     }
 
     #[test]
-    fn an_ecdsa_signature_is_two_numbers_of_32_bytes() {
-        let pair = generate(&PKCS_ECDSA_P256_SHA256);
-        let key = read(&pair.serialize_pem()).expect("a readable key");
-        // Often enough that one of the numbers is short, or has its first bit set.
-        for _ in 0..100 {
-            let signature = key
-                .sign(JwtAlgorithm::ES256, b"message")
-                .expect("a signature");
-            assert_eq!(signature.len(), 64);
-            verify(&signature::ECDSA_P256_SHA256_FIXED, &pair, &signature);
+    fn an_ecdsa_signature_is_two_numbers_of_a_fixed_length() {
+        let rows: [(_, _, &dyn VerificationAlgorithm, _); 2] = [
+            (
+                &PKCS_ECDSA_P256_SHA256,
+                JwtAlgorithm::ES256,
+                &signature::ECDSA_P256_SHA256_FIXED,
+                64,
+            ),
+            (
+                &PKCS_ECDSA_P384_SHA384,
+                JwtAlgorithm::ES384,
+                &signature::ECDSA_P384_SHA384_FIXED,
+                96,
+            ),
+        ];
+        for (kind, algorithm, verification, length) in rows {
+            let pair = generate(kind);
+            let key = read(&pair.serialize_pem()).expect("a readable key");
+            // Often enough that one of the numbers is short, or has its first bit set.
+            for _ in 0..600 {
+                let signature = key.sign(algorithm, b"message").expect("a signature");
+                assert_eq!(signature.len(), length);
+                verify(verification, &pair, &signature);
+            }
+            assert_eq!(key.algorithms(), [algorithm]);
+            assert!(key.sign(JwtAlgorithm::RS256, b"message").is_err());
+            assert!(key.sign(JwtAlgorithm::HS256, b"message").is_err());
         }
-        assert_eq!(key.algorithms(), [JwtAlgorithm::ES256]);
-        assert!(key.sign(JwtAlgorithm::RS256, b"message").is_err());
     }
 
     #[test]
@@ -264,12 +320,13 @@ mod tests {
     #[test]
     fn a_short_number_of_a_signature_is_padded() {
         let der = [0x30, 0x08, 0x02, 0x02, 0x00, 0x81, 0x02, 0x02, 0x12, 0x34];
-        let raw = raw_ecdsa(&der).expect("two numbers");
+        let fixed = fixed_length(&der, 32).expect("two numbers");
         assert_eq!(
-            (raw.len(), raw[31], &raw[62..]),
+            (fixed.len(), fixed[31], &fixed[62..]),
             (64, 0x81, &[0x12, 0x34][..])
         );
-        assert!(raw_ecdsa(&der[..9]).is_none() && raw_ecdsa(&[]).is_none());
+        assert!(fixed_length(&der[..9], 32).is_none() && fixed_length(&[], 32).is_none());
+        assert!(fixed_length(&der, 1).is_none(), "too long a number");
     }
 
     #[test]

@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 8] = [
         "token",
         "refusal",
         "secret",
+        "private_key",
         "secret_source",
         "trust",
         "web_url",
@@ -31,7 +32,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Who may use whom on one floor: the nouns are made of one another, and files need the platform.
-const SAME_FLOOR: [(&str, &str); 23] = [
+const SAME_FLOOR: [(&str, &str); 25] = [
     ("digest", "error"),
     ("disk", "system"),
     ("token", "profile"),
@@ -48,6 +49,8 @@ const SAME_FLOOR: [(&str, &str); 23] = [
     ("refusal", "error"),
     ("refusal", "token"),
     ("secret", "digest"),
+    ("secret", "private_key"),
+    ("private_key", "error"),
     ("message", "error"),
     ("variables", "message"),
     // A command's helpers and its files are one room.

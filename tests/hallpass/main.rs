@@ -15,6 +15,7 @@ mod helpers;
 mod house;
 mod https;
 mod keychain;
+mod keys;
 mod leaks;
 mod main_job;
 mod material;

@@ -15,7 +15,7 @@ pub(crate) const PASSPHRASE: &str = "correct hörse, battery \"staple\"";
 
 /// A directory that the test shares with the servers: they read what is public.
 ///
-/// `rsa`, `p256` and `ed25519` are the client's keys, `other-...` a stranger's: private in `.pem` (PKCS#8), public in
+/// `rsa`, `p256`, `p384` and `ed25519` are the client's keys, `other-...` a stranger's: private in `.pem` (PKCS#8), public in
 /// `.pub`. `tls` and `self-signed` have a certificate, too (`.crt`), and so has the `server`; `ca.crt` is the test
 /// authority.
 pub(crate) struct Material {
@@ -31,7 +31,12 @@ impl Material {
             authority: Authority::new(),
         };
         for whose in ["", "other-"] {
-            for (name, algorithm) in [("rsa", RSA), ("p256", P256), ("ed25519", ED25519)] {
+            for (name, algorithm) in [
+                ("rsa", RSA),
+                ("p256", P256),
+                ("p384", P384),
+                ("ed25519", ED25519),
+            ] {
                 material.generate(&format!("{whose}{name}"), algorithm);
             }
         }
@@ -125,6 +130,7 @@ impl Material {
 
 const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"];
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
 
 /// How a private key is written down.

@@ -12,11 +12,11 @@ import sys
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-KINDS = {"RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
+KINDS = {"RS": RSAKey, "PS": RSAKey, "ES": ECKey, "Ed": OKPKey}
 
 for line in sys.stdin:
     public, algorithm, assertion = line.split()
-    key = KINDS[algorithm].import_key(pathlib.Path(public).read_bytes())
+    key = KINDS[algorithm[:2]].import_key(pathlib.Path(public).read_bytes())
     token = jwt.decode(assertion, key, algorithms=[algorithm])
     signature = base64.urlsafe_b64decode(assertion.rpartition(".")[2] + "==")
     print(json.dumps({"header": token.header, "claims": token.claims, "signature_bytes": len(signature)}))

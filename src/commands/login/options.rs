@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use crate::binding::BoundUrl;
 use crate::commands::duration;
@@ -64,9 +64,9 @@ pub(crate) struct Args {
     /// The private key that signs assertions: PEM or JWK
     #[arg(long, value_name = "FILE", group = "key-source")]
     pub(super) jwt_key: Option<PathBuf>,
-    /// How assertions are signed [default: the only way that fits the key]
-    #[arg(long, value_name = "ALGORITHM")]
-    pub(super) jwt_alg: Option<AlgorithmArg>,
+    /// Signature algorithm of assertions [default: the key's own, or the server's first that fits the key]
+    #[arg(long, value_name = "ALGORITHM", value_parser = algorithm())]
+    pub(super) jwt_alg: Option<JwtAlgorithm>,
     /// The key's name for the server
     #[arg(long, value_name = "ID")]
     pub(super) jwt_kid: Option<String>,
@@ -156,18 +156,6 @@ pub(super) enum BasicArg {
     Raw,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum AlgorithmArg {
-    #[value(name = "RS256")]
-    Rs256,
-    #[value(name = "PS256")]
-    Ps256,
-    #[value(name = "ES256")]
-    Es256,
-    #[value(name = "EdDSA")]
-    EdDsa,
-}
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum StoreArg {
     Keychain,
@@ -223,15 +211,9 @@ impl BasicArg {
     }
 }
 
-impl AlgorithmArg {
-    pub(super) fn algorithm(self) -> JwtAlgorithm {
-        match self {
-            Self::Rs256 => JwtAlgorithm::RS256,
-            Self::Ps256 => JwtAlgorithm::PS256,
-            Self::Es256 => JwtAlgorithm::ES256,
-            Self::EdDsa => JwtAlgorithm::EdDsa,
-        }
-    }
+fn algorithm() -> impl TypedValueParser<Value = JwtAlgorithm> {
+    let names = JwtAlgorithm::ALL.map(JwtAlgorithm::as_str);
+    PossibleValuesParser::new(names).try_map(|name| JwtAlgorithm::parse(&name).ok_or("unknown"))
 }
 
 fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {

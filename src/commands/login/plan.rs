@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
 
-use super::options::{AlgorithmArg, Args, BasicArg, BodyArg, OrNothing, StoreArg};
+use super::options::{Args, BasicArg, BodyArg, OrNothing, StoreArg};
 use super::providers::{PROVIDERS, Provider};
 use crate::binding::{Binding, BoundUrl};
 use crate::commands::words;
@@ -90,7 +90,7 @@ impl Args {
         }
         self.credential_source(&mut profile, was_there)?;
         profile.assertion = self.assertion(&profile, provider)?;
-        let algorithm = self.jwt_alg.map(AlgorithmArg::algorithm);
+        let algorithm = self.jwt_alg;
         self.plain_settings(&mut profile)?;
         let algorithms = metadata.map(|metadata| metadata.signing_algorithms);
         Ok(Plan {
@@ -497,29 +497,22 @@ impl Plan {
         else {
             return Ok(());
         };
-        let fitting = Key::read(key, passphrase.as_ref())?.algorithms();
-        let listed: Vec<_> = fitting
+        let key = Key::read(key, passphrase.as_ref())?;
+        let fitting = key.algorithms();
+        let mut listed = self
+            .algorithms
             .iter()
-            .copied()
-            .filter(|algorithm| {
-                self.algorithms
-                    .iter()
-                    .any(|name| name == algorithm.as_str())
-            })
-            .collect();
-        assertion.algorithm = match (self.algorithm, fitting, listed.as_slice()) {
-            (Some(named), ..) => named,
+            .filter_map(|name| JwtAlgorithm::parse(name));
+        let listed = listed.find(|algorithm| fitting.contains(algorithm));
+        assertion.algorithm = match (self.algorithm, fitting, key.own_algorithm().or(listed)) {
+            (Some(given), ..) => given,
             _ if fitting.contains(&assertion.algorithm) => assertion.algorithm,
-            (_, [only], _) | (_, _, [only]) => *only,
-            (_, [], _) => {
-                return Err(Error::refused("the private key cannot sign assertions")
-                    .hint("an RSA key, a P-256 key, or an Ed25519 key can"));
-            }
+            (_, _, Some(algorithm)) | (_, &[algorithm], _) => algorithm,
             _ => {
                 let names: Vec<_> = fitting.iter().map(|algorithm| algorithm.as_str()).collect();
                 return Err(
-                    Error::usage(format!("the private key fits {}", names.join(" and ")))
-                        .hint("name one with --jwt-alg"),
+                    Error::usage(format!("this key can sign with {}", names.join(", ")))
+                        .hint("choose one with --jwt-alg"),
                 );
             }
         };
