@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::real_servers::found;
+use crate::real_servers::{found, node_program};
 use crate::tls::{Authority, self_signed_client_certificate};
 
 /// What `encrypted` keys are encrypted with.
@@ -113,7 +113,8 @@ impl Material {
             Form::Jwk => {
                 let script = "process.stdout.write(JSON.stringify(require('crypto').createPrivateKey(\
                     require('fs').readFileSync(process.argv[1])).export({ format: 'jwk' })))";
-                output("node", &["-e", script, &source], "nodejs")
+                let node = node_program();
+                output(&node, &["-e", script, &source], "python3 and python3-venv")
             }
         };
         self.write(&name, &content);
@@ -152,10 +153,11 @@ pub(crate) fn openssl(arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn output(program: &str, arguments: &[&str], packages: &str) -> String {
+fn output(program: impl AsRef<Path>, arguments: &[&str], packages: &str) -> String {
+    let program = program.as_ref();
     let mut command = Command::new(program);
     let output = command.args(arguments).stdin(Stdio::null()).output();
-    let output = found(output, program, packages);
+    let output = found(output, &program.to_string_lossy(), packages);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {complaint}");
     String::from_utf8(output.stdout).expect("output in UTF-8")

