@@ -300,6 +300,9 @@ fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
                     "--cache",
                 ])
                 .arg(target.join("npm-cache"))
+                // As the machine's own npm does: its settings, and the authorities that it trusts.
+                .args(["--globalconfig", "/etc/npmrc"])
+                .env("NODE_USE_SYSTEM_CA", "1")
                 .current_dir(target),
             "python3 and python3-venv",
         );
