@@ -56,7 +56,7 @@ impl Site {
             if fits {
                 return content(request);
             }
-            let mut refusal = Reply::new(401);
+            let mut refusal = Reply::new(401).header(REGISTRY.0, REGISTRY.1);
             if demands != Demands::Basic {
                 refusal = refusal.header("WWW-Authenticate", "Bearer realm=\"test\"");
             }
@@ -455,11 +455,12 @@ fn git_lfs_fetches_with_gits_credential_helper() {
     assert_eq!(site.issued(), 1);
 }
 
+/// What Docker 20.10 and older clients look for in every response of a registry.
+const REGISTRY: (&str, &str) = ("Docker-Distribution-Api-Version", "registry/2.0");
+
 /// A registry with one image, as far as `manifest inspect` goes.
 pub(crate) fn registry(request: &Request) -> Reply {
     let config = "{}";
-    // Docker 20.10 and older clients look for this header; newer ones do not need it.
-    let version = ("Docker-Distribution-Api-Version", "registry/2.0");
     if request.target.contains("/manifests/") {
         let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
         let kind = "application/vnd.docker.distribution.manifest.v2+json";
@@ -468,10 +469,10 @@ pub(crate) fn registry(request: &Request) -> Reply {
                 "size": config.len(), "digest": digest }, "layers": [] });
         return Reply::new(200)
             .header("Content-Type", kind)
-            .header(version.0, version.1)
+            .header(REGISTRY.0, REGISTRY.1)
             .body(manifest.to_string());
     }
-    Reply::json(200, config).header(version.0, version.1)
+    Reply::json(200, config).header(REGISTRY.0, REGISTRY.1)
 }
 
 #[test]

