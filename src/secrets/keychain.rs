@@ -85,7 +85,7 @@ pub(crate) fn write(
     written.map_err(|trouble| Unwritten {
         nothing_left: matches!(
             trouble,
-            Trouble::Missing(_) | Trouble::NoDefault | Trouble::Locked(_)
+            Trouble::Missing | Trouble::NoDefault | Trouble::Locked(_)
         ),
         error: trouble.error(name),
     })
@@ -140,7 +140,7 @@ fn call<T: Send + 'static>(
     with_deadline(limit, move || {
         let attempt = || act(&platform::entry(&account, &label)?);
         let broken = |outcome: &std::result::Result<T, Trouble>| {
-            matches!(outcome, Err(Trouble::BrokenSession(_) | Trouble::NotKept))
+            matches!(outcome, Err(Trouble::BrokenSession | Trouble::NotKept))
         };
         let mut outcome = attempt();
         for _ in 1..SESSIONS {
@@ -162,15 +162,13 @@ fn with_deadline<T: Send + 'static>(
     let started = thread::Builder::new().spawn(move || {
         let _ = sender.send(call());
     });
-    if let Err(error) = started {
-        return Err(Trouble::Other(error.to_string()));
+    if started.is_err() {
+        return Err(Trouble::Other("hallpass cannot start a thread".to_owned()));
     }
     let quiet = QUIET.min(limit);
     let answer = receiver.recv_timeout(quiet).or_else(|error| match error {
         RecvTimeoutError::Timeout if limit > quiet => {
-            message::note(
-                "waiting for the keychain: it may be asking for its password in a window",
-            );
+            message::note("waiting for the keychain; look for a password dialog");
             receiver.recv_timeout(limit.saturating_sub(quiet))
         }
         error => Err(error),

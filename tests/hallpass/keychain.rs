@@ -193,7 +193,7 @@ fn two_items_that_look_the_same_are_told_and_mended_by_login() {
     let ran = desk.run(&["token", "--refresh"]).failure(6);
     says(
         &ran,
-        "the keychain holds 2 secrets for `prod`",
+        "the keychain has 2 secrets for `prod`",
         "hallpass login prod",
     );
     assert_eq!(desk.server.requests().len(), 1, "neither was sent");
@@ -434,7 +434,7 @@ fn twenty_callers_open_the_keychain_once() {
 fn without_a_bus() {
     through_a_fault(
         Fault::NoBus,
-        "there is no keychain (Secret Service) on this machine",
+        "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
 }
@@ -443,7 +443,7 @@ fn without_a_bus() {
 fn with_a_bus_address_that_says_disabled() {
     through_a_fault(
         Fault::Address("disabled:"),
-        "there is no keychain (Secret Service) on this machine",
+        "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
 }
@@ -452,7 +452,7 @@ fn with_a_bus_address_that_says_disabled() {
 fn with_a_bus_address_that_is_garbage() {
     through_a_fault(
         Fault::Address("garbage"),
-        "there is no keychain (Secret Service) on this machine",
+        "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
 }
@@ -461,7 +461,7 @@ fn with_a_bus_address_that_is_garbage() {
 fn with_the_address_of_a_bus_that_is_gone() {
     through_a_fault(
         Fault::Address("unix:path=/nonexistent/hallpass-test-bus"),
-        "there is no keychain (Secret Service) on this machine",
+        "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
 }
@@ -479,7 +479,7 @@ fn with_a_bus_that_never_answers() {
 fn with_a_bus_that_nobody_keeps_secrets_on() {
     through_a_fault(
         Fault::NoProvider,
-        "there is no keychain (Secret Service) on this machine",
+        "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
 }
@@ -497,7 +497,7 @@ fn with_a_frozen_keychain() {
 fn with_a_locked_keychain_that_nobody_can_unlock() {
     through_a_fault(
         Fault::Locked,
-        "the keychain (Secret Service) is locked, and was not unlocked",
+        "the keychain (Secret Service) is locked: the unlock dialog was dismissed",
         "unlock it",
     );
 }
@@ -512,7 +512,7 @@ fn a_dialog_that_is_dismissed_is_told() {
     let waiting = spawn(&mut desk.command(&["token", "--refresh"]));
     dialogs.dismiss(&keychain);
     let ran = finish(waiting).failure(6);
-    says(&ran, "its dialog was dismissed", "unlock it");
+    says(&ran, "the unlock dialog was dismissed", "unlock it");
     assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
     assert_eq!(desk.run(&["token"]).token(), "token-1");
 }
@@ -529,7 +529,7 @@ fn a_dialog_that_nobody_answers_is_given_up() {
     says(
         &ran,
         "the keychain (Secret Service) did not answer within 3 s",
-        "answer its dialog",
+        "answer its password dialog",
     );
     line(&ran, "hallpass: waiting for the keychain");
     assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
@@ -822,7 +822,7 @@ fn a_login_without_any_keychain_leaves_nothing() {
         seconds: PATIENCE,
     };
     let ran = desk.log_in("prod", SECRET).failure(6);
-    says(&ran, "there is no keychain", "--secret-command");
+    says(&ran, "no keychain is running", "--secret-command");
     assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
 }
 
@@ -923,6 +923,9 @@ fn login_arguments<'a>(profile: &'a str, url: &'a str) -> [&'a str; 7] {
 fn says(ran: &Ran, said: &str, advice: &str) {
     let message = line(ran, "hallpass: error: ");
     assert!(message.contains(said), "{said}: {ran:?}");
+    for library in ["zbus", "org.freedesktop", "os error"] {
+        assert!(!ran.stderr.contains(library), "{ran:?}");
+    }
     // A logout adds how to go on.
     let mut lines = ran.stderr.lines();
     let hint = lines.any(|line| line.starts_with("hallpass: hint: ") && line.contains(advice));

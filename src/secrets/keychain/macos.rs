@@ -42,9 +42,9 @@ pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<
         .code();
     Some(match code {
         // errSecNotAvailable, errSecNoSuchKeychain, errSecInvalidKeychain, errSecNoDefaultKeychain
-        -25291 | -25294 | -25295 | -25307 => Trouble::Missing(text(error)),
+        -25291 | -25294 | -25295 | -25307 => Trouble::Missing,
         // errSecUserCanceled
-        -128 => Trouble::Locked("its dialog was dismissed"),
+        -128 => Trouble::Locked("the unlock dialog was dismissed"),
         // errSecAuthFailed
         -25293 => Trouble::Locked(
             "its password was not given, or this program is not allowed to read the item",
@@ -53,4 +53,9 @@ pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<
         -25308 | -25315 => Trouble::Locked("no dialog can be shown here"),
         _ => return None,
     })
+}
+
+/// Text that the system has for people.
+pub(super) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> String {
+    text(error)
 }

@@ -6,12 +6,14 @@ use std::error::Error as StdError;
 use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi as _;
 use secret_service::Error as ServiceError;
+use zbus::DBusError as _;
 use zbus_secret_service_keyring_store::Store;
 
 use super::SERVICE;
-use super::trouble::{Trouble, text};
+use super::trouble::Trouble;
 
 pub(super) use super::line::{decode, encode};
+use crate::message::clean;
 
 pub(super) const NAME: &str = "Secret Service";
 
@@ -23,7 +25,7 @@ pub(super) const UNLOCK: &str =
 /// An item, in a session of its own.
 pub(super) fn entry(account: &str, label: &str) -> Result<Entry, Trouble> {
     let store = Store::new().map_err(|error| match Trouble::from(error) {
-        Trouble::Other(text) => Trouble::Missing(text),
+        Trouble::Other(_) => Trouble::Missing,
         trouble => trouble,
     })?;
     let modifiers = HashMap::from([("label", label)]);
@@ -36,26 +38,50 @@ pub(super) fn describe(entry: &Entry, profile: &str, _label: &str) -> keyring_co
 }
 
 pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Trouble> {
-    let said = || text(error);
-    let call = match error.downcast_ref()? {
+    let error: &ServiceError = error.downcast_ref()?;
+    match error {
         // KWallet takes only keys without a leading zero, and drops its own: one in 128 sessions.
-        ServiceError::Crypto(_) => return Some(Trouble::BrokenSession(said())),
+        ServiceError::Crypto(_) => return Some(Trouble::BrokenSession),
         // A dialog that cannot be shown counts as dismissed as well: nobody tells us which it was.
         ServiceError::Locked | ServiceError::Prompt => {
-            let why = "its dialog was dismissed, or could not be shown";
+            let why = "the unlock dialog was dismissed or could not be shown";
             return Some(Trouble::Locked(why));
         }
         ServiceError::PromptDisconnected => return Some(Trouble::Died),
         ServiceError::NoResult => return Some(Trouble::NoDefault),
-        ServiceError::Unavailable => return Some(Trouble::Missing(said())),
-        ServiceError::Zbus(zbus::Error::MethodError(name, _, _)) => name,
-        _ => return None,
-    };
-    match call.rsplit('.').next()? {
-        "ServiceUnknown" | "NameHasNoOwner" => Some(Trouble::Missing(said())),
+        ServiceError::Unavailable => return Some(Trouble::Missing),
+        _ => {}
+    }
+    match call_error(error)?.as_str() {
+        "ServiceUnknown" | "NameHasNoOwner" => Some(Trouble::Missing),
         "NoReply" | "Disconnected" => Some(Trouble::Died),
         "IsLocked" => Some(Trouble::Locked("it was locked again")),
-        "InvalidArgs" | "NoSession" | "InvalidObjectPath" => Some(Trouble::BrokenSession(said())),
+        // The last three: the item was removed meanwhile. Another session finds that out.
+        "InvalidArgs" | "NoSession" | "InvalidObjectPath" | "NoSuchObject" | "UnknownObject"
+        | "UnknownMethod" => Some(Trouble::BrokenSession),
         _ => None,
     }
+}
+
+/// Why a call failed, where nothing more is known: D-Bus's own text is not for users.
+pub(super) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> String {
+    let name = error.downcast_ref().and_then(call_error);
+    match name.as_deref() {
+        Some("AccessDenied") => "the session bus does not allow it".to_owned(),
+        Some("LimitsExceeded" | "NoMemory") => "it is out of memory or connections".to_owned(),
+        Some(name) => format!("it reported the error {}", clean(name, 60)),
+        None => "the connection to it broke".to_owned(),
+    }
+}
+
+/// The last word of the name of a D-Bus error.
+fn call_error(error: &ServiceError) -> Option<String> {
+    let name = match error {
+        ServiceError::Zbus(zbus::Error::MethodError(name, _, _)) => name.to_string(),
+        ServiceError::Zbus(zbus::Error::FDO(error)) => error.name().to_string(),
+        ServiceError::ZbusFdo(error) => error.name().to_string(),
+        _ => return None,
+    };
+    let last = name.rsplit('.').next().filter(|last| *last != "ZBus");
+    last.map(str::to_owned)
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a keychain, and what a person does about it.
 
+#[cfg(any(target_os = "macos", windows))]
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use keyring_core::Error as KeyringError;
 
 use super::{ELSEWHERE, NAME, platform};
 use crate::error::Error;
-use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::ProfileName;
 
 /// What is wrong with the keychain, as a person can act on it.
@@ -17,7 +17,7 @@ use crate::profile::ProfileName;
 )]
 pub(super) enum Trouble {
     Absent,
-    Missing(String),
+    Missing,
     /// And why it was not unlocked.
     Locked(&'static str),
     NoDefault,
@@ -25,7 +25,7 @@ pub(super) enum Trouble {
     Mute(Duration),
     Died,
     /// The two sides do not understand each other: another session may mend it.
-    BrokenSession(String),
+    BrokenSession,
     NotKept,
     Other(String),
 }
@@ -37,47 +37,67 @@ impl From<KeyringError> for Trouble {
             KeyringError::NoEntry => Self::Absent,
             KeyringError::Ambiguous(items) => Self::Ambiguous(items.len()),
             KeyringError::NoStorageAccess(error) | KeyringError::PlatformFailure(error) => {
-                platform::trouble(&*error).unwrap_or_else(|| Self::Other(text(&*error)))
+                platform::trouble(&*error)
+                    .unwrap_or_else(|| Self::Other(platform::explain(&*error)))
             }
-            _ => Self::Other("it holds something that hallpass did not write".to_owned()),
+            _ => Self::Other("the item was not written by hallpass".to_owned()),
         }
     }
 }
 
 /// A platform's own words, fit for a terminal.
+#[cfg(any(target_os = "macos", windows))]
 pub(super) fn text(error: &dyn StdError) -> String {
-    clean(&error.to_string(), FOREIGN_TEXT_LIMIT)
+    crate::message::clean(&error.to_string(), crate::message::FOREIGN_TEXT_LIMIT)
 }
 
 impl Trouble {
     pub(super) fn error(self, name: &ProfileName) -> Error {
         match self {
-            Self::Absent => Error::not_found(format!("the keychain ({NAME}) has no client secret for `{name}`"))
+            Self::Absent => Error::not_found(format!(
+                "the keychain ({NAME}) has no client secret for `{name}`"
+            ))
+            .hint(format!("run `hallpass login {name}` to store it again"))
+            .hint("or unlock the keychain's database, if it hides items while it is locked"),
+            Self::Missing => Error::locked(format!(
+                "no keychain is running (the {NAME} is not available)"
+            ))
+            .hint(format!("{}{ELSEWHERE}", platform::START)),
+            Self::Locked(why) => Error::locked(format!("the keychain ({NAME}) is locked: {why}"))
+                .hint(platform::UNLOCK),
+            Self::NoDefault => Error::locked(format!(
+                "the keychain ({NAME}) has no default keyring to put the secret in"
+            ))
+            .hint(format!(
+                "create one (Seahorse: new password keyring, set as default), or {ELSEWHERE}"
+            )),
+            Self::Ambiguous(count) => Error::locked(format!(
+                "the keychain has {count} secrets for `{name}` with the same attributes"
+            ))
+            .hint(format!("run `hallpass login {name}` to replace them")),
+            Self::Mute(limit) => Error::locked(format!(
+                "the keychain ({NAME}) did not answer within {} s",
+                limit.as_secs()
+            ))
+            .hint("answer its password dialog if there is one, or restart the keychain's service")
+            .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m"),
+            Self::Died => Error::locked(format!("the keychain ({NAME}) ended during the call"))
                 .hint(format!(
-                    "run `hallpass login {name}` again (or unlock the keychain's database, if it shows nothing while locked)"
+                    "try again; if it does not start again, {ELSEWHERE}"
                 )),
-            Self::Missing(text) => {
-                Error::locked(format!("there is no keychain ({NAME}) on this machine: {text}"))
-                    .hint(format!("{}{ELSEWHERE}", platform::START))
+            Self::NotKept => {
+                Error::locked(format!("the keychain ({NAME}) changed the secret")).hint(ELSEWHERE)
             }
-            Self::Locked(why) => {
-                Error::locked(format!("the keychain ({NAME}) is locked, and was not unlocked: {why}"))
-                    .hint(platform::UNLOCK)
+            Self::BrokenSession => {
+                failed("it cannot agree with hallpass on how to encrypt the connection")
             }
-            Self::NoDefault => Error::locked(format!("the keychain ({NAME}) has no default keyring to put the secret in"))
-                .hint(format!("make one (Seahorse: new password keyring, set as default), or {ELSEWHERE}")),
-            Self::Ambiguous(count) => Error::locked(format!("the keychain holds {count} secrets for `{name}` that look the same"))
-                .hint(format!("run `hallpass login {name}` again: it replaces them")),
-            Self::Mute(limit) => Error::locked(format!("the keychain ({NAME}) did not answer within {} s", limit.as_secs())).hint(
-                "answer its dialog if there is one, else restart the keychain's service; HALLPASS_KEYCHAIN_TIMEOUT sets the seconds to wait",
-            ),
-            Self::Died => Error::locked(format!("the keychain ({NAME}) ended in the middle of the call"))
-                .hint(format!("try again: it may have started anew; if it did not, {ELSEWHERE}")),
-            Self::NotKept => Error::locked("the keychain did not keep the secret as it was given").hint(ELSEWHERE),
-            Self::BrokenSession(text) | Self::Other(text) => {
-                Error::locked(format!("the keychain ({NAME}) failed: {text}"))
-                    .hint(format!("restart the keychain's service and try again, or {ELSEWHERE}"))
-            }
+            Self::Other(why) => failed(&why),
         }
     }
+}
+
+fn failed(why: &str) -> Error {
+    Error::locked(format!("the keychain ({NAME}) failed: {why}")).hint(format!(
+        "restart the keychain's service and try again, or {ELSEWHERE}"
+    ))
 }

@@ -46,3 +46,8 @@ pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<
     let network_logon = text(error).contains("ERROR_NO_SUCH_LOGON_SESSION");
     network_logon.then_some(Trouble::Locked("this is a network logon"))
 }
+
+/// Text that the system has for people.
+pub(super) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> String {
+    text(error)
+}
