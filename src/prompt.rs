@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::message::note;
 use crate::secret::{self, ClientSecret, PrivateKey};
-use crate::system::QuietTerminal;
+use crate::system::{self, QuietTerminal};
 
 /// More bytes than people type into a line: growing would leave copies behind that nobody wipes.
 const LONG_LINE: usize = 4096;
@@ -43,6 +43,7 @@ pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
     let no_answer = |error| {
         Error::usage("the client secret could not be read from the terminal").because(error)
     };
+    system::wipe_what_is_freed();
     let typed = Zeroizing::new(Vec::with_capacity(LONG_LINE));
     let typed = Rc::new(RefCell::new(typed));
     let mut quiet = QuietTerminal::open().map_err(no_answer)?;
@@ -103,6 +104,7 @@ pub(crate) fn read_key_from_stdin() -> Result<PrivateKey> {
 }
 
 fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
+    system::wipe_what_is_freed();
     if io::stdin().is_terminal() {
         return Err(Error::usage(format!(
             "{option} needs a {what} on standard input, not a terminal"

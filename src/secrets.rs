@@ -18,6 +18,7 @@ use crate::duration;
 use crate::error::{Error, Result};
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
 use crate::secret::{ClientSecret, Credential, PrivateKey};
+use crate::system;
 use situation::Situation;
 
 pub(crate) use keychain::Unwritten;
@@ -121,6 +122,7 @@ pub(crate) fn content(
     patience: Patience,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let limit = patience.limit()?;
+    system::wipe_what_is_freed();
     let situation = Situation::of(name, patience);
     match &profile.secret {
         SecretSource::Keychain { account } | SecretSource::Kernel { account }
@@ -194,6 +196,7 @@ pub(crate) fn credential(
 
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
+    system::wipe_what_is_freed();
     let key = PrivateKey::parse(file::read(path, Situation::LoggingIn)?);
     key.map_err(|fault| {
         let text = fault.text;

@@ -5,6 +5,7 @@ mod memory;
 pub(crate) mod program;
 pub(crate) mod secret_file;
 
+pub(crate) use memory::wipe_what_is_freed;
 pub(crate) use platform::{
     Inherited, QuietTerminal, distrust, distrust_directory, duplicate, file_kind, harden,
     is_link_refusal, is_planted, is_same_file, link, open_private, open_stream, private_directory,

@@ -123,6 +123,7 @@ pub(crate) fn ask(
                 retry_in: None,
             })?;
             let message = Message::token_request(profile.body, request, &proof);
+            drop(proof);
             let asked_at = Timestamp::now();
             let sent = timeout_at(deadline, post(http, endpoint, &message)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {

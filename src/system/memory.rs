@@ -4,9 +4,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
+use std::hint::black_box;
 use std::ptr::null_mut;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// In bytes: several times what a cached token of a thousand bytes takes. A page of it that nobody
 /// touches costs nothing.
@@ -14,6 +15,15 @@ const ROOM: usize = 16 * 1024;
 
 #[global_allocator]
 static MEMORY: RoomFirst = RoomFirst::new();
+
+/// Whether a piece is overwritten before it is given back.
+static WIPES: AtomicBool = AtomicBool::new(false);
+
+/// From now on, overwrites all memory that is freed: the libraries on a secret's way to the keychain
+/// or the server copy it, and wipe none of their copies.
+pub(crate) fn wipe_what_is_freed() {
+    WIPES.store(true, Relaxed);
+}
 
 /// Gives what fits from its room, one piece after the other, and all else from the system. What is
 /// freed out of turn stays taken: there is not much of it.
@@ -88,6 +98,12 @@ unsafe impl GlobalAlloc for RoomFirst {
 
     #[inline(never)]
     unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
+        if WIPES.load(Relaxed) {
+            // SAFETY: as we were called, it is that long, and nobody else's.
+            unsafe { piece.write_bytes(0, layout.size()) };
+            // Else the compiler leaves out what nobody reads.
+            black_box(piece);
+        }
         match self.place(piece) {
             Some(begin) => {
                 self.move_end(begin + layout.size(), begin);
@@ -99,23 +115,28 @@ unsafe impl GlobalAlloc for RoomFirst {
 
     #[inline(never)]
     unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let Some(begin) = self.place(piece) else {
+        match self.place(piece) {
+            Some(begin) => {
+                let end = begin + layout.size();
+                let fits = size <= ROOM - begin && self.move_end(end, begin + size);
+                if fits || size <= layout.size() {
+                    return piece;
+                }
+            }
+            // The system would leave the old piece as it is.
+            None if WIPES.load(Relaxed) => {}
             // SAFETY: as we were called, and the system gave it.
-            return unsafe { System.realloc(piece, layout, size) };
-        };
-        let fits = size <= ROOM - begin && self.move_end(begin + layout.size(), begin + size);
-        if fits || size <= layout.size() {
-            return piece;
+            None => return unsafe { System.realloc(piece, layout, size) },
         }
         // SAFETY: whoever calls us promises that this is a layout.
-        let longer = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // SAFETY: the old piece is shorter, and no part of the new one.
+        let other = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: both pieces are at least as long as what is copied, and they are two.
         unsafe {
-            let new = self.alloc(longer);
+            let new = self.alloc(other);
             if new.is_null() {
                 return null_mut();
             }
-            new.copy_from_nonoverlapping(piece, layout.size());
+            new.copy_from_nonoverlapping(piece, size.min(layout.size()));
             self.dealloc(piece, layout);
             new
         }

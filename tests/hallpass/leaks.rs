@@ -2,6 +2,7 @@
 //! output and into one file, and neither goes anywhere else, whatever fails.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
 use crate::support::{
-    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, give_to_ordinary_user,
+    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, give_to_ordinary_user, is_root,
     machine_of_ordinary_user, numbered_tokens, ran,
 };
 
@@ -620,4 +621,88 @@ fn assert_process_is_clean(id: u32) {
         let children = thread.expect("a thread").path().join("children");
         assert_eq!(fs::read_to_string(children).unwrap_or_default(), "");
     }
+}
+
+/// What was copied on the way and is no longer needed is overwritten.
+#[test]
+fn few_copies_of_the_secret_are_in_memory_while_hallpass_waits() {
+    const PLAIN: &str = "PlainSecretOf32LettersAndDigits0";
+    if !is_root() {
+        let _ = writeln!(std::io::stderr(), "skipped: only the superuser may look");
+        return;
+    }
+    let keychain = SecretService::start();
+    let mut counted = Vec::new();
+    for auth in ["client_secret_basic", "client_secret_post"] {
+        for body in ["form", "json"] {
+            for place in ["keychain", "file", "command", "env"] {
+                let mut machine = machine().with_environment(keychain.environment());
+                if place == "env" {
+                    machine.set("APP_SECRET", PLAIN);
+                }
+                let file = machine.private_file("secret", PLAIN.as_bytes());
+                let file = file.to_str().expect("UTF-8");
+                let command = format!("cat {file}");
+                let gate = Gate::new();
+                let (held, answer) = (gate.clone(), numbered_tokens());
+                let server = Server::start(move |request| answer(request).held_by(&held));
+                let url = server.url("/oauth/token");
+                let login = ["login", "prod", "--no-verify", "--token-url", &url];
+                let method = ["--client-id", "id", "--auth", auth, "--body", body];
+                let source = match place {
+                    "keychain" => vec!["--secret-stdin"],
+                    "file" => vec!["--secret-file", file],
+                    "command" => vec!["--secret-command", &command],
+                    _ => vec!["--secret-env", "APP_SECRET"],
+                };
+                let login = [&login[..], &method, &source].concat();
+                machine.run_with_input(&login, PLAIN.as_bytes()).success();
+                let asking = spawn(machine.hallpass(&["token", "prod"]));
+                server.wait_for_requests(1);
+                let pair = STANDARD.encode(format!("id:{PLAIN}"));
+                let copies = [PLAIN, &pair].map(|text| copies_in_memory(asking.id(), text));
+                gate.open();
+                let output = asking.wait_with_output().expect("it ends");
+                assert_eq!(Ran::from(output).token(), "token-1");
+                machine.run(&["logout"]).success();
+                counted.push((auth, body, place, copies));
+            }
+        }
+    }
+    for (auth, _, place, [plain, in_header]) in &counted {
+        // One for another attempt, one to send, one in its buffer; a header's is also in the list of
+        // headers. What comes from a variable is kept for another profile.
+        let most = match *auth {
+            "client_secret_basic" => 4,
+            _ => 3,
+        } + usize::from(*place == "env");
+        assert!(plain + in_header <= most, "{counted:#?}");
+    }
+}
+
+/// How often a text is in the writable memory of a process.
+fn copies_in_memory(process: u32, text: &str) -> usize {
+    use std::os::unix::fs::FileExt as _;
+    let process = Path::new("/proc").join(process.to_string());
+    let maps = fs::read_to_string(process.join("maps")).expect("its memory's map");
+    let memory = fs::File::open(process.join("mem")).expect("its memory");
+    let mut count = 0;
+    for line in maps.lines() {
+        let mut fields = line.split_whitespace();
+        let (range, rights) = (fields.next(), fields.next());
+        if !rights.is_some_and(|rights| rights.starts_with("rw")) {
+            continue;
+        }
+        let (from, to) = range
+            .and_then(|range| range.split_once('-'))
+            .expect("a range");
+        let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16).expect("an address"));
+        let mut content = vec![0; usize::try_from(to - from).expect("a size")];
+        // A part of the map may be no memory (a guard page).
+        if memory.read_exact_at(&mut content, from).is_ok() {
+            let found = content.windows(text.len());
+            count += found.filter(|part| *part == text.as_bytes()).count();
+        }
+    }
+    count
 }
