@@ -3,7 +3,7 @@
 //! `hallpass: error: ...`, then a line `hallpass: hint: ...` for each hint: lower case, no full stop, one line each.
 //! A success says nothing. Text that came from outside passes through [`clean`] first.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use crate::error::Error;
 
@@ -24,6 +24,11 @@ pub(crate) fn warning(text: &str) {
 
 pub(crate) fn note(text: &str) {
     write(&format!("hallpass: {}\n", one_line(text)));
+}
+
+/// Whether a person sees notes at once; a program would take them for a part of the outcome.
+pub(crate) fn reaches_a_person() -> bool {
+    std::io::stderr().is_terminal()
 }
 
 /// Makes foreign text fit for a terminal and for a log: no control, bidirectional or invisible

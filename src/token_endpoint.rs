@@ -137,7 +137,7 @@ pub(crate) fn ask(
                 retry_in: Some(pause),
                 ..
             }) if pause < deadline.saturating_duration_since(Instant::now()) => {
-                if notes == Notes::Shown && pause >= NOTE_AFTER {
+                if notes == Notes::Shown && pause >= NOTE_AFTER && message::reaches_a_person() {
                     let seconds = pause.as_secs_f64().ceil();
                     message::note(&format!(
                         "waiting {seconds} s, as {} asked",
@@ -197,7 +197,7 @@ pub(crate) enum Notes {
 /// Says what hallpass waits for, if that takes long.
 async fn noting<T>(notes: Notes, url: &str, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
-    if notes == Notes::Shown {
+    if notes == Notes::Shown && message::reaches_a_person() {
         if let Ok(done) = timeout(NOTE_AFTER, &mut work).await {
             return done;
         }

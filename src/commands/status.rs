@@ -164,6 +164,15 @@ impl Usable {
 
     fn lines(&self) -> Vec<(String, String)> {
         let mut settings = self.settings();
+        if let Some(Value::Object(mut trust)) = settings.remove("trust") {
+            for (name, titled) in [("file", "SSL_CERT_FILE"), ("directories", "SSL_CERT_DIR")] {
+                let value = trust.remove(name).unwrap_or_default();
+                let value = values(&value).collect::<Vec<_>>().join(":");
+                if !value.is_empty() {
+                    settings.insert(titled.to_owned(), value.into());
+                }
+            }
+        }
         if let Some(method) = settings.get_mut("client_auth") {
             let body = self.profile.body.as_str();
             *method = format!("{}, {body}", self.profile.client_auth.as_str()).into();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::commands::{fails, is_moment, members};
 use crate::server::Server;
 use crate::support::{CLIENT_ID, Machine, SECRET, numbered_tokens};
+use crate::tls::Authority;
 
 #[test]
 fn status_shows_each_profile_and_nothing_secret() {
@@ -103,7 +104,7 @@ fn status_shows_each_profile_and_nothing_secret() {
 fn status_shows_every_setting() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
-    let ca = machine.private_file("ca.pem", b"");
+    let ca = machine.private_file("ca.pem", Authority::new().pem().as_bytes());
     machine.login(
         "p",
         &server,

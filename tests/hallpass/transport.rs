@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, end_of, numbered_tokens};
+use crate::support::{CLIENT_ID, Machine, Ran, SECRET, end_of, numbered_tokens, run_by};
 use crate::tls::{Authority, Identity};
 
 const TOKEN: &str = r#"{"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600}"#;
@@ -544,18 +544,23 @@ fn a_person_is_told_what_hallpass_waits_for() {
     let server = Server::start(move |_| Reply::token("t", 3600).held_by(&held));
     let machine = Machine::new();
     login(&machine, &server.url("/"), &["--no-verify"]).success();
-    let mut child = machine
-        .hallpass(&["token"])
+    // At a terminal.
+    let mut python = Command::new("python3");
+    python.args(["-c", "import pty, sys; pty.spawn(sys.argv[1:])"]);
+    let mut child = run_by(python, &machine.hallpass(&["token"]))
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
         .expect("hallpass starts");
-    let mut note = String::new();
-    let mut stderr = BufReader::new(child.stderr.take().expect("its standard error"));
-    stderr.read_line(&mut note).expect("a line");
+    let mut output = BufReader::new(child.stdout.take().expect("its output"));
+    let mut line = || {
+        let mut line = String::new();
+        output.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    };
+    assert_eq!(line(), format!("hallpass: waiting for {}", server.url("")));
     gate.open();
-    assert_eq!(note, format!("hallpass: waiting for {}\n", server.url("")));
-    assert_eq!(end_of(child).success().stdout, "t\n");
+    assert_eq!(line(), "t");
+    child.wait().expect("an end");
 }
 
 #[test]
