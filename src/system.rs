@@ -515,16 +515,6 @@ mod platform {
     /// Nothing to do: no limit on the size of files.
     pub(crate) fn survive_file_size_limit() {}
 
-    /// The shell, to run a line as a person wrote it: quoted as arguments are, it would get other
-    /// quotes. It takes off the outer ones (`/S`), and starts without a stranger's commands (`/D`).
-    pub(crate) fn shell(line: &str) -> Command {
-        let mut shell = Command::new("cmd");
-        shell
-            .args(["/D", "/S", "/C"])
-            .raw_arg(format!("\"{line}\""));
-        shell
-    }
-
     /// Makes another name for a program: a copy, as links need a privilege.
     pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
         std::fs::copy(program, name).map(drop)
