@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::binding::Binding;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::headers::Headers;
 pub(crate) use crate::secret_source::{Item, SecretSource, Store};
 use crate::trust::RecordedTrust;
 use crate::web_url::WebUrl;
@@ -103,6 +104,10 @@ pub(crate) struct Profile {
     /// The PEM certificate that the client shows in the TLS handshake (RFC 8705).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<PathBuf>,
+    /// The certificate's private key, where the client authenticates with something else in the
+    /// request (RFC 8705 §3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_key: Option<PathBuf>,
     /// An encrypted private key: then the secret is its passphrase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) encrypted_key: Option<PathBuf>,
@@ -124,6 +129,8 @@ pub(crate) struct Profile {
     pub(crate) resource: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) parameters: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    pub(crate) headers: Headers,
     /// The URLs that this profile's tokens are meant for.
     #[serde(default, rename = "for", skip_serializing_if = "Vec::is_empty")]
     pub(crate) bindings: Vec<Binding>,
@@ -164,6 +171,7 @@ impl Profile {
             basic_encoding: BasicEncoding::Percent,
             assertion: None,
             certificate: None,
+            certificate_key: None,
             encrypted_key: None,
             grant_type: None,
             issuer: None,
@@ -175,6 +183,7 @@ impl Profile {
             scope: None,
             resource: Vec::new(),
             parameters: BTreeMap::new(),
+            headers: Headers::default(),
             bindings: Vec::new(),
             revocation_endpoint: None,
             ca_file: None,
@@ -207,6 +216,11 @@ impl Profile {
         let mut binding = binding.hex();
         binding.truncate(32);
         format!("{name}:{binding}")
+    }
+
+    /// Whether environment variables describe it: it has no login.
+    pub(crate) fn is_of_environment(&self) -> bool {
+        self.generation.is_empty()
     }
 
     /// Whether what one profile's secret is, the other's is too: a client secret, a private key, or
@@ -313,7 +327,9 @@ impl BasicEncoding {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Assertion {
-    pub(crate) algorithm: JwtAlgorithm,
+    /// None where the key decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) algorithm: Option<JwtAlgorithm>,
     /// The `aud` claim: one text, so that an assertion serves one server alone.
     pub(crate) audience: String,
     /// The header's `typ`.
@@ -324,6 +340,14 @@ pub(crate) struct Assertion {
     /// The PEM certificate whose thumbprint goes into the header (`x5t#S256`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<PathBuf>,
+    /// Other claims, which some servers require.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) claims: BTreeMap<String, String>,
+}
+
+/// Whether hallpass itself sets this claim (RFC 7523 §3), or leaves it out on purpose.
+pub(crate) fn is_standard_claim(name: &str) -> bool {
+    ["iss", "sub", "aud", "iat", "nbf", "exp", "jti"].contains(&name)
 }
 
 /// How an assertion is signed (RFC 7518 §3.1, RFC 8037).

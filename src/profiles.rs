@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Kind, Result};
-use crate::profile::{FORMAT, Item, Profile, ProfileName, is_standard_parameter};
+use crate::profile::{
+    FORMAT, Item, Profile, ProfileName, is_standard_claim, is_standard_parameter,
+};
 use crate::system::{Trust, WRITABLE_BY_OTHERS};
 
 pub(crate) use by_url::{Answering, Bound};
@@ -170,12 +172,15 @@ impl Profiles {
         match serde_json::from_slice::<Profile>(&content) {
             Ok(profile) if profile.format == FORMAT => {
                 let mut names = profile.parameters.keys();
-                match names.find(|name| is_standard_parameter(name)) {
-                    Some(name) => Err(unusable(&format!(
-                        "has `{name}` among its other parameters"
-                    ))),
-                    None => Ok(profile),
+                if let Some(name) = names.find(|name| is_standard_parameter(name)) {
+                    let fault = format!("has `{name}` among its other parameters");
+                    return Err(unusable(&fault));
                 }
+                let claims = profile.assertion.iter().flat_map(|it| it.claims.keys());
+                if let Some(name) = claims.into_iter().find(|name| is_standard_claim(name)) {
+                    return Err(unusable(&format!("has `{name}` among its other claims")));
+                }
+                Ok(profile)
             }
             parsed => {
                 let format = serde_json::from_slice::<FormatOnly>(&content)

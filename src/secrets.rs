@@ -194,6 +194,23 @@ pub(crate) fn credential(
     })
 }
 
+/// Reads the private key of a certificate that is shown beside another way of authentication.
+pub(crate) fn certificate_key(profile: &Profile) -> Result<Option<PrivateKey>> {
+    let Some(path) = profile.certificate_key.as_deref() else {
+        return Ok(None);
+    };
+    let key = read_key_file(path)?;
+    if key.is_encrypted() {
+        let what = format!(
+            "the private key of the certificate, {}, is encrypted",
+            path.display()
+        );
+        let hint = "beside a client secret or an assertion, use a key that is not encrypted, in a file that only you can read";
+        return Err(Error::locked(what).hint(hint));
+    }
+    Ok(Some(key))
+}
+
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
     system::wipe_what_is_freed();
@@ -227,7 +244,11 @@ pub(crate) fn version(profile: &Profile) -> Option<String> {
         SecretSource::Env(variable) => Some(variable::version(variable)),
         _ => None,
     };
-    let files = [&profile.encrypted_key, &profile.certificate];
+    let files = [
+        &profile.encrypted_key,
+        &profile.certificate,
+        &profile.certificate_key,
+    ];
     let files = files.into_iter().flatten();
     let versions: Vec<_> = secret
         .into_iter()

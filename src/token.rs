@@ -94,6 +94,27 @@ pub(crate) fn login_of(profile: &Profile) -> String {
     [&profile.generation, " ", profile.token_endpoint.as_str()].concat()
 }
 
+/// Adds what only some profiles have, so that the others cost nothing.
+fn add_assertion_and_headers(mut key: Digest, profile: &Profile) -> Digest {
+    if let Some(assertion) = &profile.assertion {
+        let claims = assertion.claims.iter();
+        let claims = claims.flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        key = key
+            .field(&assertion.audience)
+            .optional(assertion.key_id.as_deref())
+            .fields(claims.collect::<Vec<_>>().into_iter());
+    }
+    if let Some(certificate) = &profile.certificate {
+        key = key.field(certificate.to_string_lossy().as_ref());
+    }
+    if !profile.headers.is_empty() {
+        let headers = profile.headers.iter();
+        let headers: Vec<_> = headers.flat_map(|(name, value)| [name, value]).collect();
+        key = key.field("headers").fields(headers.into_iter());
+    }
+    key
+}
+
 impl TokenRequest {
     /// The profile's own request, or one for another scope or audience.
     ///
@@ -151,8 +172,8 @@ impl TokenRequest {
                     .flat_map(|(name, value)| [*name, *value])
                     .collect::<Vec<_>>()
                     .into_iter(),
-            )
-            .hex();
+            );
+        let key = add_assertion_and_headers(key, profile).hex();
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
             scope: scope.map(str::to_owned),

@@ -22,13 +22,14 @@ use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::{Profile, TokenEndpoint};
 use crate::refusal::Refusal;
-use crate::secret::{AccessToken, Credential};
+use crate::secret::{AccessToken, Credential, PrivateKey};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
 
 use fault::Fault;
@@ -38,7 +39,7 @@ use request::Message;
 use response::{HttpResponse, ResponseContext};
 
 pub(crate) use discovery::{Metadata, discover};
-pub(crate) use key::Key;
+pub(crate) use key::{Key, choose_among};
 pub(crate) use trust::trust_in_effect;
 
 /// How long a revocation may take: it is a courtesy.
@@ -65,8 +66,13 @@ impl Means {
     ///
     /// # Errors
     /// Why no server can be called.
-    pub(crate) fn of(profile: &Profile, credential: Credential) -> Result<Self> {
-        let http = Http::to(&profile.token_endpoint, profile, Some(&credential))?;
+    pub(crate) fn of(
+        profile: &Profile,
+        credential: Credential,
+        certificate_key: Option<&PrivateKey>,
+    ) -> Result<Self> {
+        let tls_key = tls_key(profile, Some(&credential), certificate_key)?;
+        let http = Http::to(&profile.token_endpoint, profile, tls_key.as_ref())?;
         Ok(Self { credential, http })
     }
 
@@ -79,12 +85,14 @@ impl Means {
     pub(crate) fn gather(
         profile: &Profile,
         credential: impl FnOnce() -> Result<Credential>,
+        certificate_key: Option<&PrivateKey>,
     ) -> Result<Self> {
         // What is shown in the handshake has to be found first.
         if !profile.secret.takes_a_while() || profile.client_auth.is_tls() {
-            return Self::of(profile, credential()?);
+            return Self::of(profile, credential()?, certificate_key);
         }
-        let to_server = || Http::to(&profile.token_endpoint, profile, None);
+        let tls_key = tls_key(profile, None, certificate_key)?;
+        let to_server = || Http::to(&profile.token_endpoint, profile, tls_key.as_ref());
         thread::scope(|scope| {
             let http = thread::Builder::new().spawn_scoped(scope, to_server);
             let credential = credential()?;
@@ -93,6 +101,21 @@ impl Means {
             let http = http.unwrap_or_else(to_server)?;
             Ok(Self { credential, http })
         })
+    }
+}
+
+/// The private key of the certificate that the client shows in the TLS handshake.
+fn tls_key(
+    profile: &Profile,
+    credential: Option<&Credential>,
+    certificate_key: Option<&PrivateKey>,
+) -> Result<Option<Key>> {
+    match (credential, certificate_key) {
+        (Some(Credential::Key { key, passphrase }), _) if profile.client_auth.is_tls() => {
+            Key::read(key, passphrase.as_ref()).map(Some)
+        }
+        (_, Some(key)) => Key::read(key, None).map(Some),
+        _ => Ok(None),
     }
 }
 
@@ -114,16 +137,16 @@ pub(crate) fn ask(
     let context = ResponseContext {
         profile,
         request,
-        redactor: Redactor::of(&profile.client_id, credential),
+        redactor: Redactor::of(&profile.client_id, credential).with_headers(&profile.headers),
     };
     within(profile.timeout(), async |deadline| {
         let attempt = async || {
-            let proof = client_auth::prove(profile, credential).map_err(|error| FailedAttempt {
+            let message = client_auth::prove(profile, credential)
+                .and_then(|proof| Message::token_request(profile, request, &proof));
+            let message = message.map_err(|error| FailedAttempt {
                 refusal: not_sent(error),
                 retry_in: None,
             })?;
-            let message = Message::token_request(profile.body, request, &proof);
-            drop(proof);
             let asked_at = Timestamp::now();
             let sent = timeout_at(deadline, post(http, endpoint, &message)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {
@@ -163,12 +186,15 @@ pub(crate) fn revoke(
     profile: &Profile,
     tokens: &[AccessToken],
     credential: &Credential,
+    certificate_key: Option<&PrivateKey>,
 ) -> Result<()> {
-    let http = Http::to(endpoint, profile, Some(credential))?;
+    let tls_key = tls_key(profile, Some(credential), certificate_key)?;
+    let http = Http::to(endpoint, profile, tls_key.as_ref())?;
     within(REVOCATION_TIMEOUT, async |deadline| {
         let mut result = Ok(());
         for token in tokens {
-            let message = Message::revocation(token, &client_auth::prove(profile, credential)?);
+            let proof = client_auth::prove(profile, credential)?;
+            let message = Message::revocation(profile, token, &proof)?;
             let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
             let revoked = match sent.unwrap_or(Err(Fault::TooLate)) {
                 Ok(response) if (200..300).contains(&response.status) => Ok(()),
@@ -235,6 +261,18 @@ async fn post(
         if let Some(authorization) = &message.authorization {
             post = post.header("authorization", authorization.as_str());
         }
+        // These replace what hallpass sets of the same name.
+        let mut headers = HeaderMap::new();
+        for (name, value) in &message.headers {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let value = HeaderValue::from_str(value);
+            // A profile has no others.
+            if let (Ok(name), Ok(mut value)) = (name, value) {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+        post = post.headers(headers);
         post.body(message.body.to_string())
     })
     .await

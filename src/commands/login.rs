@@ -162,7 +162,8 @@ fn prove(
     request: &TokenRequest,
     credential: &Credential,
 ) -> Result<CachedToken> {
-    let means = Means::of(profile, credential.clone())?;
+    let certificate_key = secrets::certificate_key(profile)?;
+    let means = Means::of(profile, credential.clone(), certificate_key.as_ref())?;
     let token =
         token_endpoint::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
     warn_of_narrower_scope(request, &token);

@@ -294,7 +294,10 @@ impl Farewell {
             tokens,
             credential,
         } = self;
-        if let Err(error) = token_endpoint::revoke(&endpoint, &profile, &tokens, &credential) {
+        let revoked = secrets::certificate_key(&profile).and_then(|key| {
+            token_endpoint::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref())
+        });
+        if let Err(error) = revoked {
             message::warning(&format!(
                 "the tokens were forgotten here, but not revoked: {error}"
             ));

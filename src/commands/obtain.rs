@@ -103,12 +103,13 @@ fn attempt(
             if !who.name.is_of_environment() {
                 profiles.check_directory()?;
             }
+            let certificate_key = secrets::certificate_key(&who.profile)?;
             if let Some(secret) = &ask.secret {
-                return Means::of(&who.profile, Credential::Secret(secret.clone()));
+                let secret = Credential::Secret(secret.clone());
+                return Means::of(&who.profile, secret, certificate_key.as_ref());
             }
-            Means::gather(&who.profile, || {
-                secrets::read(&who.name, &who.profile, Patience::Program)
-            })
+            let credential = || secrets::read(&who.name, &who.profile, Patience::Program);
+            Means::gather(&who.profile, credential, certificate_key.as_ref())
         },
         request: &|means| token_endpoint::ask(&who.profile, request, means, notes),
         is_current: &|| {

@@ -104,7 +104,12 @@ fn jwt(
         Credential::Key { key, passphrase } => Some(Key::read(key, passphrase.as_ref())?),
         Credential::Secret(_) => None,
     };
-    let mut header = json!({ "alg": assertion.algorithm.as_str(), "typ": assertion.typ });
+    let algorithm = match (assertion.algorithm, &key) {
+        (Some(algorithm), _) => algorithm,
+        (None, Some(key)) => key.default_algorithm()?,
+        (None, None) => JwtAlgorithm::HS256,
+    };
+    let mut header = json!({ "alg": algorithm.as_str(), "typ": assertion.typ });
     let own_id = key.as_ref().and_then(Key::id);
     if let Some(key_id) = assertion.key_id.as_deref().or(own_id) {
         header["kid"] = key_id.into();
@@ -121,7 +126,7 @@ fn jwt(
         header["x5t#S256"] = URL_SAFE_NO_PAD.encode(sha256(&der)).into();
     }
     let issued_at = (Timestamp::now().0 / 1000).saturating_sub(CLOCK_SKEW);
-    let claims = json!({
+    let mut claims = json!({
         "iss": client_id,
         "sub": client_id,
         "aud": assertion.audience,
@@ -129,12 +134,15 @@ fn jwt(
         "exp": issued_at + ASSERTION_LIFETIME,
         "jti": unique()?,
     });
+    for (name, value) in &assertion.claims {
+        claims[name] = value.as_str().into();
+    }
     let encode = |json: &serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let signed = format!("{}.{}", encode(&header), encode(&claims));
     let signature = match (key, credential) {
-        (Some(key), _) => key.sign(assertion.algorithm, signed.as_bytes())?,
+        (Some(key), _) => key.sign(algorithm, signed.as_bytes())?,
         (None, Credential::Secret(secret)) => {
-            let algorithm = match assertion.algorithm {
+            let algorithm = match algorithm {
                 JwtAlgorithm::HS256 => hmac::HMAC_SHA256,
                 JwtAlgorithm::HS384 => hmac::HMAC_SHA384,
                 JwtAlgorithm::HS512 => hmac::HMAC_SHA512,
@@ -153,6 +161,8 @@ fn jwt(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::profile;
 
@@ -179,11 +189,12 @@ mod tests {
         let credential = Credential::Secret(secret("s3cret"));
         let mut profile = profile::example();
         profile.assertion = Some(Assertion {
-            algorithm: JwtAlgorithm::HS256,
+            algorithm: None,
             audience: "https://login.blooma.ai/".to_owned(),
             typ: "JWT".to_owned(),
             key_id: None,
             certificate: None,
+            claims: BTreeMap::new(),
         });
         for (method, header, parameters) in [
             (ClientAuth::ClientSecretBasic, true, &[][..]),
@@ -214,11 +225,12 @@ mod tests {
     fn no_two_assertions_are_the_same() {
         let credential = Credential::Secret(secret("s3cret"));
         let assertion = Assertion {
-            algorithm: JwtAlgorithm::HS256,
+            algorithm: None,
             audience: "https://login.blooma.ai/".to_owned(),
             typ: "JWT".to_owned(),
             key_id: None,
             certificate: None,
+            claims: BTreeMap::new(),
         };
         let jwt = || jwt("client", &assertion, &credential).expect("an assertion");
         assert_ne!(jwt(), jwt());

@@ -16,7 +16,6 @@ use super::response::HttpResponse;
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::profile::{Profile, TokenEndpoint};
-use crate::secret::Credential;
 
 /// The largest body that is read, compressed or not.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -47,15 +46,9 @@ impl Http {
     pub(super) fn to(
         endpoint: &TokenEndpoint,
         profile: &Profile,
-        credential: Option<&Credential>,
+        tls_key: Option<&Key>,
     ) -> Result<Self> {
-        let identity = match credential {
-            Some(Credential::Key { key, passphrase }) if profile.client_auth.is_tls() => {
-                let key = Key::read(key, passphrase.as_ref())?;
-                Some(identity(profile, &key)?)
-            }
-            _ => None,
-        };
+        let identity = tls_key.map(|key| identity(profile, key)).transpose()?;
         let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone());
         Self::new(endpoint, trust, identity)
     }

@@ -73,6 +73,18 @@ impl Key {
         self.algorithms().contains(&own).then_some(own)
     }
 
+    /// The algorithm if nothing else decides: a JWK's own, or the only one that fits.
+    ///
+    /// # Errors
+    /// `Usage` when several fit, or none.
+    pub(super) fn default_algorithm(&self) -> Result<JwtAlgorithm> {
+        match (self.own_algorithm(), self.algorithms()) {
+            (Some(own), _) => Ok(own),
+            (None, &[only]) => Ok(only),
+            (None, fitting) => Err(choose_among(fitting)),
+        }
+    }
+
     /// The algorithms that fit this key.
     pub(crate) fn algorithms(&self) -> &'static [JwtAlgorithm] {
         use JwtAlgorithm::{ES256, ES384, EdDsa, PS256, PS384, PS512, RS256, RS384, RS512};
@@ -150,6 +162,14 @@ fn scheme(algorithm: JwtAlgorithm) -> Option<SignatureScheme> {
         A::ES384 => SignatureScheme::ECDSA_NISTP384_SHA384,
         A::EdDsa => SignatureScheme::ED25519,
     })
+}
+
+/// What to say of a key that does not decide how it signs.
+pub(crate) fn choose_among(fitting: &[JwtAlgorithm]) -> Error {
+    let names: Vec<_> = fitting.iter().map(|algorithm| algorithm.as_str()).collect();
+    Error::usage(format!("this key can sign with {}", names.join(", "))).hint(
+        "choose one with --jwt-alg, or with HALLPASS_JWT_ALG for a profile from the environment",
+    )
 }
 
 fn unusable(fault: &str) -> Error {

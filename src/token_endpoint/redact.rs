@@ -5,6 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use zeroize::Zeroizing;
 
 use super::request::percent_encode;
+use crate::headers::{Headers, UUID};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::secret::{ClientSecret, Credential};
 
@@ -14,7 +15,12 @@ pub(super) struct Redactor<'a> {
     client_id: &'a str,
     /// None for a private key: it is never sent, so no server can repeat it.
     secret: Option<&'a ClientSecret>,
+    /// Values of the profile's other headers that may be secrets, too.
+    headers: Vec<&'a str>,
 }
+
+/// A header's value that is shorter is not a secret, and may be part of many a text.
+const SHORTEST_HEADER: usize = 4;
 
 impl<'a> Redactor<'a> {
     pub(super) fn of(client_id: &'a str, credential: &'a Credential) -> Self {
@@ -22,25 +28,54 @@ impl<'a> Redactor<'a> {
             Credential::Secret(secret) => Some(secret),
             Credential::Key { .. } => None,
         };
-        Self { client_id, secret }
+        Self {
+            client_id,
+            secret,
+            headers: Vec::new(),
+        }
     }
 
-    /// Text from a server, fit for a message: cleaned, without the secret, cut.
+    /// Hides the values of these headers in messages as well.
+    pub(super) fn with_headers(mut self, headers: &'a Headers) -> Self {
+        let values = headers.iter().map(|(_, value)| value);
+        // One with a UUID is of use to whoever looks for the request in the server's log.
+        let values = values.filter(|value| value.len() >= SHORTEST_HEADER && !value.contains(UUID));
+        self.headers = values.collect();
+        self
+    }
+
+    /// Text from a server, fit for a message: cleaned, without secrets, cut.
     pub(super) fn clean(&self, text: &str) -> String {
+        let secret = self.secret.map(ClientSecret::expose);
+        let secrets = secret.into_iter().chain(self.headers.iter().copied());
+        let text = self.without(secrets, &clean(text, usize::MAX));
+        clean(&text, FOREIGN_TEXT_LIMIT)
+    }
+
+    /// A value from a server for whoever calls: cleaned, without the client secret, cut. A header's
+    /// value may well be a part of it, such as a tenant's name.
+    pub(super) fn clean_value(&self, text: &str) -> String {
         clean(&self.redact(&clean(text, usize::MAX)), FOREIGN_TEXT_LIMIT)
     }
 
-    /// Text from a server without the secret, otherwise as it is. Occurrences that overlap are one.
+    /// Text from a server without the client secret, otherwise as it is.
     pub(super) fn redact(&self, text: &str) -> String {
-        let Some(secret) = self.secret else {
-            return text.to_owned();
-        };
-        let spellings = Spellings::of(self.client_id, secret.expose());
+        self.without(self.secret.map(ClientSecret::expose), text)
+    }
+
+    /// Occurrences that overlap are one.
+    fn without<'s>(&self, secrets: impl IntoIterator<Item = &'s str>, text: &str) -> String {
+        let secrets = secrets.into_iter();
+        let spellings: Vec<_> = secrets
+            .map(|raw| Spellings::of(self.client_id, raw))
+            .collect();
         let mut kept = String::with_capacity(text.len());
         // Where the last occurrence that was found ends.
         let mut end = 0;
         for (at, c) in text.char_indices() {
-            if let Some(length) = spellings.length_at(&text[at..]) {
+            let lengths = spellings.iter();
+            let lengths = lengths.filter_map(|spellings| spellings.length_at(&text[at..]));
+            if let Some(length) = lengths.max() {
                 if at >= end {
                     kept.push_str(REDACTED);
                 }

@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::client_auth::Proof;
-use crate::profile::BodyFormat;
+use crate::digest::unique;
+use crate::error::Result;
+use crate::headers::UUID;
+use crate::profile::{BodyFormat, Profile};
 use crate::secret::AccessToken;
 use crate::token::TokenRequest;
 pub(super) use crate::web_url::encode_all_reserved as percent_encode;
@@ -14,42 +17,85 @@ pub(super) struct Message {
     pub(super) authorization: Option<Zeroizing<String>>,
     pub(super) content_type: &'static str,
     pub(super) body: Zeroizing<String>,
+    /// The profile's other headers.
+    pub(super) headers: Vec<(String, Zeroizing<String>)>,
 }
 
 impl Message {
     /// RFC 6749 §4.4.2.
-    pub(super) fn token_request(format: BodyFormat, request: &TokenRequest, proof: &Proof) -> Self {
+    ///
+    /// # Errors
+    /// `Broken` when the system has no randomness for a UUID.
+    pub(super) fn token_request(
+        profile: &Profile,
+        request: &TokenRequest,
+        proof: &Proof,
+    ) -> Result<Self> {
         let parameters = request.parameters.iter();
         let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
-        Self::new(format, parameters.collect(), proof)
+        Self::new(profile, profile.body, parameters.collect(), proof)
     }
 
     /// RFC 7009 §2.1: a form, whatever the token endpoint takes.
-    pub(super) fn revocation(token: &AccessToken, proof: &Proof) -> Self {
+    ///
+    /// # Errors
+    /// `Broken` when the system has no randomness for a UUID.
+    pub(super) fn revocation(
+        profile: &Profile,
+        token: &AccessToken,
+        proof: &Proof,
+    ) -> Result<Self> {
         let parameters = vec![
             ("token", token.expose()),
             ("token_type_hint", "access_token"),
         ];
-        Self::new(BodyFormat::Form, parameters, proof)
+        Self::new(profile, BodyFormat::Form, parameters, proof)
     }
 
     fn new<'a>(
+        profile: &Profile,
         format: BodyFormat,
         mut parameters: Vec<(&'a str, &'a str)>,
         proof: &'a Proof,
-    ) -> Self {
+    ) -> Result<Self> {
         let proven = proof.parameters.iter();
         parameters.extend(proven.map(|(name, value)| (*name, value.as_str())));
         let (content_type, body) = match format {
             BodyFormat::Form => ("application/x-www-form-urlencoded", form(&parameters)),
             BodyFormat::Json => ("application/json", json(&parameters)),
         };
-        Self {
+        let headers = profile.headers.iter().map(|(name, value)| {
+            let value = if value.contains(UUID) {
+                value.replace(UUID, &uuid()?)
+            } else {
+                value.to_owned()
+            };
+            Ok((name.to_owned(), Zeroizing::new(value)))
+        });
+        Ok(Self {
             body,
             content_type,
             authorization: proof.authorization.clone(),
-        }
+            headers: headers.collect::<Result<_>>()?,
+        })
     }
+}
+
+/// A random UUID (RFC 9562 §5.4).
+fn uuid() -> Result<String> {
+    let mut digits = unique()?;
+    digits.replace_range(12..13, "4");
+    let variant = match digits.as_bytes()[16] & 3 {
+        0 => "8",
+        1 => "9",
+        2 => "a",
+        _ => "b",
+    };
+    digits.replace_range(16..17, variant);
+    for hyphen in [20, 16, 12, 8] {
+        digits.insert(hyphen, '-');
+    }
+    Ok(digits)
 }
 
 fn form(parameters: &[(&str, &str)]) -> Zeroizing<String> {

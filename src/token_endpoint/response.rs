@@ -210,7 +210,7 @@ fn members_for_callers(
     let text = |name: &'static str| Some((name, members.get(name)?.text()?));
     let found = MEMBERS_FOR_CALLERS.into_iter().filter_map(text);
     found
-        .map(|(name, value)| (name.to_owned(), context.redactor.clean(&value)))
+        .map(|(name, value)| (name.to_owned(), context.redactor.clean_value(&value)))
         .collect()
 }
 

@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 8] = [
     &["disk", "system"],
     &[
         "profile",
+        "headers",
         "binding",
         "token",
         "refusal",
@@ -32,7 +33,7 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Who may use whom on one floor: the nouns are made of one another, and files need the platform.
-const SAME_FLOOR: [(&str, &str); 25] = [
+const SAME_FLOOR: [(&str, &str); 26] = [
     ("digest", "error"),
     ("disk", "system"),
     ("token", "profile"),
@@ -41,6 +42,7 @@ const SAME_FLOOR: [(&str, &str); 25] = [
     ("profile", "digest"),
     ("profile", "web_url"),
     ("profile", "binding"),
+    ("profile", "headers"),
     ("profile", "secret_source"),
     ("binding", "web_url"),
     ("profile", "error"),

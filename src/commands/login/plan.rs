@@ -21,7 +21,7 @@ use crate::profile::{
 use crate::prompt;
 use crate::secret::Credential;
 use crate::secrets;
-use crate::token_endpoint::{Key, Metadata, discover};
+use crate::token_endpoint::{Key, Metadata, choose_among, discover};
 
 /// What to do about a private key that is missing.
 pub(super) const MISSING_KEY: &str =
@@ -426,9 +426,11 @@ impl Args {
             // With a private key, the key itself has the last word: see `Plan::sign_with`.
             algorithm: preset
                 .map(|(algorithm, ..)| algorithm)
-                .or(kept.map(|kept| kept.algorithm))
-                .filter(|_| profile.client_auth.has_key())
-                .unwrap_or(JwtAlgorithm::HS256),
+                .or(kept.and_then(|kept| kept.algorithm))
+                .filter(|algorithm| {
+                    let is_hmac = algorithm.as_str().starts_with("HS");
+                    is_hmac != profile.client_auth.has_key()
+                }),
             audience,
             typ: typ
                 .or(kept.map(|kept| kept.typ.clone()))
@@ -438,6 +440,7 @@ impl Args {
                 .clone()
                 .or(kept.and_then(|kept| kept.key_id.clone())),
             certificate: certificate.or(kept.and_then(|kept| kept.certificate.clone())),
+            claims: kept.map(|kept| kept.claims.clone()).unwrap_or_default(),
         }))
     }
 
@@ -504,24 +507,24 @@ impl Plan {
             .iter()
             .filter_map(|name| JwtAlgorithm::parse(name));
         let listed = listed.find(|algorithm| fitting.contains(algorithm));
-        assertion.algorithm = match (self.algorithm, fitting, key.own_algorithm().or(listed)) {
+        let algorithm = match (self.algorithm, fitting, key.own_algorithm().or(listed)) {
             (Some(given), ..) => given,
-            _ if fitting.contains(&assertion.algorithm) => assertion.algorithm,
-            (_, _, Some(algorithm)) | (_, &[algorithm], _) => algorithm,
-            _ => {
-                let names: Vec<_> = fitting.iter().map(|algorithm| algorithm.as_str()).collect();
-                return Err(
-                    Error::usage(format!("this key can sign with {}", names.join(", ")))
-                        .hint("choose one with --jwt-alg"),
-                );
+            _ if assertion
+                .algorithm
+                .is_some_and(|kept| fitting.contains(&kept)) =>
+            {
+                return Ok(());
             }
+            (_, _, Some(algorithm)) | (_, &[algorithm], _) => algorithm,
+            _ => return Err(choose_among(fitting)),
         };
-        if fitting.contains(&assertion.algorithm) {
+        if fitting.contains(&algorithm) {
+            assertion.algorithm = Some(algorithm);
             return Ok(());
         }
         Err(Error::usage(format!(
             "the private key cannot sign with {}",
-            assertion.algorithm.as_str()
+            algorithm.as_str()
         )))
     }
 }
