@@ -63,7 +63,23 @@ impl Directories {
             cache: cache.join("hallpass"),
         })
     }
+
+    /// No directories: there is nothing to read, and nothing can be written.
+    pub(crate) fn nowhere() -> Self {
+        let nowhere = Path::new(NOWHERE).join("hallpass");
+        Self {
+            config: nowhere.clone(),
+            cache: nowhere,
+        }
+    }
+
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.cache.starts_with(NOWHERE)
+    }
 }
+
+/// A file, so that nothing can be below it.
+const NOWHERE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
 
 /// The directory that a variable names, if it is absolute (the XDG specification wants others
 /// ignored), else one below the home directory.

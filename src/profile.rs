@@ -262,6 +262,22 @@ pub(crate) fn is_standard_parameter(name: &str) -> bool {
     STANDARD.contains(&name)
 }
 
+/// The `typ` in an assertion's header, so that it cannot be taken for another kind of JWT
+/// (draft-ietf-oauth-rfc7523bis).
+pub(crate) const ASSERTION_TYPE: &str = "client-authentication+jwt";
+
+/// Whether this is an absolute URI without a fragment (RFC 8707 §2).
+pub(crate) fn is_resource(text: &str) -> bool {
+    let has_scheme = text.split_once(':').is_some_and(|(scheme, rest)| {
+        !rest.is_empty()
+            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    has_scheme && !text.contains('#') && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// How the client proves itself: the registered names (RFC 7591 §2).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -275,6 +291,15 @@ pub(crate) enum ClientAuth {
 }
 
 impl ClientAuth {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+        Self::ClientSecretJwt,
+        Self::PrivateKeyJwt,
+        Self::TlsClientAuth,
+        Self::SelfSignedTlsClientAuth,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
@@ -314,6 +339,15 @@ pub(crate) enum BasicEncoding {
 }
 
 impl BasicEncoding {
+    pub(crate) const ALL: [Self; 2] = [Self::Percent, Self::Raw];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Percent => "percent",
+            Self::Raw => "raw",
+        }
+    }
+
     #[allow(
         clippy::trivially_copy_pass_by_ref,
         reason = "serde passes a reference"
@@ -404,6 +438,11 @@ impl JwtAlgorithm {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == name)
     }
+
+    /// Signs with a secret that both sides know, not with a private key.
+    pub(crate) fn is_hmac(self) -> bool {
+        matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
+    }
 }
 
 impl Serialize for JwtAlgorithm {
@@ -429,6 +468,8 @@ pub(crate) enum BodyFormat {
 }
 
 impl BodyFormat {
+    pub(crate) const ALL: [Self; 2] = [Self::Form, Self::Json];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Form => "form",

@@ -17,7 +17,7 @@ use crate::system::{Trust, WRITABLE_BY_OTHERS};
 
 pub(crate) use by_url::{Answering, Bound};
 use environment::client_id_is_set;
-pub(crate) use environment::{from_environment, is_described};
+pub(crate) use environment::{directories, from_environment, is_described};
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
 

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use super::duration;
 use super::obtain::{Ask, obtain};
-use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
 use crate::profile::SecretSource;
-use crate::profiles::Profiles;
+use crate::profiles::{self, Profiles};
 use crate::secret::CLIENT_SECRET_VARIABLE;
 use crate::system::Inherited;
 
@@ -58,7 +57,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    let directories = Directories::locate()?;
+    let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
     let find = |profile: &Option<String>| profiles.find(profile.as_deref());
     let selected = variables.iter().map(|(_, profile)| find(profile));

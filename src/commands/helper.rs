@@ -15,7 +15,7 @@ use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::ProfileName;
-use crate::profiles::{Answering, Bound, Profiles};
+use crate::profiles::{self, Answering, Bound, Profiles};
 use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol, take_profile};
 use crate::system;
 use crate::token::Timestamp;
@@ -80,7 +80,7 @@ impl Helper {
             return Ok(Answer::of(help(self.protocol)));
         }
         // Without a home, whoever needs it says so in the protocol's own tongue.
-        let home = Directories::locate().ok();
+        let home = profiles::directories().ok();
         let home = home.map(|directories| (Profiles::of(&directories), directories));
         let home = || home.as_ref().ok_or_else(disk::unknown_home);
         // Parsed by who needs it: the protocol says in its own tongue that it is no name.

@@ -69,7 +69,7 @@ pub(super) fn obtain(
         if let Some(now) = now {
             who.update(now)?;
         }
-        if let Some(token) = settle(outcome, &request, ask) {
+        if let Some(token) = settle(outcome, &request, ask, directories) {
             return Ok(Obtained {
                 token,
                 scope: request.scope,
@@ -156,7 +156,12 @@ pub(super) fn request(who: &Answering, ask: &Ask) -> TokenRequest {
 }
 
 /// The token that a decision came to, after telling what a person should know about it.
-fn settle(outcome: Outcome, request: &TokenRequest, ask: &Ask) -> Option<CachedToken> {
+fn settle(
+    outcome: Outcome,
+    request: &TokenRequest,
+    ask: &Ask,
+    directories: &Directories,
+) -> Option<CachedToken> {
     match outcome {
         Outcome::Superseded => None,
         Outcome::Reused(token) => Some(token),
@@ -172,7 +177,13 @@ fn settle(outcome: Outcome, request: &TokenRequest, ask: &Ask) -> Option<CachedT
         Outcome::Fresh { token, not_cached } => {
             warn_of_narrower_scope(request, &token);
             if let Some(error) = not_cached {
-                message::warning(&format!("the token could not be cached: {error}"));
+                if directories.is_nowhere() {
+                    message::warning(
+                        "the token was not cached: the home directory is unknown (HOME)",
+                    );
+                } else {
+                    message::warning(&format!("the token could not be cached: {error}"));
+                }
             }
             let lifetime = token.expires_at.since(token.received_at);
             // Equal is not enough either: the next caller comes later.

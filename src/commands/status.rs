@@ -10,7 +10,7 @@ use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::{Profile, ProfileName, SecretSource};
-use crate::profiles::{Profiles, from_environment, name_given};
+use crate::profiles::{self, Profiles, from_environment, name_given};
 use crate::secrets::{self, keychain};
 use crate::token::{CachedToken, Overrides, Timestamp, TokenRequest, login_of};
 use crate::variables;
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
-    let directories = Directories::locate()?;
+    let directories = profiles::directories()?;
     variables::warn_of_unknown();
     let profiles = Profiles::of(&directories);
     let one = name_given(args.profile.as_deref())?;

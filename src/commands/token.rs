@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::obtain::{Ask, Obtained, obtain};
 use super::{duration, words};
-use crate::disk::{Directories, Output};
+use crate::disk::Output;
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
-use crate::profiles::{Answering, Bound, Profiles, from_environment};
+use crate::profiles::{self, Answering, Bound, Profiles, from_environment};
 use crate::prompt;
 use crate::token::Timestamp;
 use crate::web_url::WebUrl;
@@ -103,7 +103,7 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
-    let directories = Directories::locate()?;
+    let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
     let scope = Some(words(&args.scope)).filter(|scope| !scope.is_empty());
     let audience = args.audience.clone();

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::key::Key;
 use super::request::percent_encode;
 use crate::digest::{sha256, unique};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::profile::{Assertion, BasicEncoding, ClientAuth, JwtAlgorithm, Profile};
 use crate::secret::{ClientSecret, Credential};
 use crate::token::Timestamp;
@@ -50,7 +50,8 @@ pub(super) fn prove(profile: &Profile, credential: &Credential) -> Result<Proof>
         (ClientAuth::ClientSecretJwt, Credential::Secret(_))
         | (ClientAuth::PrivateKeyJwt, Credential::Key { .. }) => {
             let assertion = profile.assertion.as_ref().ok_or_else(unsuitable)?;
-            let jwt = jwt(&profile.client_id, assertion, credential)?;
+            let jwt = jwt(&profile.client_id, assertion, credential)
+                .map_err(|error| advise(error, profile))?;
             let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
             with(vec![
                 client_id,
@@ -67,9 +68,19 @@ pub(super) fn prove(profile: &Profile, credential: &Credential) -> Result<Proof>
     })
 }
 
+/// What to do about an algorithm that does not fit the key, or a key that fits several.
+fn advise(error: Error, profile: &Profile) -> Error {
+    match error.kind {
+        Kind::Usage if profile.is_of_environment() => {
+            error.hint("set HALLPASS_JWT_ALG to an algorithm that fits the key")
+        }
+        Kind::Usage => error.hint("choose one that fits: hallpass login --jwt-alg ALGORITHM"),
+        _ => error,
+    }
+}
+
 fn unsuitable() -> Error {
-    Error::refused("the profile's method and what it proves the client with do not fit together")
-        .hint("run `hallpass login` again")
+    Error::usage("the authentication method of the profile does not fit its secret or private key")
 }
 
 /// The credentials of HTTP Basic: percent-encoded first (RFC 6749 §2.3.1), so that a colon or a

@@ -41,7 +41,9 @@ impl Key {
         let der = match (key.is_encrypted(), passphrase) {
             (true, Some(passphrase)) => decrypt(key, passphrase)?,
             (true, None) => {
-                return Err(unusable("is encrypted, and its passphrase is not known"));
+                return Err(unusable("is encrypted, and its passphrase is not known").hint(
+                    "give the passphrase: log in again, or set HALLPASS_CLIENT_SECRET for a profile from the environment",
+                ));
             }
             (false, _) if key.expose().trim_ascii_start().starts_with(b"{") => {
                 let read = Jwk::read(key.expose()).map_err(unusable)?;
@@ -167,9 +169,7 @@ fn scheme(algorithm: JwtAlgorithm) -> Option<SignatureScheme> {
 /// What to say of a key that does not decide how it signs.
 pub(crate) fn choose_among(fitting: &[JwtAlgorithm]) -> Error {
     let names: Vec<_> = fitting.iter().map(|algorithm| algorithm.as_str()).collect();
-    Error::usage(format!("this key can sign with {}", names.join(", "))).hint(
-        "choose one with --jwt-alg, or with HALLPASS_JWT_ALG for a profile from the environment",
-    )
+    Error::usage(format!("this key can sign with {}", names.join(", ")))
 }
 
 fn unusable(fault: &str) -> Error {
@@ -198,7 +198,7 @@ fn decrypt(key: &PrivateKey, passphrase: &ClientSecret) -> Result<PrivateKeyDer<
                 unsupported()
             }
             _ => Error::locked("the passphrase does not fit the private key")
-                .hint("log in again with the right passphrase"),
+                .hint("check the passphrase: it is what the profile has as its secret"),
         })?;
     Ok(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()).into())
 }

@@ -10,7 +10,7 @@ use crate::binding::BoundUrl;
 use crate::commands::duration;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, Store, TokenEndpoint,
-    is_standard_parameter,
+    is_resource, is_standard_parameter,
 };
 
 /// Keep a client's settings, and its secret in the keychain
@@ -248,16 +248,7 @@ fn some_time(text: &str) -> std::result::Result<Duration, String> {
 
 /// An absolute URI without a fragment (RFC 8707 §2); an empty one removes what was there.
 fn resource(text: &str) -> std::result::Result<String, String> {
-    let scheme_fits = text.split_once(':').is_some_and(|(scheme, rest)| {
-        !rest.is_empty()
-            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    });
-    let fits =
-        scheme_fits && !text.contains('#') && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if text.is_empty() || fits {
+    if text.is_empty() || is_resource(text) {
         Ok(text.to_owned())
     } else {
         Err("a resource is an absolute URI without a fragment".to_owned())

@@ -15,8 +15,8 @@ use crate::digest::unique;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::{
-    Assertion, BodyFormat, ClientAuth, DEFAULT_TIMEOUT, JwtAlgorithm, Profile, SecretSource, Store,
-    TokenEndpoint,
+    ASSERTION_TYPE, Assertion, BodyFormat, ClientAuth, DEFAULT_TIMEOUT, JwtAlgorithm, Profile,
+    SecretSource, Store, TokenEndpoint,
 };
 use crate::prompt;
 use crate::secret::Credential;
@@ -26,10 +26,6 @@ use crate::token_endpoint::{Key, Metadata, choose_among, discover};
 /// What to do about a private key that is missing.
 pub(super) const MISSING_KEY: &str =
     "name its file with --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin";
-
-/// What an assertion's header calls itself, so that it cannot be taken for another kind of JWT
-/// (draft-ietf-oauth-rfc7523bis).
-const ASSERTION_TYPE: &str = "client-authentication+jwt";
 
 impl Args {
     /// Whether a profile that is there keeps its settings.
@@ -427,10 +423,7 @@ impl Args {
             algorithm: preset
                 .map(|(algorithm, ..)| algorithm)
                 .or(kept.and_then(|kept| kept.algorithm))
-                .filter(|algorithm| {
-                    let is_hmac = algorithm.as_str().starts_with("HS");
-                    is_hmac != profile.client_auth.has_key()
-                }),
+                .filter(|algorithm| algorithm.is_hmac() != profile.client_auth.has_key()),
             audience,
             typ: typ
                 .or(kept.map(|kept| kept.typ.clone()))
@@ -516,7 +509,7 @@ impl Plan {
                 return Ok(());
             }
             (_, _, Some(algorithm)) | (_, &[algorithm], _) => algorithm,
-            _ => return Err(choose_among(fitting)),
+            _ => return Err(choose_among(fitting).hint("choose one with --jwt-alg")),
         };
         if fitting.contains(&algorithm) {
             assertion.algorithm = Some(algorithm);
