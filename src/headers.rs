@@ -141,18 +141,19 @@ mod tests {
         ] {
             assert!(headers.set(name, "x").is_err(), "{name:?}");
         }
+        let long = "hidden".repeat(2000);
         for value in [
-            "a\nb",
-            "a\r",
-            "\u{7f}",
-            "ä",
-            " a",
-            "a ",
-            "a\tb",
-            &"x".repeat(9000),
+            "hidden\nx",
+            "hidden\r",
+            "hidden\u{7f}",
+            "hidden\u{e4}",
+            " hidden",
+            "hidden ",
+            "hidden\tx",
+            &long,
         ] {
             let fault = headers.set("x-a", value).expect_err("a bad value");
-            assert!(!fault.contains(value), "{fault}");
+            assert!(!fault.contains("hidden"), "{fault}");
         }
         assert!(headers.is_empty());
     }

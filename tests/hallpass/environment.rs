@@ -2,8 +2,10 @@
 
 use std::process::Stdio;
 
+use crate::material::{Form, Material, PASSPHRASE};
+use crate::requests::assertion;
 use crate::server::Server;
-use crate::support::{CLIENT_ID, Machine, SECRET, end_of, numbered_tokens};
+use crate::support::{CLIENT_ID, Machine, SECRET, end_of, is_root, numbered_tokens};
 
 fn machine(server: &Server) -> Machine {
     let mut machine = Machine::new();
@@ -113,13 +115,13 @@ fn what_is_missing_or_wrong_is_told_by_name() {
             "HALLPASS_BODY",
             "xml",
             2,
-            "HALLPASS_BODY is neither form nor json",
+            "HALLPASS_BODY is not one of form, json",
         ),
         (
             "HALLPASS_AUTH",
-            "private_key_jwt",
+            "client_secret",
             2,
-            "HALLPASS_AUTH is neither",
+            "HALLPASS_AUTH is not one of client_secret_basic, client_secret_post",
         ),
         (
             "HALLPASS_FOR",
@@ -143,6 +145,56 @@ fn what_is_missing_or_wrong_is_told_by_name() {
         let mut machine = machine(&server);
         machine.set(name, value);
         let ran = machine.run(&["token"]).failure(code);
+        assert!(ran.stderr.contains(said), "{name}: {ran:?}");
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn a_variable_that_has_no_effect_or_no_meaning_is_refused() {
+    let server = Server::start(numbered_tokens());
+    for (name, value, said) in [
+        ("HALLPASS_AUTH", "private_key_jwt", "the private key in"),
+        (
+            "HALLPASS_AUTH",
+            "tls_client_auth",
+            "needs HALLPASS_CERT and HALLPASS_KEY",
+        ),
+        ("HALLPASS_CERT", "c.pem", "HALLPASS_KEY is not"),
+        ("HALLPASS_KEY", "c.pem", "HALLPASS_CERT is not"),
+        (
+            "HALLPASS_JWT_ALG",
+            "RS256",
+            "HALLPASS_JWT_ALG has no effect",
+        ),
+        (
+            "HALLPASS_JWT_CLAIM",
+            "a=b",
+            "HALLPASS_JWT_CLAIM has no effect",
+        ),
+        (
+            "HALLPASS_BASIC_ENCODING",
+            "utf8",
+            "is not one of percent, raw",
+        ),
+        (
+            "HALLPASS_RESOURCE",
+            "urn:a b",
+            "HALLPASS_RESOURCE is not an absolute URI",
+        ),
+        (
+            "HALLPASS_PARAM",
+            "client_secret=x",
+            "HALLPASS_PARAM cannot set `client_secret`",
+        ),
+        ("HALLPASS_PARAM", "x", "HALLPASS_PARAM is not NAME=VALUE"),
+        ("HALLPASS_HEADER", "host=x", "the header host cannot be set"),
+        ("HALLPASS_TIMEOUT", "0", "HALLPASS_TIMEOUT is not"),
+        ("HALLPASS_MAX_TTL", "long", "HALLPASS_MAX_TTL is not"),
+    ] {
+        let mut machine = machine(&server);
+        machine.set(name, value);
+        let ran = machine.run(&["token"]).failure(2);
         assert!(ran.stderr.contains(said), "{name}: {ran:?}");
     }
     assert_eq!(server.requests().len(), 0);
@@ -218,4 +270,141 @@ fn a_misspelled_variable_is_reported_and_its_value_is_not() {
         }
         assert!(!ran.stderr.contains("a-secret-value"), "{ran:?}");
     }
+}
+
+#[test]
+fn a_private_key_is_taken_from_its_file_or_from_the_secret() {
+    let material = Material::new();
+    let server = Server::start(numbered_tokens());
+    let p256 = material.argument("p256.pem");
+    let encrypted = material.argument(&material.convert("p256", Form::Encrypted(&[])));
+    let rsa = material.argument("rsa.pem");
+    let pem = std::fs::read_to_string(&p256).expect("a key");
+    let rows: [(&[(&str, &str)], &str); 4] = [
+        (&[("HALLPASS_JWT_KEY", &p256)], "ES256"),
+        (
+            &[
+                ("HALLPASS_JWT_KEY", &encrypted),
+                ("HALLPASS_CLIENT_SECRET", PASSPHRASE),
+            ],
+            "ES256",
+        ),
+        (
+            &[("HALLPASS_JWT_KEY", &rsa), ("HALLPASS_JWT_ALG", "PS384")],
+            "PS384",
+        ),
+        (
+            &[
+                ("HALLPASS_AUTH", "private_key_jwt"),
+                ("HALLPASS_CLIENT_SECRET", &pem),
+            ],
+            "ES256",
+        ),
+    ];
+    for (variables, expected) in rows {
+        let mut machine = machine(&server);
+        machine.set("HALLPASS_CLIENT_SECRET", "");
+        machine.set("HALLPASS_JWT_KID", "key-1");
+        machine.set("HALLPASS_JWT_AUD", "https://issuer.example/");
+        machine.set("HALLPASS_JWT_TYP", "JWT");
+        machine.set("HALLPASS_JWT_CLAIM", "tenant_id=t 1\nscope=a=b\n");
+        for (name, value) in variables {
+            machine.set(name, value);
+        }
+        let token = machine.run(&["token"]).token();
+        assert_eq!(machine.run(&["token"]).token(), token);
+        let (claims, header) = assertion(&server.requests().pop().expect("a request"));
+        assert_eq!(header["alg"], expected);
+        assert_eq!(
+            (&header["kid"], &header["typ"]),
+            (&"key-1".into(), &"JWT".into())
+        );
+        assert_eq!(claims["aud"], "https://issuer.example/");
+        assert_eq!(claims["tenant_id"], "t 1");
+        assert_eq!(claims["scope"], "a=b");
+        machine.set("HALLPASS_JWT_CLAIM", "tenant_id=t2");
+        assert_ne!(machine.run(&["token"]).token(), token, "another request");
+    }
+    let mut machine = machine(&server);
+    machine.set("HALLPASS_CLIENT_SECRET", "");
+    for (key, code, hint) in [
+        (rsa.as_str(), 2, "HALLPASS_JWT_ALG"),
+        (&encrypted, 6, "HALLPASS_CLIENT_SECRET"),
+        ("no-such-file", 3, ""),
+    ] {
+        machine.set("HALLPASS_JWT_KEY", key);
+        let ran = machine.run(&["token"]).failure(code);
+        assert!(ran.stderr.contains(hint), "{ran:?}");
+        assert!(!ran.stderr.contains("run `hallpass login"), "{ran:?}");
+    }
+}
+
+#[test]
+fn everything_that_a_login_takes_has_a_variable() {
+    let server = Server::start(numbered_tokens());
+    let mut machine = machine(&server);
+    for (name, value) in [
+        ("HALLPASS_BASIC_ENCODING", "raw"),
+        ("HALLPASS_GRANT_TYPE", "account_credentials"),
+        ("HALLPASS_PARAM", "account_id=7\n\nnote=a b=c\n"),
+        ("HALLPASS_HEADER", "x-api-key=k-1\nX-Request-Id={uuid}"),
+        ("HALLPASS_TIMEOUT", "20s"),
+        ("HALLPASS_MAX_TTL", "2h"),
+        ("HALLPASS_DEFAULT_TTL", "10m"),
+    ] {
+        machine.set(name, value);
+    }
+    let ran = machine.run(&["token", "--json"]).success();
+    assert_eq!(ran.stderr, "");
+    let request = server.requests().pop().expect("a request");
+    let sent = "grant_type=account_credentials&account_id=7&note=a%20b%3Dc";
+    assert_eq!(request.text(), sent);
+    assert_eq!(request.header("x-api-key"), Some("k-1"));
+    assert_eq!(request.header("x-request-id").map(str::len), Some(36));
+    let ran = machine.run(&["status"]).success();
+    assert!(!ran.stdout.contains("k-1"), "{ran:?}");
+    machine.set("HALLPASS_HEADER", "x-api-key=k-2");
+    machine.run(&["token"]).success();
+    assert_eq!(server.requests().len(), 2, "another header, another token");
+}
+
+#[test]
+fn no_home_directory_is_needed() {
+    let server = Server::start(numbered_tokens());
+    let machine = machine(&server);
+    // A user that has neither a home directory nor an entry in the list of users.
+    let run = |arguments: &[&str], input: &[u8]| {
+        let mut command = machine.hallpass(arguments);
+        command.env_remove("HOME");
+        if is_root() {
+            use std::os::unix::process::CommandExt as _;
+            command.uid(54_321).gid(54_321);
+        } else {
+            command.env("HOME", "relative");
+        }
+        command.env("HALLPASS_FOR", "https://a.example/");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("hallpass starts");
+        std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), input).expect("read");
+        end_of(child)
+    };
+    let ran = run(&["token"], b"").success();
+    assert_eq!(ran.stdout, "token-1\n");
+    assert!(
+        ran.stderr.contains("the home directory is unknown"),
+        "{ran:?}"
+    );
+    let ran = run(&["exec", "--", "sh", "-c", "echo $HALLPASS_TOKEN"], b"").success();
+    assert_eq!(ran.stdout, "token-2\n");
+    let ran = run(
+        &["git-credential", "get"],
+        b"protocol=https\nhost=a.example\n\n",
+    )
+    .success();
+    assert!(ran.stdout.contains("password=token-3\n"), "{ran:?}");
+    let ran = run(&["status"], b"").success();
+    assert!(ran.stdout.contains("environment"), "{ran:?}");
 }

@@ -27,6 +27,7 @@ mod readme;
 mod real_server;
 mod real_servers;
 mod recipes;
+mod requests;
 mod secret_files;
 mod secret_service;
 mod sending;

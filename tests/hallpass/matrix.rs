@@ -345,6 +345,72 @@ fn a_tls_clients_key_is_read_in_every_form() {
 }
 
 #[test]
+fn a_certificate_goes_with_a_secret_and_with_an_assertion() {
+    let material = Material::new();
+    let server = RealServer::start(&OIDC_PROVIDER, "https", &material);
+    let secret = material.secret("secret", r##"s%cr+t:&=/ "#?~"##);
+    let p256 = material.argument("p256.pem");
+    let [certificate, key] = ["tls.crt", "tls.pem"].map(|name| material.argument(name));
+    let bound_to = thumbprint(&material, "tls.crt");
+    let rows: [(&str, &[&str]); 2] = [
+        (
+            "basic-bound-client",
+            &["--auth", "client_secret_basic", "--secret-file", &secret],
+        ),
+        ("es256-bound-client", &["--jwt-key", &p256]),
+    ];
+    for (client, more) in rows {
+        let machine = Machine::new();
+        let mut arguments = Arguments::login(&server, &material, client);
+        arguments.add(more);
+        // Without the certificate, this server refuses the client.
+        arguments.run(&machine).failure(4);
+        arguments.add(&["--cert", &certificate, "--key", &key]);
+        arguments.run(&machine).success();
+        let kept = profile_file(&machine);
+        assert_ne!(
+            kept["token_endpoint"],
+            server.token_endpoint(),
+            "the endpoint for clients with a certificate"
+        );
+        let first = machine.run(&["token"]).token();
+        let second = machine.run(&["token", "--refresh"]).token();
+        for token in [&first, &second] {
+            let told = server.introspect(token);
+            assert_eq!(told["client_id"], client);
+            assert_eq!(told["cnf"]["x5t#S256"], bound_to);
+        }
+        machine.run(&["logout"]).success();
+        assert_eq!(server.introspect(&second)["active"], false);
+
+        // The same, described by the environment.
+        let mut machine = Machine::new();
+        for (name, value) in [
+            (
+                "HALLPASS_TOKEN_URL",
+                kept["token_endpoint"].as_str().expect("a URL"),
+            ),
+            ("HALLPASS_CLIENT_ID", client),
+            ("HALLPASS_CA_FILE", &material.argument("ca.crt")),
+            ("HALLPASS_CERT", &certificate),
+            ("HALLPASS_KEY", &key),
+        ] {
+            machine.set(name, value);
+        }
+        if client == "basic-bound-client" {
+            machine.set("HALLPASS_AUTH", "client_secret_basic");
+            machine.set("HALLPASS_CLIENT_SECRET_FILE", &secret);
+        } else {
+            machine.set("HALLPASS_JWT_KEY", &p256);
+            machine.set("HALLPASS_JWT_AUD", &server.issuer().expect("an issuer"));
+        }
+        let token = machine.run(&["token"]).token();
+        assert_eq!(server.introspect(&token)["cnf"]["x5t#S256"], bound_to);
+        assert_eq!(machine.run(&["token"]).token(), token, "it is cached");
+    }
+}
+
+#[test]
 fn another_certificate_is_another_token() {
     let material = Material::new();
     let server = RealServer::start(&OIDC_PROVIDER, "https", &material);

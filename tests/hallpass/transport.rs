@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, end_of, numbered_tokens, run_by};
+use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens, run_by};
 use crate::tls::{Authority, Identity};
 
 const TOKEN: &str = r#"{"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600}"#;

@@ -34,6 +34,9 @@ if (scheme === 'https') {
   const bound = { tls_client_certificate_bound_access_tokens: true };
   CLIENTS.push(
     client('tls-client', 'tls_client_auth', { tls_client_auth_san_dns: 'client.example', ...bound }),
+    // RFC 8705, section 3: a certificate beside a secret or an assertion.
+    client('basic-bound-client', 'client_secret_basic', { client_secret: 's%cr+t:&=/ "#?~', ...bound }),
+    { ...clientWithKey('es256-bound-client', 'ES256', 'p256.pub'), ...bound },
     client('self-signed-client', 'self_signed_tls_client_auth', { jwks: { keys: [selfSigned()] }, ...bound }),
   );
 }

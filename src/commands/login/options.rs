@@ -8,9 +8,10 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 
 use crate::binding::BoundUrl;
 use crate::commands::duration;
+use crate::headers::Headers;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, Store, TokenEndpoint,
-    is_resource, is_standard_parameter,
+    is_resource, is_standard_claim, is_standard_parameter,
 };
 
 /// Keep a client's settings, and its secret in the keychain
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     /// Another parameter of the token request (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
     pub(super) param: Vec<(String, String)>,
+    /// Another header of the token request (repeatable); {uuid} in it is a new UUID each time
+    #[arg(long, value_name = "NAME=VALUE", value_parser = header)]
+    pub(super) header: Vec<(String, String)>,
     /// Another grant type (Zoom) [default: `client_credentials`]
     #[arg(long, value_name = "TYPE")]
     pub(super) grant_type: Option<String>,
@@ -76,14 +80,17 @@ pub(crate) struct Args {
     /// The `typ` of assertions [default: client-authentication+jwt]
     #[arg(long, value_name = "TYPE")]
     pub(super) jwt_typ: Option<String>,
+    /// Another claim of assertions, a text (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
+    pub(super) jwt_claim: Vec<(String, String)>,
     /// The PEM certificate whose thumbprint assertions carry (x5t#S256)
     #[arg(long, value_name = "FILE")]
     pub(super) jwt_cert: Option<PathBuf>,
-    /// The PEM certificate of the TLS client
-    #[arg(long, value_name = "FILE")]
+    /// The PEM certificate to present in the TLS handshake, on its own or with any method
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) cert: Option<PathBuf>,
-    /// The private key of the TLS client: PEM
-    #[arg(long, value_name = "FILE", group = "key-source")]
+    /// The private key of that certificate: PEM
+    #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
     /// Read the private key from standard input, and keep it in the keychain
     #[arg(long, groups = ["key-source", "source"])]
@@ -270,6 +277,22 @@ fn parameter(text: &str) -> std::result::Result<(String, String), String> {
         return Err(format!(
             "`{name}` is set by an option of its own, or by hallpass itself"
         ));
+    }
+    Ok((name, value))
+}
+
+/// A header's name and value; an empty value removes the header.
+fn header(text: &str) -> std::result::Result<(String, String), String> {
+    // The value may be a secret: what is wrong is said without it.
+    let (name, value) = name_and_value(text)?;
+    Headers::default().set(&name, &value)?;
+    Ok((name, value))
+}
+
+fn claim(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = name_and_value(text)?;
+    if is_standard_claim(&name) {
+        return Err(format!("hallpass sets the claim `{name}` itself"));
     }
     Ok((name, value))
 }

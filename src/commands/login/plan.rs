@@ -1,6 +1,7 @@
 //! The profile that comes of a login: what was given, else what was there, else what the
 //! provider's preset and the server's metadata say, else what a person answers.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,13 +72,16 @@ impl Args {
         );
         if let Some(metadata) = &metadata {
             profile.issuer = Some(metadata.issuer.clone());
-            let is_tls = profile.client_auth.is_tls();
+            let presents = self.presents_certificate(&profile);
             let alias = metadata
                 .mtls_token_endpoint
                 .clone()
-                .filter(|_| is_tls && self.token_url.is_none());
+                .filter(|_| presents && self.token_url.is_none());
             replace(&mut profile.token_endpoint, alias);
-            let alias = metadata.mtls_revocation_endpoint.clone().filter(|_| is_tls);
+            let alias = metadata
+                .mtls_revocation_endpoint
+                .clone()
+                .filter(|_| presents);
             profile.revocation_endpoint = alias.or(metadata.revocation_endpoint.clone());
         }
         if had_key != profile.client_auth.has_key() {
@@ -85,6 +89,7 @@ impl Args {
             profile.secret = SecretSource::new_item(Store::Keychain);
         }
         self.credential_source(&mut profile, was_there)?;
+        self.refuse_what_has_no_effect(&profile)?;
         profile.assertion = self.assertion(&profile, provider)?;
         let algorithm = self.jwt_alg;
         self.plain_settings(&mut profile)?;
@@ -242,7 +247,8 @@ impl Args {
         }
         let has_key = self.jwt_key.is_some() || self.key.is_some() || self.key_stdin;
         let kept = profile.client_auth;
-        let fitting: &[ClientAuth] = if self.cert.is_some() {
+        let has_certificate = self.cert.as_ref().is_some_and(|path| !is_empty(path));
+        let fitting: &[ClientAuth] = if has_certificate && self.jwt_key.is_none() {
             &[TlsClientAuth, SelfSignedTlsClientAuth]
         } else if has_key {
             &[PrivateKeyJwt]
@@ -283,43 +289,118 @@ impl Args {
 
     /// Where the client's secret or private key lies.
     fn credential_source(&self, profile: &mut Profile, was_there: bool) -> Result<()> {
+        self.certificate(profile)?;
         if profile.client_auth.has_key() {
-            self.certificate(profile)?;
             return self.key_source(profile, was_there);
         }
-        let key = [&self.jwt_key, &self.key, &self.cert];
-        if self.key_stdin || key.iter().any(|given| given.is_some()) {
+        if self.key_stdin || self.jwt_key.is_some() {
             return Err(Error::usage(format!(
-                "{} takes no private key and no certificate",
+                "{} takes no private key",
                 profile.client_auth.as_str()
             )));
         }
-        profile.certificate = None;
         profile.encrypted_key = None;
         let source = self.source(&profile.secret)?;
         replace(&mut profile.secret, source);
         Ok(())
     }
 
+    /// Whether the client presents a certificate in the handshake, whatever its method.
+    fn presents_certificate(&self, profile: &Profile) -> bool {
+        let given = self.cert.as_ref().map(|path| !is_empty(path));
+        profile.client_auth.is_tls() || given.unwrap_or(profile.certificate_key.is_some())
+    }
+
+    /// The certificate, and its key where the client authenticates with something else as well.
     fn certificate(&self, profile: &mut Profile) -> Result<()> {
-        if !profile.client_auth.is_tls() {
+        if !self.presents_certificate(profile) {
+            // A TLS method's certificate has no key any more.
+            profile.certificate = None;
+            profile.certificate_key = None;
+            return match &self.key {
+                // With a private key alone, either option names it.
+                Some(_) if !profile.client_auth.has_key() => {
+                    Err(Error::usage("--key needs --cert with its certificate"))
+                }
+                _ => Ok(()),
+            };
+        }
+        if let Some(path) = self.cert.as_ref().filter(|path| !is_empty(path)) {
+            profile.certificate = Some(absolute(path)?);
+        }
+        if profile.certificate.is_none() {
+            return Err(Error::usage(
+                "the client's certificate is missing: --cert FILE",
+            ));
+        }
+        if profile.client_auth.is_tls() {
+            profile.certificate_key = None;
             return Ok(());
         }
-        if let Some(certificate) = &self.cert {
-            profile.certificate = Some(absolute(certificate)?);
+        if let Some(key) = &self.key {
+            profile.certificate_key = Some(absolute(key)?);
         }
-        match profile.certificate {
-            Some(_) => Ok(()),
-            None => Err(Error::usage(
-                "the client's certificate is missing: --cert FILE",
-            )),
+        if profile.certificate_key.is_none() {
+            return Err(Error::usage("--cert needs --key with its private key"));
         }
+        secrets::certificate_key(profile).map(|_| ())
+    }
+
+    /// Whoever gives an option believes that it is used.
+    fn refuse_what_has_no_effect(&self, profile: &Profile) -> Result<()> {
+        let method = profile.client_auth;
+        let has_assertion = method.has_assertion();
+        let signs = method == ClientAuth::PrivateKeyJwt;
+        let is_basic = method == ClientAuth::ClientSecretBasic;
+        if let Some(algorithm) = self.jwt_alg
+            && has_assertion
+            && algorithm.is_hmac() == method.has_key()
+        {
+            let fault = format!("{} does not fit {}", algorithm.as_str(), method.as_str());
+            return Err(Error::usage(fault));
+        }
+        for (option, is_given, has_effect) in [
+            ("--jwt-key", self.jwt_key.is_some(), signs),
+            ("--jwt-alg", self.jwt_alg.is_some(), has_assertion),
+            ("--jwt-kid", self.jwt_kid.is_some(), has_assertion),
+            ("--jwt-aud", self.jwt_aud.is_some(), has_assertion),
+            ("--jwt-typ", self.jwt_typ.is_some(), has_assertion),
+            ("--jwt-cert", self.jwt_cert.is_some(), has_assertion),
+            ("--jwt-claim", !self.jwt_claim.is_empty(), has_assertion),
+            ("--basic-encoding", self.basic_encoding.is_some(), is_basic),
+            ("--set", !self.set.is_empty(), self.provider.is_some()),
+        ] {
+            if is_given && !has_effect {
+                let fault = match option {
+                    "--set" => "--set needs --provider with its preset".to_owned(),
+                    _ => format!("{option} has no effect with {}", method.as_str()),
+                };
+                return Err(Error::usage(fault));
+            }
+        }
+        Ok(())
+    }
+
+    /// The claims of an assertion beside those that hallpass sets.
+    fn claims(&self, kept: Option<&Assertion>) -> BTreeMap<String, String> {
+        let mut claims = kept.map(|kept| kept.claims.clone()).unwrap_or_default();
+        for (name, value) in &self.jwt_claim {
+            if value.is_empty() {
+                claims.remove(name);
+            } else {
+                claims.insert(name.clone(), value.clone());
+            }
+        }
+        claims
     }
 
     /// A key in a file is the secret itself; the secret of an encrypted one is its passphrase.
     fn key_source(&self, profile: &mut Profile, was_there: bool) -> Result<()> {
         let source = self.source(&profile.secret)?;
-        if let Some(path) = self.jwt_key.as_ref().or(self.key.as_ref()) {
+        // Beside another credential, --key is the certificate's.
+        let key = self.key.as_ref();
+        let key = key.filter(|_| profile.certificate_key.is_none());
+        if let Some(path) = self.jwt_key.as_ref().or(key) {
             let path = absolute(path)?;
             if secrets::read_key_file(&path)?.is_encrypted() {
                 profile.secret = source.unwrap_or_else(|| SecretSource::new_item(Store::Keychain));
@@ -420,8 +501,9 @@ impl Args {
         let certificate = self.jwt_cert.as_deref().map(absolute).transpose()?;
         Ok(Some(Assertion {
             // With a private key, the key itself has the last word: see `Plan::sign_with`.
-            algorithm: preset
-                .map(|(algorithm, ..)| algorithm)
+            algorithm: self
+                .jwt_alg
+                .or(preset.map(|(algorithm, ..)| algorithm))
                 .or(kept.and_then(|kept| kept.algorithm))
                 .filter(|algorithm| algorithm.is_hmac() != profile.client_auth.has_key()),
             audience,
@@ -433,7 +515,7 @@ impl Args {
                 .clone()
                 .or(kept.and_then(|kept| kept.key_id.clone())),
             certificate: certificate.or(kept.and_then(|kept| kept.certificate.clone())),
-            claims: kept.map(|kept| kept.claims.clone()).unwrap_or_default(),
+            claims: self.claims(kept),
         }))
     }
 
@@ -456,6 +538,9 @@ impl Args {
             } else {
                 profile.parameters.insert(name, value);
             }
+        }
+        for (name, value) in self.header {
+            profile.headers.set(&name, &value).map_err(Error::usage)?;
         }
         if let Some(OrNothing(endpoint)) = self.revocation_url {
             profile.revocation_endpoint = endpoint;
@@ -488,37 +573,42 @@ impl Plan {
 
     /// Settles how assertions are signed, now that the key is known.
     pub(super) fn sign_with(&mut self, credential: &Credential) -> Result<()> {
-        let (Some(assertion), Credential::Key { key, passphrase }) =
-            (&mut self.profile.assertion, credential)
-        else {
+        use JwtAlgorithm::{HS256, HS384, HS512};
+        let Some(assertion) = &mut self.profile.assertion else {
             return Ok(());
         };
-        let key = Key::read(key, passphrase.as_ref())?;
-        let fitting = key.algorithms();
-        let mut listed = self
-            .algorithms
-            .iter()
-            .filter_map(|name| JwtAlgorithm::parse(name));
+        let key = match credential {
+            Credential::Key { key, passphrase } => Some(Key::read(key, passphrase.as_ref())?),
+            Credential::Secret(_) => None,
+        };
+        let fitting = key
+            .as_ref()
+            .map_or(&[HS256, HS384, HS512][..], Key::algorithms);
+        let listed = self.algorithms.iter();
+        let mut listed = listed.filter_map(|name| JwtAlgorithm::parse(name));
         let listed = listed.find(|algorithm| fitting.contains(algorithm));
-        let algorithm = match (self.algorithm, fitting, key.own_algorithm().or(listed)) {
-            (Some(given), ..) => given,
-            _ if assertion
-                .algorithm
-                .is_some_and(|kept| fitting.contains(&kept)) =>
-            {
-                return Ok(());
-            }
-            (_, _, Some(algorithm)) | (_, &[algorithm], _) => algorithm,
-            _ => return Err(choose_among(fitting).hint("choose one with --jwt-alg")),
+        let kept = assertion.algorithm.filter(|kept| fitting.contains(kept));
+        let only = match fitting {
+            [only] => Some(*only),
+            // With a secret, the shortest.
+            [HS256, ..] => Some(HS256),
+            _ => None,
         };
-        if fitting.contains(&algorithm) {
-            assertion.algorithm = Some(algorithm);
-            return Ok(());
+        let own = key.as_ref().and_then(Key::own_algorithm);
+        let found = self.algorithm.or(kept).or(own).or(listed).or(only);
+        let algorithm =
+            found.ok_or_else(|| choose_among(fitting).hint("choose one with --jwt-alg"))?;
+        if !fitting.contains(&algorithm) {
+            let what = if key.is_some() {
+                "the private key"
+            } else {
+                "a client secret"
+            };
+            let fault = format!("{what} cannot sign with {}", algorithm.as_str());
+            return Err(Error::usage(fault));
         }
-        Err(Error::usage(format!(
-            "the private key cannot sign with {}",
-            algorithm.as_str()
-        )))
+        assertion.algorithm = Some(algorithm);
+        Ok(())
     }
 }
 
