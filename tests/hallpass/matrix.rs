@@ -292,6 +292,7 @@ fn a_private_key_is_read_in_every_form() {
         let file = material.argument(&material.convert(key, form));
         let mut arguments = Arguments::login(&server, &material, client);
         arguments.add(&["--auth", "private_key_jwt", "--jwt-key", &file]);
+        arguments.add_audience(&server);
         if key == "rsa" {
             arguments.add(&["--jwt-alg", algorithm]);
         }
@@ -558,6 +559,7 @@ fn a_private_key_from_standard_input_lies_in_the_keychain_alone() {
         let content = std::fs::read(material.path(&material.convert(key, form))).expect("a key");
         let mut arguments = Arguments::login(&server, &material, client);
         arguments.add(&["--key-stdin"]);
+        arguments.add_audience(&server);
         let ran = arguments.run_with_input(&machine, &content).success();
         assert!(ran.stderr.contains("in the keychain"), "{ran:?}");
         assert_eq!(
@@ -587,6 +589,7 @@ fn a_passphrase_may_lie_in_the_keychain() {
     let file = material.argument(&material.convert("p256", Form::Encrypted(&[])));
     let mut arguments = Arguments::login(&server, &material, "es256-client");
     arguments.add(&["--jwt-key", &file, "--secret-stdin"]);
+    arguments.add_audience(&server);
     let ran = arguments.run_with_input(&machine, b"wrong").failure(6);
     assert!(ran.stderr.contains("passphrase"), "{ran:?}");
     assert!(keychain.is_empty());
@@ -748,6 +751,9 @@ fn login(
 ) -> Arguments {
     let mut arguments = Arguments::login(server, material, row.client);
     arguments.add(&["--scope", "api:read", "--auth", row.method]);
+    if row.method.ends_with("_jwt") {
+        arguments.add_audience(server);
+    }
     arguments.add(row.more);
     let file = |name: &str, end: &str| material.argument(&format!("{stranger}{name}{end}"));
     match row.proof {
@@ -779,14 +785,19 @@ impl Arguments {
         }
         match server.issuer() {
             Some(issuer) if server.is_https() => arguments.add(&["--issuer", &issuer]),
-            issuer => {
+            _ => {
                 arguments.add(&["--token-url", &server.token_endpoint()]);
                 arguments.add(&["--revocation-url", &server.revocation_endpoint()]);
-                // The audience that every server takes.
-                arguments.add(&["--jwt-aud", &issuer.unwrap_or_default()]);
             }
         }
         arguments
+    }
+
+    /// For methods with an assertion: the audience that every server takes, where no metadata name it.
+    fn add_audience(&mut self, server: &RealServer) {
+        if let (Some(issuer), false) = (server.issuer(), server.is_https()) {
+            self.add(&["--jwt-aud", &issuer]);
+        }
     }
 
     fn add(&mut self, more: &[&str]) {
