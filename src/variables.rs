@@ -1,4 +1,4 @@
-//! The environment variables that hallpass reads, and those that somebody may have misspelled.
+//! The environment variables that hallpass reads, and those that may be misspelled.
 
 use crate::message;
 

@@ -67,7 +67,7 @@ impl<'a> Problem<'a> {
         name.starts_with(['-', '<', '[']).then(|| name.to_owned())
     }
 
-    /// The unknown option, if somebody meant to name one: what else begins with a dash may be a secret.
+    /// The unknown option, if one was meant: what else begins with a dash may be a secret.
     fn unknown_option(&self) -> Option<&str> {
         self.option
             .as_deref()

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
-use super::obtain::warn_of_narrower_scope;
+use super::obtain::warn_of_response;
 use crate::cache::Cache;
 use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
@@ -166,7 +166,7 @@ fn prove(
     let means = Means::of(profile, credential.clone(), certificate_key.as_ref())?;
     let token =
         token_endpoint::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
-    warn_of_narrower_scope(request, &token);
+    warn_of_response(request, &token);
     Ok(token)
 }
 

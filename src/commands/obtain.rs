@@ -175,7 +175,7 @@ fn settle(
             Some(token)
         }
         Outcome::Fresh { token, not_cached } => {
-            warn_of_narrower_scope(request, &token);
+            warn_of_response(request, &token);
             if let Some(error) = not_cached {
                 if directories.is_nowhere() {
                     message::warning(
@@ -200,7 +200,7 @@ fn settle(
 
 /// Tells the user what the response of a server brought unexpectedly: less than the scope that was
 /// asked for (RFC 6749 §5.1), or a clock that is off.
-pub(super) fn warn_of_narrower_scope(request: &TokenRequest, token: &CachedToken) {
+pub(super) fn warn_of_response(request: &TokenRequest, token: &CachedToken) {
     if let Some(warning) = &token.warning {
         message::warning(warning);
     }

@@ -118,7 +118,11 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         None => profiles.find(args.profile.as_deref())?,
     };
     // What cannot be written to is found out before anything is requested.
-    let output = args.output.as_deref().map(Output::to).transpose()?;
+    let file = args
+        .output
+        .as_deref()
+        .filter(|path| path.as_os_str() != "-");
+    let output = file.map(Output::to).transpose()?;
     let secret = args.secret_stdin.then(prompt::read_secret_from_stdin);
     let ask = Ask {
         secret: secret.transpose()?,
@@ -136,7 +140,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     };
     let mut text = format.write(&obtained);
     match output {
-        None | Some(Output::StandardOutput) => {
+        None => {
             text.push('\n');
             Ok(text)
         }

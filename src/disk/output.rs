@@ -15,12 +15,10 @@ const MOST_LINKS: usize = 40;
 /// Where an output goes, decided before anything is requested.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// `-`.
-    StandardOutput,
     /// `/dev/stdout`, `/dev/fd/3`: opening it again would lose the position in a file, and a socket
     /// cannot be opened. Duplicated at once, as a file that hallpass opens later may get its number.
     Descriptor(File),
-    /// A pipe or a character device: replacing it would leave whoever reads from it waiting.
+    /// A pipe or a character device: replacing it would leave its reader waiting.
     Stream(PathBuf),
     /// A regular file or a free name, with all links followed: a link stays a link.
     File(PathBuf),
@@ -30,9 +28,6 @@ impl Output {
     /// # Errors
     /// `Usage` when nothing can be written there, such as a directory.
     pub(crate) fn to(path: &Path) -> Result<Self> {
-        if path.as_os_str() == "-" {
-            return Ok(Self::StandardOutput);
-        }
         let shown = path.display();
         let unusable = |why: &str| Error::usage(format!("cannot write to {shown}: {why}"));
         if path.as_os_str().is_empty() {
@@ -52,7 +47,7 @@ impl Output {
             };
             match system::file_kind(&metadata) {
                 FileKind::Link => {
-                    // The system may refuse to follow a link that somebody else put into a shared
+                    // The system may refuse to follow a link that another user put into a shared
                     // directory (`protected_symlinks` in `proc_sys_fs(5)`): then so do we.
                     if let Err(error) = fs::metadata(&path)
                         && error.kind() == io::ErrorKind::PermissionDenied
@@ -86,7 +81,6 @@ impl Output {
     /// Writes all of it. A reader that has gone has had enough, as with standard output.
     pub(crate) fn write(self, content: &[u8]) -> Result<()> {
         let (written, shown) = match self {
-            Self::StandardOutput => (system::write_to_stdout(content), PathBuf::from("-")),
             Self::Descriptor(mut file) => (file.write_all(content), "its descriptor".into()),
             Self::Stream(path) => {
                 let written =

@@ -46,7 +46,7 @@ pub(crate) fn directories() -> Result<Directories> {
     }
 }
 
-/// Whether somebody meant to describe a profile, and left out where it gets its tokens.
+/// Whether a profile is described without the place where it gets its tokens.
 pub(super) fn client_id_is_set() -> Result<bool> {
     Ok(variable("HALLPASS_CLIENT_ID")?.is_some() && !is_described()?)
 }

@@ -9,12 +9,12 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::key::Key;
-use super::request::percent_encode;
 use crate::digest::{sha256, unique};
 use crate::error::{Error, Kind, Result};
 use crate::profile::{Assertion, BasicEncoding, ClientAuth, JwtAlgorithm, Profile};
 use crate::secret::{ClientSecret, Credential};
 use crate::token::Timestamp;
+use crate::web_url::encode_all_reserved;
 
 /// How long an assertion is valid, in seconds: long enough for a slow network, too short to be stolen.
 const ASSERTION_LIFETIME: u64 = 60;
@@ -91,7 +91,7 @@ pub(super) fn basic(
     secret: &ClientSecret,
 ) -> Zeroizing<String> {
     let encode = |text: &str| match encoding {
-        BasicEncoding::Percent => Zeroizing::new(percent_encode(text)),
+        BasicEncoding::Percent => Zeroizing::new(encode_all_reserved(text)),
         BasicEncoding::Raw => Zeroizing::new(text.to_owned()),
     };
     let pair = Zeroizing::new(format!(

@@ -88,7 +88,7 @@ impl Fault {
             }
             Self::Unreadable(fault) => {
                 Error::unavailable(format!("the response from {url} {fault}"))
-                    .hint("ask whoever runs the server, or the proxy in front of it")
+                    .hint("ask the administrator of the server, or of the proxy in front of it")
             }
             Self::Network { error, way } => {
                 let Diagnosis { message, hint } = diagnose(&error, url, &way);
@@ -169,7 +169,7 @@ fn of_certificate(fault: &CertificateError, url: &str, way: &Way) -> Diagnosis {
         | CertificateError::InvalidPurposeContext { .. }
         | CertificateError::UnhandledCriticalExtension
         | CertificateError::BadEncoding => {
-            "ask whoever runs the server for another certificate".to_owned()
+            "ask the server's administrator for another certificate".to_owned()
         }
         _ => match way.distrusted {
             Some(variable) => format!(
@@ -246,7 +246,7 @@ fn of_tls(fault: &rustls::Error, url: &str, in_handshake: bool) -> Diagnosis {
         rustls::Error::InvalidMessage(_) => {
             "check the URL's port, and whether the server speaks https there"
         }
-        _ => "check the URL; ask whoever runs the server about its TLS settings",
+        _ => "check the URL; ask the server's administrator about its TLS settings",
     };
     let text = tls_text(fault, in_handshake);
     Diagnosis {

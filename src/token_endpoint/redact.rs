@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use super::request::percent_encode;
 use crate::headers::{Headers, UUID};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::secret::{ClientSecret, Credential};
+use crate::web_url::encode_all_reserved;
 
 /// Knows the secret, and finds it in a text. Spellings are made for each text, so that no copy of
 /// the secret is in memory while a request is under way.
@@ -105,7 +105,11 @@ impl Spellings {
         for sent in [
             raw.to_owned(),
             format!("{client_id}:{raw}"),
-            format!("{}:{}", percent_encode(client_id), percent_encode(raw)),
+            format!(
+                "{}:{}",
+                encode_all_reserved(client_id),
+                encode_all_reserved(raw)
+            ),
         ]
         .map(Zeroizing::new)
         {
@@ -192,7 +196,7 @@ mod tests {
         let redactor = Redactor::of("id", &credential);
         for echo in [
             raw.to_owned(),
-            percent_encode(raw),
+            encode_all_reserved(raw),
             "s3+c%2Br%2Fe%22t".to_owned(),
             "s3+c%2br%2fe%22t".to_owned(),
             r"s3 c\u002br\/e\u0022t".to_owned(),

@@ -10,7 +10,7 @@ use crate::headers::UUID;
 use crate::profile::{BodyFormat, Profile};
 use crate::secret::AccessToken;
 use crate::token::TokenRequest;
-pub(super) use crate::web_url::encode_all_reserved as percent_encode;
+use crate::web_url::encode_all_reserved;
 
 /// A POST, ready to be sent.
 pub(super) struct Message {
@@ -102,10 +102,10 @@ fn form(parameters: &[(&str, &str)]) -> Zeroizing<String> {
     let mut body = Zeroizing::new(String::new());
     for (name, value) in parameters {
         let separator = if body.is_empty() { "" } else { "&" };
-        let value = Zeroizing::new(percent_encode(value));
+        let value = Zeroizing::new(encode_all_reserved(value));
         body.push_str(&Zeroizing::new(format!(
             "{separator}{}={}",
-            percent_encode(name),
+            encode_all_reserved(name),
             *value
         )));
     }

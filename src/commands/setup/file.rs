@@ -84,7 +84,7 @@ impl UserFile {
                 metadata => metadata.map_err(cannot_read)?,
             };
             match system::file_kind(&metadata) {
-                // A link of somebody who keeps such files elsewhere stays one.
+                // A link to a file that is kept elsewhere stays a link.
                 FileKind::Link => {
                     let target = fs::read_link(&at).map_err(cannot_read)?;
                     at = at.parent().unwrap_or(Path::new("/")).join(target);

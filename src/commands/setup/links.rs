@@ -35,7 +35,7 @@ pub(super) fn file_name(link: &str) -> String {
     format!("{link}{}", std::env::consts::EXE_SUFFIX)
 }
 
-/// Makes one link, if it is missing; a file of somebody else is left alone.
+/// Makes one link, if it is missing; another file of that name is left alone.
 pub(super) fn make(path: &Path, wanted_by: &str, facts: &Facts, record: &mut Record) -> Result<()> {
     let program = Path::new(&facts.program);
     let is_recorded = record.content().links.contains_key(path);
@@ -89,7 +89,7 @@ pub(super) fn undo(is_undone: impl Fn(&str) -> bool, record: &mut Record) -> Res
     });
     record.content().links = links;
     for path in &unwanted {
-        // What somebody put in its place is theirs; hallpass itself may be gone by now.
+        // What is in its place now is the user's; hallpass itself may be gone by now.
         if path.is_symlink() || (cfg!(windows) && path.is_file()) {
             disk::remove(path).map_err(|error| cannot("remove", path, error))?;
             message::note(&format!("removed {}", tilde(path)));
