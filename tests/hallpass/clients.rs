@@ -834,8 +834,8 @@ fn pip_and_uv_install_from_a_private_index_by_the_keyring_program() {
     assert_eq!(site.issued(), 1);
 }
 
-#[test]
-fn pnpm_installs_from_a_private_registry_by_its_token_helper() {
+/// A registry below this path with one package, which demands a token, and a project that needs it.
+pub(crate) fn npm_registry(path: &'static str) -> Site {
     let package = archive(
         "package",
         &[("package.json", r#"{"name":"private","version":"1.0.0"}"#)],
@@ -844,19 +844,27 @@ fn pnpm_installs_from_a_private_registry_by_its_token_helper() {
     let integrity = format!("sha512-{}", STANDARD.encode(digest));
     let site = Site::start(Demands::Bearer, move |request| {
         let host = request.header("host").unwrap_or_default();
-        match request.target.as_str() {
-            "/private" => {
-                let tarball = format!("http://{host}/private.tgz");
+        match request.target.strip_prefix(path) {
+            Some("private") => {
+                let tarball = format!("http://{host}{path}private/-/private-1.0.0.tgz");
                 let version = json!({ "name": "private", "version": "1.0.0",
                     "dist": { "tarball": tarball, "integrity": integrity } });
                 let metadata = json!({ "name": "private", "dist-tags": { "latest": "1.0.0" },
                     "versions": { "1.0.0": version } });
                 Reply::json(200, metadata.to_string())
             }
-            "/private.tgz" => Reply::new(200).body(package.clone()),
+            Some("private/-/private-1.0.0.tgz") => Reply::new(200).body(package.clone()),
             _ => Reply::new(404),
         }
     });
+    let manifest = r#"{"name":"app","version":"1.0.0","dependencies":{"private":"1.0.0"}}"#;
+    fs::write(site.directory("project").join("package.json"), manifest).expect("a manifest");
+    site
+}
+
+#[test]
+fn pnpm_installs_from_a_private_registry_by_its_token_helper() {
+    let site = npm_registry("/");
     site.link("pnpm-tokenhelper-hallpass-prod");
     let (registry, host) = (site.server.url("/"), site.host());
     let helper = site.directory("bin").join("pnpm-tokenhelper-hallpass-prod");
@@ -866,8 +874,6 @@ fn pnpm_installs_from_a_private_registry_by_its_token_helper() {
     );
     fs::write(site.machine.home().join(".npmrc"), settings).expect("pnpm's settings");
     let project = site.directory("project");
-    let manifest = r#"{"name":"app","version":"1.0.0","dependencies":{"private":"1.0.0"}}"#;
-    fs::write(project.join("package.json"), manifest).expect("a manifest");
     let mut command = site.command(node_program().to_str().expect("UTF-8"));
     command
         .arg(pnpm_program())

@@ -6,12 +6,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::clients::{
-    Demands, Site, archive, crate_archive, git_site, gits, index, registry, rustup_home, shown,
+    Demands, Site, crate_archive, git_site, gits, index, npm_registry, registry, rustup_home, shown,
 };
 use crate::real_servers::{go_program, node_program, npm_program, pnpm_program, python_program};
 use crate::server::{Reply, Server};
@@ -320,32 +318,10 @@ fn pip_and_uv_find_the_keyring_program() {
     assert_eq!(site.issued(), 1);
 }
 
-/// A registry with one package, which demands a token.
-fn npm_registry() -> Site {
-    let package = archive(
-        "package",
-        &[("package.json", r#"{"name":"private","version":"1.0.0"}"#)],
-    );
-    let digest = ring::digest::digest(&ring::digest::SHA512, &package);
-    let integrity = format!("sha512-{}", STANDARD.encode(digest));
-    let site = Site::start(Demands::Bearer, move |request| {
-        let host = request.header("host").unwrap_or_default();
-        match request.target.as_str() {
-            "/npm/private" => {
-                let tarball = format!("http://{host}/npm/private/-/private-1.0.0.tgz");
-                let version = json!({ "name": "private", "version": "1.0.0",
-                    "dist": { "tarball": tarball, "integrity": integrity } });
-                let metadata = json!({ "name": "private", "dist-tags": { "latest": "1.0.0" },
-                    "versions": { "1.0.0": version } });
-                Reply::json(200, metadata.to_string())
-            }
-            "/npm/private/-/private-1.0.0.tgz" => Reply::new(200).body(package.clone()),
-            _ => Reply::new(404),
-        }
-    });
+/// A project that depends on a package of a private registry below a path.
+fn npm_project() -> Site {
+    let site = npm_registry("/npm/");
     site.bind_only("/npm/");
-    let manifest = r#"{"name":"app","version":"1.0.0","dependencies":{"private":"1.0.0"}}"#;
-    fs::write(site.directory("project").join("package.json"), manifest).expect("a manifest");
     site
 }
 
@@ -357,7 +333,7 @@ fn private_package_is_there(site: &Site) {
 
 #[test]
 fn npm_takes_the_token_from_a_variable() {
-    let site = npm_registry();
+    let site = npm_project();
     let text = site.setup(AWKWARD, &["npm"]);
     let (settings, command) = text.split_once("\n# then\n").expect("a command");
     let settings = format!("registry={}\n{settings}", site.server.url("/npm/"));
@@ -371,7 +347,7 @@ fn npm_takes_the_token_from_a_variable() {
 
 #[test]
 fn pnpm_runs_the_link_that_was_made() {
-    let site = npm_registry();
+    let site = npm_project();
     let settings = site.machine.home().join(".npmrc");
     let registry = format!("registry={}\n", site.server.url("/npm/"));
     fs::write(&settings, &registry).expect("pnpm's settings");
