@@ -101,8 +101,7 @@ mod platform {
 
         use rustix::io::Errno;
         use rustix::process::{
-            Pid, Signal, WaitId, WaitIdOptions, getpid, getsid, kill_process, set_child_subreaper,
-            waitid,
+            Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, set_child_subreaper, waitid,
         };
 
         use super::{Child, Descendants};
@@ -134,9 +133,14 @@ mod platform {
             /// as an agent.
             pub(crate) fn end(&self, child: &mut Child) {
                 let _ = child.kill();
-                let session = getsid(None).map_or(0, Pid::as_raw_pid);
                 for _ in 0..ROUNDS {
                     let mut processes = processes();
+                    // In a container whose session began outside of it, the session's number is 0, which
+                    // `getsid` of rustix does not allow for.
+                    let own = processes.iter().find(|process| process.id == own_id());
+                    let Some(session) = own.map(|process| process.session) else {
+                        break;
+                    };
                     processes.retain(|process| process.session == session);
                     let mut found = children_of(&processes, &[own_id()]);
                     found.retain(|id| !self.not_ours.contains(id));
