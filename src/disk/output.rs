@@ -17,7 +17,7 @@ const MOST_LINKS: usize = 40;
 pub(crate) enum Output {
     /// `/dev/stdout`, `/dev/fd/3`: opening it again would lose the position in a file, and a socket
     /// cannot be opened. Duplicated at once, as a file that hallpass opens later may get its number.
-    Descriptor(File),
+    Descriptor(File, PathBuf),
     /// A pipe or a character device: replacing it would leave its reader waiting.
     Stream(PathBuf),
     /// A regular file or a free name, with all links followed: a link stays a link.
@@ -27,18 +27,18 @@ pub(crate) enum Output {
 impl Output {
     /// # Errors
     /// `Usage` when nothing can be written there, such as a directory.
-    pub(crate) fn to(path: &Path) -> Result<Self> {
-        let shown = path.display();
+    pub(crate) fn to(named: &Path) -> Result<Self> {
+        let shown = named.display();
         let unusable = |why: &str| Error::usage(format!("cannot write to {shown}: {why}"));
-        if path.as_os_str().is_empty() {
+        if named.as_os_str().is_empty() {
             return Err(Error::usage("--output needs a file name"));
         }
-        let mut path = std::path::absolute(path)
+        let mut path = std::path::absolute(named)
             .map_err(|error| unusable("it is not a valid path").because(error))?;
         for _ in 0..MOST_LINKS {
             if let Some(number) = descriptor(&path) {
                 return system::duplicate(number)
-                    .map(Self::Descriptor)
+                    .map(|file| Self::Descriptor(file, named.to_owned()))
                     .map_err(|_| unusable("no such file descriptor is open"));
             }
             let metadata = match fs::symlink_metadata(&path) {
@@ -81,13 +81,15 @@ impl Output {
     /// Writes all of it. A reader that has gone has had enough, as with standard output.
     pub(crate) fn write(self, content: &[u8]) -> Result<()> {
         let (written, shown) = match self {
-            Self::Descriptor(mut file) => (file.write_all(content), "its descriptor".into()),
+            Self::Descriptor(mut file, path) => (file.write_all(content), path),
             Self::Stream(path) => {
                 let written =
                     system::open_stream(&path).and_then(|mut stream| stream.write_all(content));
                 (written, path)
             }
-            Self::File(path) => (write_private(&path, content), path),
+            Self::File(path) => {
+                return write_private(&path, content).map_err(|error| cannot_replace(&path, error));
+            }
         };
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -127,6 +129,19 @@ fn descriptor(path: &Path) -> Option<u32> {
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {
-    let error = Error::broken(format!("cannot write {}", path.display())).because(error);
-    error.hint("the directory must be writable: hallpass replaces the file whole")
+    Error::broken(format!("cannot write {}", path.display())).because(error)
+}
+
+/// A file may be writable itself and still not be replaceable.
+fn cannot_replace(path: &Path, error: io::Error) -> Error {
+    let is_of_directory = matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    );
+    let error = cannot_write(path, error);
+    if is_of_directory {
+        return error
+            .hint("hallpass replaces the file, so name one in a directory that you may write to");
+    }
+    error
 }

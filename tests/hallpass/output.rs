@@ -222,6 +222,44 @@ fn a_descriptor_that_is_not_open_is_refused_before_anything_is_requested() {
 }
 
 #[test]
+fn a_failure_to_write_speaks_of_a_directory_only_where_a_new_one_would_help() {
+    let desk = Desk::new();
+    let file = desk.machine.root().join("token");
+    let reading = desk.machine.private_file("reading", b"");
+    for (line, name, named, said) in [
+        (
+            "exec 3>/dev/full".to_owned(),
+            "/dev/fd/3",
+            "/dev/fd/3",
+            "no space left on device",
+        ),
+        (
+            "exec >/dev/full".to_owned(),
+            "/dev/stdout",
+            "/dev/stdout",
+            "no space left on device",
+        ),
+        (
+            format!("exec 4<'{}'", text(&reading)),
+            "/proc/self/fd/4",
+            "/proc/self/fd/4",
+            "bad file descriptor",
+        ),
+        (
+            "ulimit -f 0".to_owned(),
+            text(&file),
+            text(&file),
+            "file too large",
+        ),
+    ] {
+        let command = desk.machine.hallpass(&["token", "--output", name]);
+        let failed = ran(after_shell(&line, &command)).failure(1);
+        let start = format!("hallpass: error: cannot write {named}: {said}\n");
+        assert_eq!(failed.stderr, start, "no hint");
+    }
+}
+
+#[test]
 fn a_directory_or_a_missing_one_is_refused_before_anything_is_requested() {
     let desk = Desk::new();
     let root = desk.machine.root();
@@ -282,6 +320,10 @@ fn a_user_without_the_right_to_a_directory_loses_nothing() {
     for path in [&file, &directory.join("new")] {
         let failed = to(path).failure(1);
         assert!(failed.stderr.contains("permission denied"), "{failed:?}");
+        assert!(
+            failed.stderr.contains("name one in a directory"),
+            "{failed:?}"
+        );
     }
     assert_eq!(fs::read_to_string(&file).expect("a file"), "old");
     // What is there for all, and what is the user's own.
