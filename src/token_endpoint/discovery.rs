@@ -12,7 +12,7 @@ use super::json::{Json, Members, in_utf8};
 use super::response::HttpResponse;
 use super::{Notes, noting, within};
 use crate::error::{Error, Result};
-use crate::message::{FOREIGN_TEXT_LIMIT, clean};
+use crate::message::{self, FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::TokenEndpoint;
 
 /// The part of a server's metadata that a client of this grant needs (RFC 8414 §2).
@@ -150,9 +150,12 @@ fn read(
         return Err((Use::OtherIssuer, other_issuer(&issuer, location)));
     }
     let endpoint = |members: &Members<'_>, name: &str| -> std::result::Result<_, String> {
-        let Some(text) = text(members, name) else {
+        let Some(value) = members.get(name).filter(|value| !value.is_null()) else {
             return Ok(None);
         };
+        let text = value
+            .text()
+            .ok_or_else(|| format!("name a {name} that is not a text"))?;
         let endpoint =
             TokenEndpoint::parse(&text).map_err(|fault| format!("name a {name} that {fault}"))?;
         if url.is_https() && !endpoint.is_https() {
@@ -161,9 +164,31 @@ fn read(
         Ok(Some(endpoint))
     };
     // An endpoint that may not be needed at all must not get in the way.
-    let optional = |members: &Members<'_>, name| endpoint(members, name).unwrap_or_default();
-    let aliases = members.get("mtls_endpoint_aliases").and_then(Json::members);
-    let alias = |name| aliases.as_ref().and_then(|aliases| optional(aliases, name));
+    let ignored = |what: &str| {
+        message::warning(&format!(
+            "the metadata at {location} {what}, which is ignored"
+        ));
+    };
+    let optional = |members: &Members<'_>, name| {
+        endpoint(members, name).unwrap_or_else(|what| {
+            ignored(&what);
+            None
+        })
+    };
+    let aliases = members
+        .get("mtls_endpoint_aliases")
+        .filter(|aliases| !aliases.is_null());
+    let has_aliases = aliases.is_some();
+    let aliases = aliases.and_then(Json::members);
+    if has_aliases && aliases.is_none() {
+        ignored("have mtls_endpoint_aliases that are not an object");
+    }
+    let alias = |name| {
+        endpoint(aliases.as_ref()?, name).unwrap_or_else(|what| {
+            ignored(&format!("{what}, in mtls_endpoint_aliases"));
+            None
+        })
+    };
     let list = |name: &str| -> Vec<String> {
         let values = members.get(name).and_then(Json::items).unwrap_or_default();
         let texts = values.into_iter().filter_map(Json::text);

@@ -517,13 +517,33 @@ fn the_most_useful_failure_of_a_search_is_reported() {
 
 #[test]
 fn an_endpoint_that_is_not_needed_may_be_unusable() {
-    for more in [
-        r#", "revocation_endpoint": "http://not.local.example/revoke""#,
-        r#", "revocation_endpoint": 1"#,
-        r#", "revocation_endpoint": "relative""#,
-        r#", "mtls_endpoint_aliases": {"token_endpoint": "http://not.local.example/"}"#,
-        r#", "mtls_endpoint_aliases": []"#,
-        r#", "policy": 1e999, "text": "\ud800""#,
+    for (more, ignored) in [
+        (
+            r#", "revocation_endpoint": "http://not.local.example/revoke""#,
+            "name a revocation_endpoint that",
+        ),
+        (
+            r#", "revocation_endpoint": 1"#,
+            "name a revocation_endpoint that is not a text, which is ignored",
+        ),
+        (
+            r#", "revocation_endpoint": "relative""#,
+            "name a revocation_endpoint that",
+        ),
+        (
+            r#", "mtls_endpoint_aliases": {"token_endpoint": "http://not.local.example/"}"#,
+            ", in mtls_endpoint_aliases, which is ignored",
+        ),
+        (
+            r#", "mtls_endpoint_aliases": {"revocation_endpoint": {}}"#,
+            "name a revocation_endpoint that is not a text, in mtls_endpoint_aliases, which is ignored",
+        ),
+        (
+            r#", "mtls_endpoint_aliases": []"#,
+            "mtls_endpoint_aliases that are not an object, which is ignored",
+        ),
+        (r#", "mtls_endpoint_aliases": null"#, ""),
+        (r#", "policy": 1e999, "text": "\ud800""#, ""),
     ] {
         let server = Server::start(move |request| match &*request.target {
             SECOND => Reply::json(200, metadata(request, more)),
@@ -532,6 +552,11 @@ fn an_endpoint_that_is_not_needed_may_be_unusable() {
         });
         let ran = login_to(&Machine::new(), &["--issuer", &server.url("/t")]);
         assert_eq!(ran.code, 0, "{more}: {ran:?}");
+        let warnings = ran.stderr.lines();
+        let warnings = warnings.filter(|line| line.starts_with("hallpass: warning: "));
+        let warnings: Vec<_> = warnings.collect();
+        assert_eq!(warnings.len(), usize::from(!ignored.is_empty()), "{ran:?}");
+        assert_says(&ran, &[ignored]);
     }
 }
 
