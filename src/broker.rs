@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
     /// Asked for by us. It may not have been possible to cache it.
     Fresh {
         token: CachedToken,
-        not_cached: Option<std::io::Error>,
+        not_cached: Option<Error>,
     },
     /// It still works, but should have been renewed, and could not be.
     Kept {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::hex;
 use crate::disk::{self, Directories, Durability, Found, LockFile};
+use crate::error::{Error, Result};
 use crate::profile::ProfileName;
 use crate::refusal::Refusal;
 use crate::secret::AccessToken;
@@ -51,8 +52,15 @@ impl Cache {
     }
 
     /// Everybody's, also those of profiles that are gone.
-    pub(crate) fn all(directories: &Directories) -> io::Result<Vec<Self>> {
-        let names = disk::names(&directories.cache)?.into_iter();
+    ///
+    /// # Errors
+    /// `Broken` where the directory cannot be read.
+    pub(crate) fn all(directories: &Directories) -> Result<Vec<Self>> {
+        let cache = &directories.cache;
+        let names = disk::names(cache).map_err(|error| {
+            Error::broken(format!("cannot read the cache in {}", cache.display())).because(error)
+        })?;
+        let names = names.into_iter();
         let names = names.filter_map(|name| ProfileName::parse(&name).ok());
         let names = names.chain([ProfileName::of_environment()]);
         Ok(names.map(|name| Self::of(directories, &name)).collect())
@@ -78,12 +86,10 @@ impl Cache {
         let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));
         let read = |key: &str| {
             let path = self.directory.join([key, ".json"].concat());
-            let Ok(Found::Content(content)) = disk::read(&path, ENTRY_LIMIT, Trust::Private) else {
-                return None;
-            };
-            let entry = checked(&content, key).filter(|entry| entry.login == login)?;
-            let overrides = entry.overrides.clone().into_owned();
-            Some((key.to_owned(), overrides, entry.into_token()?))
+            read_entry(&path, key, login, |entry| {
+                let overrides = entry.overrides.clone().into_owned();
+                Some((key.to_owned(), overrides, entry.into_token()?))
+            })
         };
         keys.filter_map(read).collect()
     }
@@ -92,7 +98,17 @@ impl Cache {
     ///
     /// A lock file may go too: every login has keys of its own, so nobody who still holds or opens
     /// an old one meets a new login's callers.
-    pub(crate) fn clear(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// `Broken` where something cannot be removed.
+    pub(crate) fn clear(&self) -> Result<()> {
+        self.remove_all().map_err(|error| {
+            let directory = self.directory.display();
+            Error::broken(format!("cannot remove the cached tokens in {directory}")).because(error)
+        })
+    }
+
+    fn remove_all(&self) -> io::Result<()> {
         for name in disk::names(&self.directory)? {
             let path = self.directory.join(name);
             let removed = disk::remove(&path);
@@ -155,7 +171,9 @@ impl Place {
 
     /// The token here, if it can be read and trusted. Whatever is wrong with it, it is just not there.
     pub(crate) fn token(&self) -> Option<CachedToken> {
-        read_entry(&self.entry, &self.key, &self.login)
+        read_entry(&self.entry, &self.key, &self.login, |entry| {
+            entry.into_token()
+        })
     }
 
     /// Everything here, for a caller who needs more than the token: see [`Place::turn`].
@@ -167,13 +185,24 @@ impl Place {
     }
 
     /// Keeps a token that nobody competes for, if it has a life at all.
-    pub(crate) fn keep(&self, token: &CachedToken) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// `Broken` where it cannot be written.
+    pub(crate) fn keep(&self, token: &CachedToken) -> Result<()> {
+        self.write(token).map_err(|error| self.cannot_write(error))
+    }
+
+    fn write(&self, token: &CachedToken) -> io::Result<()> {
         if !token.lasts() {
             return Ok(());
         }
         disk::private_directory(&self.top)?;
         let entry = entry(token, &self.key, &self.login, &self.overrides)?;
         disk::replace(&self.entry, &entry, Durability::Cache)
+    }
+
+    fn cannot_write(&self, error: io::Error) -> Error {
+        Error::broken(format!("cannot write the cache in {}", self.top.display())).because(error)
     }
 
     /// Removes the token, which some server did not take.
@@ -351,15 +380,18 @@ impl Slot<'_> {
     ///
     /// Whoever had the turn also removes some of what is stale: a request costs more than that, and
     /// a hit, a failure or a crowd is no time for it.
-    pub(crate) fn fill(self, token: &CachedToken) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// `Broken` where it cannot be written.
+    pub(crate) fn fill(self, token: &CachedToken) -> Result<()> {
         let Self { place, lock } = self;
-        if token.lasts() {
-            place.keep(token)?;
-            disk::remove(&place.note())?;
+        let written = if token.lasts() {
+            let written = place.write(token);
+            written.and_then(|()| disk::remove(&place.note()))
         } else {
-            disk::remove(&place.entry)?;
-            place.write_note(None)?;
-        }
+            disk::remove(&place.entry).and_then(|()| place.write_note(None))
+        };
+        written.map_err(|error| place.cannot_write(error))?;
         // Where locks cannot be had, nothing is removed that another may just be about to write.
         if let (Some(lock), Some(directory)) = (lock, place.entry.parent()) {
             // Those who wait get the token first.
@@ -449,17 +481,21 @@ fn entry(
     Ok(entry.into_bytes())
 }
 
-fn read_entry(path: &Path, key: &str, login: &str) -> Option<CachedToken> {
+/// What is taken from an entry, if it can be read and is of this login.
+fn read_entry<T>(
+    path: &Path,
+    key: &str,
+    login: &str,
+    take: impl FnOnce(Entry<'_>) -> Option<T>,
+) -> Option<T> {
     match disk::read(path, ENTRY_LIMIT, Trust::Private) {
-        Ok(Found::Content(content)) => parse_entry(&content, key, login),
+        Ok(Found::Content(content)) => take(parse_entry(&content, key, login)?),
         _ => None,
     }
 }
 
-fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
-    checked(content, key)
-        .filter(|entry| entry.login == login)?
-        .into_token()
+fn parse_entry<'a>(content: &'a [u8], key: &str, login: &str) -> Option<Entry<'a>> {
+    checked(content, key).filter(|entry| entry.login == login)
 }
 
 /// A whole entry for this key, of whatever login.
@@ -502,6 +538,10 @@ mod tests {
             expires_at: Timestamp(1_795_086_400_123),
             warning: None,
         }
+    }
+
+    fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
+        super::parse_entry(content, key, login)?.into_token()
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub(crate) fn unknown() -> Vec<String> {
     unknown
 }
 
-/// The same for a command that succeeds.
+/// The same for a command that succeeds: not where a cached token is given, nor in a helper, whose
+/// standard error some programs take for a part of its answer.
 pub(crate) fn warn_of_unknown() {
     for text in unknown() {
         message::warning(&text);

@@ -13,6 +13,7 @@ use crate::profile::SecretSource;
 use crate::profiles::{self, Profiles};
 use crate::secret::CLIENT_SECRET_VARIABLE;
 use crate::system::Inherited;
+use crate::variables;
 
 /// The variable that holds the token when nobody names another one.
 const VARIABLE: &str = "HALLPASS_TOKEN";
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
         return Err(Error::usage("which program? none was given"));
     };
     let of_the_default = [(VARIABLE.to_owned(), None)];
-    let variables = match args.variables.as_slice() {
+    let wanted = match args.variables.as_slice() {
         [] => &of_the_default[..],
         given => given,
     };
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
     let find = |profile: &Option<String>| profiles.find(profile.as_deref());
-    let selected = variables.iter().map(|(_, profile)| find(profile));
+    let selected = wanted.iter().map(|(_, profile)| find(profile));
     let mut selected = selected.collect::<Result<Vec<_>>>()?;
     // A client's secret is none of the program's business. A variable that the user names for a
     // token is set after that.
@@ -74,9 +75,14 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
         min_ttl: args.min_ttl,
         ..Ask::default()
     };
-    for ((name, _), who) in variables.iter().zip(&mut selected) {
+    let mut is_any_new = false;
+    for ((name, _), who) in wanted.iter().zip(&mut selected) {
         let obtained = obtain(&directories, &profiles, &ask, who)?;
+        is_any_new |= obtained.is_new;
         command.env(name, obtained.token.access_token.expose());
+    }
+    if is_any_new {
+        variables::warn_of_unknown();
     }
     let error = inherited.replace_process(&mut command);
     Err(match error.kind() {

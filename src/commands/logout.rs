@@ -102,7 +102,7 @@ fn forget_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Re
     // A crash, or a profile's file that was removed by hand, may have left more.
     let cleared = Cache::all(directories).and_then(|all| all.iter().try_for_each(Cache::clear));
     if let Err(error) = cleared {
-        fail(Error::broken("cannot remove all cached tokens").because(error));
+        fail(error);
     }
     first_error.map_or(Ok(()), Err)
 }
@@ -142,10 +142,7 @@ impl Logout<'_> {
     fn run(&self, profiles: &Profiles) -> Result<Forgotten> {
         let Self { editor, name, .. } = self;
         let cache = Cache::of(self.directories, name);
-        let clear = || {
-            let what = || Error::broken(format!("cannot remove the cached tokens of `{name}`"));
-            cache.clear().map_err(|error| what().because(error))
-        };
+        let clear = || cache.clear();
         let profile = match profiles.load(name) {
             Ok(profile) => Some(profile),
             // A damaged one names nothing that its list of items does not name.

@@ -41,6 +41,8 @@ pub(super) struct Obtained {
     pub(super) token: CachedToken,
     /// A server that granted what was asked for need not say so (RFC 6749 §5.1).
     pub(super) scope: Option<String>,
+    /// It was requested for this call.
+    pub(super) is_new: bool,
 }
 
 /// Gets a token of this profile; of the login that takes its place, if there is one meanwhile.
@@ -57,6 +59,7 @@ pub(super) fn obtain(
         // Of the same login, read again after a wait or a request.
         let latest = Cell::new(None);
         let outcome = attempt(directories, profiles, ask, who, &request, &latest)?;
+        let is_new = matches!(outcome, Outcome::Fresh { .. });
         let is_superseded = matches!(outcome, Outcome::Superseded);
         let now = if is_superseded {
             profiles
@@ -73,6 +76,7 @@ pub(super) fn obtain(
             return Ok(Obtained {
                 token,
                 scope: request.scope,
+                is_new,
             });
         }
     }
@@ -182,7 +186,7 @@ fn settle(
                         "the token was not cached: the home directory is unknown (HOME)",
                     );
                 } else {
-                    message::warning(&format!("the token could not be cached: {error}"));
+                    message::warning(&format!("{error}; the token was not saved"));
                 }
             }
             let lifetime = token.expires_at.since(token.received_at);

@@ -14,6 +14,7 @@ use crate::profile::ProfileName;
 use crate::profiles::{self, Answering, Bound, Profiles, from_environment};
 use crate::prompt;
 use crate::token::Timestamp;
+use crate::variables;
 use crate::web_url::WebUrl;
 
 /// Print an access token: a cached one if it lasts, else a fresh one
@@ -133,6 +134,9 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         ..Ask::default()
     };
     let obtained = obtain(&directories, &profiles, &ask, &mut who)?;
+    if obtained.is_new {
+        variables::warn_of_unknown();
+    }
     let format = if args.json {
         Format::Json
     } else {
@@ -163,7 +167,7 @@ fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<An
 }
 
 fn as_json(obtained: &Obtained) -> String {
-    let Obtained { token, scope } = obtained;
+    let Obtained { token, scope, .. } = obtained;
     let mut answer = json!({
         "access_token": token.access_token.expose(),
         "token_type": token.token_type,

@@ -250,6 +250,41 @@ fn a_helper_answers_for_the_urls_that_the_environment_names() {
 }
 
 #[test]
+fn a_misspelled_variable_is_reported_after_a_request_and_never_with_a_cached_token() {
+    let server = Server::start(numbered_tokens());
+    let mut machine = Machine::new();
+    machine.login("p", &server, &["--for", "https://git.example/"]);
+    machine.set("HALLPASS_SCOP", "secret-value");
+    let warning = "hallpass: warning: HALLPASS_SCOP is set, but hallpass does not read it: did you mean HALLPASS_SCOPE?\n";
+    let exec = ["exec", "-e", "A", "-e", "B", "--", "true"];
+    for (arguments, is_warned) in [
+        (&["token", "p"][..], false),
+        (&["token", "p", "--refresh"], true),
+        (&["token", "p", "--scope", "USER"], true),
+        (&["token", "p", "--scope", "USER"], false),
+        (&exec, false),
+    ] {
+        let ran = machine.run(arguments).success();
+        let said = if is_warned { warning } else { "" };
+        assert_eq!(ran.stderr, said, "{arguments:?}");
+    }
+    // One line, for however many tokens; and none from a helper, some clients read its standard error.
+    let forget = |machine: &Machine| {
+        for entry in machine.entries("p") {
+            std::fs::remove_file(entry).expect("a cached token");
+        }
+    };
+    forget(&machine);
+    assert_eq!(machine.run(&exec).success().stderr, warning);
+    forget(&machine);
+    let requests = server.requests().len();
+    let request = "protocol=https\nhost=git.example\n\n";
+    let ran = machine.run_with_input(&["git-credential", "get"], request.as_bytes());
+    assert_eq!(ran.success().stderr, "");
+    assert_eq!(server.requests().len(), requests + 1);
+}
+
+#[test]
 fn a_misspelled_variable_is_reported_and_its_value_is_not() {
     let mut machine = Machine::new();
     machine.set("HALLPASS_TOKN_URL", "a-secret-value");
