@@ -103,7 +103,7 @@ impl fmt::Display for Error {
         while let Some(source) = below {
             match source.downcast_ref() {
                 Some(error) => write!(f, ": {}", reason(error))?,
-                None => write!(f, ": {source}")?,
+                None => write!(f, ": {}", without_number(&source.to_string()))?,
             }
             below = source.source();
         }
@@ -115,7 +115,7 @@ impl fmt::Display for Error {
 /// the name of a temporary file, which `tempfile` adds.
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" (os error ").next().unwrap_or_default();
+    let text = without_number(&text);
     // Windows writes whole sentences.
     let text = text.trim_end_matches('.');
     let mut letters = text.chars();
@@ -128,6 +128,11 @@ pub(crate) fn reason(error: &io::Error) -> String {
             .collect(),
         _ => text.to_owned(),
     }
+}
+
+/// Without the number of an error, and what follows it.
+fn without_number(text: &str) -> &str {
+    text.split(" (os error ").next().unwrap_or_default()
 }
 
 impl StdError for Error {

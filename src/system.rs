@@ -4,12 +4,14 @@
 mod memory;
 pub(crate) mod program;
 pub(crate) mod secret_file;
+#[cfg(unix)]
+mod signals;
 
 pub(crate) use memory::wipe_what_is_freed;
 pub(crate) use platform::{
     Inherited, QuietTerminal, distrust, distrust_directory, duplicate, file_kind, harden,
-    is_link_refusal, is_planted, is_same_file, link, open_private, open_stream, private_directory,
-    standard_input, survive_file_size_limit, write_to_stdout,
+    is_lack_of_descriptors, is_link_refusal, is_planted, is_same_file, link, open_private,
+    open_stream, private_directory, standard_input, write_to_stdout,
 };
 
 #[cfg(all(unix, not(test)))]
@@ -52,6 +54,14 @@ pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
         std::env::remove_var(name);
     }
     Some(value.into_encoded_bytes())
+}
+
+/// Whether there are hardly any descriptors left, after a call that needed some and did not say why
+/// it failed.
+pub(crate) fn is_short_of_descriptors() -> bool {
+    let some = [std::io::pipe(), std::io::pipe()];
+    some.iter()
+        .any(|pipe| pipe.as_ref().err().is_some_and(is_lack_of_descriptors))
 }
 
 /// What a file must be like before it is believed.
@@ -114,11 +124,11 @@ mod platform {
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
     };
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     use signal_hook::iterator::Signals;
     use zeroize::Zeroizing;
 
-    use super::{Access, FileKind, Trust, WRITABLE_BY_OTHERS};
+    use super::{Access, FileKind, Trust, WRITABLE_BY_OTHERS, signals};
 
     // The unwinder, which nobody here needs, comes with the program: the shared library that the
     // compiler names asks the processor a dozen questions at every start.
@@ -159,12 +169,13 @@ mod platform {
     /// Keeps the secret out of core dumps and other processes' debuggers, and new files private
     /// whatever the caller's umask. Best effort: no token is refused over it.
     ///
-    /// Whoever no longer reads becomes an error of the write, and no reason to die.
+    /// A write that fails is an error, and no reason to die: nobody reads any more, or a file would
+    /// grow beyond `ulimit -f`.
     ///
     /// A process that is to become another program keeps its limit of core dumps, which nobody
     /// could give back.
     pub(crate) fn harden(becomes_another: bool) -> Inherited {
-        let ignores_broken_pipes = ignore_broken_pipes();
+        signals::block();
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         if !becomes_another {
             let nothing = Rlimit {
@@ -176,44 +187,12 @@ mod platform {
         #[cfg(target_os = "linux")]
         let _ =
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-        Inherited {
-            umask,
-            ignores_broken_pipes,
-        }
-    }
-
-    /// Returns whether the process did so before.
-    #[allow(unsafe_code, reason = "in std, its own start alone does this")]
-    fn ignore_broken_pipes() -> bool {
-        const SIG_IGN: usize = 1;
-        unsafe extern "C" {
-            fn signal(number: i32, action: usize) -> usize;
-        }
-        // SAFETY: no handler is set, which would have to be one.
-        unsafe { signal(SIGPIPE, SIG_IGN) == SIG_IGN }
-    }
-
-    /// Makes a write beyond `ulimit -f` an error, where a signal would end the process. Not at the
-    /// start, as a cached token is printed without a file.
-    ///
-    /// A handler, not `SIG_IGN`: programs that we become or start do not inherit it.
-    #[allow(unsafe_code, reason = "std has no way to do this")]
-    pub(crate) fn survive_file_size_limit() {
-        extern "C" fn nothing(_: i32) {}
-        unsafe extern "C" {
-            fn signal(number: i32, action: usize) -> usize;
-        }
-        let nothing: extern "C" fn(i32) = nothing;
-        // SAFETY: the handler does nothing, which is safe in any signal handler.
-        unsafe {
-            signal(rustix::process::Signal::XFSZ.as_raw(), nothing as usize);
-        }
+        Inherited { umask }
     }
 
     /// What the caller had, before [`harden`] changed it for us.
     pub(crate) struct Inherited {
         umask: Mode,
-        ignores_broken_pipes: bool,
     }
 
     impl Inherited {
@@ -221,10 +200,10 @@ mod platform {
         /// where it cannot be run. The kernel itself makes the process dumpable again.
         pub(crate) fn replace_process(self, command: &mut Command) -> io::Error {
             rustix::process::umask(self.umask);
-            if self.ignores_broken_pipes {
+            if signals::unblock() {
                 // Services of systemd do. By then std has gone back to the default.
                 let again = || {
-                    ignore_broken_pipes();
+                    signals::ignore_broken_pipes();
                     Ok(())
                 };
                 // SAFETY: even a signal handler may do this (signal-safety(7)).
@@ -301,6 +280,14 @@ mod platform {
             output = &output[count..];
         }
         Ok(())
+    }
+
+    /// This process, or the whole system, may open no more files.
+    pub(crate) fn is_lack_of_descriptors(error: &io::Error) -> bool {
+        let number = error.raw_os_error();
+        [Errno::MFILE, Errno::NFILE]
+            .map(|errno| Some(errno.raw_os_error()))
+            .contains(&number)
     }
 
     /// Another descriptor of an open file, which keeps its position and its flags.
@@ -512,9 +499,6 @@ mod platform {
         }
     }
 
-    /// Nothing to do: no limit on the size of files.
-    pub(crate) fn survive_file_size_limit() {}
-
     /// Makes another name for a program: a copy, as links need a privilege.
     pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
         std::fs::copy(program, name).map(drop)
@@ -540,6 +524,11 @@ mod platform {
         let mut stdout = io::stdout().lock();
         stdout.write_all(output)?;
         stdout.flush()
+    }
+
+    /// No limit that anybody reaches.
+    pub(crate) fn is_lack_of_descriptors(_: &io::Error) -> bool {
+        false
     }
 
     pub(crate) fn duplicate(_: u32) -> io::Result<File> {

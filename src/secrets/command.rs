@@ -52,13 +52,13 @@ fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing
             .hint("run it by hand to see what it needs")
     };
     let descendants = Descendants::watch();
-    let mut child = command
+    command
         // The secret of another profile is none of its business.
         .env_remove(CLIENT_SECRET_VARIABLE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+        .stderr(Stdio::piped());
+    let mut child = program::spawn(&mut command)
         .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
     let outcome = listen(&mut child, limit);
     if !matches!(outcome, Ok(Some(_))) {

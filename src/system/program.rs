@@ -4,8 +4,9 @@
 //! example. So neither the program nor what it starts is searched for there, and it does not run there.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 pub(crate) use platform::{Descendants, shell};
 
@@ -26,6 +27,13 @@ pub(crate) fn command(program: &OsStr) -> Result<Command, NoProgram> {
     let mut command = Command::new(find(program)?);
     command.current_dir(directory());
     Ok(command)
+}
+
+/// Starts a program, with the signals that we were started with.
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
+    #[cfg(unix)]
+    super::signals::unblock();
+    command.spawn()
 }
 
 fn find(program: &OsStr) -> Result<PathBuf, NoProgram> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
+use crate::system;
 
 /// Why there is no response.
 pub(super) enum Fault {
@@ -313,7 +314,16 @@ fn tls_text(fault: &rustls::Error, in_handshake: bool) -> &'static str {
     }
 }
 
+/// What a person does about a lack of descriptors.
+pub(super) const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n), or close some";
+
 fn of_connection(error: &reqwest::Error, url: &str) -> Diagnosis {
+    if is_lack_of_descriptors(error) {
+        return Diagnosis {
+            message: format!("cannot connect to {url}: too many open files"),
+            hint: RAISE_LIMIT.to_owned(),
+        };
+    }
     let reason = reason(error);
     if error.is_connect() {
         let closed = find::<io::Error>(error).is_some_and(|error| {
@@ -345,10 +355,19 @@ fn of_connection(error: &reqwest::Error, url: &str) -> Diagnosis {
     }
 }
 
+/// The C library says of a name that it is unknown when it cannot open the files to find out.
+fn is_lack_of_descriptors(error: &reqwest::Error) -> bool {
+    find::<io::Error>(error).is_some_and(system::is_lack_of_descriptors)
+        || is_of_name(error) && system::is_short_of_descriptors()
+}
+
+fn is_of_name(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.to_string().starts_with("dns error"))
+}
+
 /// Why a connection failed, or a response did not come.
 fn reason(error: &reqwest::Error) -> String {
-    let is_dns = causes(error).any(|cause| cause.to_string().starts_with("dns error"));
-    if is_dns {
+    if is_of_name(error) {
         return "the host name cannot be resolved".to_owned();
     }
     if let Some(error) = find::<io::Error>(error) {
@@ -383,11 +402,7 @@ fn io_reason(error: &io::Error) -> String {
         io::ErrorKind::NetworkDown => "the network is down",
         io::ErrorKind::PermissionDenied => "not permitted here (a firewall or a sandbox)",
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => "its body is not valid HTTP",
-        _ => {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            return clean(text, FOREIGN_TEXT_LIMIT).to_lowercase();
-        }
+        _ => return clean(&error::reason(error), FOREIGN_TEXT_LIMIT),
     };
     text.to_owned()
 }

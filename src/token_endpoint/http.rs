@@ -9,13 +9,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::coding::{CodingFault, decode, is_json_object, starts_object};
-use super::fault::{Fault, Way};
+use super::fault::{Fault, RAISE_LIMIT, Way};
 use super::key::Key;
 use super::proxy::Proxy;
 use super::response::HttpResponse;
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::profile::{Profile, TokenEndpoint};
+use crate::system;
 
 /// The largest body that is read, compressed or not.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -77,6 +78,10 @@ impl Http {
                     extent,
                 });
             }
+        }
+        if system::is_short_of_descriptors() {
+            let error = Error::broken("cannot read the CA certificates: too many open files");
+            return Err(error.hint(RAISE_LIMIT));
         }
         Err(Error::broken("this machine trusts no certificate authority").hint(
             "install the system's CA certificates (Debian: ca-certificates), or set SSL_CERT_FILE at the login",

@@ -17,6 +17,7 @@ mod https;
 mod keychain;
 mod keys;
 mod leaks;
+mod limits;
 mod main_job;
 mod material;
 mod matrix;
