@@ -23,7 +23,10 @@ const RELEASE: Counts = Counts {
     system_calls: 24,
     instructions: 60_000,
     page_faults: 36,
-    memory: 1024,
+    // The kernel maps pages of the program beside the one that is needed if it has them already, and
+    // how many depends on how the file was written: one program has 970 KiB as a copy, and 1,170 as
+    // the linker left it.
+    memory: 1280,
 };
 
 /// Any other optimised build: the loader alone costs more than all that hallpass does.
