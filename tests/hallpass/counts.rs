@@ -37,12 +37,14 @@ const OPTIMISED: Counts = Counts {
     memory: 4500,
 };
 
-/// The build that tests usually run.
+/// The build that tests usually run. Linux maps the pages of a program in pieces of the size in which
+/// they are in its page cache, which depends on how the file was written or read: the same program
+/// took from 11,600 to 14,600 KiB.
 const DEBUG: Counts = Counts {
     system_calls: 52,
     instructions: 1_500_000,
     page_faults: 450,
-    memory: 13_000,
+    memory: 16_000,
 };
 
 fn most() -> Counts {
