@@ -119,7 +119,7 @@ mod platform {
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
     use rustix::io::{Errno, fcntl_getfd};
-    use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
+    use rustix::process::{Pid, Resource, Rlimit, geteuid, getpid, setrlimit};
     use rustix::stdio::{stderr, stdin, stdout};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
@@ -434,7 +434,7 @@ mod platform {
                     if *is_quiet {
                         let _ = tcsetattr(&at_signal, OptionalActions::Now, settings);
                     }
-                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                    end_by(signal);
                 }
             });
             Ok(Self {
@@ -456,6 +456,15 @@ mod platform {
             rest.truncate(count);
             rest
         }
+    }
+
+    /// What the signal does where nobody handles it.
+    fn end_by(signal: i32) {
+        // The kernel does not end the first process of a container by a signal.
+        if getpid() == Pid::INIT && signal != SIGCONT {
+            std::process::exit(128 + signal);
+        }
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
     }
 
     impl Drop for QuietTerminal {

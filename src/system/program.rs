@@ -185,7 +185,12 @@ mod platform {
             children.map(|process| process.id).collect()
         }
 
+        /// No processes where `/proc` has other numbers than ours: that of the machine in a container, for example.
         fn processes() -> Vec<Process> {
+            let own = fs::read_link("/proc/self");
+            if !own.is_ok_and(|own| own.as_os_str() == own_id().to_string().as_str()) {
+                return Vec::new();
+            }
             let Ok(entries) = fs::read_dir("/proc") else {
                 return Vec::new();
             };

@@ -321,6 +321,17 @@ fn copy_of(command: &Command, mut copy: Command) -> Command {
     copy
 }
 
+/// Runs a command as the first process of a container, whose session began outside of it.
+#[cfg(target_os = "linux")]
+pub(crate) fn container() -> Command {
+    let mut container = Command::new("unshare");
+    container.args(["--pid", "--fork"]);
+    if !is_root() {
+        container.arg("--map-root-user");
+    }
+    container
+}
+
 /// A shell that becomes another command in a world of its own, where it may mount what it likes. Its
 /// arguments are the command's, after those that it takes.
 ///

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
 use crate::support::{CLIENT_ID, HALLPASS, Machine, SECRET, numbered_tokens};
+#[cfg(target_os = "linux")]
+use crate::support::{container, run_by};
 
 const SIGHUP: i64 = 1;
 const SIGINT: i64 = 2;
@@ -236,6 +238,23 @@ fn whatever_ends_the_question_leaves_the_terminal_as_it_was() {
         assert_eq!(ended.after, ended.before, "{signal:?}");
         ended.never_showed("secr\u{0}");
     }
+    desk.nothing_was_stored();
+}
+
+/// The kernel ends no first process of a container by a signal.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_first_process_of_a_container_ends_at_an_interrupt_like_any_other() {
+    let desk = Desk::new();
+    let url = desk.server.url("/oauth/token");
+    let login = ["login", "prod", "--token-url", &url, "--client-id", "x"];
+    let command = run_by(container(), &desk.machine.hallpass(&login));
+    let mut terminal = Terminal::run(&command);
+    terminal.expect("Client secret: ");
+    terminal.send("\u{3}");
+    let ended = terminal.end();
+    assert_eq!(ended.exit, Some(128 + SIGINT), "{ended:?}");
+    assert_eq!(ended.after, ended.before, "{ended:?}");
     desk.nothing_was_stored();
 }
 
