@@ -49,8 +49,8 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
     if let Some(helper) = Helper::find(arguments) {
         return answer(helper);
     }
-    let result = match plain_token(arguments) {
-        Some(args) => token::run(&args),
+    let result = match without_clap(arguments) {
+        Some(command) => execute(command, inherited, &arguments[0]),
         None => match Cli::try_parse_from(arguments) {
             Ok(cli) => execute(cli.command, inherited, &arguments[0]),
             Err(error) => usage::explain(&error, arguments),
@@ -86,34 +86,17 @@ fn fail(mut error: Error) -> u8 {
     error.kind.exit_code()
 }
 
-/// `hallpass token [--min-ttl DURATION] [PROFILE]`, which programs run all the time, without
-/// building clap's tree of commands: that costs more than the token. Whatever else is there, and
-/// whatever is wrong, is for clap to read.
-fn plain_token(arguments: &[OsString]) -> Option<token::Args> {
-    let [_program, command, options @ ..] = arguments else {
+/// Reads the commands that programs run all the time. None: clap is to read them, which also
+/// explains what is wrong with them.
+fn without_clap(arguments: &[OsString]) -> Option<Command> {
+    let [_program, command, words @ ..] = arguments else {
         return None;
     };
-    if command != "token" {
-        return None;
+    match command.to_str()? {
+        "token" => token::Args::read(words).map(Command::Token),
+        "exec" => exec::Args::read(words).map(Command::Exec),
+        _ => None,
     }
-    let mut words = options.iter().map(|word| word.to_str());
-    let (mut profile, mut min_ttl) = (None, None);
-    while let Some(word) = words.next() {
-        let word = word?;
-        let twice = if word == "--min-ttl" {
-            min_ttl.replace(words.next()??)
-        } else if let Some(value) = word.strip_prefix("--min-ttl=") {
-            min_ttl.replace(value)
-        } else if word.starts_with('-') {
-            return None;
-        } else {
-            profile.replace(word)
-        };
-        if twice.is_some() {
-            return None;
-        }
-    }
-    token::Args::plain(profile.map(str::to_owned), min_ttl)
 }
 
 fn execute(command: Command, inherited: Inherited, called: &OsStr) -> Result<String> {
@@ -157,49 +140,4 @@ fn report_panics_without_their_message() {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_ways_read_the_plain_case_alike() {
-        for (arguments, plain) in [
-            (&["token"][..], true),
-            (&["token", "prod"], true),
-            (&["token", ""], true),
-            (&["token", "no such name"], true),
-            (&["token", "--json"], false),
-            (&["token", "-h"], false),
-            (&["token", "--"], false),
-            (&["token", "prod", "--refresh"], false),
-            (&["token", "prod", "more"], false),
-            (&["status"], false),
-            (&["token", "--min-ttl", "5m"], true),
-            (&["token", "--min-ttl=90", "prod"], true),
-            (&["token", "prod", "--min-ttl", "2h"], true),
-            (&["token", "prod", "--min-ttl=0s"], true),
-            (&["token", "--min-ttl", "5m", ""], true),
-            (&["token", "--min-ttl"], false),
-            (&["token", "--min-ttl="], false),
-            (&["token", "--min-ttl", "soon"], false),
-            (&["token", "--min-ttl", "-1"], false),
-            (&["token", "--min-ttl", "--json"], false),
-            (&["token", "--min-ttl", "5m", "--min-ttl=5m"], false),
-            (&["token", "prod", "more", "--min-ttl=5m"], false),
-            (&["token", "--min-ttl=5m", "--refresh"], false),
-            (&["token", "--min-ttl=5m", "--"], false),
-            (&["token", "--min-tt", "5m"], false),
-            (&[], false),
-        ] {
-            let all = ["hallpass"].iter().chain(arguments).map(OsString::from);
-            let all: Vec<_> = all.collect();
-            let read = plain_token(&all);
-            assert_eq!(read.is_some(), plain, "{arguments:?}");
-            if let Some(read) = read {
-                match Cli::try_parse_from(&all).map(|cli| cli.command) {
-                    Ok(Command::Token(args)) => assert_eq!(args, read, "{arguments:?}"),
-                    other => panic!("{arguments:?}: {other:?}"),
-                }
-            }
-        }
-    }
-}
+mod tests;

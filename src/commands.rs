@@ -2,6 +2,7 @@
 //! the real doors: the clock, the keychain, the network.
 
 pub(crate) mod bind;
+mod command_line;
 pub(crate) mod exec;
 pub(crate) mod helper;
 pub(crate) mod login;

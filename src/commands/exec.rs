@@ -6,6 +6,7 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
+use super::command_line::{Word, Words, once};
 use super::duration;
 use super::obtain::{Ask, obtain};
 use crate::error::{Error, Kind, Result};
@@ -22,7 +23,7 @@ const VARIABLE: &str = "HALLPASS_TOKEN";
 ///
 /// hallpass becomes the program: it has hallpass's process, its standard input and output, and its
 /// exit code. 126 and 127 say that it cannot be run, or not be found.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, Eq, PartialEq, clap::Args)]
 pub(crate) struct Args {
     /// The variable that gets the token, and whose token (repeatable) [default: `HALLPASS_TOKEN`, of `$HALLPASS_PROFILE` or the only profile there is]
     #[arg(short = 'e', long = "env", value_name = "VARIABLE[=PROFILE]", value_parser = variable)]
@@ -45,6 +46,26 @@ fn variable(text: &str) -> std::result::Result<(String, Option<String>), String>
         return Err("write VARIABLE or VARIABLE=PROFILE".to_owned());
     }
     Ok((name.to_owned(), profile))
+}
+
+impl Args {
+    /// Reads the words after `exec`. None: clap is to read them.
+    pub(crate) fn read(words: &[OsString]) -> Option<Self> {
+        let mut args = Self::default();
+        let mut min_ttl = None;
+        let mut words = Words::new(words);
+        loop {
+            match words.next()? {
+                Word::End => break,
+                Word::Option("-e" | "--env") => args.variables.push(variable(words.value()?).ok()?),
+                Word::Option("--min-ttl") => once(&mut min_ttl, duration(words.value()?).ok()?)?,
+                Word::Rest(command) => args.command = command.to_vec(),
+                Word::Option(_) | Word::Argument(_) => return None,
+            }
+        }
+        args.min_ttl = min_ttl.unwrap_or_default();
+        (!args.command.is_empty()).then_some(args)
+    }
 }
 
 pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {

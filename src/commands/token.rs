@@ -1,11 +1,13 @@
 //! `hallpass token`: a cached access token if it lasts, else a fresh one.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
 
+use super::command_line::{Word, Words, flag, once};
 use super::obtain::{Ask, Obtained, obtain};
 use super::{duration, words};
 use crate::disk::Output;
@@ -93,13 +95,34 @@ fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
 }
 
 impl Args {
-    /// No option but this one; none if it does not hold a duration.
-    pub(crate) fn plain(profile: Option<String>, min_ttl: Option<&str>) -> Option<Self> {
-        Some(Self {
-            profile,
-            min_ttl: min_ttl.map_or(Ok(Duration::ZERO), duration).ok()?,
-            ..Self::default()
-        })
+    /// Reads the words after `token`. None: clap is to read them.
+    pub(crate) fn read(words: &[OsString]) -> Option<Self> {
+        let mut args = Self::default();
+        let mut min_ttl = None;
+        let mut words = Words::new(words);
+        loop {
+            match words.next()? {
+                Word::End => break,
+                Word::Argument(name) => once(&mut args.profile, name.to_owned())?,
+                Word::Option("--min-ttl") => once(&mut min_ttl, duration(words.value()?).ok()?)?,
+                Word::Option("--scope") => args.scope.push(words.value()?.to_owned()),
+                Word::Option("--audience") => once(&mut args.audience, words.value()?.to_owned())?,
+                Word::Option("--refresh") => flag(&mut args.refresh)?,
+                Word::Option("--secret-stdin") => flag(&mut args.secret_stdin)?,
+                Word::Option("--url") => once(&mut args.url, web_url(words.value()?).ok()?)?,
+                Word::Option("--format") => {
+                    let format = Format::from_str(words.value()?, false).ok()?;
+                    once(&mut args.format, format)?;
+                }
+                Word::Option("--json") => flag(&mut args.json)?,
+                Word::Option("--output") => once(&mut args.output, words.value()?.into())?,
+                Word::Option(_) | Word::Rest(_) => return None,
+            }
+        }
+        args.min_ttl = min_ttl.unwrap_or_default();
+        let conflict =
+            (args.json && args.format.is_some()) || (args.secret_stdin && args.url.is_some());
+        (!conflict).then_some(args)
     }
 }
 

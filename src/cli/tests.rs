@@ -1,0 +1,211 @@
+//! The command lines that are read without clap, compared with clap.
+
+use clap::{Arg, CommandFactory as _};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+const COMMANDS: [&str; 2] = ["token", "exec"];
+
+#[test]
+fn the_usual_command_lines_are_read_without_clap() {
+    for (arguments, is_read) in [
+        (&["token"][..], true),
+        (&["token", "prod"], true),
+        (&["token", ""], true),
+        (&["token", "no such name"], true),
+        (&["token", "--min-ttl", "5m"], true),
+        (&["token", "--min-ttl=90", "prod"], true),
+        (&["token", "prod", "--min-ttl", "2h"], true),
+        (&["token", "prod", "--refresh", "--json"], true),
+        (
+            &["token", "--scope", "a", "--scope=b c", "--audience=x"],
+            true,
+        ),
+        (
+            &["token", "--url", "https://a.example/", "--format", "curl"],
+            true,
+        ),
+        (&["token", "--output", "-"], true),
+        (&["exec", "--", "ls"], true),
+        (
+            &[
+                "exec",
+                "-e",
+                "A=prod",
+                "--env=B",
+                "--min-ttl",
+                "5m",
+                "--",
+                "ls",
+                "-l",
+                "--",
+            ],
+            true,
+        ),
+        (&["token", "-h"], false),
+        (&["token", "--help"], false),
+        (&["token", "--version"], false),
+        (&["token", "--"], false),
+        (&["token", "prod", "more"], false),
+        (&["token", "--min-ttl"], false),
+        (&["token", "--min-ttl="], false),
+        (&["token", "--min-ttl", "soon"], false),
+        (&["token", "--min-ttl", "-1"], false),
+        (&["token", "--min-ttl", "--json"], false),
+        (&["token", "--min-ttl", "5m", "--min-ttl=5m"], false),
+        (&["token", "--min-tt", "5m"], false),
+        (&["token", "--json=yes"], false),
+        (&["token", "--json", "--json"], false),
+        (&["token", "--json", "--format", "raw"], false),
+        (&["token", "--format", "Raw"], false),
+        (&["token", "--url", "ftp://a.example/"], false),
+        (&["exec", "ls"], false),
+        (&["exec", "--"], false),
+        (&["exec", "-e", "--", "ls"], false),
+        (&["exec", "--help"], false),
+        (&["status"], false),
+        (&[], false),
+    ] {
+        let all: Vec<_> = arguments.iter().map(OsString::from).collect();
+        assert_eq!(read_as_clap_does(&all), is_read, "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_option_that_clap_knows_is_read_without_it() {
+    for command in COMMANDS {
+        for option in options(command) {
+            let spellings = [
+                option.get_long().map(|name| format!("--{name}")),
+                option.get_short().map(|name| format!("-{name}")),
+            ];
+            for spelling in spellings.into_iter().flatten() {
+                for value in values(&option) {
+                    let mut line: Vec<_> = [command, &spelling].map(OsString::from).into();
+                    line.extend(value.map(OsString::from));
+                    line.extend(end(command).iter().map(OsString::from));
+                    assert!(read_as_clap_does(&line), "{line:?}");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn what_is_read_without_clap_is_read_as_clap_does(line in line()) {
+        read_as_clap_does(&line);
+    }
+}
+
+/// Whether it is read without clap. Panics if it is, and clap reads something else.
+#[track_caller]
+fn read_as_clap_does(line: &[OsString]) -> bool {
+    let line = [&[OsString::from("hallpass")], line].concat();
+    let Some(read) = without_clap(&line) else {
+        return false;
+    };
+    match (read, Cli::try_parse_from(&line).map(|cli| cli.command)) {
+        (Command::Token(read), Ok(Command::Token(args))) => assert_eq!(read, args, "{line:?}"),
+        (Command::Exec(read), Ok(Command::Exec(args))) => assert_eq!(read, args, "{line:?}"),
+        (read, by_clap) => panic!("{line:?}: {read:?}, but clap: {by_clap:?}"),
+    }
+    true
+}
+
+/// The options of a command. clap adds those for help and the version only when it reads a line.
+fn options(command: &str) -> Vec<Arg> {
+    let cli = Cli::command();
+    let command = cli.find_subcommand(command).expect("a command");
+    let arguments = command.get_arguments();
+    arguments
+        .filter(|argument| !argument.is_positional())
+        .cloned()
+        .collect()
+}
+
+/// Values that the option takes: `None` if it takes none.
+fn values(option: &Arg) -> Vec<Option<String>> {
+    let named = option.get_possible_values();
+    if !option.get_action().takes_values() {
+        vec![None]
+    } else if !named.is_empty() {
+        named
+            .iter()
+            .map(|value| Some(value.get_name().to_owned()))
+            .collect()
+    } else {
+        let value = match option.get_id().as_str() {
+            "min_ttl" => "5m",
+            "url" => "https://a.example/",
+            _ => "x",
+        };
+        vec![Some(value.to_owned())]
+    }
+}
+
+/// What a command line of this command cannot do without.
+fn end(command: &str) -> &'static [&'static str] {
+    if command == "exec" {
+        &["--", "ls"]
+    } else {
+        &[]
+    }
+}
+
+/// Words as they may follow a command, in any order.
+fn line() -> impl Strategy<Value = Vec<OsString>> {
+    const VALUES: [&str; 16] = [
+        "",
+        "-",
+        "--",
+        "-1",
+        "-h",
+        "-V",
+        "-e",
+        "-eA",
+        "--help",
+        "--min-tt",
+        "5m",
+        "soon",
+        "prod",
+        "A=prod",
+        "=",
+        "https://a.example/",
+    ];
+    let mut words = Vec::new();
+    for option in COMMANDS.into_iter().flat_map(options) {
+        words.extend(option.get_long().map(|name| format!("--{name}")));
+        let values = option.get_possible_values();
+        words.extend(values.iter().map(|value| value.get_name().to_owned()));
+    }
+    words.extend(VALUES.map(str::to_owned));
+    let word = select(words);
+    let word = prop_oneof![
+        4 => word.clone().prop_map(OsString::from),
+        1 => (word.clone(), word).prop_map(|(name, value)| format!("{name}={value}").into()),
+        1 => Just(not_utf8()),
+    ];
+    let words = prop::collection::vec(word, 0..6);
+    (select(&COMMANDS[..]), words).prop_map(|(command, words)| {
+        let mut line = vec![OsString::from(command)];
+        line.extend(words);
+        line
+    })
+}
+
+#[cfg(unix)]
+fn not_utf8() -> OsString {
+    use std::os::unix::ffi::OsStringExt as _;
+    OsString::from_vec(b"--output=\xff".to_vec())
+}
+
+#[cfg(windows)]
+fn not_utf8() -> OsString {
+    use std::os::windows::ffi::OsStringExt as _;
+    OsString::from_wide(&[0xd800])
+}
