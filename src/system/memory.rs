@@ -1,6 +1,9 @@
-//! Where memory comes from. To ask the kernel for pages, and to give them back just before the
-//! end, is a sixth of what a cached token takes: so the first of it lies in a room that the program
-//! brings along.
+//! Where memory comes from: an arena that is part of the program, then the C library.
+//!
+//! A cached token takes some 6 KiB of memory in all. From musl that is a system call (`brk` or
+//! `mmap`) for each few pages, and `munmap` before the end: a sixth of what the whole process
+//! costs. The arena costs neither, and its first page is one that the program has touched anyway.
+//! `tests/speed/compare` measures the release with and without it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -9,14 +12,14 @@ use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-/// In bytes: several times what a cached token of a thousand bytes takes. A page of it that nobody
-/// touches costs nothing.
-const ROOM: usize = 16 * 1024;
+/// In bytes: several times what a cached token of a thousand bytes takes. The kernel provides a page
+/// of it when it is first touched.
+const ARENA_SIZE: usize = 16 * 1024;
 
 #[global_allocator]
-static MEMORY: RoomFirst = RoomFirst::new();
+static MEMORY: ArenaFirst = ArenaFirst::new();
 
-/// Whether a piece is overwritten before it is given back.
+/// Whether memory is overwritten when it is freed.
 static WIPES: AtomicBool = AtomicBool::new(false);
 
 /// From now on, overwrites all memory that is freed: the libraries on a secret's way to the keychain
@@ -25,119 +28,116 @@ pub(crate) fn wipe_what_is_freed() {
     WIPES.store(true, Relaxed);
 }
 
-/// Gives what fits from its room, one piece after the other, and all else from the system. What is
-/// freed out of turn stays taken: there is not much of it.
-// In this order: what is given first lies on the page of the count.
+/// Allocates from its arena, one block after the other, and from the system what does not fit. The
+/// last block can grow, shrink and be freed; any other block that is freed is not used again, which
+/// wastes little in a process that ends after a few milliseconds.
+// In this order: the first blocks are on the same page as the count.
 #[repr(C)]
-struct RoomFirst {
-    /// How many bytes of the room, from the first on. Never less than where a piece ends that
-    /// somebody has: where it is the end of a piece, nothing lies behind that.
-    taken: AtomicUsize,
-    room: UnsafeCell<[u8; ROOM]>,
+struct ArenaFirst {
+    /// How many bytes of the arena are in use, from the first on: the end of the last block.
+    used: AtomicUsize,
+    arena: UnsafeCell<[u8; ARENA_SIZE]>,
 }
 
-// SAFETY: each byte of the room is one owner's at a time, by `taken`.
+// SAFETY: each byte of the arena has one owner at a time, by `used`.
 #[allow(unsafe_code, reason = "a static is shared")]
-unsafe impl Sync for RoomFirst {}
+unsafe impl Sync for ArenaFirst {}
 
-impl RoomFirst {
+impl ArenaFirst {
     const fn new() -> Self {
         Self {
-            taken: AtomicUsize::new(0),
-            room: UnsafeCell::new([0; ROOM]),
+            used: AtomicUsize::new(0),
+            arena: UnsafeCell::new([0; ARENA_SIZE]),
         }
     }
 
     fn start(&self) -> *mut u8 {
-        self.room.get().cast()
+        self.arena.get().cast()
     }
 
-    /// Where in the room a piece begins, if it was given from it.
-    fn place(&self, piece: *mut u8) -> Option<usize> {
-        let place = piece.addr().wrapping_sub(self.start().addr());
-        (place < ROOM).then_some(place)
+    /// Where in the arena a block begins, if it is in the arena.
+    fn offset(&self, block: *mut u8) -> Option<usize> {
+        let offset = block.addr().wrapping_sub(self.start().addr());
+        (offset < ARENA_SIZE).then_some(offset)
     }
 
-    fn take(&self, layout: Layout) -> Option<*mut u8> {
+    fn allocate(&self, layout: Layout) -> Option<*mut u8> {
         loop {
-            let taken = self.taken.load(Relaxed);
-            let gap = self
-                .start()
-                .wrapping_add(taken)
-                .align_offset(layout.align());
-            let begin = taken.checked_add(gap)?;
+            let used = self.used.load(Relaxed);
+            let gap = self.start().wrapping_add(used).align_offset(layout.align());
+            let begin = used.checked_add(gap)?;
             let end = begin.checked_add(layout.size())?;
-            if end > ROOM {
+            if end > ARENA_SIZE {
                 return None;
             }
-            if self.move_end(taken, end) {
+            if self.move_end(used, end) {
                 return Some(self.start().wrapping_add(begin));
             }
         }
     }
 
-    /// Moves the end of what is taken, if it is there.
+    /// Moves the end of what is used, if it is still at `from`.
     fn move_end(&self, from: usize, to: usize) -> bool {
-        let moved = self.taken.compare_exchange(from, to, AcqRel, Relaxed);
+        let moved = self.used.compare_exchange(from, to, AcqRel, Relaxed);
         moved.is_ok()
     }
 }
 
-// SAFETY: a piece is as long and as aligned as was asked for, and one owner's until it is freed.
+// SAFETY: a block has the size and the alignment of its layout, and one owner until it is freed.
 #[allow(unsafe_code, reason = "what an allocator is")]
-unsafe impl GlobalAlloc for RoomFirst {
+unsafe impl GlobalAlloc for ArenaFirst {
     // Not inlined, as the others: that would make the whole program a tenth larger.
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match self.take(layout) {
-            Some(piece) => piece,
-            // SAFETY: as we were called.
+        match self.allocate(layout) {
+            Some(block) => block,
+            // SAFETY: the caller keeps the same promises.
             None => unsafe { System.alloc(layout) },
         }
     }
 
     #[inline(never)]
-    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if WIPES.load(Relaxed) {
-            // SAFETY: as we were called, it is that long, and nobody else's.
-            unsafe { piece.write_bytes(0, layout.size()) };
-            // Else the compiler leaves out what nobody reads.
-            black_box(piece);
+            // SAFETY: the caller owns the block, which is that long.
+            unsafe { block.write_bytes(0, layout.size()) };
+            // Without this the compiler removes a write that nothing reads.
+            black_box(block);
         }
-        match self.place(piece) {
+        match self.offset(block) {
             Some(begin) => {
                 self.move_end(begin + layout.size(), begin);
             }
-            // SAFETY: as we were called, and the system gave it.
-            None => unsafe { System.dealloc(piece, layout) },
+            // SAFETY: the caller keeps the same promises, and the block is the system's.
+            None => unsafe { System.dealloc(block, layout) },
         }
     }
 
     #[inline(never)]
-    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        match self.place(piece) {
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        match self.offset(block) {
             Some(begin) => {
                 let end = begin + layout.size();
-                let fits = size <= ROOM - begin && self.move_end(end, begin + size);
+                let fits = size <= ARENA_SIZE - begin && self.move_end(end, begin + size);
                 if fits || size <= layout.size() {
-                    return piece;
+                    return block;
                 }
             }
-            // The system would leave the old piece as it is.
+            // The system would not overwrite the old block.
             None if WIPES.load(Relaxed) => {}
-            // SAFETY: as we were called, and the system gave it.
-            None => return unsafe { System.realloc(piece, layout, size) },
+            // SAFETY: the caller keeps the same promises, and the block is the system's.
+            None => return unsafe { System.realloc(block, layout, size) },
         }
-        // SAFETY: whoever calls us promises that this is a layout.
+        // SAFETY: the caller promises that this is a layout.
         let other = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // SAFETY: both pieces are at least as long as what is copied, and they are two.
+        // SAFETY: both blocks are at least as long as what is copied, and they do not overlap.
         unsafe {
             let new = self.alloc(other);
             if new.is_null() {
                 return null_mut();
             }
-            new.copy_from_nonoverlapping(piece, size.min(layout.size()));
-            self.dealloc(piece, layout);
+            new.copy_from_nonoverlapping(block, size.min(layout.size()));
+            self.dealloc(block, layout);
             new
         }
     }
@@ -152,9 +152,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_lie_apart_and_as_they_were_asked_for() {
-        let memory = RoomFirst::new();
-        let mut pieces = Vec::new();
+    fn blocks_do_not_overlap_and_are_aligned() {
+        let memory = ArenaFirst::new();
+        let mut blocks = Vec::new();
         for (size, align) in [
             (1, 1),
             (7, 2),
@@ -164,81 +164,86 @@ mod tests {
             (5, 1),
             (9, 4096),
         ] {
-            let piece = Piece::new(&memory, size, align);
-            assert!(piece.is_in_room());
-            assert_eq!(piece.start.addr() % align, 0);
-            pieces.push(piece);
+            let block = Block::new(&memory, size, align);
+            assert!(block.is_in_arena());
+            assert_eq!(block.start.addr() % align, 0);
+            blocks.push(block);
         }
-        for (byte, piece) in (1..).zip(&mut pieces) {
-            piece.fill(byte);
+        for (byte, block) in (1..).zip(&mut blocks) {
+            block.fill(byte);
         }
-        for (byte, piece) in (1..).zip(&mut pieces) {
-            let size = piece.layout.size();
-            assert_eq!(piece.first(size), vec![byte; size]);
+        for (byte, block) in (1..).zip(&mut blocks) {
+            let size = block.layout.size();
+            assert_eq!(block.first(size), vec![byte; size]);
         }
     }
 
     #[test]
     fn what_does_not_fit_comes_from_the_system() {
-        let memory = RoomFirst::new();
-        let all = Piece::new(&memory, ROOM, 1);
-        assert!(all.is_in_room());
-        let more = Piece::new(&memory, 1, 1);
-        assert!(!more.is_in_room());
+        let memory = ArenaFirst::new();
+        let all = Block::new(&memory, ARENA_SIZE, 1);
+        assert!(all.is_in_arena());
+        let more = Block::new(&memory, 1, 1);
+        assert!(!more.is_in_arena());
         drop(all);
-        assert!(!Piece::new(&memory, ROOM + 1, 1).is_in_room());
-        assert!(Piece::new(&memory, 1, 1).is_in_room());
+        assert!(!Block::new(&memory, ARENA_SIZE + 1, 1).is_in_arena());
+        assert!(Block::new(&memory, 1, 1).is_in_arena());
     }
 
     #[test]
-    fn the_last_piece_grows_and_shrinks_where_it_is() {
-        let memory = RoomFirst::new();
-        let mut piece = Piece::new(&memory, 10, 1);
-        let start = piece.start;
-        for size in [20, ROOM, 5] {
-            piece.resize(size);
-            assert_eq!((piece.start, memory.taken()), (start, size));
+    fn the_last_block_grows_and_shrinks_in_place() {
+        let memory = ArenaFirst::new();
+        let mut block = Block::new(&memory, 10, 1);
+        let start = block.start;
+        for size in [20, ARENA_SIZE, 5] {
+            block.resize(size);
+            assert_eq!((block.start, memory.used()), (start, size));
         }
-        piece.resize(ROOM + 1);
-        assert!(!piece.is_in_room());
-        assert_eq!(memory.taken(), 0, "what leaves gives its place back");
+        block.resize(ARENA_SIZE + 1);
+        assert!(!block.is_in_arena());
+        assert_eq!(memory.used(), 0, "a block that moves out is freed");
     }
 
     #[test]
-    fn a_piece_keeps_its_content_wherever_it_moves() {
-        let memory = RoomFirst::new();
-        let mut piece = Piece::new(&memory, 4, 1);
-        piece.fill(b'a');
-        piece.first(4).copy_from_slice(b"abcd");
-        let next = Piece::new(&memory, 1, 1);
-        for (size, in_room) in [(8, true), (ROOM, false), (2 * ROOM, false), (4, false)] {
-            piece.resize(size);
-            assert_eq!(piece.is_in_room(), in_room, "{size}");
-            assert_eq!(piece.first(4), b"abcd");
+    fn a_block_keeps_its_content_when_it_moves() {
+        let memory = ArenaFirst::new();
+        let mut block = Block::new(&memory, 4, 1);
+        block.fill(b'a');
+        block.first(4).copy_from_slice(b"abcd");
+        let next = Block::new(&memory, 1, 1);
+        for (size, in_arena) in [
+            (8, true),
+            (ARENA_SIZE, false),
+            (2 * ARENA_SIZE, false),
+            (4, false),
+        ] {
+            block.resize(size);
+            assert_eq!(block.is_in_arena(), in_arena, "{size}");
+            assert_eq!(block.first(4), b"abcd");
         }
         drop(next);
     }
 
     #[test]
-    fn a_piece_in_the_middle_shrinks_and_stays() {
-        let memory = RoomFirst::new();
-        let mut piece = Piece::new(&memory, 10, 1);
-        let next = Piece::new(&memory, 10, 1);
-        let start = piece.start;
-        piece.resize(5);
-        assert_eq!((piece.start, memory.taken()), (start, 20));
-        drop(piece);
-        assert_eq!(memory.taken(), 20);
+    fn a_block_in_the_middle_shrinks_in_place() {
+        let memory = ArenaFirst::new();
+        let mut block = Block::new(&memory, 10, 1);
+        let next = Block::new(&memory, 10, 1);
+        let start = block.start;
+        block.resize(5);
+        assert_eq!((block.start, memory.used()), (start, 20));
+        drop(block);
+        assert_eq!(memory.used(), 20);
         drop(next);
-        assert_eq!(memory.taken(), 10);
+        assert_eq!(memory.used(), 10);
     }
 
     #[test]
-    fn no_two_threads_have_the_same_piece() {
+    fn no_two_threads_get_the_same_block() {
         const THREADS: u8 = 4;
-        // Soon full: so many rooms, and each time all begin at once.
+        // Soon full: so many arenas, and each time all begin at once.
         for _ in 0..50 {
-            let memory = RoomFirst::new();
+            let memory = ArenaFirst::new();
             let together = Barrier::new(THREADS.into());
             thread::scope(|scope| {
                 for thread in 1..=THREADS {
@@ -247,16 +252,16 @@ mod tests {
                         let mut kept = Vec::with_capacity(100);
                         together.wait();
                         for size in 1..=100 {
-                            let mut piece = Piece::new(memory, size, 4);
-                            piece.fill(thread);
-                            piece.resize(size + 8);
-                            assert_eq!(piece.first(size), vec![thread; size]);
+                            let mut block = Block::new(memory, size, 4);
+                            block.fill(thread);
+                            block.resize(size + 8);
+                            assert_eq!(block.first(size), vec![thread; size]);
                             if size % 3 == 0 {
-                                kept.push((piece, size));
+                                kept.push((block, size));
                             }
                         }
-                        for (piece, size) in &mut kept {
-                            assert_eq!(piece.first(*size), vec![thread; *size]);
+                        for (block, size) in &mut kept {
+                            assert_eq!(block.first(*size), vec![thread; *size]);
                         }
                     });
                 }
@@ -264,18 +269,18 @@ mod tests {
         }
     }
 
-    /// A piece of memory that somebody has.
-    struct Piece<'a> {
-        memory: &'a RoomFirst,
+    /// A block of memory, freed when it is dropped.
+    struct Block<'a> {
+        memory: &'a ArenaFirst,
         start: *mut u8,
         layout: Layout,
     }
 
-    impl<'a> Piece<'a> {
+    impl<'a> Block<'a> {
         #[allow(unsafe_code, reason = "it is what is tested")]
-        fn new(memory: &'a RoomFirst, size: usize, align: usize) -> Self {
+        fn new(memory: &'a ArenaFirst, size: usize, align: usize) -> Self {
             let layout = Layout::from_size_align(size, align).expect("a layout");
-            // SAFETY: there is no size of 0 here.
+            // SAFETY: no test asks for a size of 0.
             let start = unsafe { memory.alloc(layout) };
             assert!(!start.is_null());
             Self {
@@ -287,7 +292,7 @@ mod tests {
 
         #[allow(unsafe_code, reason = "it is what is tested")]
         fn resize(&mut self, size: usize) {
-            // SAFETY: it was given with this layout, and the size is a small one.
+            // SAFETY: it was allocated with this layout, and the size is a small one.
             self.start = unsafe { self.memory.realloc(self.start, self.layout, size) };
             assert!(!self.start.is_null());
             self.layout = Layout::from_size_align(size, self.layout.align()).expect("a layout");
@@ -295,7 +300,7 @@ mod tests {
 
         #[allow(unsafe_code, reason = "it is what is tested")]
         fn fill(&mut self, byte: u8) {
-            // SAFETY: it is ours, and as long as that.
+            // SAFETY: this owns the block, which is as long as that.
             unsafe { self.start.write_bytes(byte, self.layout.size()) }
         }
 
@@ -303,26 +308,26 @@ mod tests {
         #[allow(unsafe_code, reason = "it is what is tested")]
         fn first(&mut self, count: usize) -> &mut [u8] {
             assert!(count <= self.layout.size());
-            // SAFETY: it is ours, and as long as that.
+            // SAFETY: this owns the block, which is as long as that.
             unsafe { slice::from_raw_parts_mut(self.start, count) }
         }
 
-        fn is_in_room(&self) -> bool {
-            self.memory.place(self.start).is_some()
+        fn is_in_arena(&self) -> bool {
+            self.memory.offset(self.start).is_some()
         }
     }
 
-    impl Drop for Piece<'_> {
+    impl Drop for Block<'_> {
         #[allow(unsafe_code, reason = "it is what is tested")]
         fn drop(&mut self) {
-            // SAFETY: it was given with this layout.
+            // SAFETY: it was allocated with this layout.
             unsafe { self.memory.dealloc(self.start, self.layout) };
         }
     }
 
-    impl RoomFirst {
-        fn taken(&self) -> usize {
-            self.taken.load(Relaxed)
+    impl ArenaFirst {
+        fn used(&self) -> usize {
+            self.used.load(Relaxed)
         }
     }
 }
