@@ -8,6 +8,7 @@ mod commands;
 mod counts;
 mod crashes;
 mod crowd;
+mod django;
 mod environment;
 mod exec;
 mod files;
