@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::material::{Form, Material, PASSPHRASE};
 use crate::requests::assertion;
 use crate::server::Server;
-use crate::support::{CLIENT_ID, Machine, SECRET, end_of, is_root, numbered_tokens};
+use crate::support::{CLIENT_ID, Machine, SECRET, end_of, is_root, numbered_tokens, ran};
 
 fn machine(server: &Server) -> Machine {
     let mut machine = Machine::new();
@@ -247,6 +247,46 @@ fn a_helper_answers_for_the_urls_that_the_environment_names() {
     assert!(ask("a.example").contains("password=token-1\n"));
     assert_eq!(ask("c.example"), "");
     assert_eq!(ask("a.example.evil"), "");
+}
+
+/// Whoever sets these variables chooses the file and where it is sent, as with other programs: so a
+/// file with more than a secret is not sent, nor is what a stored profile proves itself with.
+#[test]
+fn variables_of_a_hostile_project_lead_to_no_stored_secret_and_no_larger_file() {
+    let server = Server::start(numbered_tokens());
+    let attacker = Server::start(numbered_tokens());
+    let mut machine = Machine::new();
+    machine.login("p", &server, &["--for", "https://git.example/"]);
+    let files = [
+        machine.private_file("id_key", b"-----BEGIN KEY-----\nabc\n-----END KEY-----\n"),
+        machine.private_file("netrc", b"machine a.example\nlogin me password hidden\n"),
+        machine.private_file("credentials.json", b"{\n  \"token\": \"hidden\"\n}\n"),
+        // A token of a stored profile.
+        machine.entries("p").remove(0),
+    ];
+    machine.set("HALLPASS_TOKEN_URL", &attacker.url("/token"));
+    machine.set("HALLPASS_CLIENT_ID", "c");
+    for file in &files {
+        let mut machine = machine.hallpass(&["token"]);
+        machine.env("HALLPASS_CLIENT_SECRET_FILE", file);
+        let ran = ran(machine).failure(6);
+        assert!(ran.stderr.contains("has more than one line"), "{ran:?}");
+        assert!(!ran.stderr.contains("hidden"), "{ran:?}");
+    }
+    // The stored profile is asked at its own server, in every way that leads to it.
+    machine.set("HALLPASS_CLIENT_SECRET", "the attacker's own");
+    machine.run(&["token", "p", "--refresh"]).success();
+    let url = ["token", "--refresh", "--url", "https://git.example/"];
+    machine.run(&url).success();
+    machine.run(&["exec", "-e", "A=p", "--", "true"]).success();
+    let request = "protocol=https\nhost=git.example\n\n";
+    let ran = machine.run_with_input(&["git-credential", "get"], request.as_bytes());
+    assert!(ran.success().stdout.contains("password=token-3\n"));
+    assert_eq!(attacker.bytes_received(), 0);
+    // Even with its own variables, the attacker gets no more than it set.
+    machine.run(&["token"]).success();
+    assert_eq!(attacker.requests().len(), 1);
+    assert!(!attacker.requests()[0].text().contains(SECRET));
 }
 
 #[test]
