@@ -218,11 +218,6 @@ impl Profile {
         format!("{name}:{binding}")
     }
 
-    /// Whether environment variables describe it: it has no login.
-    pub(crate) fn is_of_environment(&self) -> bool {
-        self.generation.is_empty()
-    }
-
     /// Whether what one profile's secret is, the other's is too: a client secret, a private key, or
     /// the passphrase of the same key.
     pub(crate) fn proves_alike(&self, other: &Self) -> bool {

@@ -1,5 +1,6 @@
 //! The token endpoint: one POST over HTTP, within one deadline. The only room that knows HTTP.
 
+mod advice;
 mod client_auth;
 mod coding;
 mod discovery;
@@ -27,7 +28,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::message;
-use crate::profile::{Profile, TokenEndpoint};
+use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::refusal::Refusal;
 use crate::secret::{AccessToken, Credential, PrivateKey};
 use crate::token::{CachedToken, Timestamp, TokenRequest};
@@ -67,12 +68,18 @@ impl Means {
     /// # Errors
     /// Why no server can be called.
     pub(crate) fn of(
+        name: &ProfileName,
         profile: &Profile,
         credential: Credential,
         certificate_key: Option<&PrivateKey>,
     ) -> Result<Self> {
         let tls_key = tls_key(profile, Some(&credential), certificate_key)?;
-        let http = Http::to(&profile.token_endpoint, profile, tls_key.as_ref())?;
+        let http = Http::to(
+            &profile.token_endpoint,
+            profile,
+            Some(name),
+            tls_key.as_ref(),
+        )?;
         Ok(Self { credential, http })
     }
 
@@ -83,16 +90,24 @@ impl Means {
     /// # Errors
     /// Why there is no credential, or why no server can be called.
     pub(crate) fn gather(
+        name: &ProfileName,
         profile: &Profile,
         credential: impl FnOnce() -> Result<Credential>,
         certificate_key: Option<&PrivateKey>,
     ) -> Result<Self> {
         // What is shown in the handshake has to be found first.
         if !profile.secret.takes_a_while() || profile.client_auth.is_tls() {
-            return Self::of(profile, credential()?, certificate_key);
+            return Self::of(name, profile, credential()?, certificate_key);
         }
         let tls_key = tls_key(profile, None, certificate_key)?;
-        let to_server = || Http::to(&profile.token_endpoint, profile, tls_key.as_ref());
+        let to_server = || {
+            Http::to(
+                &profile.token_endpoint,
+                profile,
+                Some(name),
+                tls_key.as_ref(),
+            )
+        };
         thread::scope(|scope| {
             let http = thread::Builder::new().spawn_scoped(scope, to_server);
             let credential = credential()?;
@@ -141,7 +156,7 @@ pub(crate) fn ask(
     };
     within(profile.timeout(), async |deadline| {
         let attempt = async || {
-            let message = client_auth::prove(profile, credential)
+            let message = client_auth::prove(profile, Some(request.profile()), credential)
                 .and_then(|proof| Message::token_request(profile, request, &proof));
             let message = message.map_err(|error| FailedAttempt {
                 refusal: not_sent(error),
@@ -151,7 +166,7 @@ pub(crate) fn ask(
             let sent = timeout_at(deadline, post(http, endpoint, &message)).await;
             match sent.unwrap_or(Err(Fault::TooLate)) {
                 Ok(response) => response::read(&response, &context, asked_at),
-                Err(fault) => Err(failed_attempt(fault, endpoint.origin(), profile.timeout())),
+                Err(fault) => Err(failed_attempt(fault, profile, request.profile())),
             }
         };
         let first = noting(notes, endpoint.origin(), attempt()).await;
@@ -189,11 +204,11 @@ pub(crate) fn revoke(
     certificate_key: Option<&PrivateKey>,
 ) -> Result<()> {
     let tls_key = tls_key(profile, Some(credential), certificate_key)?;
-    let http = Http::to(endpoint, profile, tls_key.as_ref())?;
+    let http = Http::to(endpoint, profile, None, tls_key.as_ref())?;
     within(REVOCATION_TIMEOUT, async |deadline| {
         let mut result = Ok(());
         for token in tokens {
-            let proof = client_auth::prove(profile, credential)?;
+            let proof = client_auth::prove(profile, None, credential)?;
             let message = Message::revocation(profile, token, &proof)?;
             let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
             let revoked = match sent.unwrap_or(Err(Fault::TooLate)) {
@@ -203,7 +218,7 @@ pub(crate) fn revoke(
                     endpoint.origin(),
                     response.status
                 ))),
-                Err(fault) => Err(fault.error(endpoint.origin(), REVOCATION_TIMEOUT)),
+                Err(fault) => Err(fault.error(endpoint.origin(), REVOCATION_TIMEOUT, None)),
             };
             // One that is not revoked keeps no other.
             result = result.and(revoked);
@@ -279,12 +294,13 @@ async fn post(
 }
 
 /// What a fault means for whoever asked.
-fn failed_attempt(fault: Fault, origin: &str, limit: Duration) -> FailedAttempt {
+fn failed_attempt(fault: Fault, profile: &Profile, name: &ProfileName) -> FailedAttempt {
     // Only what came in a response is the server's word: the rest may be this machine's network, or
     // this process's own trouble.
     let is_by_server = matches!(fault, Fault::TooLarge);
     let retry_in = fault.is_cut_off().then(response::jitter);
-    let error = fault.error(origin, limit);
+    let origin = profile.token_endpoint.origin();
+    let error = fault.error(origin, profile.timeout(), Some(name));
     let refusal = if is_by_server {
         Refusal::brief(&error, Timestamp::now())
     } else {

@@ -163,7 +163,12 @@ fn prove(
     credential: &Credential,
 ) -> Result<CachedToken> {
     let certificate_key = secrets::certificate_key(profile)?;
-    let means = Means::of(profile, credential.clone(), certificate_key.as_ref())?;
+    let means = Means::of(
+        request.profile(),
+        profile,
+        credential.clone(),
+        certificate_key.as_ref(),
+    )?;
     let token =
         token_endpoint::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
     warn_of_response(request, &token);

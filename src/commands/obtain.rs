@@ -110,10 +110,15 @@ fn attempt(
             let certificate_key = secrets::certificate_key(&who.profile)?;
             if let Some(secret) = &ask.secret {
                 let secret = Credential::Secret(secret.clone());
-                return Means::of(&who.profile, secret, certificate_key.as_ref());
+                return Means::of(&who.name, &who.profile, secret, certificate_key.as_ref());
             }
             let credential = || secrets::read(&who.name, &who.profile, Patience::Program);
-            Means::gather(&who.profile, credential, certificate_key.as_ref())
+            Means::gather(
+                &who.name,
+                &who.profile,
+                credential,
+                certificate_key.as_ref(),
+            )
         },
         request: &|means| token_endpoint::ask(&who.profile, request, means, notes),
         is_current: &|| {

@@ -8,10 +8,11 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::advice;
 use super::key::Key;
 use crate::digest::{sha256, unique};
 use crate::error::{Error, Kind, Result};
-use crate::profile::{Assertion, BasicEncoding, ClientAuth, JwtAlgorithm, Profile};
+use crate::profile::{Assertion, BasicEncoding, ClientAuth, JwtAlgorithm, Profile, ProfileName};
 use crate::secret::{ClientSecret, Credential};
 use crate::token::Timestamp;
 use crate::web_url::encode_all_reserved;
@@ -32,7 +33,11 @@ pub(super) struct Proof {
 }
 
 /// A new proof; an assertion is made anew for every attempt.
-pub(super) fn prove(profile: &Profile, credential: &Credential) -> Result<Proof> {
+pub(super) fn prove(
+    profile: &Profile,
+    name: Option<&ProfileName>,
+    credential: &Credential,
+) -> Result<Proof> {
     let client_id = ("client_id", Zeroizing::new(profile.client_id.clone()));
     let with = |parameters| Proof {
         authorization: None,
@@ -51,7 +56,7 @@ pub(super) fn prove(profile: &Profile, credential: &Credential) -> Result<Proof>
         | (ClientAuth::PrivateKeyJwt, Credential::Key { .. }) => {
             let assertion = profile.assertion.as_ref().ok_or_else(unsuitable)?;
             let jwt = jwt(&profile.client_id, assertion, credential)
-                .map_err(|error| advise(error, profile))?;
+                .map_err(|error| advise(error, name))?;
             let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
             with(vec![
                 client_id,
@@ -69,14 +74,16 @@ pub(super) fn prove(profile: &Profile, credential: &Credential) -> Result<Proof>
 }
 
 /// What to do about an algorithm that does not fit the key, or a key that fits several.
-fn advise(error: Error, profile: &Profile) -> Error {
-    match error.kind {
-        Kind::Usage if profile.is_of_environment() => {
-            error.hint("set HALLPASS_JWT_ALG to an algorithm that fits the key")
-        }
-        Kind::Usage => error.hint("choose one that fits: hallpass login --jwt-alg ALGORITHM"),
-        _ => error,
+fn advise(error: Error, name: Option<&ProfileName>) -> Error {
+    if error.kind != Kind::Usage {
+        return error;
     }
+    let choice = advice::set(
+        name,
+        "--jwt-alg ALGORITHM",
+        "HALLPASS_JWT_ALG to one of them",
+    );
+    error.hint(format!("choose an algorithm that fits the key: {choice}"))
 }
 
 fn unsuitable() -> Error {
@@ -221,7 +228,7 @@ mod tests {
             ),
         ] {
             profile.client_auth = method;
-            let proof = prove(&profile, &credential).expect("a proof");
+            let proof = prove(&profile, None, &credential).expect("a proof");
             let names: Vec<_> = proof.parameters.iter().map(|(name, _)| *name).collect();
             assert_eq!(
                 (proof.authorization.is_some(), names.as_slice()),
@@ -229,7 +236,7 @@ mod tests {
             );
         }
         profile.client_auth = ClientAuth::PrivateKeyJwt;
-        assert!(prove(&profile, &credential).is_err());
+        assert!(prove(&profile, None, &credential).is_err());
     }
 
     #[test]

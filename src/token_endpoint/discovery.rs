@@ -65,9 +65,9 @@ pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) ->
                     },
                     // The other locations are behind the same connection.
                     Err(fault) if fault.is_of_connection() => {
-                        return Err(fault.error(url.origin(), limit));
+                        return Err(fault.error(url.origin(), limit, None));
                     }
-                    Err(fault) => (Use::NoMetadata, fault.error(&location, limit)),
+                    Err(fault) => (Use::NoMetadata, fault.error(&location, limit, None)),
                 };
                 if worst.as_ref().is_none_or(|(other, _)| *other < rank) {
                     worst = Some((rank, fault));

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 
+use super::advice;
 use crate::error::{self, Error};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
+use crate::profile::ProfileName;
 use crate::system;
 
 /// Why there is no response.
@@ -75,13 +77,19 @@ impl Fault {
             .is_some_and(|fault| !matches!(fault, NotValidForName | NotValidForNameContext { .. }))
     }
 
-    pub(super) fn error(self, url: &str, limit: Duration) -> Error {
+    /// `name` is the profile's, if it is known.
+    pub(super) fn error(self, url: &str, limit: Duration, name: Option<&ProfileName>) -> Error {
         match self {
             Self::TooLate => {
                 let seconds = limit.as_secs();
-                Error::unavailable(format!("{url} did not answer within {seconds} s")).hint(
-                    "check the network and the proxy settings (HTTPS_PROXY, NO_PROXY); for a slow server, log in with a longer --timeout",
-                )
+                let longer = advice::set(
+                    name,
+                    "--timeout DURATION",
+                    "HALLPASS_TIMEOUT to a longer time",
+                );
+                Error::unavailable(format!("{url} did not answer within {seconds} s"))
+                    .hint("check the network and the proxy settings (HTTPS_PROXY, NO_PROXY)")
+                    .hint(format!("if the server is slow, {longer}"))
             }
             Self::TooLarge => {
                 Error::unavailable(format!("the response from {url} is larger than 1 MiB"))
@@ -92,20 +100,20 @@ impl Fault {
                     .hint("ask the administrator of the server, or of the proxy in front of it")
             }
             Self::Network { error, way } => {
-                let Diagnosis { message, hint } = diagnose(&error, url, &way);
+                let Diagnosis { message, hint } = diagnose(&error, url, &way, name);
                 Error::unavailable(message).hint(hint)
             }
         }
     }
 }
 
-fn diagnose(error: &reqwest::Error, url: &str, way: &Way) -> Diagnosis {
+fn diagnose(error: &reqwest::Error, url: &str, way: &Way, name: Option<&ProfileName>) -> Diagnosis {
     if let Some(diagnosis) = of_proxy(error, url, way) {
         return diagnosis;
     }
     match find::<rustls::Error>(error) {
-        Some(rustls::Error::InvalidCertificate(fault)) => of_certificate(fault, url, way),
-        Some(fault) => of_tls(fault, url, error.is_connect()),
+        Some(rustls::Error::InvalidCertificate(fault)) => of_certificate(fault, url, way, name),
+        Some(fault) => of_tls(fault, url, error.is_connect(), name),
         None => of_connection(error, url),
     }
 }
@@ -151,7 +159,12 @@ fn of_proxy(error: &reqwest::Error, url: &str, way: &Way) -> Option<Diagnosis> {
     })
 }
 
-fn of_certificate(fault: &CertificateError, url: &str, way: &Way) -> Diagnosis {
+fn of_certificate(
+    fault: &CertificateError,
+    url: &str,
+    way: &Way,
+    name: Option<&ProfileName>,
+) -> Diagnosis {
     let hint = match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's administrator must renew it; or this machine's clock is wrong".to_owned()
@@ -172,15 +185,7 @@ fn of_certificate(fault: &CertificateError, url: &str, way: &Way) -> Diagnosis {
         | CertificateError::BadEncoding => {
             "ask the server's administrator for another certificate".to_owned()
         }
-        _ => match way.distrusted {
-            Some(variable) => format!(
-                "{variable} names other certificates than at the login, which are not used for a stored secret; if you trust them, run `hallpass login` for this profile again"
-            ),
-            None if is_ca_certificate(fault) => {
-                "to trust exactly this certificate, save it to a file and log in with --ca-file FILE".to_owned()
-            }
-            None => "for a private CA, run `hallpass login --ca-file FILE`, or set SSL_CERT_FILE at the login".to_owned(),
-        },
+        _ => to_trust(fault, way.distrusted, name),
     };
     Diagnosis {
         message: format!(
@@ -188,6 +193,28 @@ fn of_certificate(fault: &CertificateError, url: &str, way: &Way) -> Diagnosis {
             certificate_text(fault)
         ),
         hint,
+    }
+}
+
+/// What to do about a certificate that nobody here vouches for.
+fn to_trust(
+    fault: &CertificateError,
+    distrusted: Option<&str>,
+    name: Option<&ProfileName>,
+) -> String {
+    if let Some(variable) = distrusted {
+        return format!(
+            "{variable} names other certificates than at the login, which are not used for a stored secret; if you trust them, {}",
+            advice::log_in_again(name)
+        );
+    }
+    let ca_file = advice::set(name, "--ca-file FILE", "HALLPASS_CA_FILE");
+    if is_ca_certificate(fault) {
+        format!("to trust exactly this certificate, save it to a file, then {ca_file}")
+    } else if name.is_some_and(ProfileName::is_of_environment) {
+        format!("for a private CA, {ca_file}, or SSL_CERT_FILE")
+    } else {
+        format!("for a private CA, {ca_file}, or set SSL_CERT_FILE at the login")
     }
 }
 
@@ -239,20 +266,30 @@ fn certificate_text(fault: &CertificateError) -> String {
     .to_owned()
 }
 
-fn of_tls(fault: &rustls::Error, url: &str, in_handshake: bool) -> Diagnosis {
+fn of_tls(
+    fault: &rustls::Error,
+    url: &str,
+    in_handshake: bool,
+    name: Option<&ProfileName>,
+) -> Diagnosis {
     let hint = match fault {
         rustls::Error::AlertReceived(alert) if wants_certificate(*alert) || !in_handshake => {
-            "if it does, log in with --cert FILE and the method that the server expects"
+            let certificate = advice::set(
+                name,
+                "--cert FILE --key FILE",
+                "HALLPASS_CERT and HALLPASS_KEY",
+            );
+            format!("if it requires a certificate, {certificate}")
         }
         rustls::Error::InvalidMessage(_) => {
-            "check the URL's port, and whether the server speaks https there"
+            "check the URL's port, and whether the server speaks https there".to_owned()
         }
-        _ => "check the URL; ask the server's administrator about its TLS settings",
+        _ => "check the URL; ask the server's administrator about its TLS settings".to_owned(),
     };
     let text = tls_text(fault, in_handshake);
     Diagnosis {
         message: format!("cannot connect to {url}: {text}"),
-        hint: hint.to_owned(),
+        hint,
     }
 }
 

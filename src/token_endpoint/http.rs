@@ -15,7 +15,7 @@ use super::proxy::Proxy;
 use super::response::HttpResponse;
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
-use crate::profile::{Profile, TokenEndpoint};
+use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::system;
 
 /// The largest body that is read, compressed or not.
@@ -47,16 +47,17 @@ impl Http {
     pub(super) fn to(
         endpoint: &TokenEndpoint,
         profile: &Profile,
+        name: Option<&ProfileName>,
         tls_key: Option<&Key>,
     ) -> Result<Self> {
         let identity = tls_key.map(|key| identity(profile, key)).transpose()?;
-        let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone());
+        let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone(), name);
         Self::new(endpoint, trust, identity)
     }
 
     /// To a server that no profile is for yet.
     pub(super) fn to_issuer(url: &TokenEndpoint, ca_file: Option<&Path>) -> Result<Self> {
-        let trust = || Trust::new(ca_file, super::trust_in_effect(None)?);
+        let trust = || Trust::new(ca_file, super::trust_in_effect(None)?, None);
         Self::new(url, trust, None)
     }
 

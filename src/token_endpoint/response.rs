@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::FailedAttempt;
+use super::advice;
 use super::json::{Json, Members, in_utf8};
 use super::lifetime::{Clocks, Limits, date_header, lifetime};
 use super::redact::Redactor;
 use super::verdict::{refusal_in_success, verdict};
 use crate::error::Error;
-use crate::profile::{Profile, TokenType};
+use crate::profile::{Profile, ProfileName, TokenType};
 use crate::refusal::Refusal;
 use crate::secret::AccessToken;
 use crate::token::{CachedToken, Timestamp, TokenRequest};
@@ -93,7 +94,7 @@ pub(super) fn read(
     let body = in_utf8(&response.body);
     let document = Json::document(&body);
     if let Some(fault) = verdict(response, document, &body, context) {
-        return Err(failed(fault, response));
+        return Err(failed(fault, response, context.request.profile()));
     }
     let Some((document, members)) = document.and_then(|json| Some((json, json.members()?))) else {
         let fault = Error::unavailable(format!(
@@ -239,8 +240,12 @@ fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
         context.url(), response.status
     ))
     .hint(format!(
-        "if the token endpoint has moved, set its new URL ({})",
-        context.setting("hallpass login --token-url", "HALLPASS_TOKEN_URL")
+        "if the token endpoint has moved, {}",
+        advice::set(
+            Some(context.request.profile()),
+            "--token-url URL",
+            "HALLPASS_TOKEN_URL to its new URL"
+        )
     ))
 }
 
@@ -252,8 +257,14 @@ fn refused_for_now(fault: &Error) -> FailedAttempt {
 }
 
 /// A failure that time may mend: when to come back, and who says so.
-fn failed(fault: Error, response: &HttpResponse) -> FailedAttempt {
+fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAttempt {
     let now = Timestamp::now();
+    // A profile of the environment has no login.
+    let at_once = if name.is_of_environment() {
+        String::new()
+    } else {
+        format!("; `hallpass login {name}` sends a request without waiting")
+    };
     let told = match response.status {
         429 | 503 => response
             .retry_after
@@ -265,7 +276,7 @@ fn failed(fault: Error, response: &HttpResponse) -> FailedAttempt {
         Some(pause) => FailedAttempt {
             refusal: Refusal::retry_after(
                 &fault.hint(format!(
-                    "the server asked for no request before {}; `hallpass login` sends a request without waiting",
+                    "the server asked for no request before {}{at_once}",
                     now.plus(pause).rfc3339()
                 )),
                 now,

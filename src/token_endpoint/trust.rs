@@ -10,9 +10,11 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::advice;
 use super::pinned::Pinned;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::profile::ProfileName;
 use crate::trust::RecordedTrust;
 
 /// What one client trusts.
@@ -32,7 +34,11 @@ pub(super) enum Extent {
 impl Trust {
     /// # Errors
     /// `Usage` when the CA file cannot be used, `Locked` when it changed after the login.
-    pub(super) fn new(ca_file: Option<&Path>, recorded: RecordedTrust) -> Result<Self> {
+    pub(super) fn new(
+        ca_file: Option<&Path>,
+        recorded: RecordedTrust,
+        name: Option<&ProfileName>,
+    ) -> Result<Self> {
         let mut authorities = ca_file.map_or_else(|| Ok(Vec::new()), authorities)?;
         if let (Some(ca_file), Some(at_login)) = (ca_file, &recorded.ca_file_digest)
             && *at_login != digest(&mut authorities)
@@ -41,7 +47,10 @@ impl Trust {
             return Err(Error::locked(format!(
                 "the CA file {ca_file} has changed since the login, so it may trust someone else with the secret"
             ))
-            .hint("if you trust its certificates, run `hallpass login` for this profile again"));
+            .hint(format!(
+                "if you trust its certificates, {}",
+                advice::log_in_again(name)
+            )));
         }
         Ok(Self {
             recorded,

@@ -241,13 +241,29 @@ fn an_unknown_authority_is_refused_and_the_hint_names_the_way_out() {
     let ran = login(&machine, &server.url("/"), &[]).failure(5);
     for said in [
         "unknown issuer",
-        "hallpass login --ca-file FILE",
+        "run `hallpass login default --ca-file FILE`",
         "SSL_CERT_FILE",
     ] {
         assert!(ran.stderr.contains(said), "{ran:?}");
     }
     assert_eq!(server.bytes_received(), 0);
     assert_eq!(machine.files(), NO_FILES);
+
+    // Where it is not known what the profile will be called, and where nobody logs in.
+    let secret = machine.private_file("secret", b"secret");
+    let issuer = ["login", "--client-id", "c", "--issuer", &server.url("")];
+    let issuer = [&issuer[..], &["--secret-file", text(&secret)]].concat();
+    let ran = machine.run(&issuer).failure(5);
+    let hint =
+        "hallpass: hint: for a private CA, add --ca-file FILE, or set SSL_CERT_FILE at the login\n";
+    assert!(ran.stderr.contains(hint), "{ran:?}");
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_TOKEN_URL", &server.url("/"));
+    machine.set("HALLPASS_CLIENT_ID", "c");
+    machine.set("HALLPASS_CLIENT_SECRET", "s");
+    let ran = machine.run(&["token"]).failure(5);
+    let hint = "hallpass: hint: for a private CA, set HALLPASS_CA_FILE, or SSL_CERT_FILE\n";
+    assert!(ran.stderr.contains(hint), "{ran:?}");
 }
 
 #[test]

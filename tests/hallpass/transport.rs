@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use flate2::Compression;
@@ -588,6 +589,119 @@ fn a_person_is_told_what_hallpass_waits_for() {
     child.wait().expect("an end");
 }
 
+/// A server that answers the first request of all with "come back in 2 seconds".
+fn server_that_is_busy_at_first() -> Server {
+    let count = AtomicUsize::new(0);
+    Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::new(429).header("Retry-After", "2"),
+        _ => Reply::token("t", 3600),
+    })
+}
+
+/// What a terminal shows of a command that reads this file.
+fn shown_at_a_terminal(machine: &Machine, arguments: &[&str], input: &Path) -> String {
+    let mut shell = Command::new("python3");
+    let spawn = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))";
+    shell.args(["-c", spawn, "sh", "-c", "exec \"$0\" \"$@\" <\"$INPUT\""]);
+    let mut command = run_by(shell, &machine.hallpass(arguments));
+    command.env("INPUT", input);
+    let output = command.output().expect("python3");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .replace("\r\n", "\n")
+}
+
+#[test]
+fn a_person_is_told_that_the_server_asked_to_wait_and_a_program_is_not() {
+    let request = "protocol=https\nhost=git.example\n\n";
+    for (arguments, is_told) in [
+        (&["token"][..], true),
+        (&["git-credential", "get"], false),
+        (
+            &["askpass", "Password for 'https://me@git.example': "],
+            false,
+        ),
+    ] {
+        let server = server_that_is_busy_at_first();
+        let machine = Machine::new();
+        let more = ["--no-verify", "--for", "https://git.example/"];
+        login(&machine, &server.url("/"), &more).success();
+        let input = machine.private_file("request", request.as_bytes());
+        let shown = shown_at_a_terminal(&machine, arguments, &input);
+        let note = format!("hallpass: waiting 2 s, as {} asked\n", server.url(""));
+        assert_eq!(shown.contains(&note), is_told, "{arguments:?}: {shown}");
+        assert_eq!(
+            shown.contains("hallpass: "),
+            is_told,
+            "{arguments:?}: {shown}"
+        );
+        assert_eq!(server.requests().len(), 2, "{arguments:?}: {shown}");
+    }
+    // Nor is a log.
+    let server = server_that_is_busy_at_first();
+    let machine = Machine::new();
+    login(&machine, &server.url("/"), &["--no-verify"]).success();
+    assert_eq!(machine.run(&["token"]).token(), "t");
+}
+
+#[test]
+fn a_server_that_wants_to_renegotiate_tls_is_refused_in_words() {
+    let authority = Authority::new();
+    // Also for a client certificate (`R`).
+    for wish in ["r\n", "R\n"] {
+        let machine = Machine::new();
+        let ca = machine.private_file("ca.pem", authority.pem().as_bytes());
+        let (certificate, key) = authority.server_pem(&["127.0.0.1"]);
+        let pem = machine.private_file("server.pem", (certificate + &key).as_bytes());
+        let mut server = Command::new("openssl")
+            .args([
+                "s_server",
+                "-accept",
+                "127.0.0.1:0",
+                "-tls1_2",
+                "-cert",
+                text(&pem),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl");
+        let mut output = BufReader::new(server.stdout.take().expect("its output"));
+        let mut line_with = |text: &str| loop {
+            let mut line = Vec::new();
+            let count = output.read_until(b'\n', &mut line).expect("a line");
+            assert!(count > 0, "openssl ended before {text}");
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if line.contains(text) {
+                break line;
+            }
+        };
+        let address = line_with("ACCEPT");
+        let port = address.trim().rsplit(':').next().expect("a port");
+        let url = format!("https://127.0.0.1:{port}/token");
+        let failed = thread::scope(|scope| {
+            let login = scope.spawn(|| login(&machine, &url, &["--ca-file", text(&ca)]));
+            line_with("POST /token");
+            let stdin = server.stdin.as_mut().expect("its input");
+            stdin.write_all(wish.as_bytes()).expect("a line");
+            login.join().expect("an end")
+        });
+        let failed = failed.failure(5);
+        assert_says(
+            &failed,
+            &[
+                "the server wants to renegotiate TLS",
+                "hallpass does not renegotiate",
+                "hint: if it requires a certificate, run `hallpass login p --cert FILE",
+            ],
+        );
+        server.kill().expect("a process");
+        server.wait().expect("a process");
+    }
+}
+
 #[test]
 fn a_request_that_takes_too_long_ends_with_a_hint() {
     let gate = Gate::new();
@@ -658,7 +772,7 @@ fn a_projects_environment_does_not_lead_a_stored_secret_to_someone_else() {
                 .set(proxy_variable, &proxy)
                 .set(variable, text(trusted));
             let ran = machine.run(&["token", "--refresh"]).failure(5);
-            assert_says(&ran, &[variable, "hallpass login"]);
+            assert_says(&ran, &[variable, "run `hallpass login p` again"]);
         }
     }
     assert_eq!(attacker.bytes_received(), 0);
