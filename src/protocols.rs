@@ -120,7 +120,10 @@ impl Answer {
 
     /// Success: JSON on a line.
     fn line(json: &Value) -> Self {
-        Self::of(format!("{json}\n"))
+        // Not by `format!`, which takes twice as many instructions.
+        let mut line = serde_json::to_string(json).unwrap_or_default();
+        line.push('\n');
+        Self::of(line)
     }
 
     /// The protocol's way to say that another helper may know.

@@ -83,19 +83,19 @@ impl WebUrl {
         if !text.bytes().all(|b| b.is_ascii_graphic() && !no_url_has(b)) {
             return Err(Some("has a character that no URL may have"));
         }
-        let (scheme, rest) = schemes
+        let (head, rest) = split_scheme(text).ok_or(None)?;
+        let scheme = schemes
             .iter()
-            .find_map(|scheme| Some((*scheme, after_scheme(text, scheme)?)))
+            .find(|scheme| head.eq_ignore_ascii_case(scheme))
             .ok_or(None)?;
-        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(authority_end);
-        if authority.contains('@') {
+        let (authority, path) = split_before(rest, |b| matches!(b, b'/' | b'?' | b'#'));
+        if authority.bytes().any(|b| b == b'@') {
             return Err(Some("must not hold a user name or password"));
         }
         let (host, port) = split_port(authority)?;
         let (host, loopback) = parse_host(host)?;
         check_path(path)?;
-        let default_port = match scheme {
+        let default_port = match *scheme {
             "https" => "443",
             "http" => "80",
             // Mail programs name the port that they mean.
@@ -155,15 +155,15 @@ impl WebUrl {
 
     /// The path, without the query: at least `/`.
     pub(crate) fn path(&self) -> &str {
-        let path = &self.text[self.origin_end..];
-        path.split('?').next().unwrap_or(path)
+        split_before(&self.text[self.origin_end..], |b| b == b'?').0
     }
 
     /// Whether the path has an encoded slash or backslash, which some servers take for a plain one.
     pub(crate) fn hides_a_slash(&self) -> bool {
         let path = self.path();
         // Most have no encoded character at all.
-        let encoded = path.contains('%').then(|| path.to_ascii_lowercase());
+        let is_encoded = path.bytes().any(|b| b == b'%');
+        let encoded = is_encoded.then(|| path.to_ascii_lowercase());
         encoded.is_some_and(|path| path.contains("%2f") || path.contains("%5c"))
     }
 
@@ -180,7 +180,7 @@ impl WebUrl {
     }
 
     pub(crate) fn has_query(&self) -> bool {
-        self.text.contains('?')
+        self.text.bytes().any(|b| b == b'?')
     }
 }
 
@@ -233,18 +233,27 @@ pub(crate) fn encode_all_reserved(text: &str) -> String {
     encoded
 }
 
-fn after_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
-    let (head, rest) = text.split_once("://")?;
-    head.eq_ignore_ascii_case(scheme).then_some(rest)
+// These search byte by byte. The searchers of `str` take five times as many instructions for texts
+// as short as URLs, and a cached token for a URL reads five of them.
+
+/// What comes before and after the first colon, if two slashes follow it.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = split_before(text, |b| b == b':');
+    Some((scheme, rest.strip_prefix("://")?))
+}
+
+/// An ASCII text in two, the second of which begins with this byte, or is empty.
+fn split_before(text: &str, is_end: impl Fn(u8) -> bool) -> (&str, &str) {
+    let end = text.bytes().position(is_end);
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 /// The host, and the port in its one spelling.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
-    let host_end = match authority.rfind(']') {
-        Some(bracket) => bracket + 1,
-        None => authority.find(':').unwrap_or(authority.len()),
+    let (host, port) = match authority.bytes().rposition(|b| b == b']') {
+        Some(bracket) => authority.split_at(bracket + 1),
+        None => split_before(authority, |b| b == b':'),
     };
-    let (host, port) = authority.split_at(host_end);
     let Some(digits) = port.strip_prefix(':') else {
         return if port.is_empty() {
             Ok((host, None))
@@ -269,24 +278,22 @@ fn parse_host(host: &str) -> Result<(String, bool), &'static str> {
         return Ok((format!("[{address}]"), address.is_loopback()));
     }
     let host = host.to_ascii_lowercase();
-    let labels_fit = host.split('.').all(|label| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    let labels = || host.as_bytes().split(|b| *b == b'.');
+    let labels_fit = labels().all(|label| {
+        let is_fit = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_';
+        !label.is_empty() && label.len() <= 63 && label.iter().all(is_fit)
     });
     if !labels_fit || host.len() > 253 {
         return Err(INVALID);
     }
     // Some parsers read `0x7f.1` or `127.1` as an IPv4 address: only the plain spelling is left.
-    let last_label = host.rsplit('.').next().unwrap_or_default();
-    if last_label.starts_with(|c: char| c.is_ascii_digit()) {
+    let last_label = labels().next_back().unwrap_or_default();
+    if last_label.first().is_some_and(u8::is_ascii_digit) {
         let address: Ipv4Addr = host.parse().map_err(|_| INVALID)?;
         return Ok((host, address.is_loopback()));
     }
     // The HTTP library decodes these labels, and refuses what it cannot decode.
-    if host.contains("xn--") {
+    if host.as_bytes().windows(4).any(|four| four == b"xn--") {
         let decodes = url::Host::parse(&host).is_ok_and(|parsed| parsed.to_string() == host);
         return if decodes {
             Ok((host, false))
@@ -299,7 +306,7 @@ fn parse_host(host: &str) -> Result<(String, bool), &'static str> {
 }
 
 fn check_path(path: &str) -> Result<(), &'static str> {
-    if path.contains('#') {
+    if path.bytes().any(|b| b == b'#') {
         return Err("must not have a fragment (#)");
     }
     let mut bytes = path.bytes();
@@ -309,17 +316,19 @@ fn check_path(path: &str) -> Result<(), &'static str> {
             return Err("has a % that is not followed by two hexadecimal digits");
         }
     }
-    let path = path.split('?').next().unwrap_or_default();
-    let is_dots = |segment: &str| {
+    let (path, _) = split_before(path, |b| b == b'?');
+    let is_dots = |segment: &[u8]| {
         // The longest is `%2e%2e`; most are words.
         segment.len() <= 6
-            && segment.starts_with(['.', '%'])
+            && matches!(segment.first(), Some(b'.' | b'%'))
             && matches!(
-                &*segment.to_ascii_lowercase().replace("%2e", "."),
+                &*String::from_utf8_lossy(segment)
+                    .to_ascii_lowercase()
+                    .replace("%2e", "."),
                 "." | ".."
             )
     };
-    if path.split('/').any(is_dots) {
+    if path.as_bytes().split(|b| *b == b'/').any(is_dots) {
         return Err("has a dot segment in its path");
     }
     Ok(())

@@ -95,12 +95,15 @@ fn urls(server: &str) -> Vec<WebUrl> {
     if server.contains("://") {
         return parse(server).into_iter().collect();
     }
-    let https = parse(&format!("https://{server}"));
-    let http = parse(&format!("http://{server}"));
-    https
-        .into_iter()
-        .chain(http.filter(WebUrl::is_loopback))
-        .collect()
+    let Some(https) = parse(&["https://", server].concat()) else {
+        return Vec::new();
+    };
+    // Most are on another machine: then it need not be parsed twice.
+    let http = https
+        .is_loopback()
+        .then(|| parse(&["http://", server].concat()))
+        .flatten();
+    [https].into_iter().chain(http).collect()
 }
 
 fn username(who: &Answering) -> &str {
