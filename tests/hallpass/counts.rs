@@ -1,6 +1,7 @@
 //! What a cached token costs, in counts that do not depend on the machine's mood: system calls,
 //! instructions, page faults, memory. Who raises a bound here says why.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -57,8 +58,8 @@ fn most() -> Counts {
 
 /// A command line that gives a cached token, and how much more than `hallpass token p` it may cost.
 #[derive(Clone, Copy)]
-struct Call {
-    arguments: &'static [&'static str],
+pub(crate) struct Call {
+    pub(crate) arguments: &'static [&'static str],
     input: &'static str,
     /// An environment variable of the client that runs it.
     variable: Option<(&'static str, &'static str)>,
@@ -90,7 +91,7 @@ const GIT: Call = with_input(
 );
 
 /// Every way to a cached token that programs take again and again.
-const CALLS: &[Call] = &[
+pub(crate) const CALLS: &[Call] = &[
     PLAIN,
     call(&["token", "p", "--min-ttl", "5m"], 1.04),
     call(&["token", "--min-ttl=5m", "p"], 1.04),
@@ -194,26 +195,34 @@ fn the_release_asks_the_processor_nothing_for_a_cached_token() {
     let assembly = ran(objdump).success().stdout;
     let asks = assembly.lines().filter(|line| line.contains("cpuid"));
     let asks = asks.filter_map(|line| line.split(':').next());
-    // As the tool below writes an instruction: `I  00401000,3`.
-    let asks: Vec<_> = asks
-        .map(|address| format!("I  {:0>8},", address.trim()))
+    let asks: BTreeSet<_> = asks
+        .map(|address| u64::from_str_radix(address.trim(), 16).expect("an address"))
         .collect();
     assert!(!asks.is_empty(), "TLS asks what the processor can do");
     let machine = machine_with_a_cached_token();
+    for call in CALLS {
+        let run = instructions_run(&machine, call);
+        assert!(run.len() > 20_000);
+        let asked = run.iter().find(|address| asks.contains(address));
+        assert_eq!(asked, None, "{:?}", call.arguments);
+    }
+}
+
+/// The addresses of the instructions that a call runs, one after the other.
+pub(crate) fn instructions_run(machine: &Machine, call: &Call) -> Vec<u64> {
     let lackey = [
         "valgrind",
         "--tool=lackey",
         "--trace-mem=yes",
         "--log-file=REPORT",
     ];
-    for call in CALLS {
-        let (done, _) = under(&lackey, &machine, call);
-        assert!(done.lines().filter(|line| line.starts_with("I  0")).count() > 20_000);
-        let asked = done
-            .lines()
-            .find(|line| asks.iter().any(|ask| line.starts_with(ask)));
-        assert_eq!(asked, None, "{:?}", call.arguments);
-    }
+    let (trace, _) = under(&lackey, machine, call);
+    // An instruction is `I  00401000,3`.
+    let addresses = trace.lines().filter_map(|line| {
+        let (address, _) = line.strip_prefix("I  ")?.split_once(',')?;
+        u64::from_str_radix(address, 16).ok()
+    });
+    addresses.collect()
 }
 
 #[test]
@@ -234,7 +243,7 @@ fn it_costs_the_same_beside_ten_thousand_profiles_and_cached_tokens() {
     }
 }
 
-fn machine_with_a_cached_token() -> Machine {
+pub(crate) fn machine_with_a_cached_token() -> Machine {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login("p", &server, &["--for", ONE_URL]);

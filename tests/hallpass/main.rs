@@ -17,6 +17,7 @@ mod house;
 mod https;
 mod keychain;
 mod keys;
+mod layout;
 mod leaks;
 mod limits;
 mod main_job;

@@ -6,6 +6,8 @@
 //! - `--rounds N`: how often a single process is timed (300)
 //! - `--callers N`: how many processes start at once (500)
 //! - `--binary PATH`: measure this build of hallpass, by its absolute path, instead of the default one
+//! - `--beside NAME=PATH`: another build, whose cached token is measured in the same run (repeatable)
+//! - `--cached`: only a cached token
 //! - `--counts`: count instructions too, if valgrind is installed
 //!
 //! Here is the plan of a run. `stage` has what it runs, `tools` what counts, `table` what it prints.
@@ -75,9 +77,11 @@ fn main() {
     let binary = after("--binary").unwrap_or_else(|| env!("CARGO_BIN_EXE_hallpass").to_owned());
     println!("measuring {binary}");
     tools::tell_what_is_missing(has("--counts"));
-    let stage = Stage::set_up(&PathBuf::from(binary), &size.neighbours);
-    many_callers(&stage, &size);
-    misses(&stage, size.rounds);
+    let stage = Stage::set_up(&PathBuf::from(binary), &others(), &size.neighbours);
+    if !has("--cached") {
+        many_callers(&stage, &size);
+        misses(&stage, size.rounds);
+    }
     // From here on this thread and what it starts keep to one processor: to move is work as well.
     let processor = tools::keep_to_one_processor();
     cached_token(&stage, size.rounds, processor.as_deref().unwrap_or("any"));
@@ -86,6 +90,17 @@ fn main() {
 
 fn after(option: &str) -> Option<String> {
     env::args().skip_while(|argument| argument != option).nth(1)
+}
+
+/// The other builds: their names and their paths.
+fn others() -> Vec<(String, PathBuf)> {
+    let arguments: Vec<_> = env::args().collect();
+    let given = arguments.windows(2).filter(|two| two[0] == "--beside");
+    let split = |two: &[String]| {
+        let (name, path) = two[1].split_once('=').expect("NAME=PATH after --beside");
+        (name.to_owned(), path.into())
+    };
+    given.map(split).collect()
 }
 
 fn number_after(option: &str) -> Option<usize> {

@@ -40,6 +40,8 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub(crate) struct Stage {
     /// The hallpass that is measured.
     binary: PathBuf,
+    /// Other builds of it, by their names.
+    others: Vec<(String, PathBuf)>,
     /// A home with one profile, `p`, and its cached token.
     alone: Machine,
     /// The same, with so many more profiles and tokens.
@@ -71,7 +73,11 @@ pub(crate) struct Way {
 }
 
 impl Stage {
-    pub(crate) fn set_up(binary: &Path, neighbours: &[usize]) -> Self {
+    pub(crate) fn set_up(
+        binary: &Path,
+        others: &[(String, PathBuf)],
+        neighbours: &[usize],
+    ) -> Self {
         let answer = Arc::new(Answer::default());
         let reply = {
             let answer = Arc::clone(&answer);
@@ -91,10 +97,18 @@ impl Stage {
         asking.private_file("all-authorities", all.as_bytes());
         // As an installation does: a program as the linker left it lies scattered in the page cache,
         // and is slower by a third.
-        let installed = alone.root().join("hallpass");
-        fs::copy(binary, &installed).expect("copy the program");
+        let install = |binary: &Path, name: &str| {
+            let installed = alone.root().join(name);
+            fs::copy(binary, &installed).expect("copy the program");
+            installed
+        };
+        let others = others.iter().enumerate().map(|(index, (name, binary))| {
+            let installed = install(binary, &format!("hallpass-{index}"));
+            (name.clone(), installed)
+        });
         let stage = Self {
-            binary: installed,
+            others: others.collect(),
+            binary: install(binary, "hallpass"),
             floor: bare::build("floor", alone.root()),
             alone,
             crowded: neighbours.iter().map(|n| (*n, Machine::new())).collect(),
@@ -227,9 +241,20 @@ impl Stage {
             &["token", "p", "--min-ttl", "5m"],
             None,
         );
+        let header = self.program(
+            "hallpass token --format header",
+            &self.alone,
+            &["token", "p", "--format", "header"],
+            None,
+        );
         let git = |name: &str, home| self.program(name, home, GIT, Some("request"));
         let name = "hallpass git-credential get";
-        let mut programs = vec![self.token(), min_ttl, git(name, &self.alone)];
+        let mut programs = vec![self.token(), min_ttl, header, git(name, &self.alone)];
+        programs.extend(self.others.iter().map(|(name, binary)| {
+            let mut command = self.alone.command(binary);
+            command.args(["token", "p"]);
+            Program::new(&format!("hallpass token, {name}"), command, None)
+        }));
         for (count, home) in &self.crowded {
             let token = format!("hallpass token, {count} profiles more");
             programs.push(self.program(&token, home, &["token", "p"], None));
