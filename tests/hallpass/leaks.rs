@@ -2,7 +2,6 @@
 //! output and into one file, and neither goes anywhere else, whatever fails.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +15,7 @@ use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
 use crate::support::{
     CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, give_to_ordinary_user, is_root,
-    machine_of_ordinary_user, numbered_tokens, ran,
+    machine_of_ordinary_user, numbered_tokens, ran, skip,
 };
 
 /// Upper and lower case, as encodings differ in it; spaces, as `+` and `%20` do; what JSON escapes.
@@ -628,8 +627,7 @@ fn assert_process_is_clean(id: u32) {
 fn few_copies_of_the_secret_are_in_memory_while_hallpass_waits() {
     const PLAIN: &str = "PlainSecretOf32LettersAndDigits0";
     if !is_root() {
-        let _ = writeln!(std::io::stderr(), "skipped: only the superuser may look");
-        return;
+        return skip("only the superuser can look into the memory of another process");
     }
     let keychain = SecretService::start();
     let mut counted = Vec::new();

@@ -1,13 +1,12 @@
 //! Secret files that somebody else provides: in a container, and by the superuser.
 
 use std::fs::{self, Permissions};
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::server::Server;
 use crate::support::{
     Machine, Ran, as_ordinary_user, is_root, machine_of_ordinary_user, numbered_tokens, ran,
-    run_by, shell_with_own_mounts,
+    run_by, shell_with_own_mounts, skip,
 };
 
 /// As Docker, Kubernetes and Podman provide a secret: nobody in the container can change the file, or
@@ -99,7 +98,7 @@ fn can_mount() -> bool {
         .code
             == 0;
     if !can {
-        let _ = writeln!(std::io::stderr(), "skipped: only the superuser can mount");
+        skip("only the superuser can mount");
     }
     can
 }
