@@ -1,11 +1,14 @@
 //! A profile that the environment describes, for one call: nothing to log in to, nothing kept but the token.
 
-use std::process::Stdio;
+use std::fs::File;
+use std::process::{Command, Stdio};
 
 use crate::material::{Form, Material, PASSPHRASE};
 use crate::requests::assertion;
 use crate::server::Server;
-use crate::support::{CLIENT_ID, Machine, SECRET, end_of, is_root, numbered_tokens, ran};
+use crate::support::{
+    CLIENT_ID, HALLPASS, Machine, SECRET, end_of, is_root, numbered_tokens, ran, run_by,
+};
 
 fn machine(server: &Server) -> Machine {
     let mut machine = Machine::new();
@@ -448,8 +451,13 @@ fn no_home_directory_is_needed() {
     let server = Server::start(numbered_tokens());
     let machine = machine(&server);
     // A user that has neither a home directory nor an entry in the list of users.
-    let run = |arguments: &[&str], input: &[u8]| {
-        let mut command = machine.hallpass(arguments);
+    let run = |arguments: &[&str], input: &str| {
+        // By its descriptor: the directories on the way to the program may be closed to others.
+        const SHELL: &str = "exec 3<&0; printf %s \"$1\" | { shift 2; /proc/self/fd/3 \"$@\"; }";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", SHELL, "sh", input]);
+        let mut command = run_by(shell, &machine.hallpass(arguments));
+        command.env("HALLPASS_FOR", "https://a.example/");
         command.env_remove("HOME");
         if is_root() {
             use std::os::unix::process::CommandExt as _;
@@ -457,29 +465,26 @@ fn no_home_directory_is_needed() {
         } else {
             command.env("HOME", "relative");
         }
-        command.env("HALLPASS_FOR", "https://a.example/");
         command
-            .stdin(Stdio::piped())
+            .stdin(File::open(&*HALLPASS).expect("hallpass"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("hallpass starts");
-        std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), input).expect("read");
-        end_of(child)
+        end_of(command.spawn().expect("a shell"))
     };
-    let ran = run(&["token"], b"").success();
+    let ran = run(&["token"], "").success();
     assert_eq!(ran.stdout, "token-1\n");
     assert!(
         ran.stderr.contains("the home directory is unknown"),
         "{ran:?}"
     );
-    let ran = run(&["exec", "--", "sh", "-c", "echo $HALLPASS_TOKEN"], b"").success();
+    let ran = run(&["exec", "--", "sh", "-c", "echo $HALLPASS_TOKEN"], "").success();
     assert_eq!(ran.stdout, "token-2\n");
     let ran = run(
         &["git-credential", "get"],
-        b"protocol=https\nhost=a.example\n\n",
+        "protocol=https\nhost=a.example\n\n",
     )
     .success();
     assert!(ran.stdout.contains("password=token-3\n"), "{ran:?}");
-    let ran = run(&["status"], b"").success();
+    let ran = run(&["status"], "").success();
     assert!(ran.stdout.contains("environment"), "{ran:?}");
 }
