@@ -689,6 +689,7 @@ fn a_new_secret_in_the_file_is_another_client() {
     machine.login("p", &server, &["--auth", "client_secret_post"]);
     let crowd = Crowd::start(&machine, 5, &["token", "--refresh"]);
     crowd.wait_for_waiters(4);
+    server.wait_for_requests(2);
     machine.private_file("secret", b"rotated");
     assert_eq!(machine.run(&["token"]).token(), "token-3");
     gate.open();
