@@ -169,7 +169,9 @@ impl Profiles {
                 return Err(Error::broken(format!("cannot read {}", path.display())).because(error));
             }
         };
-        match serde_json::from_slice::<Profile>(&content) {
+        let content = std::str::from_utf8(&content)
+            .map_err(|_| unusable("is damaged: it is not UTF-8 text"))?;
+        match serde_json::from_str::<Profile>(content) {
             Ok(profile) if profile.format == FORMAT => {
                 let mut names = profile.parameters.keys();
                 if let Some(name) = names.find(|name| is_standard_parameter(name)) {
@@ -183,7 +185,7 @@ impl Profiles {
                 Ok(profile)
             }
             parsed => {
-                let format = serde_json::from_slice::<FormatOnly>(&content)
+                let format = serde_json::from_str::<FormatOnly>(content)
                     .map_or(FORMAT, |found| found.format);
                 if format != FORMAT {
                     return Err(unusable("was written by another version of hallpass"));

@@ -24,7 +24,7 @@ use std::io::{BufRead, Read as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
@@ -119,7 +119,7 @@ impl Answer {
     }
 
     /// Success: JSON on a line.
-    fn line(json: &Value) -> Self {
+    fn line(json: &impl Serialize) -> Self {
         // Not by `format!`, which takes twice as many instructions.
         let mut line = serde_json::to_string(json).unwrap_or_default();
         line.push('\n');

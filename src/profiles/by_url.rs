@@ -217,7 +217,8 @@ fn read_list(path: &Path) -> Result<Vec<Entry>> {
     match disk::read(path, PROFILE_LIMIT, Trust::Settings) {
         Ok(Found::Nothing) => Ok(Vec::new()),
         Ok(Found::Content(content)) => {
-            serde_json::from_slice(&content).map_err(|error| unusable("is damaged").because(error))
+            let content = std::str::from_utf8(&content).unwrap_or_default();
+            serde_json::from_str(content).map_err(|error| unusable("is damaged").because(error))
         }
         Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
         Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),

@@ -25,7 +25,9 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     if call.arguments != ["get"] {
         return Err(Error::usage("which command? Bazel runs get"));
     }
-    let request: Request = serde_json::from_slice(&read_to_end(call.input)?)
+    let request = read_to_end(call.input)?;
+    let request = std::str::from_utf8(&request).unwrap_or_default();
+    let request: Request = serde_json::from_str(request)
         .map_err(|_| Error::usage("the request is no JSON object with a `uri`"))?;
     let who = match url(&request.uri) {
         Some(url) => call.desk.bound(&url)?,

@@ -2,7 +2,7 @@
 //!
 //! The arguments that a person configured come with the request, so the profile may, too.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Protocol, read_line, take_profile};
@@ -35,9 +35,11 @@ struct Registry {
 
 fn converse(call: &mut Call<'_>) -> Result<Answer> {
     (call.say)("{\"v\":[1]}\n")?;
-    let answer = match serde_json::from_slice::<Request>(&read_line(call.input)?) {
+    let line = read_line(call.input)?;
+    let line = std::str::from_utf8(&line).unwrap_or_default();
+    let answer = match serde_json::from_str::<Request>(line) {
         Ok(request) if request.kind == "get" => match get(call, &request) {
-            Ok(Some((who, token))) => granted(&who, &token),
+            Ok(Some((who, token))) => return Ok(granted(&who, &token)),
             Ok(None) => refused("url-not-supported"),
             Err(error) if error.kind == Kind::NotFound => refused("not-found"),
             Err(error) => {
@@ -70,14 +72,25 @@ fn get(call: &mut Call<'_>, request: &Request) -> Result<Option<(Answering, Cach
     Ok(Some((who, token)))
 }
 
-fn granted(who: &Answering, token: &CachedToken) -> Value {
-    json!({ "Ok": {
-        "kind": "get",
-        "token": super::header(who, token),
-        "cache": "expires",
-        "expiration": token.due_at().seconds(),
-        "operation_independent": true,
-    } })
+/// Cargo reads a `Result`: `{"Ok":{...}}`.
+#[derive(Serialize)]
+struct Granted {
+    kind: &'static str,
+    token: String,
+    cache: &'static str,
+    expiration: u64,
+    operation_independent: bool,
+}
+
+fn granted(who: &Answering, token: &CachedToken) -> Answer {
+    let granted = Granted {
+        kind: "get",
+        token: super::header(who, token),
+        cache: "expires",
+        expiration: token.due_at().seconds(),
+        operation_independent: true,
+    };
+    Answer::line(&Ok::<_, ()>(granted))
 }
 
 /// A sparse index has a scheme of its own.

@@ -124,5 +124,5 @@ fn list(call: &mut Call<'_>) -> Result<Answer> {
             }
         }
     }
-    Ok(Answer::line(&names.into()))
+    Ok(Answer::line(&names))
 }

@@ -122,10 +122,11 @@ fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bo
         lines.push(["password", secret, ""]);
     }
     lines.push(["password_expiry_utc", &expiry, ""]);
-    let lines = lines.into_iter();
-    lines
-        .flat_map(|[key, value, more]| [key, "=", value, more, "\n"])
-        .collect()
+    let mut text = String::with_capacity(secret.len() + 200);
+    for [key, value, more] in lines {
+        text.extend([key, "=", value, more, "\n"]);
+    }
+    text
 }
 
 fn erase(call: &mut Call<'_>) -> Result<Answer> {

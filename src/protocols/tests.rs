@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use serde_json::Value;
+
 use super::*;
 use crate::binding::BoundUrl;
 use crate::profile::{self, ProfileName};
