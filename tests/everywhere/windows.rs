@@ -1,23 +1,36 @@
 //! The Windows Credential Manager: there is one, and what others keep in it stays.
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Each test lists all items, so no other test may add or remove any meanwhile.
+static TURN: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Keychain {
     before: Vec<String>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 #[test]
 fn the_credential_manager_keeps_secrets() {
-    crate::keeps_secrets(&Keychain { before: listed() });
+    crate::keeps_secrets(&Keychain::wait_for_turn());
 }
 
 #[test]
 fn the_credential_manager_gives_hostile_secrets_back() {
-    let mut keychain = Keychain { before: listed() };
+    let mut keychain = Keychain::wait_for_turn();
     crate::keeps_hostile_secrets(&mut keychain, &crate::hostile::all());
 }
 
 impl Keychain {
+    fn wait_for_turn() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            before: listed(),
+            _turn: turn,
+        }
+    }
+
     #[expect(clippy::unused_self, reason = "other platforms' keychains have one")]
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         Vec::new()
