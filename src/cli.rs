@@ -101,7 +101,7 @@ fn without_clap(arguments: &[OsString]) -> Option<Command> {
 
 fn execute(command: Command, inherited: Inherited, called: &OsStr) -> Result<String> {
     match command {
-        Command::Login(args) => login::run(*args),
+        Command::Login(args) => login::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Logout(args) => logout::run(&args),
         Command::Status(args) => status::run(&args),

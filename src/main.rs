@@ -10,7 +10,7 @@
 //! | the decision | `broker`: reuse a token, wait for one, or ask |
 //! | the stores and the server | `cache`: tokens on disk, whose turn it is · `token_endpoint`: HTTP · `profiles`: settings · `secrets`: keychain, secret files and commands · `prompt`: the person at the terminal |
 //! | the ground | `disk`: files that are never half written · `system`: the platform, and where memory comes from |
-//! | the nouns | `profile` · `headers` · `binding` · `token` · `refusal` · `secret` · `private_key` · `secret_source` · `trust` · `web_url` · `digest` · `variables` · `error` · `message` |
+//! | the nouns | `profile` · `settings` · `headers` · `binding` · `token` · `refusal` · `secret` · `private_key` · `secret_source` · `trust` · `web_url` · `digest` · `variables` · `error` · `message` |
 
 #![cfg_attr(all(unix, not(test)), no_main)]
 
@@ -34,6 +34,7 @@ mod refusal;
 mod secret;
 mod secret_source;
 mod secrets;
+mod settings;
 mod system;
 mod token;
 mod token_endpoint;

@@ -86,7 +86,7 @@ fn is_device_name(text: &str) -> bool {
 }
 
 /// One client's settings, as one JSON file holds them.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) format: u32,
@@ -156,43 +156,34 @@ pub(crate) struct Profile {
     pub(crate) max_ttl_seconds: Option<u64>,
     /// Where the client secret lies, or the private key, or the encrypted private key's passphrase.
     pub(crate) secret: SecretSource,
+    /// The settings that came from a preset or from metadata: a later login may renew these.
+    #[serde(
+        default,
+        deserialize_with = "records",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) derived: Vec<String>,
+    /// The settings that the user removed, although a preset or metadata have a value: a later login
+    /// does not bring them back.
+    #[serde(
+        default,
+        deserialize_with = "records",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) removed: Vec<String>,
+}
+
+/// A list of settings' names. Only a login uses it, so one that was edited by hand breaks nothing.
+fn records<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<String>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let names = value.as_array().into_iter().flatten();
+    let names = names.filter_map(serde_json::Value::as_str);
+    Ok(names.map(str::to_owned).collect())
 }
 
 impl Profile {
-    /// The settings that a profile has when nobody says otherwise. A client id and a generation
-    /// are still to come.
-    pub(crate) fn new(token_endpoint: TokenEndpoint) -> Self {
-        Self {
-            format: FORMAT,
-            generation: String::new(),
-            token_endpoint,
-            client_id: String::new(),
-            client_auth: ClientAuth::ClientSecretBasic,
-            basic_encoding: BasicEncoding::Percent,
-            assertion: None,
-            certificate: None,
-            certificate_key: None,
-            encrypted_key: None,
-            grant_type: None,
-            issuer: None,
-            default_ttl_seconds: None,
-            max_ttl_seconds: None,
-            body: BodyFormat::Form,
-            token_type: None,
-            audience: None,
-            scope: None,
-            resource: Vec::new(),
-            parameters: BTreeMap::new(),
-            headers: Headers::default(),
-            bindings: Vec::new(),
-            revocation_endpoint: None,
-            ca_file: None,
-            trust: RecordedTrust::default(),
-            timeout_seconds: None,
-            secret: SecretSource::new_item(Store::Keychain),
-        }
-    }
-
     /// What the secret was entrusted to: whom it may be sent, and how. The account name of the item
     /// in a store of ours holds it, so a profile that was changed afterwards no longer finds the secret.
     pub(crate) fn item_account(&self, name: &ProfileName) -> String {
@@ -240,6 +231,26 @@ impl Profile {
             .map_or(DEFAULT_TIMEOUT, Duration::from_secs)
             .min(LONGEST_TIMEOUT)
     }
+}
+
+/// Whether a parameter is a credential in some grant (RFC 6749 §4, RFC 7521, RFC 8693): settings are
+/// no place for it.
+pub(crate) fn is_credential_parameter(name: &str) -> bool {
+    const CREDENTIALS: [&str; 12] = [
+        "password",
+        "passwd",
+        "refresh_token",
+        "access_token",
+        "assertion",
+        "subject_token",
+        "actor_token",
+        "id_token",
+        "code",
+        "code_verifier",
+        "device_code",
+        "token",
+    ];
+    CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Whether a parameter has a setting of its own, or is one that only hallpass may send.
@@ -524,16 +535,17 @@ impl<'de> Deserialize<'de> for TokenEndpoint {
 
 #[cfg(test)]
 pub(crate) fn example() -> Profile {
-    let endpoint = TokenEndpoint::parse("https://login.blooma.ai/oauth/token").expect("a good URL");
-    Profile {
-        generation: "0123456789abcdef".to_owned(),
-        client_id: "client".to_owned(),
-        client_auth: ClientAuth::ClientSecretPost,
-        body: BodyFormat::Json,
-        audience: Some("https://acme.blooma.ai/api/".to_owned()),
-        secret: SecretSource::File("/run/secret".into()),
-        ..Profile::new(endpoint)
-    }
+    let profile = serde_json::json!({
+        "format": FORMAT,
+        "generation": "0123456789abcdef",
+        "token_endpoint": "https://login.blooma.ai/oauth/token",
+        "client_id": "client",
+        "client_auth": "client_secret_post",
+        "body": "json",
+        "audience": "https://acme.blooma.ai/api/",
+        "secret": { "file": "/run/secret" },
+    });
+    serde_json::from_value(profile).expect("a profile")
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Kind, Result};
 use crate::profile::{
-    FORMAT, Item, Profile, ProfileName, is_standard_claim, is_standard_parameter,
+    FORMAT, Item, Profile, ProfileName, is_credential_parameter, is_standard_claim,
+    is_standard_parameter,
 };
 use crate::system::{Trust, WRITABLE_BY_OTHERS};
 
@@ -153,7 +154,7 @@ impl Profiles {
         let path = self.file(name);
         let unusable = |reason: &str| {
             Error::usage(format!("the profile file {} {reason}", path.display())).hint(format!(
-                "run `hallpass login {name} --token-url URL ...` with all its settings"
+                "run `hallpass login {name} --replace --token-url URL ...` with all its settings"
             ))
         };
         let content = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
@@ -172,18 +173,10 @@ impl Profiles {
         let content = std::str::from_utf8(&content)
             .map_err(|_| unusable("is damaged: it is not UTF-8 text"))?;
         match serde_json::from_str::<Profile>(content) {
-            Ok(profile) if profile.format == FORMAT => {
-                let mut names = profile.parameters.keys();
-                if let Some(name) = names.find(|name| is_standard_parameter(name)) {
-                    let fault = format!("has `{name}` among its other parameters");
-                    return Err(unusable(&fault));
-                }
-                let claims = profile.assertion.iter().flat_map(|it| it.claims.keys());
-                if let Some(name) = claims.into_iter().find(|name| is_standard_claim(name)) {
-                    return Err(unusable(&format!("has `{name}` among its other claims")));
-                }
-                Ok(profile)
-            }
+            Ok(profile) if profile.format == FORMAT => match fault(&profile) {
+                Some(fault) => Err(unusable(&fault)),
+                None => Ok(profile),
+            },
             parsed => {
                 let format = serde_json::from_str::<FormatOnly>(content)
                     .map_or(FORMAT, |found| found.format);
@@ -397,6 +390,28 @@ impl Editor<'_> {
         let content = serde_json::to_vec(items).map_err(cannot_write)?;
         disk::replace(&path, &content, Durability::Settings).map_err(cannot_write)
     }
+}
+
+/// What a profile that was edited by hand has and no login can give, fit to follow "the profile file ".
+fn fault(profile: &Profile) -> Option<String> {
+    let mut names = profile.parameters.keys();
+    if let Some(name) = names.find(|it| is_standard_parameter(it) || is_credential_parameter(it)) {
+        return Some(format!("has `{name}` among its other parameters"));
+    }
+    let mut claims = profile.assertion.iter().flat_map(|it| it.claims.keys());
+    if let Some(name) = claims.find(|name| is_standard_claim(name)) {
+        return Some(format!("has `{name}` among its other claims"));
+    }
+    if profile.client_id.is_empty() || profile.client_id.contains(char::is_control) {
+        return Some("has a client_id that is empty or has a control character".to_owned());
+    }
+    let seconds = [
+        ("timeout_seconds", profile.timeout_seconds),
+        ("default_ttl_seconds", profile.default_ttl_seconds),
+        ("max_ttl_seconds", profile.max_ttl_seconds),
+    ];
+    let zero = seconds.iter().find(|(_, seconds)| *seconds == Some(0));
+    zero.map(|(name, _)| format!("has {name} 0; write at least 1"))
 }
 
 fn cannot_write(error: impl Into<io::Error>) -> Error {

@@ -12,7 +12,7 @@ use rpassword::ConfigBuilder;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::message::note;
+use crate::message::{self, note};
 use crate::secret::{self, ClientSecret, PrivateKey};
 use crate::system::{self, QuietTerminal};
 
@@ -24,22 +24,107 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks for one line.
-pub(crate) fn ask(question: &str) -> Result<String> {
-    let no_answer = || Error::usage(format!("no answer to: {question}"));
-    let mut stderr = io::stderr();
-    let asked = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
-    asked.map_err(|error| no_answer().because(error))?;
-    let mut line = String::new();
-    match io::stdin().lock().read_line(&mut line) {
-        Ok(0) => Err(no_answer()),
-        Ok(_) => Ok(line.trim().to_owned()),
-        Err(error) => Err(no_answer().because(error)),
+/// How often one question is repeated. A person notices earlier; what only looks like a terminal
+/// must not go on for ever.
+const MOST_REPETITIONS: usize = 10;
+
+/// How often a person may type the secret in one login.
+const MOST_ATTEMPTS: usize = 3;
+
+/// The attempts at the secret that are left.
+#[derive(Debug)]
+pub(crate) struct Attempts(usize);
+
+impl Attempts {
+    pub(crate) fn new() -> Self {
+        Self(MOST_ATTEMPTS)
+    }
+
+    pub(crate) fn are_left(&self) -> bool {
+        self.0 > 0
     }
 }
 
-/// Asks for the client secret, without showing it.
-pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
+/// Shows a text that belongs to a question.
+pub(crate) fn show(text: &str) {
+    // What cannot be shown is noticed by the question that follows.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Asks for one line, without the space around it.
+///
+/// # Errors
+/// `Usage` when there is no answer.
+pub(crate) fn ask(question: &str) -> Result<String> {
+    let cancelled = || Error::usage(format!("cancelled at the question: {question}"));
+    let mut stderr = io::stderr();
+    let asked = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
+    asked.map_err(|error| cancelled().because(error))?;
+    let mut line = String::new();
+    match io::stdin().lock().read_line(&mut line) {
+        Ok(0) => {
+            let _ = writeln!(stderr);
+            Err(cancelled())
+        }
+        Ok(_) => Ok(line.trim().to_owned()),
+        Err(error) => Err(cancelled().because(error)),
+    }
+}
+
+/// Asks for one line until it can be used; `read` says what is wrong with it otherwise.
+///
+/// # Errors
+/// `Usage` when there is no answer that can be used.
+pub(crate) fn ask_until<T>(
+    question: &str,
+    read: impl Fn(&str) -> std::result::Result<T, String>,
+) -> Result<T> {
+    for _ in 0..MOST_REPETITIONS {
+        match read(&ask(question)?) {
+            Ok(value) => return Ok(value),
+            Err(fault) => note(&fault),
+        }
+    }
+    Err(Error::usage(format!(
+        "no usable answer to the question: {question}"
+    )))
+}
+
+/// Asks a question of yes or no; an empty answer is the default.
+pub(crate) fn confirm(question: &str, default: bool) -> Result<bool> {
+    let choice = if default { "[Y/n]" } else { "[y/N]" };
+    ask_until(&format!("{question} {choice}"), |answer| {
+        match answer.to_ascii_lowercase().as_str() {
+            "" => Ok(default),
+            "y" | "yes" => Ok(true),
+            "n" | "no" => Ok(false),
+            _ => Err("please answer yes or no".to_owned()),
+        }
+    })
+}
+
+/// Asks for the client secret, without showing it. One that cannot be a secret is asked for again
+/// while attempts are left.
+pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<ClientSecret> {
+    loop {
+        attempts.0 = attempts.0.saturating_sub(1);
+        match type_secret(question)? {
+            Ok(secret) => {
+                let characters = secret.expose().chars().count();
+                note(&format!("read a secret of {characters} characters"));
+                return Ok(secret);
+            }
+            Err(error) if attempts.are_left() => message::error(&error),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// One attempt: a secret, or what is wrong with what was typed.
+///
+/// # Errors
+/// `Usage` when nothing can be read.
+fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
     let no_answer = |error| {
         Error::usage("the client secret could not be read from the terminal").because(error)
     };
@@ -70,20 +155,23 @@ pub(crate) fn ask_secret(question: &str) -> Result<ClientSecret> {
     let _ = writeln!(stderr);
     let answer = Zeroizing::new(answer.map_err(no_answer)?);
     if is_more_than_a_line_end(&rest) {
-        return Err(Error::usage("the client secret has more than one line")
-            .hint("copy it again; something before or after it may have come along"));
+        return Ok(Err(Error::usage(
+            "the client secret has more than one line",
+        )
+        .hint(
+            "copy it again; something before or after it may have come along",
+        )));
     }
     if has_lost_a_control_character(&typed.borrow()) {
-        return Err(Error::usage("the client secret holds a control character")
-            .hint("copy it again; a tab or an escape sequence may have come along"));
+        return Ok(Err(Error::usage(
+            "the client secret holds a control character",
+        )
+        .hint(
+            "copy it again; a tab or an escape sequence may have come along",
+        )));
     }
-    let secret = ClientSecret::parse(&Zeroizing::new(answer.as_bytes().to_vec()))
-        .map_err(|fault| Error::usage(format!("the client secret {fault}")))?;
-    note(&format!(
-        "read a secret of {} characters",
-        secret.expose().chars().count()
-    ));
-    Ok(secret)
+    let secret = ClientSecret::parse(&Zeroizing::new(answer.as_bytes().to_vec()));
+    Ok(secret.map_err(|fault| Error::usage(format!("the client secret {fault}"))))
 }
 
 /// Reads the client secret from standard input, up to its end.

@@ -29,8 +29,10 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_MAX_TTL",
     "HALLPASS_PARAM",
     "HALLPASS_PROFILE",
+    "HALLPASS_PROVIDER",
     "HALLPASS_RESOURCE",
     "HALLPASS_SCOPE",
+    "HALLPASS_SET",
     "HALLPASS_TIMEOUT",
     // For the program that `hallpass exec` runs, which may run hallpass.
     "HALLPASS_TOKEN",

@@ -1,181 +1,99 @@
-//! `hallpass login`: proves a client, then keeps its settings, its secret and the token it just got.
+//! `hallpass login`: authenticates a client, then keeps its settings, its secret and the token it got.
 //!
 //! A transaction over two stores. The keychain item of a new generation is written first, under an
 //! account of its own; renaming the profile makes it the one that counts; the old item goes last.
 //! A crash anywhere leaves the old login or the new one, never one client with the other's secret.
 
+mod derived;
+mod dialogue;
+mod given;
 mod options;
-mod plan;
-mod providers;
+mod prepare;
+mod replace;
+mod sign;
+mod verify;
 
 use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
-use super::obtain::warn_of_response;
 use crate::cache::Cache;
 use crate::disk::Directories;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::{Item, Profile, ProfileName, SecretSource};
-use crate::profiles::{Editor, Profiles, name_given};
-use crate::prompt;
-use crate::refusal::Refusal;
-use crate::secret::Credential;
+use crate::profiles::{Editor, Profiles};
 use crate::secrets::{self, Patience, keychain};
-use crate::token::{CachedToken, TokenRequest};
-use crate::token_endpoint::{self, Means, Notes};
+use crate::settings::presets;
+use crate::token::CachedToken;
+use crate::variables;
 
 pub(crate) use options::Args;
+use prepare::Login;
+use verify::Verified;
 
-/// A login without a name goes here: never to the only other profile there is, which it would replace.
-const DEFAULT_NAME: &str = "default";
+/// How often a login is verified again because another one changed the profile meanwhile.
+const MOST_ROUNDS: usize = 5;
 
-pub(crate) fn run(args: Args) -> Result<String> {
+pub(crate) fn run(args: &Args) -> Result<String> {
     if args.client_secret.is_some() {
         return Err(Error::usage("a secret is not taken as an argument: every process on this machine can read it")
             .hint("leave it out to be asked for it, or pipe it in: some-command | hallpass login --secret-stdin"));
     }
     if args.provider.as_deref() == Some("help") {
-        return Ok(providers::list());
+        return Ok(presets::list());
     }
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
-    let name = match name_given(args.profile.as_deref())? {
-        Some(name) => name,
-        None => ProfileName::parse(DEFAULT_NAME)?,
-    };
-    let before = match profiles.load(&name) {
-        Ok(profile) => Some(profile),
-        Err(error) if error.kind == Kind::NotFound || !args.keeps_settings() => None,
-        Err(error) => return Err(error),
-    };
-    let verify = !args.no_verify;
-    let input = Input {
-        key_stdin: args.key_stdin,
-        secret_stdin: args.secret_stdin,
-    };
-    let moving = args.moves().then(|| before.clone()).flatten();
-    let mut plan = args.profile(before)?;
-    // What proves the client in another way is not moved: a key is never sent as a secret.
-    let moving = moving.filter(|before| before.proves_alike(&plan.profile));
-    // Before the secret is read: what changes meanwhile is another version.
-    let version = secrets::version(&plan.profile);
-    let for_store = match &moving {
-        Some(before) => Some(secrets::content(&name, before, Patience::Person)?),
-        None => input.for_store(&plan.profile)?,
-    };
-    let credential = match &for_store {
-        Some(content) => Some(secrets::credential(
-            &plan.profile,
-            content,
-            |what, fault| Error::usage(format!("the {what} that was given {fault}")),
-        )?),
-        None if verify || plan.needs_key() => {
-            Some(secrets::read(&name, &plan.profile, Patience::Person)?)
+    let mut login = Login::prepare(args, &profiles)?;
+    login.check_what_is_there()?;
+    let mut verified = login.verify_what_is_given()?;
+    for _ in 0..MOST_ROUNDS {
+        let editor = profiles.edit()?;
+        // Somebody may have bound a URL, or logged in, while this login waited.
+        if login.merge_again(&mut verified)? {
+            return finish(&directories, &editor, &login, &verified);
         }
-        None => None,
-    };
-    if let Some(credential) = &credential {
-        plan.sign_with(credential)?;
+        drop(editor);
+        login.verify_again(&mut verified)?;
     }
-    let mut profile = plan.profile;
-    profile.trust = token_endpoint::trust_in_effect(profile.ca_file.as_deref())?;
-    if let (Some(_), Some(item)) = (&for_store, profile.secret.item()) {
-        profile.secret = SecretSource::kept(Item {
-            account: profile.item_account(&name),
-            ..item
-        });
-    }
-    let request = TokenRequest::new(&name, &profile, None, None, version.as_deref());
-    // One real token request, before anything is stored.
-    let token = match &credential {
-        Some(credential) if verify => Some(prove(&profile, &request, credential)?),
-        _ => None,
-    };
-    let editor = profiles.edit()?;
-    let stale = commit(&editor, &name, &profile, for_store.as_ref())?;
+    Err(Error::unavailable(format!(
+        "profile {} was changed by other logins again and again",
+        login.name
+    ))
+    .hint("nothing was changed by this login; run it again"))
+}
+
+/// Makes the login count, and says so.
+fn finish(
+    directories: &Directories,
+    editor: &Editor<'_>,
+    login: &Login<'_>,
+    verified: &Verified,
+) -> Result<String> {
+    let (name, profile) = (&login.name, &verified.profile);
+    let stale = commit(editor, name, profile, verified.for_store.as_ref())?;
     // From here on the login counts, and what goes wrong is worth a warning.
-    let cache = Cache::of(&directories, &name);
-    let kept = cache.clear().and_then(|()| {
-        token
-            .as_ref()
-            .map_or(Ok(()), |token| cache.place(&request).keep(token))
+    let cache = Cache::of(directories, name);
+    let kept = cache.clear().and_then(|()| match &verified.token {
+        Some(token) => cache.place(&verified.request).keep(token),
+        None => Ok(()),
     });
     if let Err(error) = kept {
         message::warning(&format!("the cache could not be renewed: {error}"));
     }
-    if let Err(error) = remove_stale(&editor, &name, &profile, &stale) {
+    if let Err(error) = remove_stale(editor, name, profile, &stale) {
         message::warning(&format!(
             "the previous secret was not removed: {error}; the next login or logout removes it"
         ));
     }
-    report(&name, &profile, token.as_ref());
-    if let Some(SecretSource::File(path)) = moving.map(|before| before.secret) {
-        message::note(&format!(
-            "the secret is still in {}, too: remove it there if nobody else needs it",
-            path.display()
-        ));
-    }
+    report(name, profile, verified.token.as_ref());
+    login.report_what_was_there();
+    variables::warn_of_unknown();
     Ok(String::new())
 }
 
-/// What comes by standard input.
-struct Input {
-    key_stdin: bool,
-    secret_stdin: bool,
-}
-
-impl Input {
-    /// What is to be put into a store of ours: a secret, a private key, or a key's passphrase.
-    fn for_store(&self, profile: &Profile) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        if profile.secret.item().is_none() {
-            return Ok(None);
-        }
-        if self.key_stdin {
-            let key = prompt::read_key_from_stdin()?;
-            return Ok(Some(Zeroizing::new(key.expose().to_vec())));
-        }
-        let has_key = profile.client_auth.has_key();
-        if has_key && profile.encrypted_key.is_none() {
-            return Err(Error::usage("the private key is missing").hint(plan::MISSING_KEY));
-        }
-        let (what, question) = if has_key {
-            ("passphrase", "Passphrase of the private key")
-        } else {
-            ("client secret", "Client secret")
-        };
-        let secret = if self.secret_stdin {
-            prompt::read_secret_from_stdin()?
-        } else if prompt::can_ask() {
-            prompt::ask_secret(question)?
-        } else {
-            return Err(Error::usage(format!("the {what} is missing, and there is no terminal to ask at"))
-                .hint("pipe it in with --secret-stdin, or name its place with --secret-file or --secret-command"));
-        };
-        Ok(Some(Zeroizing::new(secret.expose().as_bytes().to_vec())))
-    }
-}
-
-fn prove(
-    profile: &Profile,
-    request: &TokenRequest,
-    credential: &Credential,
-) -> Result<CachedToken> {
-    let certificate_key = secrets::certificate_key(profile)?;
-    let means = Means::of(
-        request.profile(),
-        profile,
-        credential.clone(),
-        certificate_key.as_ref(),
-    )?;
-    let token =
-        token_endpoint::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
-    warn_of_response(request, &token);
-    Ok(token)
-}
-
-/// Makes the login count. Returns the items that no longer do.
+/// Returns the items that no longer count.
 fn commit(
     editor: &Editor<'_>,
     name: &ProfileName,

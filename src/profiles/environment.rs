@@ -1,37 +1,42 @@
 //! A profile for one call, made of environment variables: for CI, where nobody logs in and nothing
 //! is kept but the token.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::Answering;
-use crate::binding::{Binding, BoundUrl};
+use crate::binding::BoundUrl;
 use crate::disk::Directories;
 use crate::duration;
 use crate::error::{Error, Result};
 use crate::headers::Headers;
 use crate::profile::{
-    ASSERTION_TYPE, Assertion, BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile,
-    ProfileName, SecretSource, TokenEndpoint, TokenType, is_resource, is_standard_claim,
+    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, ProfileName, SecretSource,
+    TokenEndpoint, TokenType, is_credential_parameter, is_resource, is_standard_claim,
     is_standard_parameter,
 };
 use crate::secret::CLIENT_SECRET_VARIABLE;
+use crate::settings::presets::Preset;
+use crate::settings::{self, AssertionAudience, KeyPlace, Layers, MergeError, Setting, Settings};
 use crate::trust::RecordedTrust;
 
 /// The variable that says that there is such a profile.
 const TOKEN_URL: &str = "HALLPASS_TOKEN_URL";
+/// A preset says as much.
+const PROVIDER: &str = "HALLPASS_PROVIDER";
 
 const AUTH: &str = "HALLPASS_AUTH";
 const SECRET_FILE: &str = "HALLPASS_CLIENT_SECRET_FILE";
 const JWT_KEY: &str = "HALLPASS_JWT_KEY";
 const JWT_ALG: &str = "HALLPASS_JWT_ALG";
+const JWT_AUD: &str = "HALLPASS_JWT_AUD";
+const SET: &str = "HALLPASS_SET";
 const CERT: &str = "HALLPASS_CERT";
 const KEY: &str = "HALLPASS_KEY";
 
 /// Whether the environment describes a profile, be it in full or not.
 pub(crate) fn is_described() -> Result<bool> {
-    Ok(variable(TOKEN_URL)?.is_some())
+    Ok(variable(TOKEN_URL)?.is_some() || variable(PROVIDER)?.is_some())
 }
 
 /// Where the files are. A profile from the environment needs none: without a home directory, only
@@ -56,52 +61,33 @@ pub(super) fn client_id_is_set() -> Result<bool> {
 /// # Errors
 /// `Usage` when a variable is missing or cannot be what it says.
 pub(crate) fn from_environment() -> Result<Option<Answering>> {
-    let Some(token_url) = variable(TOKEN_URL)? else {
+    if !is_described()? {
         return Ok(None);
+    }
+    let mut layers = Layers {
+        given: settings()?,
+        ..Layers::default()
     };
-    let endpoint = TokenEndpoint::parse(&token_url).map_err(|fault| bad(TOKEN_URL, fault))?;
-    let client_id = variable("HALLPASS_CLIENT_ID")?.ok_or_else(|| {
-        Error::usage(format!("{TOKEN_URL} is set, and HALLPASS_CLIENT_ID is not"))
-            .hint(format!("set it too, or unset {TOKEN_URL} to use a profile"))
-    })?;
-    let body = choice("HALLPASS_BODY", &BodyFormat::ALL, BodyFormat::as_str)?.unwrap_or_default();
-    let basic_encoding = choice(
-        "HALLPASS_BASIC_ENCODING",
-        &BasicEncoding::ALL,
-        BasicEncoding::as_str,
-    )?;
-    let token_type = match variable("HALLPASS_TOKEN_TYPE")?.as_deref() {
-        None => None,
-        Some("bearer") => Some(TokenType::Bearer),
-        Some(_) => return Err(bad("HALLPASS_TOKEN_TYPE", "can only be bearer")),
-    };
-    let bindings = words("HALLPASS_FOR")?.into_iter().map(|url| {
-        let url = BoundUrl::parse(&url).map_err(|fault| bad("HALLPASS_FOR", fault))?;
-        Ok(Binding::of(url))
-    });
-    let mut profile = Profile {
-        client_id,
-        client_auth: method(body)?,
-        body,
-        basic_encoding: basic_encoding.unwrap_or_default(),
-        token_type,
-        grant_type: variable("HALLPASS_GRANT_TYPE")?,
-        audience: variable("HALLPASS_AUDIENCE")?,
-        scope: variable("HALLPASS_SCOPE")?,
-        resource: resource()?,
-        parameters: parameters()?,
-        headers: headers()?,
-        bindings: bindings.collect::<Result<_>>()?,
-        ca_file: path("HALLPASS_CA_FILE")?,
-        trust: RecordedTrust::of_environment(),
-        timeout_seconds: seconds("HALLPASS_TIMEOUT")?,
-        default_ttl_seconds: seconds("HALLPASS_DEFAULT_TTL")?,
-        max_ttl_seconds: seconds("HALLPASS_MAX_TTL")?,
-        ..Profile::new(endpoint)
-    };
-    set_credential(&mut profile)?;
-    profile.assertion = assertion(&profile)?;
-    refuse_what_has_no_effect(&profile)?;
+    if layers.given.client_id.is_unset() {
+        let described_by = if layers.given.token_endpoint.is_unset() {
+            PROVIDER
+        } else {
+            TOKEN_URL
+        };
+        let missing = "HALLPASS_CLIENT_ID is not";
+        return Err(
+            Error::usage(format!("{described_by} is set, and {missing}")).hint(format!(
+                "set it too, or unset {described_by} to use a profile"
+            )),
+        );
+    }
+    if let Some(preset) = preset(&layers.given)? {
+        layers.set_preset(preset);
+    }
+    let merged = layers.merge();
+    let mut profile = merged.map_err(|error| explain(&error, layers.given.client_auth.value()))?;
+    profile.trust = RecordedTrust::of_environment();
+    refuse_what_has_no_effect(&layers.given, &profile)?;
     Ok(Some(Answering {
         name: ProfileName::of_environment(),
         profile,
@@ -110,51 +96,130 @@ pub(crate) fn from_environment() -> Result<Option<Answering>> {
     }))
 }
 
-/// The method that is named, else the one that fits what there is to authenticate with.
-fn method(body: BodyFormat) -> Result<ClientAuth> {
-    if let Some(named) = choice(AUTH, &ClientAuth::ALL, ClientAuth::as_str)? {
-        return Ok(named);
+/// The settings that the variables give.
+fn settings() -> Result<Settings> {
+    let endpoint = variable(TOKEN_URL)?.map(|url| {
+        let endpoint = TokenEndpoint::parse(&url);
+        endpoint.map_err(|fault| bad(TOKEN_URL, fault))
+    });
+    let token_type = match variable("HALLPASS_TOKEN_TYPE")?.as_deref() {
+        None => None,
+        Some("bearer") => Some(TokenType::Bearer),
+        Some(_) => return Err(bad("HALLPASS_TOKEN_TYPE", "can only be bearer")),
+    };
+    let urls = words("HALLPASS_FOR")?.into_iter().map(|url| {
+        let url = BoundUrl::parse(&url);
+        url.map_err(|fault| bad("HALLPASS_FOR", fault))
+    });
+    let bindings = match urls.collect::<Result<Vec<_>>>()? {
+        urls if urls.is_empty() => Setting::Unset,
+        urls => settings::bindings(urls),
+    };
+    let mut given = Settings {
+        token_endpoint: endpoint.transpose()?.into(),
+        client_id: variable("HALLPASS_CLIENT_ID")?.into(),
+        client_auth: choice(AUTH, &ClientAuth::ALL, ClientAuth::as_str)?.into(),
+        body: choice("HALLPASS_BODY", &BodyFormat::ALL, BodyFormat::as_str)?.into(),
+        basic_encoding: choice(
+            "HALLPASS_BASIC_ENCODING",
+            &BasicEncoding::ALL,
+            BasicEncoding::as_str,
+        )?
+        .into(),
+        token_type: token_type.into(),
+        grant_type: variable("HALLPASS_GRANT_TYPE")?.into(),
+        audience: variable("HALLPASS_AUDIENCE")?.into(),
+        scope: variable("HALLPASS_SCOPE")?.into(),
+        resource: resource()?.into(),
+        parameters: settings::named(&parameters()?),
+        headers: settings::named(&headers()?),
+        bindings,
+        ca_file: path("HALLPASS_CA_FILE")?.into(),
+        timeout_seconds: seconds("HALLPASS_TIMEOUT")?.into(),
+        default_ttl_seconds: seconds("HALLPASS_DEFAULT_TTL")?.into(),
+        max_ttl_seconds: seconds("HALLPASS_MAX_TTL")?.into(),
+        jwt_algorithm: choice(JWT_ALG, &JwtAlgorithm::ALL, JwtAlgorithm::as_str)?.into(),
+        jwt_audience: jwt_audience()?.into(),
+        jwt_type: variable("HALLPASS_JWT_TYP")?.into(),
+        jwt_key_id: variable("HALLPASS_JWT_KID")?.into(),
+        jwt_certificate: path("HALLPASS_JWT_CERT")?.into(),
+        jwt_claims: settings::named(&claims()?),
+        ..Settings::default()
+    };
+    set_credential(&mut given)?;
+    Ok(given)
+}
+
+/// The layer of the preset that is named, with its answers.
+fn preset(given: &Settings) -> Result<Option<Settings>> {
+    let answers = names_and_values(SET)?;
+    let Some(name) = variable(PROVIDER)? else {
+        return match answers.as_slice() {
+            [] => Ok(None),
+            _ => Err(Error::usage(format!("{SET} is set, and {PROVIDER} is not"))),
+        };
+    };
+    let preset = Preset::find(&name).ok_or_else(|| {
+        let hint = "`hallpass login --provider help` lists the presets";
+        bad(PROVIDER, "is not the name of a preset").hint(hint)
+    })?;
+    let answers = preset.answers(&answers).map_err(|fault| bad(SET, &fault))?;
+    if let Some(question) = preset
+        .needed(given)
+        .into_iter()
+        .find(|it| !answers.contains_key(it.name))
+    {
+        let line = format!("{}={}", question.name, question.example);
+        return Err(
+            Error::usage(format!("preset {name} needs {} in {SET}", question.name))
+                .hint(format!("add a line such as {line}")),
+        );
     }
-    Ok(if variable(JWT_KEY)?.is_some() {
-        ClientAuth::PrivateKeyJwt
-    } else if variable(CERT)?.is_some() {
-        ClientAuth::TlsClientAuth
-    } else if body == BodyFormat::Json {
-        // With a JSON body, servers expect the credentials in it, too.
-        ClientAuth::ClientSecretPost
-    } else {
-        ClientAuth::ClientSecretBasic
-    })
+    let settings = preset.settings(&answers);
+    settings.map(Some).map_err(|fault| bad(SET, fault))
 }
 
 /// Where the secret is, or the private key and its passphrase, and the certificate.
-fn set_credential(profile: &mut Profile) -> Result<()> {
-    let method = profile.client_auth;
-    let needs = |variable| Error::usage(format!("{} needs {variable}", method.as_str()));
+fn set_credential(given: &mut Settings) -> Result<()> {
     let (certificate, key) = (path(CERT)?, path(KEY)?);
     match (&certificate, &key) {
         (Some(_), None) => return Err(Error::usage(format!("{CERT} is set, and {KEY} is not"))),
         (None, Some(_)) => return Err(Error::usage(format!("{KEY} is set, and {CERT} is not"))),
-        (None, None) if method.is_tls() => return Err(needs("HALLPASS_CERT and HALLPASS_KEY")),
-        _ => profile.certificate = certificate,
+        _ => {}
     }
-    profile.secret = match path(SECRET_FILE)? {
+    let jwt_key = path(JWT_KEY)?;
+    if jwt_key.is_some() && given.client_auth.is_unset() {
+        given.client_auth = Setting::Set(ClientAuth::PrivateKeyJwt);
+    }
+    let is_tls = match given.client_auth.value() {
+        Some(method) => method.is_tls(),
+        None => certificate.is_some(),
+    };
+    given.certificate = certificate.into();
+    given.secret = Setting::Set(match path(SECRET_FILE)? {
         Some(path) => SecretSource::File(path),
         None => SecretSource::Env(CLIENT_SECRET_VARIABLE.to_owned()),
-    };
-    let key_file = if method.is_tls() {
+    });
+    let key_file = if is_tls {
         key
     } else {
-        profile.certificate_key = key;
-        path(JWT_KEY)?.filter(|_| method == ClientAuth::PrivateKeyJwt)
+        given.certificate_key = key.into();
+        jwt_key
     };
-    match key_file {
+    let signs = given
+        .client_auth
+        .value()
+        .is_some_and(|method| method.has_key());
+    given.key = match key_file {
         // If the key is not encrypted, it does not matter.
-        Some(path) if secret_is_set() => profile.encrypted_key = Some(path),
-        Some(path) => profile.secret = SecretSource::File(path),
-        None if method.has_key() && !secret_is_set() => return Err(needs(JWT_KEY)),
+        Some(path) if secret_is_set() => Setting::Set(KeyPlace::EncryptedFile(path)),
+        Some(path) => Setting::Set(KeyPlace::File(path)),
         // The secret, be it the private key itself.
-        None => {}
+        None if secret_is_set() && signs => Setting::Set(KeyPlace::Secret),
+        None => Setting::Unset,
+    };
+    if signs && given.key.is_unset() && !is_tls {
+        return Err(Error::usage(format!("private_key_jwt needs {JWT_KEY}")));
     }
     Ok(())
 }
@@ -167,96 +232,97 @@ fn secret_is_set() -> bool {
     *IS_SET.get_or_init(|| set(CLIENT_SECRET_VARIABLE) || set(SECRET_FILE))
 }
 
-fn assertion(profile: &Profile) -> Result<Option<Assertion>> {
-    if !profile.client_auth.has_assertion() {
-        return Ok(None);
+/// Without one, it is the token endpoint.
+fn jwt_audience() -> Result<Option<AssertionAudience>> {
+    let audience = variable(JWT_AUD)?.map(|text| AssertionAudience::parse(&text));
+    if audience == Some(AssertionAudience::Issuer) {
+        let fault = "cannot be `issuer`: only a login finds out about the issuer";
+        return Err(bad(JWT_AUD, fault).hint("set it to the issuer's URL"));
     }
-    let algorithm = choice(JWT_ALG, &JwtAlgorithm::ALL, JwtAlgorithm::as_str)?;
-    if let Some(algorithm) = algorithm
-        && algorithm.is_hmac() == profile.client_auth.has_key()
-    {
-        let method = profile.client_auth.as_str();
-        return Err(bad(JWT_ALG, &format!("does not fit {method}")));
-    }
-    let audience = match variable("HALLPASS_JWT_AUD")?.as_deref() {
-        None | Some("token_endpoint") => profile.token_endpoint.as_str().to_owned(),
-        Some("issuer") => {
-            let fault = "cannot be `issuer`: only a login finds out about the issuer";
-            return Err(bad("HALLPASS_JWT_AUD", fault).hint("set it to the issuer's URL"));
-        }
-        Some(literal) => literal.to_owned(),
-    };
-    let mut claims = BTreeMap::new();
-    for (name, value) in names_and_values("HALLPASS_JWT_CLAIM")? {
-        if is_standard_claim(&name) {
-            return Err(bad("HALLPASS_JWT_CLAIM", &format!("cannot set `{name}`")));
-        }
-        claims.insert(name, value);
-    }
-    let typ = variable("HALLPASS_JWT_TYP")?;
-    Ok(Some(Assertion {
-        algorithm,
-        audience,
-        typ: typ.unwrap_or_else(|| ASSERTION_TYPE.to_owned()),
-        key_id: variable("HALLPASS_JWT_KID")?,
-        certificate: path("HALLPASS_JWT_CERT")?,
-        claims,
-    }))
+    Ok(audience)
 }
 
-/// Whoever sets a variable believes that it is used.
-fn refuse_what_has_no_effect(profile: &Profile) -> Result<()> {
+fn claims() -> Result<Vec<(String, String)>> {
+    let claims = names_and_values("HALLPASS_JWT_CLAIM")?;
+    match claims.iter().find(|(name, _)| is_standard_claim(name)) {
+        Some((name, _)) => Err(bad("HALLPASS_JWT_CLAIM", &format!("cannot set `{name}`"))),
+        None => Ok(claims),
+    }
+}
+
+/// A user who sets a variable expects that it is used.
+fn refuse_what_has_no_effect(given: &Settings, profile: &Profile) -> Result<()> {
     let method = profile.client_auth;
-    let has_assertion = method.has_assertion();
-    for (name, has_effect) in [
-        (JWT_KEY, method == ClientAuth::PrivateKeyJwt),
-        (JWT_ALG, has_assertion),
-        ("HALLPASS_JWT_KID", has_assertion),
-        ("HALLPASS_JWT_AUD", has_assertion),
-        ("HALLPASS_JWT_TYP", has_assertion),
-        ("HALLPASS_JWT_CERT", has_assertion),
-        ("HALLPASS_JWT_CLAIM", has_assertion),
-        (
-            "HALLPASS_BASIC_ENCODING",
-            method == ClientAuth::ClientSecretBasic,
-        ),
-    ] {
-        if !has_effect && std::env::var_os(name).is_some_and(|value| !value.is_empty()) {
-            let fault = format!("{name} has no effect with {}", method.as_str());
-            return Err(Error::usage(fault).hint(format!("unset it, or set {AUTH}")));
-        }
+    if let Some(algorithm) = given.unfitting_algorithm(method) {
+        let fault = format!("({}) does not fit {}", algorithm.as_str(), method.as_str());
+        return Err(bad(JWT_ALG, &fault));
     }
-    Ok(())
+    let has_jwt_key = path(JWT_KEY)?.is_some();
+    let without_effect = if has_jwt_key && method != ClientAuth::PrivateKeyJwt {
+        Some("jwt-key")
+    } else {
+        given.without_effect(profile)
+    };
+    let Some(option) = without_effect else {
+        return Ok(());
+    };
+    let variable = option.replace('-', "_").to_ascii_uppercase();
+    let fault = format!("HALLPASS_{variable} has no effect with {}", method.as_str());
+    Err(Error::usage(fault).hint(format!("unset it, or set {AUTH}")))
 }
 
-fn resource() -> Result<Vec<String>> {
+/// Why the variables make no profile.
+fn explain(error: &MergeError, method: Option<&ClientAuth>) -> Error {
+    let method = method.map_or("this preset", |method| method.as_str());
+    let missing = match error {
+        MergeError::NoTokenEndpoint => TOKEN_URL,
+        MergeError::NoClientId => "HALLPASS_CLIENT_ID",
+        MergeError::NoKey => JWT_KEY,
+        MergeError::NoCertificate => "HALLPASS_CERT and HALLPASS_KEY",
+        MergeError::NoCertificateKey => KEY,
+        MergeError::NoCertificateForKey => CERT,
+        MergeError::NoIssuer => JWT_AUD,
+        MergeError::Header(fault) => {
+            return bad("HALLPASS_HEADER", &format!("cannot be used: {fault}"));
+        }
+    };
+    Error::usage(format!("{method} needs {missing}"))
+}
+
+fn resource() -> Result<Option<Vec<String>>> {
     let resource = words("HALLPASS_RESOURCE")?;
     if resource.iter().all(|resource| is_resource(resource)) {
-        return Ok(resource);
+        return Ok(Some(resource).filter(|resource| !resource.is_empty()));
     }
     let fault = "is not an absolute URI without a fragment";
     Err(bad("HALLPASS_RESOURCE", fault))
 }
 
-fn parameters() -> Result<BTreeMap<String, String>> {
-    let mut parameters = BTreeMap::new();
-    for (name, value) in names_and_values("HALLPASS_PARAM")? {
-        if is_standard_parameter(&name) {
+fn parameters() -> Result<Vec<(String, String)>> {
+    let parameters = names_and_values("HALLPASS_PARAM")?;
+    for (name, _) in &parameters {
+        if is_standard_parameter(name) {
             let fault = format!(
                 "cannot set `{name}`: it has a variable of its own, or only hallpass sets it"
             );
             return Err(bad("HALLPASS_PARAM", &fault));
         }
-        parameters.insert(name, value);
+        if is_credential_parameter(name) {
+            return Err(bad(
+                "HALLPASS_PARAM",
+                &format!("cannot set `{name}`: it is a credential"),
+            ));
+        }
     }
     Ok(parameters)
 }
 
-fn headers() -> Result<Headers> {
-    let mut headers = Headers::default();
-    for (name, value) in names_and_values("HALLPASS_HEADER")? {
+fn headers() -> Result<Vec<(String, String)>> {
+    let mut headers = names_and_values("HALLPASS_HEADER")?;
+    for (name, value) in &mut headers {
         let fault = |fault: String| bad("HALLPASS_HEADER", &format!("cannot be used: {fault}"));
-        headers.set(&name, &value).map_err(fault)?;
+        Headers::default().set(name, value).map_err(fault)?;
+        name.make_ascii_lowercase();
     }
     Ok(headers)
 }

@@ -18,7 +18,6 @@ use crate::profile::TokenEndpoint;
 /// The part of a server's metadata that a client of this grant needs (RFC 8414 §2).
 #[derive(Debug)]
 pub(crate) struct Metadata {
-    pub(crate) issuer: String,
     pub(crate) token_endpoint: TokenEndpoint,
     pub(crate) revocation_endpoint: Option<TokenEndpoint>,
     /// The same two for clients that prove themselves by TLS (RFC 8705 §5).
@@ -203,7 +202,6 @@ fn read(
         mtls_revocation_endpoint: alias("revocation_endpoint"),
         methods: list("token_endpoint_auth_methods_supported"),
         signing_algorithms: list("token_endpoint_auth_signing_alg_values_supported"),
-        issuer,
     })
 }
 

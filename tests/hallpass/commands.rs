@@ -357,7 +357,7 @@ fn a_login_without_a_token_url_changes_what_is_given_and_keeps_the_rest() {
 }
 
 #[test]
-fn a_login_with_a_token_url_begins_anew() {
+fn a_login_of_another_client_begins_anew() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login(
@@ -374,7 +374,8 @@ fn a_login_with_a_token_url_begins_anew() {
             "https://api.example",
         ],
     );
-    machine.login("prod", &server, &[]);
+    let other = Server::start(numbered_tokens());
+    machine.login("prod", &other, &[]);
     let now = settings(&machine, "prod");
     assert_eq!(
         members(&now),
@@ -392,7 +393,7 @@ fn a_login_with_a_token_url_begins_anew() {
         (&now["body"], &now["client_auth"]),
         (&json!("form"), &json!("client_secret_basic"))
     );
-    assert_eq!(server.requests()[1].text(), "grant_type=client_credentials");
+    assert_eq!(other.requests()[0].text(), "grant_type=client_credentials");
 }
 
 #[test]
@@ -406,7 +407,7 @@ fn a_damaged_profile_is_mended_as_its_hint_says() {
         assert!(ran.stderr.contains("prod.json is damaged"), "{ran:?}");
         assert!(
             ran.stderr
-                .contains("hint: run `hallpass login prod --token-url"),
+                .contains("hint: run `hallpass login prod --replace --token-url"),
             "{ran:?}"
         );
     }

@@ -433,7 +433,9 @@ impl<'keychain> Scene<'keychain> {
 
     fn login(&self, client: &str) -> Command {
         let secret = self.machine.root().join(client);
-        let mut command = self.machine.hallpass(&["login", "prod", "--auth"]);
+        let mut command = self
+            .machine
+            .hallpass(&["login", "prod", "--replace", "--auth"]);
         command.args(["client_secret_post", "--client-id", client, "--token-url"]);
         command.arg(self.server.url("/oauth/token"));
         match self.keychain {

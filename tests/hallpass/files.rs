@@ -556,6 +556,7 @@ fn settings_that_others_may_change_are_refused_with_the_command_that_closes_them
                 "--secret-file",
                 secret,
                 "--no-verify",
+                "--replace",
             ],
         ] {
             let ran = machine.run(arguments).failure(2);
@@ -585,7 +586,11 @@ fn a_full_disk_costs_a_warning_and_the_old_entry_survives() {
     let secret = machine.root().join("secret");
     let url = server.url("/oauth/token");
     let other = ["login", "prod", "--token-url", &url, "--client-id", "other"];
-    let secret = ["--secret-file", secret.to_str().expect("a path")];
+    let secret = [
+        "--replace",
+        "--secret-file",
+        secret.to_str().expect("a path"),
+    ];
     full(&[&other[..], &secret[..]].concat()).failure(1);
     assert_eq!(
         fs::read(machine.config().join("prod.json")).expect("the profile"),
@@ -757,7 +762,7 @@ fn a_damaged_profile_can_be_forgotten_or_replaced() {
         log_in_with_keychain(&machine, &server, &[]);
         write(&machine.config().join("prod.json"), b"{");
         if repair == "login" {
-            log_in_with_keychain(&machine, &server, &[]);
+            log_in_with_keychain(&machine, &server, &["--replace"]);
             assert_eq!(machine.run(&["token", "prod"]).token(), "token-2");
             let items = keychain.search(&[("service", "hallpass")]);
             assert_eq!(items.matches("label = ").count(), 1, "{items}");

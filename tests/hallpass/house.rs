@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 8] = [
     &[
         "profile",
         "headers",
+        "settings",
         "binding",
         "token",
         "refusal",
@@ -33,12 +34,18 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Who may use whom on one floor: the nouns are made of one another, and files need the platform.
-const SAME_FLOOR: [(&str, &str); 26] = [
+const SAME_FLOOR: [(&str, &str); 32] = [
     ("digest", "error"),
     ("disk", "system"),
     ("token", "profile"),
     ("token", "secret"),
     ("token", "digest"),
+    ("settings", "binding"),
+    ("settings", "profile"),
+    ("settings", "web_url"),
+    ("settings", "trust"),
+    ("settings", "headers"),
+    ("settings", "settings"),
     ("profile", "digest"),
     ("profile", "web_url"),
     ("profile", "binding"),

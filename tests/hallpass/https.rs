@@ -147,7 +147,8 @@ fn what_the_system_believes_in_is_read_as_far_as_it_is_needed() {
         let mut world = where_the_system_believes(&usual.pem(), &in_directory, &machine);
         world.args(["strace", "-f", "-e", "openat,open", "-o", text(&opened)]);
         let url = server.url("/");
-        let mut login = vec!["login", "prod", "--token-url", &url, "--client-id", "id"];
+        let mut login = vec!["login", "prod", "--replace", "--token-url", &url];
+        login.extend(["--client-id", "id"]);
         login.extend(["--secret-file", text(&secret)]);
         let ran = ran(run_by(world, &machine.hallpass(&login)));
         assert_eq!(ran.code, code, "{ran:?}");
@@ -406,7 +407,7 @@ fn without_the_systems_trust_a_ca_file_still_serves() {
         machine.set("SSL_CERT_DIR", text(&missing));
         login(&machine, &server.url("/"), &["--ca-file", text(&ca)]).success();
         let bytes = server.bytes_received();
-        let ran = login(&machine, &server.url("/"), &[]);
+        let ran = login(&machine, &server.url("/"), &["--ca-file", ""]);
         assert!([1, 5].contains(&ran.code), "{ran:?}");
         assert_eq!(ran.stdout, "");
         assert!(ran.stderr.contains("SSL_CERT_FILE"), "{ran:?}");
@@ -447,6 +448,7 @@ fn login(machine: &Machine, url: &str, more: &[&str]) -> Ran {
     let secret = machine.private_file("secret", SECRET.as_bytes());
     let arguments = [
         "login",
+        "--replace",
         "--token-url",
         url,
         "--client-id",

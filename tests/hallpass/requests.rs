@@ -89,7 +89,8 @@ fn a_header_is_kept_until_it_is_removed_and_makes_another_token() {
     assert_eq!(last.header("x-tenant"), None);
 
     // An edit makes another request: its token is not the cached one.
-    login(&machine, &server, &["--header", "x-tenant=one"]).success();
+    let changed = ["--header", "x-tenant=one", "--scope", ""];
+    login(&machine, &server, &changed).success();
     let token = machine.run(&["token"]).token();
     let path = machine.config().join("p.json");
     let profile = std::fs::read_to_string(&path).expect("a profile");

@@ -446,7 +446,7 @@ fn a_request_on_this_machine_passes_no_proxy() {
     machine.login("default", &server, &["--revocation-url", &revocation]);
     assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-2");
     let url = format!("http://localhost:{}/", server.port());
-    login_at(&machine, &url, &["--timeout", "20s"]).success();
+    login_at(&machine, &url, &["--timeout", "20s", "--replace"]).success();
     machine.run(&["logout", "default"]).success();
     assert_eq!(proxy.connections(), 0);
     assert!(server.requests().len() >= 3);
@@ -924,6 +924,7 @@ fn a_secret_on_standard_input_is_stored_and_sent_exactly() {
             &url,
             "--client-id",
             "id",
+            "--replace",
             "--auth",
             "client_secret_post",
             "--secret-stdin",
@@ -1145,6 +1146,7 @@ fn a_command_prints_the_secret() {
             &url,
             "--client-id",
             "id",
+            "--replace",
             "--auth",
             "client_secret_post",
             "--secret-command",

@@ -189,6 +189,7 @@ impl Machine {
         let mut arguments = vec![
             "login",
             profile,
+            "--replace",
             "--token-url",
             &url,
             "--client-id",

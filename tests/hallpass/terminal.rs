@@ -22,7 +22,9 @@ fn a_login_asks_for_what_was_not_given() {
     let machine = Machine::new().with_environment(keychain.environment());
     let server = Server::start(numbered_tokens());
     let mut terminal = Terminal::run(&machine.hallpass(&["login"]));
-    terminal.expect("Token URL: ");
+    terminal.expect("another server\r\nNumber or name: ");
+    terminal.send("15\r");
+    terminal.expect("Issuer or token URL: ");
     terminal.send(&format!("{}\r", server.url("/oauth/token")));
     terminal.expect("Client ID: ");
     terminal.send("  client:one \r");
@@ -30,7 +32,10 @@ fn a_login_asks_for_what_was_not_given() {
     terminal.send("https://acme.example/api/\r");
     terminal.expect("Scope (empty for none): ");
     terminal.send("read write\r");
-    terminal.expect("Let helpers answer for https://acme.example/api/ (yes, no) [yes]: ");
+    terminal.expect("Profile name [default]: ");
+    terminal.send("\r");
+    let binding = "Let git, docker and other tools use this profile for https://acme.example/api/?";
+    terminal.expect(&format!("{binding} [Y/n]: "));
     terminal.send("\r");
     terminal.expect("Client secret: ");
     terminal.send(&format!("{SECRET}\r"));
@@ -66,12 +71,14 @@ fn an_empty_answer_leaves_a_parameter_out() {
     let secret = secret.to_str().expect("a path in UTF-8");
     let login = ["login", "--client-id", CLIENT_ID, "--secret-file", secret];
     let mut terminal = Terminal::run(&machine.hallpass(&login));
-    terminal.expect("Token URL: ");
+    terminal.expect("Number or name: ");
     terminal.send(&format!("{}\r", server.url("/oauth/token")));
     terminal.expect("Audience (empty for none): ");
     terminal.send("\r");
     terminal.expect("Scope (empty for none): ");
     terminal.send(" \r");
+    terminal.expect("Profile name [default]: ");
+    terminal.send("\r");
     let ended = terminal.end();
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     assert_eq!(server.requests()[0].text(), "grant_type=client_credentials");
@@ -98,13 +105,17 @@ fn an_audience_that_is_a_url_is_bound_only_if_a_person_says_so() {
             "https://acme.example/api/",
         ];
         let mut terminal = Terminal::run(&machine.hallpass(&login));
-        terminal.expect("Let helpers answer for https://acme.example/api/ (yes, no) [yes]: ");
+        terminal.expect("use this profile for https://acme.example/api/? [Y/n]: ");
         terminal.send(answer);
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(0), "{ended:?}");
         let listed = machine.run(&["status"]).success().stdout;
         assert_eq!(listed.contains("  for "), bound, "{listed}");
         // Where nobody can be asked, nothing is bound but what was named.
+        let machine = Machine::new();
+        machine.private_file("secret", SECRET.as_bytes());
+        let ran = machine.run(&login[..6]).failure(2);
+        assert!(ran.stderr.contains("no terminal to ask at"), "{ran:?}");
         machine.run(&login).success();
         let listed = machine.run(&["status"]).success().stdout;
         assert!(!listed.contains("  for "), "{listed}");
@@ -190,7 +201,7 @@ fn a_secret_with_a_control_character_is_refused_not_mended() {
         ),
     ] {
         let mut terminal = desk.log_in();
-        terminal.send(typed);
+        terminal.send_three_times(typed);
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(2), "{typed:?}: {ended:?}");
         assert!(
@@ -333,7 +344,7 @@ fn a_paste_of_two_lines_is_refused_and_does_not_reach_the_shell() {
         "\u{1b}[200~first line\rsecond line\u{1b}[201~",
     ] {
         let mut terminal = desk.log_in();
-        terminal.send(paste);
+        terminal.send_three_times(paste);
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(2), "{ended:?}");
         let said = "hallpass: error: the client secret has more than one line";
@@ -423,23 +434,20 @@ fn a_question_that_is_not_answered_is_no_login() {
     let machine = Machine::new();
     for (key, exit, signal) in [("\u{4}", Some(2), None), ("\u{3}", None, Some(SIGINT))] {
         let mut terminal = Terminal::run(&machine.hallpass(&["login"]));
-        terminal.expect("Token URL: ");
+        terminal.expect("Number or name: ");
         terminal.send(key);
         let ended = terminal.end();
         assert_eq!((ended.exit, ended.signal), (exit, signal), "{ended:?}");
         assert_eq!(ended.after, ended.before);
     }
-    for (url, said) in [
-        ("", "the token URL"),
-        ("http://a.example/", "must be https"),
-    ] {
-        let mut terminal = Terminal::run(&machine.hallpass(&["login"]));
-        terminal.expect("Token URL: ");
-        terminal.send(&format!("{url}\r"));
-        let ended = terminal.end();
-        assert_eq!(ended.exit, Some(2), "{ended:?}");
-        assert!(ended.screen.contains(said), "{ended:?}");
+    // What only looks like a terminal must not go on for ever.
+    let mut terminal = Terminal::run(&machine.hallpass(&["login"]));
+    for _ in 0..10 {
+        terminal.expect("Number or name: ");
+        terminal.send("\r");
     }
+    let ended = terminal.end();
+    assert_eq!(ended.exit, Some(2), "{ended:?}");
     assert!(machine.files().is_empty());
 }
 
@@ -555,7 +563,7 @@ fn stored(keychain: &SecretService) -> Vec<u8> {
 /// A pseudo-terminal with a shell's place in it, and one command that runs there in the foreground.
 ///
 /// Python holds both, as Rust's library has no pseudo-terminals: it does a step for each line that it is given.
-struct Terminal {
+pub(crate) struct Terminal {
     driver: Child,
     steps: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -563,10 +571,10 @@ struct Terminal {
 
 /// How the command ended.
 #[derive(Debug)]
-struct Ended {
+pub(crate) struct Ended {
     /// Everything that the terminal showed.
-    screen: String,
-    exit: Option<i64>,
+    pub(crate) screen: String,
+    pub(crate) exit: Option<i64>,
     signal: Option<i64>,
     /// The terminal's settings, as `stty -g` knows them.
     before: Value,
@@ -583,7 +591,7 @@ impl Ended {
 }
 
 impl Terminal {
-    fn run(command: &Command) -> Terminal {
+    pub(crate) fn run(command: &Command) -> Terminal {
         let mut driver = Command::new("python3")
             .args(["-c", DRIVER])
             .stdin(Stdio::piped())
@@ -607,12 +615,22 @@ impl Terminal {
     }
 
     /// Waits until this is shown, after what was waited for before.
-    fn expect(&mut self, text: &str) {
+    pub(crate) fn expect(&mut self, text: &str) {
         self.step(&json!(["expect", text]));
     }
 
-    fn send(&mut self, keys: &str) {
+    pub(crate) fn send(&mut self, keys: &str) {
         self.step(&json!(["send", keys]));
+    }
+
+    /// An answer that is refused, and given again at both questions that follow.
+    fn send_three_times(&mut self, keys: &str) {
+        self.send(keys);
+        for _ in 0..2 {
+            self.expect("hallpass: error: ");
+            self.expect("Client secret: ");
+            self.send(keys);
+        }
     }
 
     fn signal(&mut self, name: &str) {
@@ -644,7 +662,7 @@ impl Terminal {
         panic!("the terminal shows what is typed");
     }
 
-    fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         let end = self.step(&json!(["end"]));
         Ended {
             screen: end["screen"].as_str().expect("text").to_owned(),

@@ -11,7 +11,7 @@ use crate::commands::duration;
 use crate::headers::Headers;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, Store, TokenEndpoint,
-    is_resource, is_standard_claim, is_standard_parameter,
+    is_credential_parameter, is_resource, is_standard_claim, is_standard_parameter,
 };
 
 /// Keep a client's settings, and its secret in the keychain
@@ -20,6 +20,10 @@ use crate::profile::{
 /// a profile that is there keeps its settings, and what is given changes them. An empty value
 /// removes a setting.
 #[derive(Debug, clap::Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(crate) struct Args {
     /// The profile's name [default: `$HALLPASS_PROFILE`, else `default`]
     pub(super) profile: Option<String>,
@@ -56,6 +60,9 @@ pub(crate) struct Args {
     /// Another grant type (Zoom) [default: `client_credentials`]
     #[arg(long, value_name = "TYPE")]
     pub(super) grant_type: Option<String>,
+    /// Use the server's tokens as bearer tokens, whatever type it names
+    #[arg(long, value_name = "TYPE")]
+    pub(super) token_type: Option<TokenTypeArg>,
     /// How the client proves itself [default: the server's first that fits, else `client_secret_basic`]
     #[arg(long, value_name = "METHOD")]
     pub(super) auth: Option<AuthArg>,
@@ -132,6 +139,9 @@ pub(crate) struct Args {
     /// Take the secret from this credential of systemd each time (`LoadCredential=`), and keep its name
     #[arg(long, value_name = "NAME", group = "source", value_parser = credential)]
     pub(super) secret_credential: Option<String>,
+    /// Replace another client's login of this name, with its secret, settings and URLs
+    #[arg(long)]
+    pub(super) replace: bool,
     /// Keep the login without proving it by a token request
     #[arg(long)]
     pub(super) no_verify: bool,
@@ -155,6 +165,11 @@ pub(super) enum AuthArg {
 pub(super) enum BodyArg {
     Form,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TokenTypeArg {
+    Bearer,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -273,6 +288,11 @@ fn name_and_value(text: &str) -> std::result::Result<(String, String), String> {
 
 fn parameter(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = name_and_value(text)?;
+    if is_credential_parameter(&name) {
+        return Err(format!(
+            "`{name}` is a credential, which other processes could read here; hallpass sends the client's secret (--secret-stdin) or key (--jwt-key) only"
+        ));
+    }
     if is_standard_parameter(&name) {
         return Err(format!(
             "`{name}` is set by an option of its own, or by hallpass itself"
@@ -286,7 +306,7 @@ fn header(text: &str) -> std::result::Result<(String, String), String> {
     // The value may be a secret: what is wrong is said without it.
     let (name, value) = name_and_value(text)?;
     Headers::default().set(&name, &value)?;
-    Ok((name, value))
+    Ok((name.to_ascii_lowercase(), value))
 }
 
 fn claim(text: &str) -> std::result::Result<(String, String), String> {

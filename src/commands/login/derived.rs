@@ -1,0 +1,95 @@
+//! The layers that a preset and the server's metadata make.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::dialogue;
+use crate::error::{Error, Result};
+use crate::message;
+use crate::profile::DEFAULT_TIMEOUT;
+use crate::settings::presets::Preset;
+use crate::settings::{Layers, Setting, Settings};
+use crate::token_endpoint::{Metadata, discover};
+
+/// The preset of this name.
+///
+/// # Errors
+/// `Usage` when there is none.
+pub(super) fn find_preset(name: &str) -> Result<&'static Preset> {
+    Preset::find(name).ok_or_else(|| {
+        Error::usage("there is no such preset").hint("`hallpass login --provider help` lists them")
+    })
+}
+
+/// The preset's layer. Asks for the answers that are needed and not there yet.
+pub(super) fn of_preset(
+    preset: &Preset,
+    given: &Settings,
+    answers: &mut BTreeMap<&'static str, String>,
+) -> Result<Settings> {
+    for question in preset.needed(given) {
+        if !answers.contains_key(question.name) {
+            answers.insert(question.name, dialogue::ask_preset_question(question)?);
+        }
+    }
+    let settings = preset.settings(answers);
+    settings.map_err(|fault| Error::usage(format!("the token URL {fault}")))
+}
+
+/// The metadata of the issuer, if the layers have one. They are requested at each login, and at no
+/// other time.
+pub(super) fn request_metadata(layers: &Layers) -> Result<Option<Metadata>> {
+    let Some(issuer) = layers.find(|layer| &layer.issuer) else {
+        return Ok(None);
+    };
+    let ca_file = layers.find(|layer| &layer.ca_file);
+    discover(issuer, ca_file.map(PathBuf::as_path), timeout(layers)).map(Some)
+}
+
+/// How long a request may take.
+pub(super) fn timeout(layers: &Layers) -> Duration {
+    let timeout = layers.find(|layer| &layer.timeout_seconds);
+    timeout.map_or(DEFAULT_TIMEOUT, |seconds| Duration::from_secs(*seconds))
+}
+
+/// The metadata's layer, below the others: its endpoints depend on the method.
+pub(super) fn of_metadata(metadata: &Metadata, layers: &Layers) -> Settings {
+    let fitting = layers.fitting_methods();
+    let mut listed = metadata.methods.iter();
+    let first = listed.find_map(|name| fitting.iter().find(|method| method.as_str() == name));
+    let above = [
+        &layers.given,
+        &layers.answered,
+        &layers.kept,
+        &layers.preset,
+    ];
+    let above = above.iter().find_map(|layer| layer.client_auth.value());
+    if let (None, Some(first)) = (above, first) {
+        message::note(&format!(
+            "using {}, the first method of the server's that fits",
+            first.as_str()
+        ));
+    }
+    let before = || layers.derived_before.client_auth.value();
+    let is_tls = above.or(first).or_else(before).copied();
+    let is_tls = is_tls.unwrap_or(fitting[0]).is_tls();
+    let has_certificate = layers.find(|layer| &layer.certificate).is_some()
+        && layers.find(|layer| &layer.certificate_key).is_some();
+    let presents_certificate = is_tls || has_certificate;
+    let token_alias = metadata.mtls_token_endpoint.as_ref();
+    let token_alias = token_alias.filter(|_| presents_certificate);
+    let revocation_alias = metadata
+        .mtls_revocation_endpoint
+        .as_ref()
+        .filter(|_| presents_certificate);
+    Settings {
+        token_endpoint: Setting::Set(token_alias.unwrap_or(&metadata.token_endpoint).clone()),
+        revocation_endpoint: revocation_alias
+            .or(metadata.revocation_endpoint.as_ref())
+            .cloned()
+            .into(),
+        client_auth: first.copied().into(),
+        ..Settings::default()
+    }
+}

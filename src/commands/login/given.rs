@@ -1,0 +1,172 @@
+//! The command line's layer of settings.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum as _;
+use clap::builder::PossibleValue;
+
+use super::options::{Args, AuthArg, BasicArg, BodyArg, StoreArg};
+use crate::commands::words;
+use crate::error::{Error, Result};
+use crate::profile::{ClientAuth, Profile, SecretSource, TokenType};
+use crate::secrets;
+use crate::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
+
+impl Args {
+    /// What was given, where `kept` is the profile that it is given for.
+    ///
+    /// # Errors
+    /// `Usage` for what cannot be meant, and why a private key's file cannot be read.
+    pub(super) fn settings(&self, kept: Option<&Profile>) -> Result<Settings> {
+        let seconds = |time: Option<std::time::Duration>| time.map(|time| time.as_secs()).into();
+        let several = |values: &[String]| (!values.is_empty()).then(|| words(values));
+        let resource = (!self.resource.is_empty()).then(|| {
+            let given = self.resource.iter().filter(|resource| !resource.is_empty());
+            Some(given.cloned().collect::<Vec<_>>()).filter(|list| !list.is_empty())
+        });
+        let urls = self.bound_urls.iter().filter_map(|url| url.0.clone());
+        let optional_path = |path: &PathBuf| {
+            let given = Some(path).filter(|path| !path.as_os_str().is_empty());
+            given.map(|path| absolute(path)).transpose()
+        };
+        let ca_file = self.ca_file.as_ref().map(optional_path).transpose()?;
+        let certificate = self.cert.as_ref().map(optional_path).transpose()?;
+        let key_is_the_certificates = self.key_belongs_to_a_certificate(kept);
+        let certificate_key = self.key.as_deref().filter(|_| key_is_the_certificates);
+        // A file of this option can be nothing else.
+        let signs = self.jwt_key.as_ref().map(|_| ClientAuth::PrivateKeyJwt);
+        Ok(Settings {
+            token_endpoint: self.token_url.clone().into(),
+            issuer: self.issuer.clone().into(),
+            client_id: self.client_id.clone().into(),
+            audience: Setting::text(self.audience.clone()),
+            scope: Setting::text(several(&self.scope)),
+            resource: resource.map_or(Setting::Unset, Setting::or_removed),
+            parameters: settings::named(&self.param),
+            headers: settings::named(&self.header),
+            grant_type: Setting::text(self.grant_type.clone()),
+            token_type: self.token_type.map(|_| TokenType::Bearer).into(),
+            client_auth: self.auth.map(AuthArg::client_auth).or(signs).into(),
+            body: self.body.map(BodyArg::format).into(),
+            basic_encoding: self.basic_encoding.map(BasicArg::encoding).into(),
+            key: self.key_place(key_is_the_certificates)?.into(),
+            jwt_algorithm: self.jwt_alg.into(),
+            jwt_audience: self.jwt_aud.as_deref().map(AssertionAudience::parse).into(),
+            jwt_type: self.jwt_typ.clone().into(),
+            jwt_key_id: self.jwt_kid.clone().into(),
+            jwt_certificate: self.jwt_cert.as_deref().map(absolute).transpose()?.into(),
+            jwt_claims: settings::named(&self.jwt_claim),
+            certificate: certificate.map_or(Setting::Unset, Setting::or_removed),
+            certificate_key: certificate_key.map(absolute).transpose()?.into(),
+            bindings: match self.bound_urls.as_slice() {
+                [] => Setting::Unset,
+                _ => settings::bindings(urls),
+            },
+            revocation_endpoint: match &self.revocation_url {
+                None => Setting::Unset,
+                Some(given) => Setting::or_removed(given.0.clone()),
+            },
+            ca_file: ca_file.map_or(Setting::Unset, Setting::or_removed),
+            timeout_seconds: seconds(self.timeout),
+            default_ttl_seconds: seconds(self.default_ttl),
+            max_ttl_seconds: seconds(self.max_ttl),
+            secret: self.secret_source(kept.map(|kept| &kept.secret))?.into(),
+        })
+    }
+
+    /// Whether `--key` is the private key of a certificate that is presented beside another method.
+    fn key_belongs_to_a_certificate(&self, kept: Option<&Profile>) -> bool {
+        let has_certificate = match &self.cert {
+            Some(path) => !path.as_os_str().is_empty(),
+            None => kept.is_some_and(|kept| kept.certificate_key.is_some()),
+        };
+        let is_tls = match self.auth {
+            Some(auth) => auth.client_auth().is_tls(),
+            None => self.jwt_key.is_none() && self.cert.is_some(),
+        };
+        has_certificate && !is_tls
+    }
+
+    /// With a private key of its own only, either option names it.
+    fn key_place(&self, key_is_the_certificates: bool) -> Result<Option<KeyPlace>> {
+        let key = self.key.as_ref().filter(|_| !key_is_the_certificates);
+        let Some(path) = self.jwt_key.as_ref().or(key) else {
+            return Ok(self.key_stdin.then_some(KeyPlace::Secret));
+        };
+        let path = absolute(path)?;
+        Ok(Some(if secrets::read_key_file(&path)?.is_encrypted() {
+            KeyPlace::EncryptedFile(path)
+        } else {
+            KeyPlace::File(path)
+        }))
+    }
+
+    /// Whether the secret that is there goes to another store of hallpass.
+    pub(super) fn moves(&self) -> bool {
+        let to_us = self.store.is_some_and(|store| store.store().is_ok());
+        let has_new =
+            self.secret_stdin || self.key_stdin || self.jwt_key.is_some() || self.key.is_some();
+        to_us && !has_new
+    }
+
+    /// Where the secret is to be, if anything was said about it. A new secret goes to the store that
+    /// had the old one.
+    fn secret_source(&self, kept: Option<&SecretSource>) -> Result<Option<SecretSource>> {
+        let place = if let Some(path) = &self.secret_file {
+            Some(SecretSource::File(absolute(path)?))
+        } else if let Some(name) = &self.secret_credential {
+            Some(SecretSource::Credential(name.clone()))
+        } else if let Some(variable) = &self.secret_env {
+            Some(SecretSource::Env(variable.clone()))
+        } else {
+            let command = self.secret_command.clone();
+            command.map(with_absolute_program).transpose()?
+        };
+        match (self.store.map(StoreArg::store), &place) {
+            (Some(Ok(store)), None) => return Ok(Some(SecretSource::new_item(store))),
+            (Some(Ok(_)), Some(_)) => {
+                return Err(Error::usage(
+                    "--store names another place than the option beside it",
+                ));
+            }
+            (Some(Err(option)), place) => {
+                let named = self.store.and_then(|store| store.to_possible_value());
+                let named = named.as_ref().map(PossibleValue::get_name);
+                if named != place.as_ref().map(SecretSource::kind) {
+                    return Err(Error::usage(format!(
+                        "--store needs {option} beside it here"
+                    )));
+                }
+            }
+            (None, _) => {}
+        }
+        if self.secret_stdin || self.key_stdin {
+            let store = kept.and_then(SecretSource::item).map(|item| item.store);
+            return Ok(Some(SecretSource::new_item(store.unwrap_or_default())));
+        }
+        Ok(place)
+    }
+}
+
+/// A program that is named by a path is the same one from every directory; a plain name is looked up
+/// in `PATH`.
+fn with_absolute_program(source: SecretSource) -> Result<SecretSource> {
+    let SecretSource::Command(mut words) = source else {
+        return Ok(source);
+    };
+    if let Some(program) = words.first_mut()
+        && program.contains(std::path::is_separator)
+    {
+        let path = absolute(Path::new(program))?;
+        let path = path.into_os_string().into_string();
+        *program = path.map_err(|_| Error::usage("the secret command's path is not UTF-8 text"))?;
+    }
+    Ok(SecretSource::Command(words))
+}
+
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path);
+    absolute.map_err(|error| {
+        Error::usage(format!("cannot use the path {}", path.display())).because(error)
+    })
+}

@@ -1,0 +1,291 @@
+//! The layers of a login: what was given, what a profile of this client has, the preset, the metadata.
+
+use super::derived;
+use super::dialogue::{self, Server};
+use super::options::Args;
+use super::replace;
+use crate::digest::unique;
+use crate::error::{Error, Kind, Result};
+use crate::message;
+use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource};
+use crate::profiles::{Profiles, name_given};
+use crate::prompt::Attempts;
+use crate::settings::presets::Preset;
+use crate::settings::{Layers, MergeError, Settings};
+use crate::token_endpoint::Metadata;
+
+/// A login without a name goes here: never to the only other profile there is, which it would replace.
+const DEFAULT_NAME: &str = "default";
+
+/// A login under way.
+pub(super) struct Login<'a> {
+    pub(super) args: &'a Args,
+    pub(super) profiles: &'a Profiles,
+    pub(super) name: ProfileName,
+    /// The profile of this name when the login began.
+    pub(super) existing: Option<Profile>,
+    /// The same, if this login is for the same client.
+    pub(super) renewed: Option<Profile>,
+    /// The profile of another client that goes.
+    pub(super) replaced: Option<Profile>,
+    pub(super) preset: Option<&'static Preset>,
+    pub(super) layers: Layers,
+    /// The algorithms that the server lists for assertions.
+    pub(super) algorithms: Vec<String>,
+    pub(super) generation: String,
+    /// How often a person may still type the secret.
+    pub(super) attempts: Attempts,
+}
+
+impl<'a> Login<'a> {
+    /// Finds out about all settings, and asks at the terminal for those that are missing.
+    pub(super) fn prepare(args: &'a Args, profiles: &'a Profiles) -> Result<Self> {
+        let named = name_given(args.profile.as_deref())?;
+        let is_named = named.is_some();
+        let name = named.map_or_else(|| ProfileName::parse(DEFAULT_NAME), Ok)?;
+        let existing = load(profiles, &name, args.replace)?;
+        let mut login = Self {
+            args,
+            profiles,
+            name,
+            existing,
+            renewed: None,
+            replaced: None,
+            preset: None,
+            layers: Layers {
+                given: args.settings(None)?,
+                ..Layers::default()
+            },
+            algorithms: Vec::new(),
+            generation: unique()?,
+            attempts: Attempts::new(),
+        };
+        let mut preset = login.given_preset()?;
+        let mut metadata = None;
+        login.find_renewed(preset.as_ref());
+        if login.renewed.is_none() {
+            if !login.knows_server(preset.as_ref()) {
+                match dialogue::ask_server(&login.layers)? {
+                    Server::Preset(chosen, settings) => {
+                        login.preset = Some(chosen);
+                        preset = Some(*settings);
+                    }
+                    Server::Other(answers, found) => {
+                        login.layers.answered = *answers;
+                        metadata = found;
+                    }
+                }
+                login.ask_for_the_client(preset.as_ref())?;
+                if !is_named {
+                    login.ask_name(preset.as_ref())?;
+                }
+            } else if login.layers.given.client_id.is_unset() {
+                dialogue::ask_client_id(&mut login.layers, None)?;
+            }
+            login.find_renewed(preset.as_ref());
+        }
+        login.complete(preset, metadata)?;
+        Ok(login)
+    }
+
+    /// The layer of the preset that was named.
+    fn given_preset(&mut self) -> Result<Option<Settings>> {
+        let Some(name) = &self.args.provider else {
+            return match self.args.set.as_slice() {
+                [] => Ok(None),
+                _ => Err(Error::usage("--set needs --provider with its preset")),
+            };
+        };
+        let preset = derived::find_preset(name)?;
+        let answers = preset.answers(&self.args.set);
+        let mut answers = answers.map_err(|fault| Error::usage(format!("--set: {fault}")))?;
+        self.preset = Some(preset);
+        derived::of_preset(preset, &self.layers.given, &mut answers).map(Some)
+    }
+
+    fn knows_server(&self, preset: Option<&Settings>) -> bool {
+        let layers = [&self.layers.given, &self.layers.answered];
+        let mut layers = layers.into_iter().chain(preset);
+        layers.any(|layer| !layer.token_endpoint.is_unset() || !layer.issuer.is_unset())
+    }
+
+    /// Whether this login is for the client that the existing profile is for: then it keeps its settings.
+    fn find_renewed(&mut self, preset: Option<&Settings>) {
+        let knows_server = self.knows_server(preset);
+        let layers = [&self.layers.given, &self.layers.answered];
+        let layers: Vec<_> = layers.into_iter().chain(preset).collect();
+        let endpoint = layers.iter().find_map(|layer| layer.token_endpoint.value());
+        let issuer = layers.iter().find_map(|layer| layer.issuer.value());
+        let client_id = layers.iter().find_map(|layer| layer.client_id.value());
+        let is_same = |profile: &&Profile| {
+            if !knows_server {
+                return true;
+            }
+            let is_same_server = endpoint == Some(&profile.token_endpoint)
+                || (issuer.is_some() && issuer == profile.issuer.as_ref());
+            is_same_server && client_id.is_none_or(|id| *id == profile.client_id)
+        };
+        self.renewed = self.existing.as_ref().filter(is_same).cloned();
+    }
+
+    /// The client, where the server had to be asked for as well.
+    fn ask_for_the_client(&mut self, preset: Option<&Settings>) -> Result<()> {
+        if self.layers.given.client_id.is_unset() {
+            dialogue::ask_client_id(&mut self.layers, None)?;
+        }
+        if preset.is_none() {
+            dialogue::ask_audience_and_scope(&mut self.layers)?;
+        }
+        Ok(())
+    }
+
+    /// A name for the profile. One that another client has is not suggested.
+    fn ask_name(&mut self, preset: Option<&Settings>) -> Result<()> {
+        let layers = [Some(&self.layers.answered), preset];
+        let mut layers = layers.into_iter().flatten();
+        let endpoint = layers.find_map(|layer| layer.token_endpoint.value());
+        let preset = self.preset.map(|preset| preset.name.to_owned());
+        let suggested = preset
+            .or_else(|| endpoint.and_then(replace::suggested_name))
+            .unwrap_or_else(|| DEFAULT_NAME.to_owned());
+        let is_free = |name: &ProfileName| !self.profiles.exists(name);
+        self.name = dialogue::ask_name(&suggested, is_free)?;
+        self.existing = load(self.profiles, &self.name, self.args.replace)?;
+        Ok(())
+    }
+
+    /// Adds the layers that depend on the profile that there is.
+    fn complete(&mut self, preset: Option<Settings>, metadata: Option<Metadata>) -> Result<()> {
+        if let Some(renewed) = &self.renewed {
+            self.layers.given = self.args.settings(Some(renewed))?;
+            self.layers.keep(renewed);
+        }
+        if let Some(preset) = preset {
+            self.layers.set_preset(preset);
+        }
+        if self.renewed.is_none() {
+            dialogue::propose_a_binding(&mut self.layers)?;
+        }
+        let metadata = match metadata {
+            Some(metadata) => Some(metadata),
+            None => derived::request_metadata(&self.layers)?,
+        };
+        if let Some(metadata) = metadata {
+            self.layers.metadata = derived::of_metadata(&metadata, &self.layers);
+            self.algorithms = metadata.signing_algorithms;
+        }
+        if let Some(preset) = self.preset.filter(|preset| !preset.note.is_empty()) {
+            message::note(preset.note);
+        }
+        Ok(())
+    }
+
+    /// The profile that the layers make. Its item in a store has no name yet, and how its assertions
+    /// are signed may depend on the key.
+    pub(super) fn merge(&self) -> Result<Profile> {
+        let profile = self.layers.merge();
+        let mut profile = profile.map_err(|error| explain(&error, self.preset))?;
+        profile.generation.clone_from(&self.generation);
+        check_client_id(&profile.client_id)?;
+        self.refuse_what_has_no_effect(&profile)?;
+        Ok(profile)
+    }
+
+    /// A user who gives an option expects that it is used.
+    fn refuse_what_has_no_effect(&self, profile: &Profile) -> Result<()> {
+        let method = profile.client_auth;
+        let name = method.as_str();
+        let args = self.args;
+        if !method.has_key() && (args.key_stdin || args.jwt_key.is_some()) {
+            return Err(Error::usage(format!("{name} takes no private key")));
+        }
+        if !method.has_key() && args.key.is_some() && profile.certificate_key.is_none() {
+            return Err(Error::usage("--key needs --cert with its certificate"));
+        }
+        if let Some(algorithm) = self.layers.given.unfitting_algorithm(method) {
+            let fault = format!("{} does not fit {name}", algorithm.as_str());
+            return Err(Error::usage(fault));
+        }
+        let without_effect = if args.jwt_key.is_some() && method != ClientAuth::PrivateKeyJwt {
+            Some("jwt-key")
+        } else {
+            self.layers.given.without_effect(profile)
+        };
+        match without_effect {
+            Some(option) => {
+                let fault = format!("--{option} has no effect with {name}");
+                Err(Error::usage(fault))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Says what the login replaced, and what it left where it was.
+    pub(super) fn report_what_was_there(&self) {
+        if let Some(replaced) = &self.replaced {
+            let client = replace::client_of(replaced);
+            message::note(&format!("it replaced the login of {client}"));
+        }
+        if let Some(SecretSource::File(path)) = self.moving().map(|before| &before.secret) {
+            message::note(&format!(
+                "the secret is still in {}, too: remove it there if nobody else needs it",
+                path.display()
+            ));
+        }
+    }
+}
+
+/// The profile of this name, if there is one.
+///
+/// # Errors
+/// Why it cannot be read: nobody knows what it has, so it goes only if the user says so.
+pub(super) fn load(
+    profiles: &Profiles,
+    name: &ProfileName,
+    replace: bool,
+) -> Result<Option<Profile>> {
+    match profiles.load(name) {
+        Ok(profile) => Ok(Some(profile)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(_) if replace => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn check_client_id(client_id: &str) -> Result<()> {
+    if client_id.is_empty() || client_id.contains(char::is_control) {
+        return Err(Error::usage(
+            "the client id is empty or holds a control character",
+        ));
+    }
+    Ok(())
+}
+
+/// What to do about a private key that is missing.
+pub(super) const MISSING_KEY: &str =
+    "name its file with --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin";
+
+/// Why the layers make no profile, as a message.
+fn explain(error: &MergeError, preset: Option<&Preset>) -> Error {
+    match (error, preset) {
+        (MergeError::NoKey, Some(preset)) if preset.auth.has_key() => {
+            Error::usage(format!("{} wants a private key", preset.title))
+                .hint("name it with --jwt-key FILE")
+        }
+        (MergeError::NoTokenEndpoint, _) => Error::usage("the token URL is missing"),
+        (MergeError::NoClientId, _) => Error::usage("the client id is missing"),
+        (MergeError::NoKey, _) => Error::usage("the private key is missing").hint(MISSING_KEY),
+        (MergeError::NoCertificate, _) => {
+            Error::usage("the client's certificate is missing: --cert FILE")
+        }
+        (MergeError::NoCertificateKey, _) => {
+            Error::usage("--cert needs --key with its private key")
+        }
+        (MergeError::NoCertificateForKey, _) => {
+            Error::usage("--key needs --cert with its certificate")
+        }
+        (MergeError::NoIssuer, _) => Error::usage("the issuer is not known")
+            .hint("name it with --issuer URL, or the audience itself with --jwt-aud"),
+        (MergeError::Header(fault), _) => Error::usage(fault.clone()),
+    }
+}

@@ -1,0 +1,138 @@
+//! A login that meets another one of the same name: a renewal keeps its settings, and another
+//! client is replaced only if the user says so.
+
+use crate::binding::Binding;
+use crate::error::{Error, Result};
+use crate::message;
+use crate::profile::{Profile, ProfileName, TokenEndpoint};
+use crate::prompt;
+
+/// Parts of a host's name that say nothing about whose it is.
+const COMMON_LABELS: [&str; 12] = [
+    "accounts", "api", "auth", "id", "identity", "idp", "login", "oauth", "oauth2", "sso", "token",
+    "www",
+];
+
+/// Whether two profiles are for one client of one authorization server.
+pub(super) fn is_same_client(one: &Profile, other: &Profile) -> bool {
+    let is_same_server = one.token_endpoint == other.token_endpoint
+        || (one.issuer.is_some() && one.issuer == other.issuer);
+    is_same_server && one.client_id == other.client_id
+}
+
+/// Asks before another client is replaced. Without a terminal, that takes `--replace`.
+///
+/// # Errors
+/// `Usage` when it is not to be replaced.
+pub(super) fn confirm(
+    name: &ProfileName,
+    existing: &Profile,
+    profile: &Profile,
+    replace: bool,
+) -> Result<()> {
+    if replace || is_same_client(existing, profile) {
+        return Ok(());
+    }
+    let taken = format!("profile {name} is {}", client_of(existing));
+    let refused = || {
+        Error::usage(taken.clone())
+            .hint(format!(
+                "to keep both, choose another name: hallpass login {} ...",
+                suggested_name(&profile.token_endpoint)
+                    .as_deref()
+                    .unwrap_or("NAME")
+            ))
+            .hint("to replace it, with its secret, settings and URLs: add --replace")
+    };
+    if !prompt::can_ask() {
+        return Err(refused());
+    }
+    message::note(&format!(
+        "{taken}; its secret, settings and URLs would be lost"
+    ));
+    if prompt::confirm(&format!("Replace profile {name}?"), false)? {
+        return Ok(());
+    }
+    Err(refused())
+}
+
+/// Whether the login may still be committed, now that nobody else can change the profile.
+///
+/// # Errors
+/// `Usage` when another client was logged in meanwhile.
+pub(super) fn check_current(
+    name: &ProfileName,
+    existing: Option<&Profile>,
+    current: Option<&Profile>,
+    profile: &Profile,
+    replace: bool,
+) -> Result<()> {
+    let Some(current) = current else {
+        return Ok(());
+    };
+    let is_known = existing.is_some_and(|existing| existing.generation == current.generation);
+    if is_known || replace || is_same_client(current, profile) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "profile {name} became {} meanwhile",
+        client_of(current)
+    ))
+    .hint("nothing was changed: log in again under another name, or add --replace"))
+}
+
+/// Adds the bindings that came about while the login waited.
+pub(super) fn add_new_bindings(
+    bindings: &mut Vec<Binding>,
+    existing: Option<&Profile>,
+    current: &Profile,
+) {
+    let known = existing.map_or(&[][..], |existing| &existing.bindings);
+    let has = |all: &[Binding], new: &Binding| all.iter().any(|binding| binding.url == new.url);
+    for new in &current.bindings {
+        if !has(known, new) && !has(bindings, new) {
+            bindings.push(new.clone());
+        }
+    }
+}
+
+/// As a message names a client.
+pub(super) fn client_of(profile: &Profile) -> String {
+    format!(
+        "client {} at {}",
+        profile.client_id,
+        profile.token_endpoint.as_str()
+    )
+}
+
+/// A name that says whose server it is: `blooma` for `login.blooma.ai`.
+pub(super) fn suggested_name(endpoint: &TokenEndpoint) -> Option<String> {
+    let origin = endpoint.origin();
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    let host = host.split(':').next().unwrap_or_default();
+    let is_address = host.starts_with('[') || host.ends_with(|c: char| c.is_ascii_digit());
+    let mut telling = host.split('.');
+    let name = telling.find(|label| !COMMON_LABELS.contains(label))?;
+    let name = ProfileName::parse(name).ok().filter(|_| !is_address)?;
+    Some(name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggested_name_says_whose_server_it_is() {
+        for (url, name) in [
+            ("https://login.blooma.ai/oauth/token", "blooma"),
+            ("https://acme.eu.auth0.com/oauth/token", "acme"),
+            ("https://a.example:8443/token", "a"),
+            ("http://127.0.0.1:8080/token", ""),
+            ("http://[::1]:8080/token", ""),
+        ] {
+            let endpoint = TokenEndpoint::parse(url).expect("a URL");
+            let suggested = suggested_name(&endpoint).unwrap_or_default();
+            assert_eq!(suggested, name, "{url}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! How assertions are signed: what was named, else what the key and the server allow.
+
+use crate::error::{Error, Result};
+use crate::profile::{JwtAlgorithm, Profile};
+use crate::secret::Credential;
+use crate::settings::Layers;
+use crate::token_endpoint::{Key, choose_among};
+
+/// What the record of derived settings calls the algorithm.
+const RECORD: &str = "jwt_algorithm";
+
+/// Settles how assertions are signed, when the key is known.
+///
+/// # Errors
+/// `Usage` when the key cannot sign so, or fits several algorithms of which none was named.
+pub(super) fn choose_algorithm(
+    profile: &mut Profile,
+    credential: &Credential,
+    layers: &Layers,
+    listed_by_server: &[String],
+) -> Result<()> {
+    use JwtAlgorithm::{HS256, HS384, HS512};
+    let Some(assertion) = &mut profile.assertion else {
+        return Ok(());
+    };
+    let key = match credential {
+        Credential::Key { key, passphrase } => Some(Key::read(key, passphrase.as_ref())?),
+        Credential::Secret(_) => None,
+    };
+    let fitting = key
+        .as_ref()
+        .map_or(&[HS256, HS384, HS512][..], Key::algorithms);
+    let named = layers.given.jwt_algorithm.value().copied();
+    let kept = assertion.algorithm.filter(|kept| fitting.contains(kept));
+    let own = key.as_ref().and_then(Key::own_algorithm);
+    let listed = listed_by_server.iter();
+    let mut listed = listed.filter_map(|name| JwtAlgorithm::parse(name));
+    let listed = listed.find(|algorithm| fitting.contains(algorithm));
+    let only = match fitting {
+        [only] => Some(*only),
+        // With a secret, the shortest.
+        [HS256, ..] => Some(HS256),
+        _ => None,
+    };
+    let found = named.or(kept).or(own).or(listed).or(only);
+    let algorithm = found.ok_or_else(|| choose_among(fitting).hint("choose one with --jwt-alg"))?;
+    if !fitting.contains(&algorithm) {
+        let what = if key.is_some() {
+            "the private key"
+        } else {
+            "a client secret"
+        };
+        let fault = format!("{what} cannot sign with {}", algorithm.as_str());
+        return Err(Error::usage(fault));
+    }
+    let is_chosen_here = assertion.algorithm != Some(algorithm);
+    assertion.algorithm = Some(algorithm);
+    if is_chosen_here && named.is_none() && !profile.derived.iter().any(|it| it == RECORD) {
+        profile.derived.push(RECORD.to_owned());
+        profile.derived.sort();
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! The credential of a login, and the token request that shows that it works.
+
+use zeroize::Zeroizing;
+
+use super::dialogue;
+use super::prepare::{Login, MISSING_KEY, load};
+use super::{replace, sign};
+use crate::commands::obtain::warn_of_response;
+use crate::error::{Error, Kind, Result};
+use crate::message;
+use crate::profile::{ClientAuth, Item, Profile, ProfileName, SecretSource};
+use crate::prompt;
+use crate::refusal::Refusal;
+use crate::secret::Credential;
+use crate::secrets::{self, Patience};
+use crate::token::{CachedToken, TokenRequest};
+use crate::token_endpoint::{self, Means, Notes};
+
+/// What a login stores.
+pub(super) struct Verified {
+    pub(super) profile: Profile,
+    pub(super) request: TokenRequest,
+    /// None if no token was requested.
+    pub(super) token: Option<CachedToken>,
+    /// What goes into a store of hallpass: a secret, a private key, or a key's passphrase.
+    pub(super) for_store: Option<Zeroizing<Vec<u8>>>,
+    credential: Option<Credential>,
+    /// What the layers made, before the key and this machine had their say.
+    merged: Profile,
+    /// Of the secret, before it was read: what changes meanwhile is another version.
+    version: Option<String>,
+}
+
+impl Login<'_> {
+    /// Asks before another client is replaced, and refuses URLs that other profiles have. Nothing was
+    /// sent yet.
+    pub(super) fn check_what_is_there(&mut self) -> Result<()> {
+        let profile = self.merge()?;
+        if let Some(existing) = &self.existing {
+            replace::confirm(&self.name, existing, &profile, self.args.replace)?;
+        }
+        self.check_bindings(&profile)
+    }
+
+    fn check_bindings(&self, profile: &Profile) -> Result<()> {
+        let existing = self.existing.as_ref();
+        let known = existing.map_or(&[][..], |existing| &existing.bindings);
+        let profiles = self.profiles;
+        profiles.check_bindings(&self.name, known, &profile.bindings)
+    }
+
+    /// The profile whose secret goes to another store. What authenticates the client in another way
+    /// does not: a key is never sent as a secret.
+    pub(super) fn moving(&self) -> Option<&Profile> {
+        self.renewed.as_ref().filter(|_| self.args.moves())
+    }
+
+    /// Reads the credential and requests a token. A person who typed something wrong may correct it.
+    pub(super) fn verify_what_is_given(&mut self) -> Result<Verified> {
+        loop {
+            let merged = self.merge()?;
+            let is_typed = self.is_typed(&merged);
+            let mut error = match self.read_credential(merged) {
+                Ok(mut verified) => match self.verify_again(&mut verified) {
+                    Ok(()) => return Ok(verified),
+                    Err(error) => error,
+                },
+                Err(error) => return Err(error),
+            };
+            let is_wrong = matches!(error.kind, Kind::Refused | Kind::Locked);
+            if !is_typed || !is_wrong || !self.attempts.are_left() {
+                return Err(error);
+            }
+            // What to do about it is to answer the questions that follow.
+            error.hints.clear();
+            message::error(&error);
+            dialogue::ask_client_id_again(&mut self.layers)?;
+        }
+    }
+
+    /// Whether a person is asked for the secret.
+    fn is_typed(&self, profile: &Profile) -> bool {
+        let args = self.args;
+        let is_piped = args.key_stdin || args.secret_stdin;
+        profile.secret.item().is_some() && !is_piped && self.moving().is_none()
+    }
+
+    fn read_credential(&mut self, merged: Profile) -> Result<Verified> {
+        let moving = self.moving();
+        let moving = moving.filter(|before| before.proves_alike(&merged));
+        let version = secrets::version(&merged);
+        let for_store = match moving {
+            Some(before) => Some(secrets::content(&self.name, before, Patience::Person)?),
+            None => self.input_for_store(&merged)?,
+        };
+        let needs_key = merged.client_auth == ClientAuth::PrivateKeyJwt;
+        let credential = match &for_store {
+            Some(content) => Some(secrets::credential(&merged, content, |what, fault| {
+                Error::usage(format!("the {what} that was given {fault}"))
+            })?),
+            None if needs_key || !self.args.no_verify => {
+                Some(secrets::read(&self.name, &merged, Patience::Person)?)
+            }
+            None => None,
+        };
+        let request = TokenRequest::new(&self.name, &merged, None, None, version.as_deref());
+        Ok(Verified {
+            profile: merged.clone(),
+            request,
+            token: None,
+            for_store,
+            credential,
+            merged,
+            version,
+        })
+    }
+
+    /// What is to be put into a store of hallpass: a secret, a private key, or a key's passphrase.
+    fn input_for_store(&mut self, profile: &Profile) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        if profile.secret.item().is_none() {
+            return Ok(None);
+        }
+        if self.args.key_stdin {
+            let key = prompt::read_key_from_stdin()?;
+            return Ok(Some(Zeroizing::new(key.expose().to_vec())));
+        }
+        let has_key = profile.client_auth.has_key();
+        if has_key && profile.encrypted_key.is_none() {
+            return Err(Error::usage("the private key is missing").hint(MISSING_KEY));
+        }
+        let (what, question) = if has_key {
+            ("passphrase", "Passphrase of the private key")
+        } else {
+            ("client secret", "Client secret")
+        };
+        let secret = if self.args.secret_stdin {
+            prompt::read_secret_from_stdin()?
+        } else if prompt::can_ask() {
+            prompt::ask_secret(question, &mut self.attempts)?
+        } else {
+            return Err(Error::usage(format!("the {what} is missing, and there is no terminal to ask at"))
+                .hint("pipe it in with --secret-stdin, or name its place with --secret-file or --secret-command"));
+        };
+        Ok(Some(Zeroizing::new(secret.expose().as_bytes().to_vec())))
+    }
+
+    /// Completes the profile, and requests a token with it unless the user does not want that: one
+    /// real token request, before anything is stored.
+    pub(super) fn verify_again(&self, verified: &mut Verified) -> Result<()> {
+        let mut profile = verified.merged.clone();
+        if let Some(credential) = &verified.credential {
+            sign::choose_algorithm(&mut profile, credential, &self.layers, &self.algorithms)?;
+        }
+        if profile.certificate_key.is_some() {
+            // One that cannot be read is better known now.
+            secrets::certificate_key(&profile)?;
+        }
+        profile.trust = token_endpoint::trust_in_effect(profile.ca_file.as_deref())?;
+        if let (Some(_), Some(item)) = (&verified.for_store, profile.secret.item()) {
+            profile.secret = SecretSource::kept(Item {
+                account: profile.item_account(&self.name),
+                ..item
+            });
+        }
+        let version = verified.version.as_deref();
+        verified.request = TokenRequest::new(&self.name, &profile, None, None, version);
+        verified.token = match &verified.credential {
+            Some(credential) if !self.args.no_verify => {
+                let request = &verified.request;
+                Some(request_token(&self.name, &profile, request, credential)?)
+            }
+            _ => None,
+        };
+        verified.profile = profile;
+        Ok(())
+    }
+
+    /// Merges the layers once more with the profile as it is now, when nobody else can change it.
+    /// Returns whether what was verified still holds.
+    ///
+    /// # Errors
+    /// `Usage` when another client was logged in meanwhile, or the secret is in another place now.
+    pub(super) fn merge_again(&mut self, verified: &mut Verified) -> Result<bool> {
+        let current = load(self.profiles, &self.name, self.args.replace)?;
+        let (seen, current) = (self.existing.as_ref(), current.as_ref());
+        let replace = self.args.replace;
+        replace::check_current(&self.name, seen, current, &verified.profile, replace)?;
+        let is_other = |current: &&Profile| !replace::is_same_client(current, &verified.profile);
+        self.replaced = current.filter(is_other).cloned();
+        let Some(current) = current.filter(|current| !is_other(current)) else {
+            return Ok(true);
+        };
+        self.layers.keep(current);
+        let mut merged = self.merge()?;
+        replace::add_new_bindings(&mut merged.bindings, seen, current);
+        let (before, now) = (&verified.merged.secret, &merged.secret);
+        let is_moved = match (before.item(), now.item()) {
+            (Some(before), Some(now)) => before.store != now.store,
+            _ => before != now,
+        };
+        if is_moved {
+            let fault = format!("the secret of profile {} was moved meanwhile", self.name);
+            return Err(Error::usage(fault).hint("nothing was changed; run this login again"));
+        }
+        // The secret is the one that was read, wherever an item of another login has its own.
+        merged.secret.clone_from(&verified.merged.secret);
+        let bindings = merged.bindings.clone();
+        let holds = request_settings(&merged) == request_settings(&verified.merged);
+        verified.profile.bindings = bindings;
+        verified.profile.derived.clone_from(&merged.derived);
+        verified.profile.removed.clone_from(&merged.removed);
+        verified.merged = merged;
+        Ok(holds)
+    }
+}
+
+/// What a token request, or what is stored, depends on.
+fn request_settings(profile: &Profile) -> Profile {
+    Profile {
+        bindings: Vec::new(),
+        derived: Vec::new(),
+        removed: Vec::new(),
+        ..profile.clone()
+    }
+}
+
+fn request_token(
+    name: &ProfileName,
+    profile: &Profile,
+    request: &TokenRequest,
+    credential: &Credential,
+) -> Result<CachedToken> {
+    let certificate_key = secrets::certificate_key(profile)?;
+    let means = Means::of(name, profile, credential.clone(), certificate_key.as_ref())?;
+    let token =
+        token_endpoint::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
+    warn_of_response(request, &token);
+    Ok(token)
+}
