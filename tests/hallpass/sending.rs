@@ -1115,7 +1115,7 @@ fn a_secret_file_is_found_from_every_directory_and_by_a_link() {
 #[test]
 fn a_command_prints_the_secret() {
     let mut machine = Machine::new();
-    machine.set("HALLPASS_TEST_VALUE", "from the environment");
+    machine.set("A_TEST_VALUE", "from the environment");
     fs::create_dir(machine.root().join("a directory")).expect("a directory");
     let script = machine.private_file("a directory/it's", b"#!/bin/sh\nprintf '%s|' \"$@\"\n");
     fs::set_permissions(&script, Permissions::from_mode(0o700)).expect("a mode");
@@ -1127,7 +1127,7 @@ fn a_command_prints_the_secret() {
         (&quoted, "--x|a b|c'd|e f|$HOME||"),
         ("printf '$(id) `id` ; | > & *'", "$(id) `id` ; | > & *"),
         (
-            "!printf %s \"$HALLPASS_TEST_VALUE\" | tr a-z A-Z",
+            "!printf %s \"$A_TEST_VALUE\" | tr a-z A-Z",
             "FROM THE ENVIRONMENT",
         ),
         ("!echo 'noise' >&2; echo s3cret", "s3cret"),
