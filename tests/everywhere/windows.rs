@@ -51,7 +51,8 @@ impl Keychain {
 
     /// Of ours, nothing is left or missing.
     pub(crate) fn assert_item_of_another_program_is_unharmed(&self) {
-        assert!(self.before.iter().all(|line| listed().contains(line)));
+        let now = listed();
+        assert!(self.before.iter().all(|line| now.contains(line)));
     }
 
     pub(crate) fn assert_empty(&self) {
