@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::cache::{Place, Seen, Slot, Turn};
 use crate::error::{Error, Result};
-use crate::refusal::Refusal;
-use crate::token::{CachedToken, Timestamp};
+use crate::types::refusal::Refusal;
+use crate::types::token::{CachedToken, Timestamp};
 
 /// What the caller wants of a token.
 #[derive(Clone, Copy, Debug)]
@@ -226,12 +226,12 @@ mod tests {
 
     use super::*;
     use crate::cache::Cache;
-    use crate::disk::{self, Directories};
     use crate::error::Kind;
+    use crate::platform::disk::{self, Directories};
+    use crate::profile::token_request::TokenRequest;
     use crate::profile::{self, ProfileName};
-    use crate::secret::AccessToken;
-    use crate::secret::ClientSecret;
-    use crate::token::TokenRequest;
+    use crate::types::secret::AccessToken;
+    use crate::types::secret::ClientSecret;
 
     const NOW: Timestamp = Timestamp(1_795_000_000_000);
     const HOUR: Duration = Duration::from_secs(3600);

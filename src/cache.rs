@@ -15,14 +15,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::hex;
-use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Result};
+use crate::platform::Trust;
+use crate::platform::disk::{self, Directories, Durability, Found, LockFile};
 use crate::profile::ProfileName;
-use crate::refusal::Refusal;
-use crate::secret::AccessToken;
-use crate::system::Trust;
-use crate::token::{CachedToken, Overrides, Timestamp, TokenRequest};
+use crate::profile::token_request::{Overrides, TokenRequest};
+use crate::types::digest::hex;
+use crate::types::refusal::Refusal;
+use crate::types::secret::AccessToken;
+use crate::types::token::{CachedToken, Timestamp};
 
 /// A token of 64 KiB fits, a file that somebody else put there does not cost us our memory.
 const ENTRY_LIMIT: u64 = 256 * 1024;
@@ -80,7 +81,7 @@ impl Cache {
     /// Every token of this login (see [`login_of`]), whatever it was requested for, with the key of
     /// its request and how that differs from the profile's own. What cannot be read is left out.
     ///
-    /// [`login_of`]: crate::token::login_of
+    /// [`login_of`]: crate::types::token::login_of
     pub(crate) fn tokens(&self, login: &str) -> Vec<(String, Overrides, CachedToken)> {
         let names = disk::names(&self.directory).unwrap_or_default();
         let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));

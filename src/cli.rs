@@ -11,8 +11,10 @@ use clap::{Parser, Subcommand};
 use crate::commands::helper::Helper;
 use crate::commands::{bind, exec, helper, login, logout, setup, status, token};
 use crate::error::{Error, Result};
-use crate::system::Inherited;
-use crate::{message, system, variables};
+use crate::message;
+use crate::platform;
+use crate::platform::Inherited;
+use crate::platform::variables;
 
 /// OAuth 2.0 access tokens on demand: the client secret stays in the keychain
 #[derive(Debug, Parser)]
@@ -45,7 +47,7 @@ enum Command {
 /// error.
 pub(crate) fn run(arguments: &[OsString]) -> u8 {
     report_panics_without_their_message();
-    let inherited = system::harden(arguments.get(1).is_some_and(|word| word == "exec"));
+    let inherited = platform::harden(arguments.get(1).is_some_and(|word| word == "exec"));
     if let Some(helper) = Helper::find(arguments) {
         return answer(helper);
     }
@@ -114,7 +116,7 @@ fn execute(command: Command, inherited: Inherited, called: &OsStr) -> Result<Str
 
 /// Nothing is printed before all of it is known. A reader who has gone has had enough.
 fn print(output: &str) -> Result<()> {
-    match system::write_to_stdout(output.as_bytes()) {
+    match platform::write_to_stdout(output.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::broken("cannot write to standard output").because(error)),
         Ok(()) => Ok(()),

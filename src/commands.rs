@@ -12,7 +12,7 @@ pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod token;
 
-use crate::duration::parse as duration;
+use crate::types::duration::parse as duration;
 
 /// A repeatable option's values as one text, as RFC 6749 §3.3 writes scopes; empty ones stand for nothing.
 fn words(values: &[String]) -> String {

@@ -14,32 +14,18 @@
 
 #![cfg_attr(all(unix, not(test)), no_main)]
 
-mod binding;
 mod broker;
 mod cache;
 mod cli;
 mod commands;
-mod digest;
-mod disk;
-mod duration;
 mod error;
-mod headers;
 mod message;
-mod private_key;
+mod oauth;
+mod platform;
 mod profile;
 mod profiles;
-mod prompt;
 mod protocols;
-mod refusal;
-mod secret;
-mod secret_source;
 mod secrets;
-mod settings;
-mod system;
-mod token;
-mod token_endpoint;
-mod trust;
-mod variables;
-mod web_url;
+mod types;
 
-system::entry_point!(cli::run);
+platform::entry_point!(cli::run);

@@ -1,5 +1,13 @@
 //! The profile: everything about one client at one authorization server but its secret.
 
+pub(crate) mod binding;
+pub(crate) mod headers;
+pub(crate) mod secret_source;
+pub(crate) mod selected;
+pub(crate) mod settings;
+pub(crate) mod token_request;
+pub(crate) mod trust;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -7,13 +15,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::binding::Binding;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::headers::Headers;
-pub(crate) use crate::secret_source::{Item, SecretSource, Store};
-use crate::trust::RecordedTrust;
-use crate::web_url::WebUrl;
+use crate::profile::binding::Binding;
+use crate::profile::headers::Headers;
+pub(crate) use crate::profile::secret_source::{Item, SecretSource, Store};
+use crate::profile::trust::RecordedTrust;
+use crate::types::digest::Digest;
+use crate::types::web_url::WebUrl;
 
 /// The format that this version writes and reads. A profile of another one is refused, not guessed at.
 pub(crate) const FORMAT: u32 = 1;

@@ -8,15 +8,16 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Kind, Result};
+use crate::platform::disk::{self, Directories, Durability, Found, LockFile};
+use crate::platform::{Trust, WRITABLE_BY_OTHERS};
+use crate::profile::selected::SelectedProfile;
 use crate::profile::{
     FORMAT, Item, Profile, ProfileName, is_credential_parameter, is_standard_claim,
     is_standard_parameter,
 };
-use crate::system::{Trust, WRITABLE_BY_OTHERS};
 
-pub(crate) use by_url::{Answering, Bound};
+pub(crate) use by_url::Bound;
 use environment::client_id_is_set;
 pub(crate) use environment::{directories, from_environment, is_described};
 
@@ -62,7 +63,7 @@ impl Profiles {
     /// # Errors
     /// `Usage` when the environment both names a profile and describes one, and what
     /// [`Profiles::choose`] and [`Profiles::load`] say.
-    pub(crate) fn find(&self, named: Option<&str>) -> Result<Answering> {
+    pub(crate) fn find(&self, named: Option<&str>) -> Result<SelectedProfile> {
         if named.is_none()
             && let Some(found) = from_environment()?
         {
@@ -75,7 +76,7 @@ impl Profiles {
             };
         }
         let name = self.choose(named)?;
-        Ok(Answering {
+        Ok(SelectedProfile {
             profile: self.load(&name)?,
             name,
             binding: None,
@@ -87,7 +88,7 @@ impl Profiles {
     ///
     /// # Errors
     /// When it cannot be read, which does not mean that it has changed.
-    pub(crate) fn reload(&self, who: &Answering) -> Result<Option<Profile>> {
+    pub(crate) fn reload(&self, who: &SelectedProfile) -> Result<Option<Profile>> {
         if who.name.is_of_environment() {
             return Ok(Some(who.profile.clone()));
         }

@@ -26,12 +26,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
-use crate::profiles::Answering;
-use crate::secret::AccessToken;
-use crate::token::{CachedToken, Timestamp};
-use crate::web_url::WebUrl;
+use crate::profile::binding::{Binding, Scheme};
+use crate::profile::selected::SelectedProfile;
+use crate::types::secret::AccessToken;
+use crate::types::token::{CachedToken, Timestamp};
+use crate::types::web_url::WebUrl;
 
 /// One way for other programs to ask for a token.
 pub(crate) struct Protocol {
@@ -71,7 +71,7 @@ pub(crate) struct Call<'a> {
     pub(crate) desk: Desk<'a>,
 }
 
-type BoundBy<'a> = dyn Fn(&WebUrl, Option<&str>) -> Result<Option<Answering>> + 'a;
+type BoundBy<'a> = dyn Fn(&WebUrl, Option<&str>) -> Result<Option<SelectedProfile>> + 'a;
 
 /// The doors that a conversation may open.
 pub(crate) struct Desk<'a> {
@@ -79,22 +79,22 @@ pub(crate) struct Desk<'a> {
     /// name came with the request.
     pub(crate) bound_by: &'a BoundBy<'a>,
     /// The profile of a call that names no URL: it has to be selected.
-    pub(crate) named: &'a dyn Fn() -> Result<Answering>,
+    pub(crate) named: &'a dyn Fn() -> Result<SelectedProfile>,
     /// Every binding there is.
-    pub(crate) everyone: &'a dyn Fn() -> Result<Vec<Answering>>,
+    pub(crate) everyone: &'a dyn Fn() -> Result<Vec<SelectedProfile>>,
     /// A token of this profile, which is then as it was when the token was checked against it: another
     /// login may have taken its name. The token that was received at this moment was rejected, and
     /// will not do.
-    pub(crate) token: &'a dyn Fn(&mut Answering, Option<Timestamp>) -> Result<CachedToken>,
+    pub(crate) token: &'a dyn Fn(&mut SelectedProfile, Option<Timestamp>) -> Result<CachedToken>,
     /// The token that lies in the cache and still works.
-    pub(crate) cached: &'a dyn Fn(&Answering) -> Option<CachedToken>,
+    pub(crate) cached: &'a dyn Fn(&SelectedProfile) -> Option<CachedToken>,
     /// Drops the cached token, if it is this one.
-    pub(crate) forget: &'a dyn Fn(&Answering, &AccessToken),
+    pub(crate) forget: &'a dyn Fn(&SelectedProfile, &AccessToken),
 }
 
 impl Desk<'_> {
     /// Who answers for a URL: nobody, if no profile is bound to it.
-    fn bound(&self, url: &WebUrl) -> Result<Option<Answering>> {
+    fn bound(&self, url: &WebUrl) -> Result<Option<SelectedProfile>> {
         (self.bound_by)(url, None)
     }
 }
@@ -156,7 +156,7 @@ fn read_line(input: &mut dyn BufRead) -> Result<Vec<u8>> {
 }
 
 /// The value of an Authorization header: Bearer, unless the binding says otherwise.
-fn header(who: &Answering, token: &CachedToken) -> String {
+fn header(who: &SelectedProfile, token: &CachedToken) -> String {
     let token = token.access_token.expose();
     match who.binding.as_ref().and_then(|binding| binding.scheme) {
         None | Some(Scheme::Bearer | Scheme::IdentityToken) => format!("Bearer {token}"),

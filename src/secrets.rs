@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::digest::Digest;
-use crate::duration;
 use crate::error::{Error, Result};
+use crate::platform;
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
-use crate::secret::{ClientSecret, Credential, PrivateKey};
-use crate::system;
+use crate::types::digest::Digest;
+use crate::types::duration;
+use crate::types::secret::{ClientSecret, Credential, PrivateKey};
 use situation::Situation;
 
 pub(crate) use keychain::Unwritten;
@@ -122,7 +122,7 @@ pub(crate) fn content(
     patience: Patience,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let limit = patience.limit()?;
-    system::wipe_what_is_freed();
+    platform::wipe_what_is_freed();
     let situation = Situation::of(name, patience);
     match &profile.secret {
         SecretSource::Keychain { account } | SecretSource::Kernel { account }
@@ -213,7 +213,7 @@ pub(crate) fn certificate_key(profile: &Profile) -> Result<Option<PrivateKey>> {
 
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
-    system::wipe_what_is_freed();
+    platform::wipe_what_is_freed();
     let key = PrivateKey::parse(file::read(path, Situation::LoggingIn)?);
     key.map_err(|fault| {
         let text = fault.text;

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{ENTRY_LIMIT, Entry, checked, is_of_another_version};
-use crate::disk::{self, Found, LockFile};
-use crate::refusal::LONGEST_HOLD_OFF;
-use crate::system::Trust;
-use crate::token::Timestamp;
+use crate::platform::Trust;
+use crate::platform::disk::{self, Found, LockFile};
+use crate::types::refusal::LONGEST_HOLD_OFF;
+use crate::types::token::Timestamp;
 
 /// How many names are read: one key has up to three. They make room for the others in time, as no
 /// token works for ever (but for lock files on Windows, which stay).
@@ -110,9 +110,9 @@ mod tests {
 
     use super::super::{Cache, Place, Turn};
     use super::*;
-    use crate::disk::{Directories, Durability};
+    use crate::platform::disk::{Directories, Durability};
+    use crate::profile::token_request::TokenRequest;
     use crate::profile::{self, ProfileName};
-    use crate::token::TokenRequest;
 
     #[test]
     #[cfg_attr(windows, ignore = "a lock file stays there")]

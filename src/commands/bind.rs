@@ -3,10 +3,10 @@
 
 use clap::ValueEnum;
 
-use crate::binding::{Binding, BoundUrl, Scheme, username};
-use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
+use crate::platform::disk::Directories;
+use crate::profile::binding::{Binding, BoundUrl, Scheme, username};
 use crate::profile::{Profile, ProfileName};
 use crate::profiles::{Profiles, is_described};
 

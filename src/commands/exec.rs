@@ -10,11 +10,11 @@ use super::command_line::{Word, Words, once};
 use super::duration;
 use super::obtain::{Ask, obtain};
 use crate::error::{Error, Kind, Result};
+use crate::platform::Inherited;
+use crate::platform::variables;
 use crate::profile::SecretSource;
 use crate::profiles::{self, Profiles};
-use crate::secret::CLIENT_SECRET_VARIABLE;
-use crate::system::Inherited;
-use crate::variables;
+use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
 /// The variable that holds the token when nobody names another one.
 const VARIABLE: &str = "HALLPASS_TOKEN";

@@ -11,14 +11,15 @@ use std::path::Path;
 
 use super::obtain::{Ask, obtain, request};
 use crate::cache::{Cache, Place};
-use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
 use crate::message;
+use crate::platform;
+use crate::platform::disk::{self, Directories};
 use crate::profile::ProfileName;
-use crate::profiles::{self, Answering, Bound, Profiles};
+use crate::profile::selected::SelectedProfile;
+use crate::profiles::{self, Bound, Profiles};
 use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol, take_profile};
-use crate::system;
-use crate::token::Timestamp;
+use crate::types::token::Timestamp;
 
 /// As much as most clients say, in bytes.
 const USUAL_REQUEST: usize = 1024;
@@ -136,7 +137,7 @@ impl Helper {
         };
         let answer = (self.protocol.converse)(&mut Call {
             arguments: &arguments,
-            input: &mut BufReader::with_capacity(USUAL_REQUEST, system::standard_input()),
+            input: &mut BufReader::with_capacity(USUAL_REQUEST, platform::standard_input()),
             say,
             variable: &|name| std::env::var(name).ok(),
             desk,
@@ -163,12 +164,12 @@ fn help(protocol: &Protocol) -> String {
 }
 
 /// Where the token of a profile's own request lies.
-fn place(directories: &Directories, who: &Answering) -> Place {
+fn place(directories: &Directories, who: &SelectedProfile) -> Place {
     Cache::of(directories, &who.name).place(&request(who, &Ask::default()))
 }
 
 /// Every binding of every profile that can be read, or of the one that was selected.
-fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<Answering>> {
+fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<SelectedProfile>> {
     let names = match selected {
         Some(name) => vec![name.clone()],
         None => profiles.names()?,
@@ -186,7 +187,7 @@ fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<A
             profile => profile?,
         };
         for binding in &profile.bindings {
-            all.push(Answering {
+            all.push(SelectedProfile {
                 name: name.clone(),
                 profile: profile.clone(),
                 binding: Some(binding.clone()),

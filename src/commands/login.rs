@@ -18,15 +18,15 @@ use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 use crate::cache::Cache;
-use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
+use crate::platform::disk::Directories;
+use crate::platform::variables;
+use crate::profile::settings::presets;
 use crate::profile::{Item, Profile, ProfileName, SecretSource};
 use crate::profiles::{Editor, Profiles};
 use crate::secrets::{self, Patience, keychain};
-use crate::settings::presets;
-use crate::token::CachedToken;
-use crate::variables;
+use crate::types::token::CachedToken;
 
 pub(crate) use options::Args;
 use prepare::Login;

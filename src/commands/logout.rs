@@ -8,16 +8,17 @@
 use std::collections::BTreeSet;
 
 use crate::cache::Cache;
-use crate::disk::Directories;
 use crate::error::{Error, Kind, Result};
 use crate::message;
+use crate::oauth;
+use crate::platform::disk::Directories;
+use crate::platform::prompt;
+use crate::profile::token_request::login_of;
 use crate::profile::{Item, Profile, ProfileName, Store, TokenEndpoint};
 use crate::profiles::{Editor, Profiles, is_described};
-use crate::prompt;
-use crate::secret::{AccessToken, Credential};
 use crate::secrets::{self, Patience, keychain};
-use crate::token::{Timestamp, login_of};
-use crate::token_endpoint;
+use crate::types::secret::{AccessToken, Credential};
+use crate::types::token::Timestamp;
 
 /// Remove a profile: its cached tokens, its secret in the keychain, its settings
 #[derive(Debug, clap::Args)]
@@ -291,9 +292,8 @@ impl Farewell {
             tokens,
             credential,
         } = self;
-        let revoked = secrets::certificate_key(&profile).and_then(|key| {
-            token_endpoint::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref())
-        });
+        let revoked = secrets::certificate_key(&profile)
+            .and_then(|key| oauth::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref()));
         if let Err(error) = revoked {
             message::warning(&format!(
                 "the tokens were forgotten here, but not revoked: {error}"

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use crate::broker::{self, Doors, Outcome, Wish};
 use crate::cache::Cache;
-use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT};
+use crate::oauth::{self, Means, Notes};
+use crate::platform::disk::Directories;
 use crate::profile::Profile;
-use crate::profiles::{Answering, Profiles};
-use crate::secret::{ClientSecret, Credential};
+use crate::profile::selected::SelectedProfile;
+use crate::profile::token_request::TokenRequest;
+use crate::profiles::Profiles;
 use crate::secrets::{self, Patience};
-use crate::token::{CachedToken, Timestamp, TokenRequest};
-use crate::token_endpoint::{self, Means, Notes};
+use crate::types::secret::{ClientSecret, Credential};
+use crate::types::token::{CachedToken, Timestamp};
 
 /// How often to start again when another login takes the profile's name while we wait.
 const ATTEMPTS: usize = 3;
@@ -52,7 +54,7 @@ pub(super) fn obtain(
     directories: &Directories,
     profiles: &Profiles,
     ask: &Ask,
-    who: &mut Answering,
+    who: &mut SelectedProfile,
 ) -> Result<Obtained> {
     for _ in 0..ATTEMPTS {
         let request = request(who, ask);
@@ -87,7 +89,7 @@ fn attempt(
     directories: &Directories,
     profiles: &Profiles,
     ask: &Ask,
-    who: &Answering,
+    who: &SelectedProfile,
     request: &TokenRequest,
     latest: &Cell<Option<Profile>>,
 ) -> Result<Outcome> {
@@ -120,7 +122,7 @@ fn attempt(
                 certificate_key.as_ref(),
             )
         },
-        request: &|means| token_endpoint::ask(&who.profile, request, means, notes),
+        request: &|means| oauth::ask(&who.profile, request, means, notes),
         is_current: &|| {
             let now = profiles.reload(who)?;
             let now = now.filter(|now| now.generation == who.profile.generation);
@@ -143,14 +145,14 @@ fn wait_limit(profile: &Profile) -> Result<Duration> {
     Ok(profile.timeout() + for_secret + GRACE)
 }
 
-fn logged_out(who: &Answering) -> Error {
+fn logged_out(who: &SelectedProfile) -> Error {
     let name = &who.name;
     Error::not_found(format!("the profile `{name}` was logged out meanwhile"))
         .hint(format!("run `hallpass login {name}`"))
 }
 
 /// What is asked for: another secret is another client, as far as its tokens go.
-pub(super) fn request(who: &Answering, ask: &Ask) -> TokenRequest {
+pub(super) fn request(who: &SelectedProfile, ask: &Ask) -> TokenRequest {
     let version = match &ask.secret {
         Some(secret) => Some(secrets::version_of(secret.expose().as_bytes())),
         None => secrets::version(&who.profile),

@@ -17,11 +17,12 @@ mod write;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::binding::Binding;
-use crate::disk::{self, Directories};
 use crate::error::{Error, Result};
+use crate::platform::disk::{self, Directories};
 use crate::profile::ProfileName;
-use crate::profiles::{Answering, Profiles, name_given};
+use crate::profile::binding::Binding;
+use crate::profile::selected::SelectedProfile;
+use crate::profiles::{Profiles, name_given};
 use recipes::{TOOLS, Tool};
 use record::Record;
 
@@ -111,7 +112,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn of_profile(args: &Args, called: &OsStr, found: Answering) -> Result<Self> {
+    fn of_profile(args: &Args, called: &OsStr, found: SelectedProfile) -> Result<Self> {
         let is_stored = !found.name.is_of_environment();
         Ok(Self {
             named: is_stored && name_given(args.profile.as_deref())?.is_some(),

@@ -6,14 +6,15 @@
 use serde_json::{Map, Value, json};
 
 use crate::cache::Cache;
-use crate::disk::Directories;
 use crate::error::{Error, Result};
 use crate::message;
+use crate::platform::disk::Directories;
+use crate::platform::variables;
+use crate::profile::token_request::{Overrides, TokenRequest, login_of};
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::profiles::{self, Profiles, from_environment, name_given};
 use crate::secrets::{self, keychain};
-use crate::token::{CachedToken, Overrides, Timestamp, TokenRequest, login_of};
-use crate::variables;
+use crate::types::token::{CachedToken, Timestamp};
 
 /// List the profiles: endpoint, client, where the secret is, until when a token is cached
 #[derive(Debug, clap::Args)]

@@ -10,14 +10,15 @@ use serde_json::json;
 use super::command_line::{Word, Words, flag, once};
 use super::obtain::{Ask, Obtained, obtain};
 use super::{duration, words};
-use crate::disk::Output;
 use crate::error::{Error, Result};
+use crate::platform::disk::Output;
+use crate::platform::prompt;
+use crate::platform::variables;
 use crate::profile::ProfileName;
-use crate::profiles::{self, Answering, Bound, Profiles, from_environment};
-use crate::prompt;
-use crate::token::Timestamp;
-use crate::variables;
-use crate::web_url::WebUrl;
+use crate::profile::selected::SelectedProfile;
+use crate::profiles::{self, Bound, Profiles, from_environment};
+use crate::types::token::Timestamp;
+use crate::types::web_url::WebUrl;
 
 /// Print an access token: a cached one if it lasts, else a fresh one
 #[derive(Debug, Default, Eq, PartialEq, clap::Args)]
@@ -175,7 +176,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     }
 }
 
-fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Answering> {
+fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<SelectedProfile> {
     let named = named.map(ProfileName::parse).transpose()?;
     let bound = profiles.bound_to(url, named.as_ref())?;
     let nobody = match (bound, named) {

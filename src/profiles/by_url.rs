@@ -9,48 +9,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Editor, PROFILE_LIMIT, Profiles, cannot_remove, cannot_write, from_environment, list};
-use crate::binding::{Binding, BoundUrl};
-use crate::digest::Digest;
-use crate::disk::{self, Durability, Found};
 use crate::error::{Error, Kind, Result};
+use crate::platform::Trust;
+use crate::platform::disk::{self, Durability, Found};
+use crate::profile::binding::{Binding, BoundUrl};
+use crate::profile::selected::{SelectedProfile, longest};
 use crate::profile::{Profile, ProfileName};
-use crate::system::Trust;
-use crate::web_url::WebUrl;
-
-/// A profile that was selected, and by which binding: none where the client names no URL.
-#[derive(Clone, Debug)]
-pub(crate) struct Answering {
-    pub(crate) name: ProfileName,
-    pub(crate) profile: Profile,
-    pub(crate) binding: Option<Binding>,
-    /// What the token is for, where the client names a URL: the binding covers it.
-    pub(crate) url: Option<WebUrl>,
-}
-
-impl Answering {
-    /// Goes on with the profile as it is now.
-    ///
-    /// # Errors
-    /// `NotFound` when that one is not bound to the URL: the token of another login, or after an
-    /// `unbind`, is not for it.
-    pub(crate) fn update(&mut self, profile: Profile) -> Result<()> {
-        if let Some(url) = &self.url {
-            let Some(binding) = longest(&profile, |binding| binding.url.covers(url)) else {
-                let name = &self.name;
-                let what = format!("the profile `{name}` is no longer bound to this URL");
-                let hint = format!("if it may have the token: hallpass bind {name} URL");
-                return Err(Error::not_found(what).hint(hint));
-            };
-            self.binding = Some(binding.clone());
-        }
-        self.profile = profile;
-        Ok(())
-    }
-}
+use crate::types::digest::Digest;
+use crate::types::web_url::WebUrl;
 
 /// Who answers for a URL.
 pub(crate) enum Bound {
-    By(Box<Answering>),
+    By(Box<SelectedProfile>),
     /// Nobody, though some profile may be bound to another path of that server.
     Elsewhere,
     ByNobody,
@@ -239,20 +209,14 @@ fn answering(
     profile: Profile,
     url: &WebUrl,
     is_it: impl Fn(&Binding) -> bool,
-) -> Option<Answering> {
+) -> Option<SelectedProfile> {
     let binding = longest(&profile, is_it)?.clone();
-    Some(Answering {
+    Some(SelectedProfile {
         name,
         profile,
         binding: Some(binding),
         url: Some(url.clone()),
     })
-}
-
-/// Of the bindings that fit, the one with the longest path.
-fn longest(profile: &Profile, fits: impl Fn(&Binding) -> bool) -> Option<&Binding> {
-    let fitting = profile.bindings.iter().filter(|binding| fits(binding));
-    fitting.max_by_key(|binding| binding.url.prefix().len())
 }
 
 impl Editor<'_> {

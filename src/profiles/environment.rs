@@ -4,21 +4,23 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::Answering;
-use crate::binding::BoundUrl;
-use crate::disk::Directories;
-use crate::duration;
 use crate::error::{Error, Result};
-use crate::headers::Headers;
+use crate::platform::disk::Directories;
+use crate::profile::binding::BoundUrl;
+use crate::profile::headers::Headers;
+use crate::profile::selected::SelectedProfile;
+use crate::profile::settings::presets::Preset;
+use crate::profile::settings::{
+    self, AssertionAudience, KeyPlace, Layers, MergeError, Setting, Settings,
+};
+use crate::profile::trust::RecordedTrust;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, ProfileName, SecretSource,
     TokenEndpoint, TokenType, is_credential_parameter, is_resource, is_standard_claim,
     is_standard_parameter,
 };
-use crate::secret::CLIENT_SECRET_VARIABLE;
-use crate::settings::presets::Preset;
-use crate::settings::{self, AssertionAudience, KeyPlace, Layers, MergeError, Setting, Settings};
-use crate::trust::RecordedTrust;
+use crate::types::duration;
+use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
 /// The variable that says that there is such a profile.
 const TOKEN_URL: &str = "HALLPASS_TOKEN_URL";
@@ -60,7 +62,7 @@ pub(super) fn client_id_is_set() -> Result<bool> {
 ///
 /// # Errors
 /// `Usage` when a variable is missing or cannot be what it says.
-pub(crate) fn from_environment() -> Result<Option<Answering>> {
+pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
     if !is_described()? {
         return Ok(None);
     }
@@ -88,7 +90,7 @@ pub(crate) fn from_environment() -> Result<Option<Answering>> {
     let mut profile = merged.map_err(|error| explain(&error, layers.given.client_auth.value()))?;
     profile.trust = RecordedTrust::of_environment();
     refuse_what_has_no_effect(&layers.given, &profile)?;
-    Ok(Some(Answering {
+    Ok(Some(SelectedProfile {
         name: ProfileName::of_environment(),
         profile,
         binding: None,

@@ -1,10 +1,10 @@
 //! Askpass programs (`GIT_ASKPASS`, `SSH_ASKPASS`): a question as the argument, one line as the answer.
 
 use super::{Answer, Call, Protocol};
-use crate::binding::Binding;
 use crate::error::{Error, Result};
-use crate::profiles::Answering;
-use crate::web_url::WebUrl;
+use crate::profile::binding::Binding;
+use crate::profile::selected::SelectedProfile;
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "askpass",
@@ -45,7 +45,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
 }
 
 /// wget leaves the port out of its question. The only URL that is bound at this host is meant then.
-fn bound_with_a_port(call: &Call<'_>, url: &WebUrl) -> Result<Option<Answering>> {
+fn bound_with_a_port(call: &Call<'_>, url: &WebUrl) -> Result<Option<SelectedProfile>> {
     let bindings = (call.desk.everyone)()?.into_iter();
     let bindings = bindings.filter_map(|who| who.binding).filter(|binding| {
         let port = binding.url.origin().strip_prefix(url.origin());

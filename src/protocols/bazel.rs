@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Answer, Call, Protocol, read_to_end};
 use crate::error::{Error, Result};
-use crate::web_url::WebUrl;
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "bazel-credential",

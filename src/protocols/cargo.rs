@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Protocol, read_line, take_profile};
 use crate::error::{Kind, Result};
-use crate::profiles::Answering;
-use crate::token::CachedToken;
-use crate::web_url::WebUrl;
+use crate::profile::selected::SelectedProfile;
+use crate::types::token::CachedToken;
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     // Whatever the program is called: cargo passes nothing else.
@@ -60,7 +60,7 @@ fn refused(kind: &str) -> Value {
     json!({ "Err": { "kind": kind } })
 }
 
-fn get(call: &mut Call<'_>, request: &Request) -> Result<Option<(Answering, CachedToken)>> {
+fn get(call: &mut Call<'_>, request: &Request) -> Result<Option<(SelectedProfile, CachedToken)>> {
     let Some(url) = url(&request.registry.index_url) else {
         return Ok(None);
     };
@@ -82,7 +82,7 @@ struct Granted {
     operation_independent: bool,
 }
 
-fn granted(who: &Answering, token: &CachedToken) -> Answer {
+fn granted(who: &SelectedProfile, token: &CachedToken) -> Answer {
     let granted = Granted {
         kind: "get",
         token: super::header(who, token),

@@ -5,10 +5,10 @@
 use serde_json::{Map, json};
 
 use super::{Answer, Call, Protocol, read_to_end};
-use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
-use crate::profiles::Answering;
-use crate::web_url::WebUrl;
+use crate::profile::binding::{Binding, Scheme};
+use crate::profile::selected::SelectedProfile;
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "docker-credential",
@@ -106,7 +106,7 @@ fn urls(server: &str) -> Vec<WebUrl> {
     [https].into_iter().chain(http).collect()
 }
 
-fn username(who: &Answering) -> &str {
+fn username(who: &SelectedProfile) -> &str {
     match &who.binding {
         Some(binding) if binding.scheme == Some(Scheme::IdentityToken) => IDENTITY_TOKEN,
         binding => binding.as_ref().map(Binding::username).unwrap_or_default(),

@@ -7,12 +7,12 @@
 use std::io::BufRead;
 
 use super::{Answer, Call, Protocol, REQUEST_LIMIT, unreadable};
-use crate::binding::{Binding, Scheme};
 use crate::error::{Error, Result};
-use crate::profiles::Answering;
-use crate::secret::AccessToken;
-use crate::token::{CachedToken, Timestamp};
-use crate::web_url::WebUrl;
+use crate::profile::binding::{Binding, Scheme};
+use crate::profile::selected::SelectedProfile;
+use crate::types::secret::AccessToken;
+use crate::types::token::{CachedToken, Timestamp};
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "git-credential",
@@ -66,7 +66,7 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
 /// # Errors
 /// Also where some profile is bound to that server, and the rest cannot be read: git would ask a
 /// person, who does not know why.
-fn selected(call: &Call<'_>, request: &Request) -> Result<Option<Answering>> {
+fn selected(call: &Call<'_>, request: &Request) -> Result<Option<SelectedProfile>> {
     let Some((scheme, host)) = request.server() else {
         return Ok(None);
     };
@@ -95,7 +95,12 @@ fn selected(call: &Call<'_>, request: &Request) -> Result<Option<Answering>> {
     }
 }
 
-fn credential(request: &Request, who: &Answering, token: &CachedToken, fresh: bool) -> String {
+fn credential(
+    request: &Request,
+    who: &SelectedProfile,
+    token: &CachedToken,
+    fresh: bool,
+) -> String {
     let secret = token.access_token.expose();
     let expiry = token.due_at().seconds().to_string();
     let received = token.received_at.0.to_string();
@@ -216,7 +221,7 @@ impl Request {
     }
 
     /// Bearer, unless git cannot, the server names Basic alone, or the binding says otherwise.
-    fn takes_bearer(&self, who: &Answering) -> bool {
+    fn takes_bearer(&self, who: &SelectedProfile) -> bool {
         let named = |scheme: &str| {
             self.all("wwwauth[]").any(|challenge| {
                 let word = challenge.split(|byte| b" \t,".contains(byte)).next();

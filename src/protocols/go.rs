@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Answer, Call, Protocol};
 use crate::error::Result;
-use crate::profiles::Answering;
-use crate::token::CachedToken;
-use crate::web_url::WebUrl;
+use crate::profile::selected::SelectedProfile;
+use crate::types::token::CachedToken;
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "goauth",
@@ -64,7 +64,7 @@ fn refused(call: &Call<'_>, url: &str) -> Result<Answer> {
 }
 
 /// The URL that the header is for, whole path segments below it included.
-fn block(who: &Answering, token: &CachedToken) -> String {
+fn block(who: &SelectedProfile, token: &CachedToken) -> String {
     let url = who.binding.as_ref().map(|binding| binding.url.as_str());
     format!(
         "{}\n\nAuthorization: {}\n\n",

@@ -5,9 +5,9 @@
 use serde_json::json;
 
 use super::{Answer, Call, Protocol};
-use crate::binding::Binding;
 use crate::error::Result;
-use crate::web_url::WebUrl;
+use crate::profile::binding::Binding;
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "keyring",

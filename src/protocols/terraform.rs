@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Answer, Call, Protocol};
 use crate::error::{Error, Result};
-use crate::web_url::WebUrl;
+use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "terraform-credentials",

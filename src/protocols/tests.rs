@@ -9,7 +9,7 @@ use proptest::sample::{Index, select};
 use serde_json::Value;
 
 use super::*;
-use crate::binding::BoundUrl;
+use crate::profile::binding::BoundUrl;
 use crate::profile::{self, ProfileName};
 
 /// What a client says.
@@ -294,9 +294,9 @@ fn said(transcript: &Transcript, changes: &[Change]) -> Said {
 }
 
 /// The only profile there is: its tokens are for `https://a.example`.
-fn profile() -> Answering {
+fn profile() -> SelectedProfile {
     let url = BoundUrl::parse("https://a.example").expect("a URL to bind");
-    Answering {
+    SelectedProfile {
         name: ProfileName::parse("prod").expect("a name"),
         profile: profile::example(),
         url: Some(url.as_url().clone()),

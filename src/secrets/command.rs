@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
-use crate::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
-use crate::system::program::{self, Descendants, NoProgram};
+use crate::platform::program::{self, Descendants, NoProgram};
+use crate::types::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
 
 /// How long to listen for why a command failed after its end: what it left behind (a connection
 /// that ssh shares, an agent) may keep the stream open.

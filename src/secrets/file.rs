@@ -7,11 +7,11 @@ use std::time::UNIX_EPOCH;
 use zeroize::Zeroizing;
 
 use super::situation::Situation;
-use crate::digest::hex;
-use crate::disk::{self, Found};
 use crate::error::{Error, Result};
-use crate::secret::CLIENT_SECRET_LIMIT;
-use crate::system::{Trust, secret_file};
+use crate::platform::disk::{self, Found};
+use crate::platform::{Trust, secret_file};
+use crate::types::digest::hex;
+use crate::types::secret::CLIENT_SECRET_LIMIT;
 
 pub(super) fn read(path: &Path, situation: Situation<'_>) -> Result<Zeroizing<Vec<u8>>> {
     content(path, situation)?.ok_or_else(|| {

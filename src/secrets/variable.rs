@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
 use super::version_of;
-use crate::system;
+use crate::platform;
 
 type Secret = Zeroizing<Vec<u8>>;
 
@@ -18,7 +18,7 @@ static READ: Mutex<BTreeMap<String, Secret>> = Mutex::new(BTreeMap::new());
 pub(super) fn read(name: &str) -> Option<Secret> {
     let mut read = so_far();
     if !read.contains_key(name) {
-        let value = Zeroizing::new(system::take_variable(name)?);
+        let value = Zeroizing::new(platform::take_variable(name)?);
         read.insert(name.to_owned(), value);
     }
     read.get(name).cloned()

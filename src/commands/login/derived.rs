@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::dialogue;
 use crate::error::{Error, Result};
 use crate::message;
+use crate::oauth::{Metadata, discover};
 use crate::profile::DEFAULT_TIMEOUT;
-use crate::settings::presets::Preset;
-use crate::settings::{Layers, Setting, Settings};
-use crate::token_endpoint::{Metadata, discover};
+use crate::profile::settings::presets::Preset;
+use crate::profile::settings::{Layers, Setting, Settings};
 
 /// The preset of this name.
 ///

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use super::derived;
 use super::prepare::check_client_id;
-use crate::binding::BoundUrl;
 use crate::error::{Error, Kind, Result};
+use crate::oauth::{Metadata, discover};
+use crate::platform::prompt;
+use crate::profile::binding::BoundUrl;
+use crate::profile::settings::presets::{PRESETS, Preset, Question};
+use crate::profile::settings::{self, Layers, Setting, Settings};
 use crate::profile::{ProfileName, TokenEndpoint};
-use crate::prompt;
-use crate::settings::presets::{PRESETS, Preset, Question};
-use crate::settings::{self, Layers, Setting, Settings};
-use crate::token_endpoint::{Metadata, discover};
 
 /// The authorization server that a person chose.
 pub(super) enum Server {

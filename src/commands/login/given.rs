@@ -8,9 +8,9 @@ use clap::builder::PossibleValue;
 use super::options::{Args, AuthArg, BasicArg, BodyArg, StoreArg};
 use crate::commands::words;
 use crate::error::{Error, Result};
+use crate::profile::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
 use crate::profile::{ClientAuth, Profile, SecretSource, TokenType};
 use crate::secrets;
-use crate::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
 
 impl Args {
     /// What was given, where `kept` is the profile that it is given for.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 
-use crate::binding::BoundUrl;
 use crate::commands::duration;
-use crate::headers::Headers;
+use crate::profile::binding::BoundUrl;
+use crate::profile::headers::Headers;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, Store, TokenEndpoint,
     is_credential_parameter, is_resource, is_standard_claim, is_standard_parameter,

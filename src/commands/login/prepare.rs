@@ -4,15 +4,15 @@ use super::derived;
 use super::dialogue::{self, Server};
 use super::options::Args;
 use super::replace;
-use crate::digest::unique;
 use crate::error::{Error, Kind, Result};
 use crate::message;
+use crate::oauth::Metadata;
+use crate::platform::prompt::Attempts;
+use crate::profile::settings::presets::Preset;
+use crate::profile::settings::{Layers, MergeError, Settings};
 use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource};
 use crate::profiles::{Profiles, name_given};
-use crate::prompt::Attempts;
-use crate::settings::presets::Preset;
-use crate::settings::{Layers, MergeError, Settings};
-use crate::token_endpoint::Metadata;
+use crate::types::digest::unique;
 
 /// A login without a name goes here: never to the only other profile there is, which it would replace.
 const DEFAULT_NAME: &str = "default";

@@ -1,11 +1,11 @@
 //! A login that meets another one of the same name: a renewal keeps its settings, and another
 //! client is replaced only if the user says so.
 
-use crate::binding::Binding;
 use crate::error::{Error, Result};
 use crate::message;
+use crate::platform::prompt;
+use crate::profile::binding::Binding;
 use crate::profile::{Profile, ProfileName, TokenEndpoint};
-use crate::prompt;
 
 /// Parts of a host's name that say nothing about whose it is.
 const COMMON_LABELS: [&str; 12] = [

@@ -1,10 +1,10 @@
 //! How assertions are signed: what was named, else what the key and the server allow.
 
 use crate::error::{Error, Result};
+use crate::oauth::{Key, choose_among};
+use crate::profile::settings::Layers;
 use crate::profile::{JwtAlgorithm, Profile};
-use crate::secret::Credential;
-use crate::settings::Layers;
-use crate::token_endpoint::{Key, choose_among};
+use crate::types::secret::Credential;
 
 /// What the record of derived settings calls the algorithm.
 const RECORD: &str = "jwt_algorithm";

@@ -8,13 +8,14 @@ use super::{replace, sign};
 use crate::commands::obtain::warn_of_response;
 use crate::error::{Error, Kind, Result};
 use crate::message;
+use crate::oauth::{self, Means, Notes};
+use crate::platform::prompt;
+use crate::profile::token_request::TokenRequest;
 use crate::profile::{ClientAuth, Item, Profile, ProfileName, SecretSource};
-use crate::prompt;
-use crate::refusal::Refusal;
-use crate::secret::Credential;
 use crate::secrets::{self, Patience};
-use crate::token::{CachedToken, TokenRequest};
-use crate::token_endpoint::{self, Means, Notes};
+use crate::types::refusal::Refusal;
+use crate::types::secret::Credential;
+use crate::types::token::CachedToken;
 
 /// What a login stores.
 pub(super) struct Verified {
@@ -155,7 +156,7 @@ impl Login<'_> {
             // One that cannot be read is better known now.
             secrets::certificate_key(&profile)?;
         }
-        profile.trust = token_endpoint::trust_in_effect(profile.ca_file.as_deref())?;
+        profile.trust = oauth::trust_in_effect(profile.ca_file.as_deref())?;
         if let (Some(_), Some(item)) = (&verified.for_store, profile.secret.item()) {
             profile.secret = SecretSource::kept(Item {
                 account: profile.item_account(&self.name),
@@ -232,8 +233,7 @@ fn request_token(
 ) -> Result<CachedToken> {
     let certificate_key = secrets::certificate_key(profile)?;
     let means = Means::of(name, profile, credential.clone(), certificate_key.as_ref())?;
-    let token =
-        token_endpoint::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
+    let token = oauth::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
     warn_of_response(request, &token);
     Ok(token)
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::recipes::Place;
 use super::record::Record;
-use crate::disk;
 use crate::error::{Error, Result};
-use crate::system::{self, FileKind};
+use crate::platform::disk;
+use crate::platform::{self, FileKind};
 
 /// As many links as Linux follows (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
@@ -83,7 +83,7 @@ impl UserFile {
                 }
                 metadata => metadata.map_err(cannot_read)?,
             };
-            match system::file_kind(&metadata) {
+            match platform::file_kind(&metadata) {
                 // A link to a file that is kept elsewhere stays a link.
                 FileKind::Link => {
                     let target = fs::read_link(&at).map_err(cannot_read)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::record::{self, Record};
 use crate::error::{Error, Result};
 use crate::message;
-use crate::system::program;
+use crate::platform::program;
 
 /// `setting` is `GOAUTH=VALUE`.
 pub(super) fn write(setting: &str, home: &Path, record: &mut Record) -> Result<()> {

@@ -6,8 +6,9 @@ use super::record::Record;
 use super::{Facts, tilde};
 use crate::error::{Error, Result};
 use crate::message;
+use crate::platform;
+use crate::platform::disk;
 use crate::protocols::PROTOCOLS;
-use crate::{disk, system};
 
 /// Who wants the links that `hallpass setup links` makes.
 const EVERY_LINK: &str = "links";
@@ -60,7 +61,7 @@ pub(super) fn make(path: &Path, wanted_by: &str, facts: &Facts, record: &mut Rec
         record.make_directory(directory)?;
     }
     want(path, wanted_by, record)?;
-    system::link(program, path).map_err(|error| {
+    platform::link(program, path).map_err(|error| {
         cannot("create", path, error).hint("choose a directory of your own with --dir")
     })?;
     message::note(&format!("created {}", tilde(path)));

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{self, Directories, Durability, Found, LockFile};
 use crate::error::{Error, Result};
-use crate::system::Trust;
+use crate::platform::Trust;
+use crate::platform::disk::{self, Directories, Durability, Found, LockFile};
 
 const FORMAT: u32 = 1;
 

@@ -6,8 +6,8 @@
 
 use super::escape::{SYNTAXES, Syntax};
 use super::{Facts, shown};
-use crate::binding::Binding;
 use crate::error::{Error, Result};
+use crate::profile::binding::Binding;
 
 /// What a recipe is filled with for one of the profile's URLs.
 pub(super) struct Url {

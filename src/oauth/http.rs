@@ -1,0 +1,256 @@
+//! HTTP for one server: a client that keeps nothing between requests, and the response read whole.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::coding::{CodingFault, decode, is_json_object, starts_object};
+use super::fault::{Fault, RAISE_LIMIT, Way};
+use super::key::Key;
+use super::proxy::Proxy;
+use super::response::HttpResponse;
+use super::trust::{Extent, Trust};
+use crate::error::{Error, Result};
+use crate::platform;
+use crate::profile::{Profile, ProfileName, TokenEndpoint};
+
+/// The largest body that is read, compressed or not.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// A client for one server: whom it trusts, its own certificate, its proxy.
+pub(super) struct Http {
+    setup: Setup,
+    client: Client,
+    extent: Extent,
+}
+
+/// What a client is made of.
+struct Setup {
+    /// None for plain http, which stays on this machine.
+    trust: Option<Trust>,
+    identity: Option<Identity>,
+    proxy: Option<Proxy>,
+}
+
+/// What the client shows in the TLS handshake (RFC 8705 §2).
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Http {
+    /// To this endpoint of a profile, with what its client shows in the TLS handshake.
+    pub(super) fn to(
+        endpoint: &TokenEndpoint,
+        profile: &Profile,
+        name: Option<&ProfileName>,
+        tls_key: Option<&Key>,
+    ) -> Result<Self> {
+        let identity = tls_key.map(|key| identity(profile, key)).transpose()?;
+        let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone(), name);
+        Self::new(endpoint, trust, identity)
+    }
+
+    /// To a server that no profile is for yet.
+    pub(super) fn to_issuer(url: &TokenEndpoint, ca_file: Option<&Path>) -> Result<Self> {
+        let trust = || Trust::new(ca_file, super::trust_in_effect(None)?, None);
+        Self::new(url, trust, None)
+    }
+
+    fn new(
+        endpoint: &TokenEndpoint,
+        trust: impl FnOnce() -> Result<Trust>,
+        identity: Option<Identity>,
+    ) -> Result<Self> {
+        let setup = Setup {
+            trust: endpoint.is_https().then(trust).transpose()?,
+            identity,
+            proxy: Proxy::to(endpoint)?,
+        };
+        for extent in [Extent::Usual, Extent::Everything] {
+            if let Some(client) = setup.client(extent)? {
+                return Ok(Self {
+                    setup,
+                    client,
+                    extent,
+                });
+            }
+        }
+        if platform::is_short_of_descriptors() {
+            let error = Error::broken("cannot read the CA certificates: too many open files");
+            return Err(error.hint(RAISE_LIMIT));
+        }
+        Err(Error::broken("this machine trusts no certificate authority").hint(
+            "install the system's CA certificates (Debian: ca-certificates), or set SSL_CERT_FILE at the login",
+        ))
+    }
+
+    /// Sends a request, and reads the response.
+    pub(super) async fn exchange(
+        &self,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> std::result::Result<HttpResponse, Fault> {
+        match self.attempt(request(&self.client)).await {
+            // The request has not been sent: the handshake comes first.
+            Err(fault) if self.extent == Extent::Usual && fault.is_of_unknown_issuer() => {
+                match self.setup.client(Extent::Everything) {
+                    Ok(Some(client)) => self.attempt(request(&client)).await,
+                    _ => Err(fault),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn attempt(&self, request: RequestBuilder) -> std::result::Result<HttpResponse, Fault> {
+        let fault = |error| {
+            let proxy = self.setup.proxy.as_ref();
+            let trust = self.setup.trust.as_ref();
+            let way = Way {
+                proxy: proxy.map(|proxy| (proxy.variable, proxy.url.origin().to_owned())),
+                distrusted: trust.and_then(Trust::changed),
+            };
+            Fault::Network { error, way }
+        };
+        let response = request.send().await.map_err(fault)?;
+        receive(response, fault).await
+    }
+}
+
+impl Setup {
+    /// None if there is nothing to trust in this extent.
+    fn client(&self, extent: Extent) -> Result<Option<Client>> {
+        let broken = || Error::broken("cannot set up HTTP");
+        let Some(tls) = self.tls(extent)? else {
+            return Ok(None);
+        };
+        let mut builder = Client::builder()
+            .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            // RFC 9112 §5.1 and §5.2 tell a user agent how to read these.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            // A line that nobody can read must not hide the token.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .tls_backend_preconfigured(tls)
+            // Only the one that was found here.
+            .no_proxy();
+        if let Some(proxy) = &self.proxy {
+            let mut server = reqwest::Proxy::all(proxy.url.as_str()).map_err(|_| broken())?;
+            if let Some((user, password)) = &proxy.credentials {
+                server = server.basic_auth(user, password);
+            }
+            builder = builder.proxy(server);
+        }
+        builder.build().map(Some).map_err(|_| broken())
+    }
+
+    fn tls(&self, extent: Extent) -> Result<Option<ClientConfig>> {
+        let unusable = |_| Error::broken("cannot set up TLS");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?;
+        let Some(trust) = &self.trust else {
+            let nobody = RootCertStore::empty();
+            return Ok(Some(
+                builder.with_root_certificates(nobody).with_no_client_auth(),
+            ));
+        };
+        let Some(verifier) = trust.verifier(extent, &provider)? else {
+            return Ok(None);
+        };
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &self.identity {
+            Some(Identity { chain, key }) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(unusable)?,
+            None => builder.with_no_client_auth(),
+        };
+        // A server that has HTTP/2 only can say so.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Some(config))
+    }
+}
+
+fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
+    let path = profile.certificate.as_deref().unwrap_or(Path::new(""));
+    let unusable = || Error::locked(format!("cannot use the certificate {}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| unusable().because(error))?;
+    // Here it is known which file is at fault.
+    key.fits(&pem).map_err(|error| {
+        let hint = "it has to be PEM, and the certificate of the private key that was given";
+        unusable().because(error).hint(hint)
+    })?;
+    let chain: std::result::Result<_, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    Ok(Identity {
+        chain: chain.map_err(|_| unusable().hint("it is not valid PEM"))?,
+        key: key.der(),
+    })
+}
+
+/// Reads a response, and no more of it than is good for us.
+async fn receive(
+    mut response: Response,
+    fault: impl Fn(reqwest::Error) -> Fault,
+) -> std::result::Result<HttpResponse, Fault> {
+    // Several lines of one name are one list (RFC 9110 §5.3).
+    let header = |name| {
+        let values = response.headers().get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    };
+    let mut answer = HttpResponse {
+        status: response.status().as_u16(),
+        retry_after: header("retry-after"),
+        location: header("location"),
+        www_authenticate: header("www-authenticate"),
+        content_type: header("content-type"),
+        date: header("date"),
+        body: Vec::new(),
+    };
+    let coding = header("content-encoding");
+    let cut_off = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if answer.body.len() + chunk.len() > BODY_LIMIT => {
+                return Err(Fault::TooLarge);
+            }
+            Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    answer.body = match decode(
+        coding.as_deref().unwrap_or_default(),
+        answer.body,
+        BODY_LIMIT,
+    ) {
+        Ok(body) => body,
+        // The refusal is in the status.
+        Err(_) if answer.status == 401 => Vec::new(),
+        Err(CodingFault::TooLarge) => return Err(Fault::TooLarge),
+        Err(CodingFault::Unreadable(text)) => {
+            return Err(cut_off.map_or(Fault::Unreadable(text), fault));
+        }
+    };
+    match cut_off {
+        // Many servers end a TLS connection without close_notify. A complete object cannot have
+        // been cut off, and a refusal is in the status.
+        Some(error) if is_cut_short(&answer) => Err(fault(error)),
+        _ => Ok(answer),
+    }
+}
+
+fn is_cut_short(answer: &HttpResponse) -> bool {
+    let has_content = (200..300).contains(&answer.status) || starts_object(&answer.body);
+    has_content && !is_json_object(&answer.body)
+}

@@ -1,0 +1,253 @@
+//! Takes the client secret out of what a server says: some repeat what they were sent.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use crate::message::{FOREIGN_TEXT_LIMIT, clean};
+use crate::profile::headers::{Headers, UUID};
+use crate::types::secret::{ClientSecret, Credential};
+use crate::types::web_url::encode_all_reserved;
+
+/// Knows the secret, and finds it in a text. Spellings are made for each text, so that no copy of
+/// the secret is in memory while a request is under way.
+pub(super) struct Redactor<'a> {
+    client_id: &'a str,
+    /// None for a private key: it is never sent, so no server can repeat it.
+    secret: Option<&'a ClientSecret>,
+    /// Values of the profile's other headers that may be secrets, too.
+    headers: Vec<&'a str>,
+}
+
+/// A header's value that is shorter is not a secret, and may be part of many a text.
+const SHORTEST_HEADER: usize = 4;
+
+impl<'a> Redactor<'a> {
+    pub(super) fn of(client_id: &'a str, credential: &'a Credential) -> Self {
+        let secret = match credential {
+            Credential::Secret(secret) => Some(secret),
+            Credential::Key { .. } => None,
+        };
+        Self {
+            client_id,
+            secret,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Hides the values of these headers in messages as well.
+    pub(super) fn with_headers(mut self, headers: &'a Headers) -> Self {
+        let values = headers.iter().map(|(_, value)| value);
+        // One with a UUID is of use to whoever looks for the request in the server's log.
+        let values = values.filter(|value| value.len() >= SHORTEST_HEADER && !value.contains(UUID));
+        self.headers = values.collect();
+        self
+    }
+
+    /// Text from a server, fit for a message: cleaned, without secrets, cut.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let secret = self.secret.map(ClientSecret::expose);
+        let secrets = secret.into_iter().chain(self.headers.iter().copied());
+        let text = self.without(secrets, &clean(text, usize::MAX));
+        clean(&text, FOREIGN_TEXT_LIMIT)
+    }
+
+    /// A value from a server for whoever calls: cleaned, without the client secret, cut. A header's
+    /// value may well be a part of it, such as a tenant's name.
+    pub(super) fn clean_value(&self, text: &str) -> String {
+        clean(&self.redact(&clean(text, usize::MAX)), FOREIGN_TEXT_LIMIT)
+    }
+
+    /// Text from a server without the client secret, otherwise as it is.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.without(self.secret.map(ClientSecret::expose), text)
+    }
+
+    /// Occurrences that overlap are one.
+    fn without<'s>(&self, secrets: impl IntoIterator<Item = &'s str>, text: &str) -> String {
+        let secrets = secrets.into_iter();
+        let spellings: Vec<_> = secrets
+            .map(|raw| Spellings::of(self.client_id, raw))
+            .collect();
+        let mut kept = String::with_capacity(text.len());
+        // Where the last occurrence that was found ends.
+        let mut end = 0;
+        for (at, c) in text.char_indices() {
+            let lengths = spellings.iter();
+            let lengths = lengths.filter_map(|spellings| spellings.length_at(&text[at..]));
+            if let Some(length) = lengths.max() {
+                if at >= end {
+                    kept.push_str(REDACTED);
+                }
+                end = end.max(at + length);
+            }
+            if at >= end {
+                kept.push(c);
+            }
+        }
+        kept
+    }
+}
+
+/// Every spelling in which the secret may come back.
+struct Spellings {
+    /// As it is, and in base64, on its own or beside the client identifier.
+    literal: Vec<Zeroizing<String>>,
+    /// The ways in which an encoding may write each of its characters. Encoders differ in which
+    /// characters they leave alone, and in upper and lower case.
+    encoded: Vec<Vec<Vec<Zeroizing<String>>>>,
+}
+
+impl Spellings {
+    fn of(client_id: &str, raw: &str) -> Self {
+        // Control characters do not separate: "s3\u{0}cret" must not become the secret once it is cleaned.
+        let mut literal = vec![raw.to_owned(), clean(raw, usize::MAX)];
+        for sent in [
+            raw.to_owned(),
+            format!("{client_id}:{raw}"),
+            format!(
+                "{}:{}",
+                encode_all_reserved(client_id),
+                encode_all_reserved(raw)
+            ),
+        ]
+        .map(Zeroizing::new)
+        {
+            literal.extend([
+                STANDARD.encode(&*sent),
+                STANDARD_NO_PAD.encode(&*sent),
+                URL_SAFE_NO_PAD.encode(&*sent),
+            ]);
+        }
+        literal.retain(|spelling| !spelling.is_empty());
+        // A space at its end does not survive at the end of a cleaned text.
+        let mut secrets = vec![raw, raw.trim()];
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.dedup();
+        let spell = |secret: &&str, ways: fn(char) -> Vec<String>| {
+            let ways = secret.chars().map(ways);
+            ways.map(|ways| ways.into_iter().map(Zeroizing::new).collect())
+                .collect()
+        };
+        let both = |secret| [spell(secret, in_url), spell(secret, in_json)];
+        Self {
+            encoded: secrets.iter().flat_map(both).collect(),
+            literal: literal.into_iter().map(Zeroizing::new).collect(),
+        }
+    }
+
+    /// The length of the longest spelling of the secret at the beginning of this text.
+    fn length_at(&self, text: &str) -> Option<usize> {
+        let literal = self.literal.iter();
+        let literal = literal.filter(|spelling| text.starts_with(spelling.as_str()));
+        let literal = literal.map(|spelling| spelling.len());
+        let encoded = self.encoded.iter().filter_map(|characters| {
+            characters.iter().try_fold(0, |at, ways| {
+                let stands_there = |way: &&Zeroizing<String>| {
+                    let there = text.get(at..at + way.len());
+                    there.is_some_and(|there| there.eq_ignore_ascii_case(way))
+                };
+                Some(at + ways.iter().find(stands_there)?.len())
+            })
+        });
+        literal.chain(encoded).max()
+    }
+}
+
+const REDACTED: &str = "[secret]";
+
+/// No two of a character's ways begin alike: the first that fits is the right one.
+fn in_url(c: char) -> Vec<String> {
+    let bytes = c.to_string().into_bytes();
+    let bytes: Vec<_> = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let mut ways = vec![bytes.concat()];
+    ways.extend((c == ' ').then(|| "+".to_owned()));
+    ways.extend((c != '%').then(|| c.to_string()));
+    ways
+}
+
+fn in_json(c: char) -> Vec<String> {
+    let units = c.encode_utf16(&mut [0; 2]).to_vec();
+    let units: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    let mut ways = vec![units.concat()];
+    ways.extend("\"\\/".contains(c).then(|| format!("\\{c}")));
+    ways.extend((!"\"\\".contains(c)).then(|| c.to_string()));
+    // What servers make of a character that they cannot read.
+    if !c.is_ascii() {
+        ways.extend(["?", "\u{fffd}"].map(str::to_owned));
+    }
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::super::client_auth::basic;
+    use super::*;
+    use crate::profile::BasicEncoding;
+
+    #[test]
+    fn the_secret_is_taken_out_in_every_spelling() {
+        let raw = "s3 c+r/e\"t";
+        let secret =
+            ClientSecret::parse(&Zeroizing::new(raw.as_bytes().to_vec())).expect("a secret");
+        let credential = Credential::Secret(secret.clone());
+        let redactor = Redactor::of("id", &credential);
+        for echo in [
+            raw.to_owned(),
+            encode_all_reserved(raw),
+            "s3+c%2Br%2Fe%22t".to_owned(),
+            "s3+c%2br%2fe%22t".to_owned(),
+            r"s3 c\u002br\/e\u0022t".to_owned(),
+            r#"s3 c+r/e\"t"#.to_owned(),
+            STANDARD.encode(raw),
+            STANDARD.encode(format!("id:{raw}")),
+            basic(BasicEncoding::Percent, "id", &secret).to_string(),
+            "s3 c\u{0}+r/\u{200b}e\"t".to_owned(),
+        ] {
+            let cleaned = redactor.clean(&format!("bad client <{echo}>"));
+            assert!(cleaned.contains("[secret]"), "{echo}: {cleaned}");
+            assert!(!cleaned.contains(&echo), "{echo}: {cleaned}");
+        }
+    }
+
+    #[test]
+    fn each_occurrence_is_replaced_once() {
+        for (raw, said, cleaned) in [
+            (
+                "secret",
+                "a wrong secret was sent",
+                "a wrong [secret] was sent",
+            ),
+            (
+                "secret",
+                "[secret]secretsecret",
+                "[[secret]][secret][secret]",
+            ),
+            ("a", "a banana", "[secret] b[secret]n[secret]n[secret]"),
+            ("aa", "aaa b aaaa", "[secret] b [secret]"),
+            ("abab", "xababab", "x[secret]"),
+            (
+                "secret",
+                "c2VjcmV0 and c2VjcmV0Cg==",
+                "[secret] and [secret]Cg==",
+            ),
+            (
+                "s c",
+                "s%20c, s+c, s\\u0020c",
+                "[secret], [secret], [secret]",
+            ),
+            (
+                "sch\u{f6}n1",
+                "sch?n1 sch\u{fffd}n1 SCH%C3%B6N1",
+                "[secret] [secret] [secret]",
+            ),
+        ] {
+            let secret = ClientSecret::parse(&Zeroizing::new(raw.as_bytes().to_vec()));
+            let credential = Credential::Secret(secret.expect("a secret"));
+            let redactor = Redactor::of("id", &credential);
+            assert_eq!(redactor.clean(said), cleaned, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is sent: the parameters in the profile's format, and the client's proof of itself.
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::client_auth::Proof;
+use crate::error::Result;
+use crate::profile::headers::UUID;
+use crate::profile::token_request::TokenRequest;
+use crate::profile::{BodyFormat, Profile};
+use crate::types::digest::unique;
+use crate::types::secret::AccessToken;
+use crate::types::web_url::encode_all_reserved;
+
+/// A POST, ready to be sent.
+pub(super) struct Message {
+    pub(super) authorization: Option<Zeroizing<String>>,
+    pub(super) content_type: &'static str,
+    pub(super) body: Zeroizing<String>,
+    /// The profile's other headers.
+    pub(super) headers: Vec<(String, Zeroizing<String>)>,
+}
+
+impl Message {
+    /// RFC 6749 §4.4.2.
+    ///
+    /// # Errors
+    /// `Broken` when the system has no randomness for a UUID.
+    pub(super) fn token_request(
+        profile: &Profile,
+        request: &TokenRequest,
+        proof: &Proof,
+    ) -> Result<Self> {
+        let parameters = request.parameters.iter();
+        let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
+        Self::new(profile, profile.body, parameters.collect(), proof)
+    }
+
+    /// RFC 7009 §2.1: a form, whatever the token endpoint takes.
+    ///
+    /// # Errors
+    /// `Broken` when the system has no randomness for a UUID.
+    pub(super) fn revocation(
+        profile: &Profile,
+        token: &AccessToken,
+        proof: &Proof,
+    ) -> Result<Self> {
+        let parameters = vec![
+            ("token", token.expose()),
+            ("token_type_hint", "access_token"),
+        ];
+        Self::new(profile, BodyFormat::Form, parameters, proof)
+    }
+
+    fn new<'a>(
+        profile: &Profile,
+        format: BodyFormat,
+        mut parameters: Vec<(&'a str, &'a str)>,
+        proof: &'a Proof,
+    ) -> Result<Self> {
+        let proven = proof.parameters.iter();
+        parameters.extend(proven.map(|(name, value)| (*name, value.as_str())));
+        let (content_type, body) = match format {
+            BodyFormat::Form => ("application/x-www-form-urlencoded", form(&parameters)),
+            BodyFormat::Json => ("application/json", json(&parameters)),
+        };
+        let headers = profile.headers.iter().map(|(name, value)| {
+            let value = if value.contains(UUID) {
+                value.replace(UUID, &uuid()?)
+            } else {
+                value.to_owned()
+            };
+            Ok((name.to_owned(), Zeroizing::new(value)))
+        });
+        Ok(Self {
+            body,
+            content_type,
+            authorization: proof.authorization.clone(),
+            headers: headers.collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// A random UUID (RFC 9562 §5.4).
+fn uuid() -> Result<String> {
+    let mut digits = unique()?;
+    digits.replace_range(12..13, "4");
+    let variant = match digits.as_bytes()[16] & 3 {
+        0 => "8",
+        1 => "9",
+        2 => "a",
+        _ => "b",
+    };
+    digits.replace_range(16..17, variant);
+    for hyphen in [20, 16, 12, 8] {
+        digits.insert(hyphen, '-');
+    }
+    Ok(digits)
+}
+
+fn form(parameters: &[(&str, &str)]) -> Zeroizing<String> {
+    let mut body = Zeroizing::new(String::new());
+    for (name, value) in parameters {
+        let separator = if body.is_empty() { "" } else { "&" };
+        let value = Zeroizing::new(encode_all_reserved(value));
+        body.push_str(&Zeroizing::new(format!(
+            "{separator}{}={}",
+            encode_all_reserved(name),
+            *value
+        )));
+    }
+    body
+}
+
+/// A parameter that is given twice becomes an array.
+fn json(parameters: &[(&str, &str)]) -> Zeroizing<String> {
+    let mut members = Map::new();
+    for (name, value) in parameters {
+        let value = Value::from(*value);
+        match members.get_mut(*name) {
+            None => drop(members.insert((*name).to_owned(), value)),
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+    Zeroizing::new(Value::Object(members).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_form_hold_the_same_parameters() {
+        let parameters = [
+            ("grant_type", "client_credentials"),
+            ("resource", "urn:a"),
+            ("resource", "urn:b"),
+            ("resource", "urn:c"),
+        ];
+        assert_eq!(
+            *form(&parameters),
+            "grant_type=client_credentials&resource=urn%3Aa&resource=urn%3Ab&resource=urn%3Ac"
+        );
+        assert_eq!(
+            *json(&parameters),
+            r#"{"grant_type":"client_credentials","resource":["urn:a","urn:b","urn:c"]}"#
+        );
+    }
+}

@@ -1,0 +1,309 @@
+//! Reading a response: a token, or why there is none. Nothing here trusts a server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::FailedAttempt;
+use super::advice;
+use super::json::{Json, Members, in_utf8};
+use super::lifetime::{Clocks, Limits, date_header, lifetime};
+use super::redact::Redactor;
+use super::verdict::{refusal_in_success, verdict};
+use crate::error::Error;
+use crate::profile::token_request::TokenRequest;
+use crate::profile::{Profile, ProfileName, TokenType};
+use crate::types::refusal::Refusal;
+use crate::types::secret::AccessToken;
+use crate::types::token::{CachedToken, Timestamp};
+use crate::types::web_url::WebUrl;
+
+/// Members that callers need beside the token: where Salesforce's and Zoom's APIs are.
+const MEMBERS_FOR_CALLERS: [&str; 2] = ["instance_url", "api_url"];
+
+const BEARER: &str = "Bearer";
+
+/// An HTTP response, read whole.
+#[derive(Default)]
+pub(super) struct HttpResponse {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<String>,
+    pub(super) location: Option<String>,
+    /// All of its challenges.
+    pub(super) www_authenticate: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) date: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+/// The request that a response is read against.
+pub(super) struct ResponseContext<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) request: &'a TokenRequest,
+    pub(super) redactor: Redactor<'a>,
+}
+
+impl ResponseContext<'_> {
+    /// The token endpoint without its query, which may hold a key.
+    pub(super) fn url(&self) -> &str {
+        let url = self.profile.token_endpoint.as_str();
+        url.split('?').next().unwrap_or(url)
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.url()[self.origin().len()..]
+    }
+
+    fn origin(&self) -> &str {
+        self.profile.token_endpoint.origin()
+    }
+
+    /// What sets this: an option of the login, or a variable if the environment describes the profile.
+    pub(super) fn setting<'b>(&self, option: &'b str, variable: &'b str) -> &'b str {
+        if self.request.profile().is_of_environment() {
+            variable
+        } else {
+            option
+        }
+    }
+
+    /// The hint for a client that was refused.
+    pub(super) fn check_client(&self) -> String {
+        let what = if self.profile.client_auth.has_key() {
+            "private key"
+        } else {
+            "secret"
+        };
+        let name = self.request.profile();
+        if name.is_of_environment() {
+            return format!("check HALLPASS_CLIENT_ID, HALLPASS_AUTH and the {what}");
+        }
+        format!(
+            "check the client ID, {what} and authentication method (--auth), then run `hallpass login {name}`"
+        )
+    }
+}
+
+/// RFC 6749 §5.1 and §5.2, as servers really speak it.
+pub(super) fn read(
+    response: &HttpResponse,
+    context: &ResponseContext<'_>,
+    asked_at: Timestamp,
+) -> Result<CachedToken, FailedAttempt> {
+    if (300..400).contains(&response.status) {
+        return Err(refused_for_now(&redirected(response, context)));
+    }
+    let body = in_utf8(&response.body);
+    let document = Json::document(&body);
+    if let Some(fault) = verdict(response, document, &body, context) {
+        return Err(failed(fault, response, context.request.profile()));
+    }
+    let Some((document, members)) = document.and_then(|json| Some((json, json.members()?))) else {
+        let fault = Error::unavailable(format!(
+            "the server answered {} without a JSON object, at {}",
+            response.status,
+            context.url()
+        ))
+        .hint("this may be a login page or a proxy; check the network and the token URL");
+        return Err(refused_for_now(&fault));
+    };
+    let clocks = Clocks::new(asked_at, response.date.as_deref());
+    let token = match members.get("access_token").filter(|token| !token.is_null()) {
+        None => Err(refusal_in_success(response.status, document, context)
+            .unwrap_or_else(|| no_token("has no access_token", context))),
+        Some(access_token) => token(access_token, &members, asked_at, clocks, context),
+    };
+    token.map_err(|fault| refused_for_now(&fault))
+}
+
+/// A pause before a retry, so that many machines do not come back in step.
+pub(super) fn jitter() -> Duration {
+    let mut random = [0; 1];
+    // Without randomness, a fixed pause is still a pause.
+    let _ = getrandom::fill(&mut random);
+    Duration::from_millis(100 + u64::from(random[0]))
+}
+
+fn token(
+    access_token: Json<'_>,
+    members: &Members<'_>,
+    asked_at: Timestamp,
+    clocks: Clocks,
+    context: &ResponseContext<'_>,
+) -> Result<CachedToken, Error> {
+    let text = access_token
+        .text()
+        .ok_or_else(|| no_token("has an access_token that is not a string", context))?;
+    let access_token = AccessToken::parse(&text).ok_or_else(|| {
+        let fault = "has an access_token that is empty or has characters that no token may have";
+        no_token(fault, context)
+    })?;
+    let token_type = token_type(members, context)?;
+    let limits = Limits {
+        default_ttl: context.profile.default_ttl(),
+        max_ttl: context.profile.max_ttl(),
+    };
+    let (lifetime, warning) = lifetime(members, &access_token, clocks, &limits);
+    Ok(CachedToken {
+        token_type,
+        // A file and other programs' output are no place for the secret either.
+        scope: scope(members).map(|scope| context.redactor.redact(&scope)),
+        members: members_for_callers(members, context),
+        received_at: asked_at,
+        expires_at: asked_at.plus(lifetime),
+        warning,
+        access_token,
+    })
+}
+
+fn no_token(fault: &str, context: &ResponseContext<'_>) -> Error {
+    Error::unavailable(format!("the response from {} {fault}", context.url()))
+        .hint("check the token URL, or ask the server's administrator")
+}
+
+/// `Bearer`, in the server's upper and lower case.
+fn token_type(members: &Members<'_>, context: &ResponseContext<'_>) -> Result<String, Error> {
+    let sent = members.get("token_type").filter(|kind| !kind.is_null());
+    let Some(sent) = sent.map(Json::text) else {
+        return Ok(BEARER.to_owned());
+    };
+    let sent = sent.as_deref().unwrap_or("unknown");
+    if !is_bearer(sent, context.profile.token_type) {
+        return Err(other_type(sent, context));
+    }
+    let spelt = Some(sent.trim()).filter(|kind| kind.eq_ignore_ascii_case(BEARER));
+    Ok(spelt.unwrap_or(BEARER).to_owned())
+}
+
+/// Bearer by its name (RFC 6750), by the name that Apigee's documentation gives it, or by none.
+fn is_bearer(kind: &str, setting: Option<TokenType>) -> bool {
+    let letters = kind
+        .trim()
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '_' | '-'));
+    let kind: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+    match kind.as_str() {
+        "" | "bearer" | "bearertoken" => true,
+        // They are of no use without a proof (RFC 9449), a signature, or at all (RFC 8693 §2.2.1).
+        "dpop" | "mac" | "na" | "n/a" | "pop" => false,
+        _ => setting == Some(TokenType::Bearer),
+    }
+}
+
+fn other_type(kind: &str, context: &ResponseContext<'_>) -> Error {
+    let error = Error::refused(format!(
+        "the server issued a \"{}\" token, at {}; hallpass supports only bearer tokens",
+        context.redactor.clean(kind),
+        context.url()
+    ))
+    .hint("ask the server's administrator to register this client for bearer tokens");
+    if is_bearer(kind, Some(TokenType::Bearer)) {
+        return error.hint(format!(
+            "if the token is used as a bearer token all the same: {}",
+            context.setting("--token-type bearer", "HALLPASS_TOKEN_TYPE=bearer")
+        ));
+    }
+    error
+}
+
+fn members_for_callers(
+    members: &Members<'_>,
+    context: &ResponseContext<'_>,
+) -> BTreeMap<String, String> {
+    let text = |name: &'static str| Some((name, members.get(name)?.text()?));
+    let found = MEMBERS_FOR_CALLERS.into_iter().filter_map(text);
+    found
+        .map(|(name, value)| (name.to_owned(), context.redactor.clean_value(&value)))
+        .collect()
+}
+
+/// Some servers write the scope as an array.
+fn scope(members: &Members<'_>) -> Option<String> {
+    let scope = members.get("scope")?;
+    if let Some(text) = scope.text() {
+        return Some(text.into_owned());
+    }
+    let scopes = scope.items()?;
+    let scopes: Vec<_> = scopes.iter().filter_map(|scope| scope.text()).collect();
+    Some(scopes.join(" "))
+}
+
+fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
+    let target = response.location.as_deref().unwrap_or_default();
+    let target = match WebUrl::parse(target) {
+        Ok(url) => format!("to {}", context.redactor.clean(url.origin())),
+        Err(_) if target.starts_with('/') && !target.starts_with("//") => {
+            format!("within {}", context.origin())
+        }
+        Err(_) => "to an address that is not a web URL".to_owned(),
+    };
+    Error::unavailable(format!(
+        "{} answered {}, a redirect {target}, which is not followed: the secret is only for this endpoint",
+        context.url(), response.status
+    ))
+    .hint(format!(
+        "if the token endpoint has moved, {}",
+        advice::set(
+            Some(context.request.profile()),
+            "--token-url URL",
+            "HALLPASS_TOKEN_URL to its new URL"
+        )
+    ))
+}
+
+fn refused_for_now(fault: &Error) -> FailedAttempt {
+    FailedAttempt {
+        refusal: Refusal::brief(fault, Timestamp::now()),
+        retry_in: None,
+    }
+}
+
+/// A failure that time may mend: when to come back, and who says so.
+fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAttempt {
+    let now = Timestamp::now();
+    // A profile of the environment has no login.
+    let at_once = if name.is_of_environment() {
+        String::new()
+    } else {
+        format!("; `hallpass login {name}` sends a request without waiting")
+    };
+    let told = match response.status {
+        429 | 503 => response
+            .retry_after
+            .as_deref()
+            .and_then(|value| retry_after(value, now)),
+        _ => None,
+    };
+    match told {
+        Some(pause) => FailedAttempt {
+            refusal: Refusal::retry_after(
+                &fault.hint(format!(
+                    "the server asked for no request before {}{at_once}",
+                    now.plus(pause).rfc3339()
+                )),
+                now,
+                pause,
+            ),
+            retry_in: Some(pause),
+        },
+        None => FailedAttempt {
+            retry_in: (response.status >= 500).then(jitter),
+            refusal: Refusal::brief(&fault, now),
+        },
+    }
+}
+
+/// Seconds, or a date (RFC 9110 §10.2.3).
+fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number beyond all bounds means a long time, too.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = Duration::try_from_secs_f64(date_header(value)?).ok()?;
+    Some(Timestamp(0).plus(date).since(now))
+}
+
+#[cfg(all(test, unix))]
+mod changed;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! Talking to a person: the only file that asks anything, and the one that knows rpassword.
+//!
+//! The rules: ask only where a person can answer, that is, at a terminal; write questions to
+//! standard error, so that standard output stays clean; never show a secret, and never drop a part
+//! of one in silence; leave the terminal as it was, whatever ends the question.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead as _, IsTerminal as _, Read, Write as _};
+use std::rc::Rc;
+
+use rpassword::ConfigBuilder;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::message::{self, note};
+use crate::platform::{self, QuietTerminal};
+use crate::types::secret::{self, ClientSecret, PrivateKey};
+
+/// More bytes than people type into a line: growing would leave copies behind that nobody wipes.
+const LONG_LINE: usize = 4096;
+
+/// Whether somebody is there to answer.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// How often one question is repeated. A person notices earlier; what only looks like a terminal
+/// must not go on for ever.
+const MOST_REPETITIONS: usize = 10;
+
+/// How often a person may type the secret in one login.
+const MOST_ATTEMPTS: usize = 3;
+
+/// The attempts at the secret that are left.
+#[derive(Debug)]
+pub(crate) struct Attempts(usize);
+
+impl Attempts {
+    pub(crate) fn new() -> Self {
+        Self(MOST_ATTEMPTS)
+    }
+
+    pub(crate) fn are_left(&self) -> bool {
+        self.0 > 0
+    }
+}
+
+/// Shows a text that belongs to a question.
+pub(crate) fn show(text: &str) {
+    // What cannot be shown is noticed by the question that follows.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Asks for one line, without the space around it.
+///
+/// # Errors
+/// `Usage` when there is no answer.
+pub(crate) fn ask(question: &str) -> Result<String> {
+    let cancelled = || Error::usage(format!("cancelled at the question: {question}"));
+    let mut stderr = io::stderr();
+    let asked = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
+    asked.map_err(|error| cancelled().because(error))?;
+    let mut line = String::new();
+    match io::stdin().lock().read_line(&mut line) {
+        Ok(0) => {
+            let _ = writeln!(stderr);
+            Err(cancelled())
+        }
+        Ok(_) => Ok(line.trim().to_owned()),
+        Err(error) => Err(cancelled().because(error)),
+    }
+}
+
+/// Asks for one line until it can be used; `read` says what is wrong with it otherwise.
+///
+/// # Errors
+/// `Usage` when there is no answer that can be used.
+pub(crate) fn ask_until<T>(
+    question: &str,
+    read: impl Fn(&str) -> std::result::Result<T, String>,
+) -> Result<T> {
+    for _ in 0..MOST_REPETITIONS {
+        match read(&ask(question)?) {
+            Ok(value) => return Ok(value),
+            Err(fault) => note(&fault),
+        }
+    }
+    Err(Error::usage(format!(
+        "no usable answer to the question: {question}"
+    )))
+}
+
+/// Asks a question of yes or no; an empty answer is the default.
+pub(crate) fn confirm(question: &str, default: bool) -> Result<bool> {
+    let choice = if default { "[Y/n]" } else { "[y/N]" };
+    ask_until(&format!("{question} {choice}"), |answer| {
+        match answer.to_ascii_lowercase().as_str() {
+            "" => Ok(default),
+            "y" | "yes" => Ok(true),
+            "n" | "no" => Ok(false),
+            _ => Err("please answer yes or no".to_owned()),
+        }
+    })
+}
+
+/// Asks for the client secret, without showing it. One that cannot be a secret is asked for again
+/// while attempts are left.
+pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<ClientSecret> {
+    loop {
+        attempts.0 = attempts.0.saturating_sub(1);
+        match type_secret(question)? {
+            Ok(secret) => {
+                let characters = secret.expose().chars().count();
+                note(&format!("read a secret of {characters} characters"));
+                return Ok(secret);
+            }
+            Err(error) if attempts.are_left() => message::error(&error),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// One attempt: a secret, or what is wrong with what was typed.
+///
+/// # Errors
+/// `Usage` when nothing can be read.
+fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
+    let no_answer = |error| {
+        Error::usage("the client secret could not be read from the terminal").because(error)
+    };
+    platform::wipe_what_is_freed();
+    let typed = Zeroizing::new(Vec::with_capacity(LONG_LINE));
+    let typed = Rc::new(RefCell::new(typed));
+    let mut quiet = QuietTerminal::open().map_err(no_answer)?;
+    let mut stderr = io::stderr();
+    let _ = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
+    let answer = if cfg!(unix) {
+        // rpassword edits the line; the terminal is ours, as rpassword leaves it without echo when
+        // a signal ends the process.
+        let keys = Keys {
+            terminal: quiet.terminal().map_err(no_answer)?,
+            typed: Rc::clone(&typed),
+        };
+        rpassword::read_password_with_config(
+            ConfigBuilder::new()
+                .input_reader(keys)
+                .output_discard()
+                .build(),
+        )
+    } else {
+        rpassword::read_password()
+    };
+    let rest = quiet.rest();
+    drop(quiet);
+    let _ = writeln!(stderr);
+    let answer = Zeroizing::new(answer.map_err(no_answer)?);
+    if is_more_than_a_line_end(&rest) {
+        return Ok(Err(Error::usage(
+            "the client secret has more than one line",
+        )
+        .hint(
+            "copy it again; something before or after it may have come along",
+        )));
+    }
+    if has_lost_a_control_character(&typed.borrow()) {
+        return Ok(Err(Error::usage(
+            "the client secret holds a control character",
+        )
+        .hint(
+            "copy it again; a tab or an escape sequence may have come along",
+        )));
+    }
+    let secret = ClientSecret::parse(&Zeroizing::new(answer.as_bytes().to_vec()));
+    Ok(secret.map_err(|fault| Error::usage(format!("the client secret {fault}"))))
+}
+
+/// Reads the client secret from standard input, up to its end.
+pub(crate) fn read_secret_from_stdin() -> Result<ClientSecret> {
+    let content = read_stdin("--secret-stdin", "secret")?;
+    ClientSecret::parse(&content)
+        .map_err(|fault| Error::usage(format!("the client secret on standard input {fault}")))
+}
+
+/// Reads a private key from standard input, up to its end.
+pub(crate) fn read_key_from_stdin() -> Result<PrivateKey> {
+    PrivateKey::parse(read_stdin("--key-stdin", "private key")?).map_err(|fault| {
+        fault.hint(Error::usage(format!(
+            "the private key on standard input {}",
+            fault.text
+        )))
+    })
+}
+
+fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
+    platform::wipe_what_is_freed();
+    if io::stdin().is_terminal() {
+        return Err(Error::usage(format!(
+            "{option} needs a {what} on standard input, not a terminal"
+        ))
+        .hint(format!(
+            "pipe it in: some-command | hallpass login {option}"
+        )));
+    }
+    secret::read_to_end(io::stdin()).map_err(|error| {
+        Error::usage(format!("cannot read the {what} from standard input")).because(error)
+    })
+}
+
+/// The keys as they come, kept beside what rpassword makes of them: it drops what it does not know.
+struct Keys {
+    terminal: std::fs::File,
+    typed: Rc<RefCell<Zeroizing<Vec<u8>>>>,
+}
+
+impl Read for Keys {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.terminal.read(buffer)?;
+        self.typed.borrow_mut().extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Whether something came with the end of the line but another one, and the mark after a paste.
+fn is_more_than_a_line_end(rest: &[u8]) -> bool {
+    let rest = Zeroizing::new(String::from_utf8_lossy(rest).replace("\u{1b}[201~", ""));
+    rest.contains(|c| c != '\n' && c != '\r')
+}
+
+/// Whether more was typed than text, line editing, and the marks that a terminal puts around a paste.
+fn has_lost_a_control_character(typed: &[u8]) -> bool {
+    let text = Zeroizing::new(
+        String::from_utf8_lossy(typed)
+            .replace("\u{1b}[200~", "")
+            .replace("\u{1b}[201~", ""),
+    );
+    // Backspace, delete, Ctrl-C, Ctrl-D, Ctrl-U, Ctrl-W, and the end of the line.
+    let edits = [
+        '\u{8}', '\u{7f}', '\u{3}', '\u{4}', '\u{15}', '\u{17}', '\n', '\r',
+    ];
+    text.contains(|c: char| {
+        (c.is_control() && !edits.contains(&c)) || c == char::REPLACEMENT_CHARACTER
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_lost_a_control_character;
+
+    #[test]
+    fn a_paste_and_line_editing_are_fine_but_a_tab_is_not() {
+        assert!(!has_lost_a_control_character(
+            "\u{1b}[200~s3cret ä\u{1b}[201~\r".as_bytes()
+        ));
+        assert!(!has_lost_a_control_character(b"s3x\x7f\x08cret\x15new\n"));
+        for typed in [
+            &b"s3\tcret\n"[..],
+            b"s3\x1b[Acret\n",
+            b"s3\x00\n",
+            b"\xff\n",
+        ] {
+            assert!(has_lost_a_control_character(typed), "{typed:?}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The layers in order of precedence, and the profile that they make.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::{AssertionAudience, KeyPlace, NamedSettings, SECRET_METHODS, Setting, Settings};
+use crate::profile::binding::Binding;
+use crate::profile::headers::Headers;
+use crate::profile::trust::RecordedTrust;
+use crate::profile::{
+    ASSERTION_TYPE, Assertion, BodyFormat, ClientAuth, FORMAT, Profile, SecretSource, Store,
+};
+
+/// Why the layers make no profile.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum MergeError {
+    NoTokenEndpoint,
+    NoClientId,
+    /// The issuer, which the assertion's audience is to be.
+    NoIssuer,
+    NoCertificate,
+    NoCertificateKey,
+    /// There is a certificate's key, and no certificate.
+    NoCertificateForKey,
+    NoKey,
+    /// What is wrong with a header, without its value.
+    Header(String),
+}
+
+/// What the records have to know of a layer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Origin {
+    Given,
+    Kept,
+    Derived,
+}
+
+/// All layers, in order of precedence: the first that says something about a setting decides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layers {
+    /// On the command line, or in the environment.
+    pub(crate) given: Settings,
+    /// At the terminal, where the command line said nothing. An answer is given as well: it changes
+    /// what a profile has that turns out to be the same client's.
+    pub(crate) answered: Settings,
+    /// Given at an earlier login.
+    pub(crate) kept: Settings,
+    pub(crate) preset: Settings,
+    pub(crate) metadata: Settings,
+    /// Derived at an earlier login: it holds until a preset or metadata renew it.
+    pub(crate) derived_before: Settings,
+}
+
+impl Layers {
+    /// Takes over what a profile has, where it works with what is given.
+    pub(crate) fn keep(&mut self, profile: &Profile) {
+        let (mut given, mut derived) = Settings::of_profile(profile);
+        let had_key = profile.client_auth.has_key();
+        given.fit(&self.given, had_key);
+        derived.fit(&self.given, had_key);
+        if let Setting::Set(bindings) = &mut self.given.bindings {
+            // What `bind` said of a URL is kept when a login repeats the URL.
+            for binding in bindings {
+                let known = |known: &&Binding| known.url == binding.url;
+                if let Some(known) = profile.bindings.iter().find(known) {
+                    *binding = known.clone();
+                }
+            }
+        }
+        self.kept = given;
+        self.derived_before = derived;
+    }
+
+    /// Takes a preset's layer, where its method works with the credential that is given.
+    pub(crate) fn set_preset(&mut self, mut preset: Settings) {
+        preset.fit(&self.given, false);
+        let kept = [&self.kept, &self.derived_before];
+        let kept = kept.iter().find_map(|layer| layer.client_auth.value());
+        let method = preset.client_auth.value();
+        if let (Some(kept), Some(method)) = (kept, method)
+            && kept.has_key() != method.has_key()
+        {
+            preset.client_auth = Setting::Unset;
+        }
+        self.preset = preset;
+    }
+
+    /// The methods that work with the credential that there is.
+    pub(crate) fn fitting_methods(&self) -> &'static [ClientAuth] {
+        let kept = [&self.kept, &self.derived_before];
+        let mut kept = kept.iter().filter_map(|layer| layer.fitting_methods());
+        let fitting = self.given.fitting_methods();
+        fitting.or_else(|| kept.next()).unwrap_or(SECRET_METHODS)
+    }
+
+    fn in_order(&self) -> [(&Settings, Origin); 6] {
+        [
+            (&self.given, Origin::Given),
+            (&self.answered, Origin::Given),
+            (&self.kept, Origin::Kept),
+            (&self.preset, Origin::Derived),
+            (&self.metadata, Origin::Derived),
+            (&self.derived_before, Origin::Derived),
+        ]
+    }
+
+    /// What the layers say about one setting.
+    pub(crate) fn find<T>(&self, get: impl Fn(&Settings) -> &Setting<T>) -> Option<&T> {
+        let layers = self.in_order();
+        let settings = layers.iter().map(|(layer, _)| get(layer));
+        let mut settings = settings.filter(|setting| !setting.is_unset());
+        settings.next().and_then(Setting::value)
+    }
+
+    /// The profile that the layers make. Its generation, and the name of its item in a store, are
+    /// still to come.
+    ///
+    /// # Errors
+    /// What it cannot be without.
+    pub(crate) fn merge(&self) -> Result<Profile, MergeError> {
+        let merge = Merge {
+            layers: self.in_order(),
+            records: RefCell::default(),
+        };
+        macro_rules! pick {
+            ($name:ident) => {
+                merge.pick(stringify!($name), |layer| &layer.$name)
+            };
+        }
+        let token_endpoint = pick!(token_endpoint).ok_or(MergeError::NoTokenEndpoint)?;
+        let client_id = pick!(client_id).ok_or(MergeError::NoClientId)?;
+        let issuer = pick!(issuer);
+        let body = pick!(body).unwrap_or_default();
+        let fitting = self.fitting_methods();
+        let client_auth = pick!(client_auth).unwrap_or(match body {
+            // With a JSON body, servers expect the credentials in it, too.
+            BodyFormat::Json if fitting == SECRET_METHODS => ClientAuth::ClientSecretPost,
+            _ => fitting[0],
+        });
+        let (certificate, certificate_key) =
+            self.certificate(client_auth, pick!(certificate), pick!(certificate_key))?;
+        let key = pick!(key);
+        self.check_key(client_auth, key.as_ref())?;
+        let (secret, encrypted_key) =
+            credential(client_auth, key, pick!(secret)).ok_or(MergeError::NoKey)?;
+        let jwt_audience = match pick!(jwt_audience) {
+            Some(AssertionAudience::Text(text)) => text,
+            Some(AssertionAudience::TokenEndpoint) => token_endpoint.as_str().to_owned(),
+            Some(AssertionAudience::Issuer) if client_auth.has_assertion() => {
+                issuer.clone().ok_or(MergeError::NoIssuer)?
+            }
+            _ => {
+                let issuer = issuer.as_deref();
+                issuer.unwrap_or(token_endpoint.as_str()).to_owned()
+            }
+        };
+        let assertion = client_auth.has_assertion().then(|| Assertion {
+            // With a private key, the key itself has the last word.
+            algorithm: pick!(jwt_algorithm).filter(|it| it.is_hmac() != client_auth.has_key()),
+            audience: jwt_audience,
+            typ: pick!(jwt_type).unwrap_or_else(|| ASSERTION_TYPE.to_owned()),
+            key_id: pick!(jwt_key_id),
+            certificate: pick!(jwt_certificate),
+            claims: merge.each("jwt_claims.", |layer| &layer.jwt_claims),
+        });
+        let headers = merge.each("headers.", |layer| &layer.headers);
+        Ok(Profile {
+            format: FORMAT,
+            generation: String::new(),
+            token_endpoint,
+            client_id,
+            client_auth,
+            basic_encoding: pick!(basic_encoding).unwrap_or_default(),
+            assertion,
+            certificate,
+            certificate_key,
+            encrypted_key,
+            body,
+            grant_type: pick!(grant_type),
+            token_type: pick!(token_type),
+            audience: pick!(audience),
+            scope: pick!(scope),
+            resource: pick!(resource).unwrap_or_default(),
+            parameters: merge.each("parameters.", |layer| &layer.parameters),
+            headers: Headers::try_from(headers).map_err(MergeError::Header)?,
+            bindings: pick!(bindings).unwrap_or_default(),
+            issuer,
+            revocation_endpoint: pick!(revocation_endpoint),
+            ca_file: pick!(ca_file),
+            timeout_seconds: pick!(timeout_seconds),
+            default_ttl_seconds: pick!(default_ttl_seconds),
+            max_ttl_seconds: pick!(max_ttl_seconds),
+            secret,
+            trust: RecordedTrust::default(),
+            // Last, when every setting has been picked.
+            removed: merge.records.borrow().removed.iter().cloned().collect(),
+            derived: merge.records.borrow().derived.iter().cloned().collect(),
+        })
+    }
+
+    /// The certificate for the TLS handshake, and its key where the method has none of its own.
+    fn certificate(
+        &self,
+        client_auth: ClientAuth,
+        certificate: Option<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> Result<(Option<PathBuf>, Option<PathBuf>), MergeError> {
+        let is_given = self.given.certificate.value().is_some();
+        match (certificate, key) {
+            (None, _) if client_auth.is_tls() => Err(MergeError::NoCertificate),
+            (certificate, _) if client_auth.is_tls() => Ok((certificate, None)),
+            (Some(certificate), Some(key)) => Ok((Some(certificate), Some(key))),
+            (Some(_), None) if is_given => Err(MergeError::NoCertificateKey),
+            (None, Some(_)) if self.given.certificate_key.value().is_some() => {
+                Err(MergeError::NoCertificateForKey)
+            }
+            // What is left of a TLS method, or of a certificate that was removed.
+            _ => Ok((None, None)),
+        }
+    }
+
+    /// Where only the preset chose a method with a key, the secret was not meant as one by anyone.
+    fn check_key(&self, client_auth: ClientAuth, key: Option<&KeyPlace>) -> Result<(), MergeError> {
+        let above = [&self.given, &self.kept];
+        let is_chosen_by_preset = above.iter().all(|layer| layer.client_auth.is_unset())
+            && self.preset.client_auth.value().is_some();
+        if key.is_none() && client_auth.has_key() && is_chosen_by_preset {
+            return Err(MergeError::NoKey);
+        }
+        Ok(())
+    }
+}
+
+/// The place of the secret, and the encrypted key whose passphrase it is.
+fn credential(
+    client_auth: ClientAuth,
+    key: Option<KeyPlace>,
+    secret: Option<SecretSource>,
+) -> Option<(SecretSource, Option<PathBuf>)> {
+    let secret_or_new = |secret: Option<SecretSource>| {
+        secret.unwrap_or_else(|| SecretSource::new_item(Store::Keychain))
+    };
+    if !client_auth.has_key() {
+        return Some((secret_or_new(secret), None));
+    }
+    match key {
+        Some(KeyPlace::File(path)) => Some((SecretSource::File(path), None)),
+        Some(KeyPlace::EncryptedFile(path)) => Some((secret_or_new(secret), Some(path))),
+        Some(KeyPlace::Secret) => Some((secret_or_new(secret), None)),
+        None => secret.map(|secret| (secret, None)),
+    }
+}
+
+/// One merge under way, and what it records.
+struct Merge<'a> {
+    layers: [(&'a Settings, Origin); 6],
+    records: RefCell<Records>,
+}
+
+#[derive(Default)]
+struct Records {
+    /// Settings whose value came from a preset or from metadata.
+    derived: BTreeSet<String>,
+    /// Settings that the user removed, although a preset or metadata have a value.
+    removed: BTreeSet<String>,
+}
+
+impl Merge<'_> {
+    fn pick<T: Clone>(&self, record: &str, get: impl Fn(&Settings) -> &Setting<T>) -> Option<T> {
+        let layers = self.layers.iter();
+        let layers = layers.map(|(layer, origin)| (get(layer), *origin));
+        self.decide(record, layers)
+    }
+
+    /// Several settings by name, each from the first layer that says something about it.
+    fn each(
+        &self,
+        prefix: &str,
+        get: impl Fn(&Settings) -> &NamedSettings,
+    ) -> BTreeMap<String, String> {
+        let layers = self.layers.iter();
+        let names: BTreeSet<_> = layers.flat_map(|(layer, _)| get(layer).keys()).collect();
+        let value = |name: &String| {
+            let layers = self.layers.iter();
+            let said = layers.filter_map(|(layer, origin)| Some((get(layer).get(name)?, *origin)));
+            Some((name.clone(), self.decide(&[prefix, name].concat(), said)?))
+        };
+        names.into_iter().filter_map(value).collect()
+    }
+
+    fn decide<'s, T: Clone + 's>(
+        &self,
+        record: &str,
+        layers: impl Iterator<Item = (&'s Setting<T>, Origin)>,
+    ) -> Option<T> {
+        let mut said = layers.filter(|(setting, _)| !setting.is_unset());
+        let (setting, origin) = said.next()?;
+        let mut records = self.records.borrow_mut();
+        if let Setting::Set(value) = setting {
+            if origin == Origin::Derived {
+                records.derived.insert(record.to_owned());
+            }
+            return Some(value.clone());
+        }
+        let mut below = said.filter(|(below, _)| below.value().is_some());
+        if origin == Origin::Kept || below.any(|(_, origin)| origin == Origin::Derived) {
+            records.removed.insert(record.to_owned());
+        }
+        None
+    }
+}

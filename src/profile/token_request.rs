@@ -1,0 +1,180 @@
+//! A token request: every input that changes the response.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Profile, ProfileName};
+use crate::types::digest::Digest;
+
+/// What a token is for: every input that changes the answer. Equal requests may share a token,
+/// nothing else may.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenRequest {
+    /// As sent, apart from how the client proves itself: RFC 6749 §4.4.2, and what the profile adds.
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) scope: Option<String>,
+    pub(crate) overrides: Overrides,
+    profile: ProfileName,
+    key: String,
+    login: String,
+}
+
+/// What a caller requests instead of what the profile says.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Overrides {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audience: Option<String>,
+}
+
+impl Overrides {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which login a token comes from, and from which token endpoint: a profile may have been replaced
+/// or edited since, and then its tokens are no business of the server that it names now.
+pub(crate) fn login_of(profile: &Profile) -> String {
+    [&profile.generation, " ", profile.token_endpoint.as_str()].concat()
+}
+
+/// Adds what only some profiles have, so that the others cost nothing.
+fn add_assertion_and_headers(mut key: Digest, profile: &Profile) -> Digest {
+    if let Some(assertion) = &profile.assertion {
+        let claims = assertion.claims.iter();
+        let claims = claims.flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        key = key
+            .field(&assertion.audience)
+            .optional(assertion.key_id.as_deref())
+            .fields(claims.collect::<Vec<_>>().into_iter());
+    }
+    if let Some(certificate) = &profile.certificate {
+        key = key.field(certificate.to_string_lossy().as_ref());
+    }
+    if !profile.headers.is_empty() {
+        let headers = profile.headers.iter();
+        let headers: Vec<_> = headers.flat_map(|(name, value)| [name, value]).collect();
+        key = key.field("headers").fields(headers.into_iter());
+    }
+    key
+}
+
+impl TokenRequest {
+    /// The profile's own request, or one for another scope or audience.
+    ///
+    /// `secret_version` is what the place where the secret lies tells of its content without
+    /// opening it: another secret is another client, as far as its tokens go.
+    pub(crate) fn new(
+        name: &ProfileName,
+        profile: &Profile,
+        scope: Option<&str>,
+        audience: Option<&str>,
+        secret_version: Option<&str>,
+    ) -> Self {
+        let overrides = Overrides {
+            scope: scope.map(str::to_owned),
+            audience: audience.map(str::to_owned),
+        };
+        // A profile that was edited may hold what a login never writes: nothing is sent empty.
+        let given = |text: &&str| !text.is_empty();
+        let scope = scope.or(profile.scope.as_deref()).filter(given);
+        let audience = audience.or(profile.audience.as_deref()).filter(given);
+        let grant_type = profile.grant_type.as_deref().filter(given);
+        let mut parameters = vec![("grant_type", grant_type.unwrap_or("client_credentials"))];
+        parameters.extend(scope.map(|scope| ("scope", scope)));
+        parameters.extend(audience.map(|audience| ("audience", audience)));
+        parameters.extend(
+            profile
+                .resource
+                .iter()
+                .map(|resource| ("resource", resource.as_str())),
+        );
+        parameters.extend(
+            profile
+                .parameters
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        parameters.retain(|(_, value)| !value.is_empty());
+        let key = Digest::of("hallpass token request 1")
+            .field(name.as_str())
+            .field(&profile.generation)
+            .field(profile.token_endpoint.as_str())
+            .field(&profile.client_id)
+            .field(profile.client_auth.as_str())
+            .field(profile.body.as_str())
+            .optional(
+                profile
+                    .ca_file
+                    .as_ref()
+                    .map(|path| path.to_string_lossy().into_owned()),
+            )
+            .optional(secret_version)
+            .fields(
+                parameters
+                    .iter()
+                    .flat_map(|(name, value)| [*name, *value])
+                    .collect::<Vec<_>>()
+                    .into_iter(),
+            );
+        let key = add_assertion_and_headers(key, profile).hex();
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self {
+            scope: scope.map(str::to_owned),
+            overrides,
+            parameters: parameters.into_iter().map(owned).collect(),
+            profile: name.clone(),
+            key,
+            login: login_of(profile),
+        }
+    }
+
+    pub(crate) fn profile(&self) -> &ProfileName {
+        &self.profile
+    }
+
+    /// Names the cache entry: 64 hexadecimal digits.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// See [`login_of`].
+    pub(crate) fn login(&self) -> &str {
+        &self.login
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+
+    #[test]
+    fn every_input_that_changes_the_answer_changes_the_key() {
+        let key = |scope, audience, version, change: fn(&mut Profile)| {
+            let mut profile = profile::example();
+            change(&mut profile);
+            let name = ProfileName::parse("p").expect("a good name");
+            TokenRequest::new(&name, &profile, scope, audience, version)
+                .key()
+                .to_owned()
+        };
+        let keys = [
+            key(None, None, None, |_| ()),
+            key(Some("a"), None, None, |_| ()),
+            key(None, Some("a"), None, |_| ()),
+            key(None, None, Some("a"), |_| ()),
+            key(None, None, None, |p| p.generation.push('0')),
+            key(None, None, None, |p| p.client_id.push('0')),
+            key(None, None, None, |p| p.resource.push("urn:a".to_owned())),
+            key(None, None, None, |p| {
+                p.parameters = [("a".to_owned(), "b".to_owned())].into();
+            }),
+        ];
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        let own_audience = profile::example().audience;
+        assert_eq!(key(None, own_audience.as_deref(), None, |_| ()), keys[0]);
+    }
+}

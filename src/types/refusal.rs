@@ -1,0 +1,124 @@
+//! Why there is no token, and whether that concerns others who want the same one.
+//!
+//! What the server said is shared with every caller who waits, and with those who come a moment
+//! later. Any other failure (no network, no descriptor left, a secret that cannot be read) may be this
+//! process's own, and another process may do better.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind};
+use crate::types::token::Timestamp;
+
+/// How long callers who come later are told the same, so that a client that runs its helper in a
+/// loop does not hammer the server, or lock the account.
+pub(crate) const HOLD_OFF: Duration = Duration::from_secs(2);
+
+/// The longest time that a server may keep us away (`Retry-After`).
+pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
+
+/// Why there is no token, in a form that the next process can read.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Refusal {
+    kind: Kind,
+    message: String,
+    hints: Vec<String>,
+    /// Milliseconds since 1970: `not_before` is distrusted when this lies in the future.
+    recorded_at: u64,
+    not_before: u64,
+    /// The server itself named the time (RFC 9110 §10.2.3).
+    is_time_by_server: bool,
+}
+
+impl Refusal {
+    /// Not by the token endpoint: it says nothing about other callers, or a later call.
+    pub(crate) fn local(error: &Error, now: Timestamp) -> Self {
+        Self::until(error, now, Duration::ZERO, false)
+    }
+
+    /// By the token endpoint, in an HTTP response. It is left alone for a moment.
+    pub(crate) fn brief(error: &Error, now: Timestamp) -> Self {
+        Self::until(error, now, HOLD_OFF, false)
+    }
+
+    /// By the token endpoint, which said when to come back.
+    pub(crate) fn retry_after(error: &Error, now: Timestamp, pause: Duration) -> Self {
+        Self::until(error, now, pause.clamp(HOLD_OFF, LONGEST_HOLD_OFF), true)
+    }
+
+    fn until(error: &Error, now: Timestamp, pause: Duration, is_time_by_server: bool) -> Self {
+        Self {
+            kind: error.kind,
+            message: error.to_string(),
+            hints: error.hints.clone(),
+            recorded_at: now.0,
+            not_before: now.plus(pause).0,
+            is_time_by_server,
+        }
+    }
+
+    /// Whether the token endpoint said so, and would say so to every caller.
+    pub(crate) fn is_by_server(&self) -> bool {
+        self.not_before > self.recorded_at
+    }
+
+    /// Whether a caller who comes now is told the same. One who insists on a new token is told so
+    /// only where the server asked for it.
+    pub(crate) fn holds(&self, now: Timestamp, insists: bool) -> bool {
+        (self.recorded_at..self.not_before).contains(&now.0) && (self.is_time_by_server || !insists)
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        let error = Error::new(self.kind, self.message);
+        self.hints.into_iter().fold(error, Error::hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn later(seconds: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_for_a_moment() {
+        let refusal = Refusal::brief(&Error::refused("no"), NOW);
+        assert!(refusal.holds(later(1), false));
+        assert!(!refusal.holds(later(2), false));
+        assert!(!refusal.holds(later(1), true));
+        assert!(
+            !refusal.holds(Timestamp(NOW.0 - 1), false),
+            "the clock went back"
+        );
+    }
+
+    #[test]
+    fn a_server_is_left_alone_as_long_as_it_asks_but_not_for_ever() {
+        let after = |seconds| {
+            Refusal::retry_after(
+                &Error::unavailable("busy"),
+                NOW,
+                Duration::from_secs(seconds),
+            )
+        };
+        assert!(after(120).holds(later(119), true));
+        assert!(!after(120).holds(later(120), false));
+        assert!(!after(u64::MAX).holds(later(3600), false));
+    }
+
+    #[test]
+    fn a_failure_of_this_process_is_neither_shared_nor_remembered() {
+        let locked = Refusal::local(&Error::locked("locked"), NOW);
+        assert!(!locked.is_by_server() && !locked.holds(NOW, false));
+        assert!(Refusal::brief(&Error::refused("no"), NOW).is_by_server());
+    }
+}

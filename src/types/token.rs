@@ -1,0 +1,186 @@
+//! Access tokens and time: what was issued, and until when it can be used.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::types::secret::AccessToken;
+
+/// How far a clock may have gone back before a token that it dates into the future is distrusted.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+
+/// The longest margin before the end of a token's life in which it is due for renewal.
+const LONGEST_MARGIN: Duration = Duration::from_secs(60);
+
+/// A moment of the wall clock, in milliseconds since 1970: the cache outlives the process.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Timestamp(pub(crate) u64);
+
+impl Timestamp {
+    pub(crate) fn now() -> Self {
+        // A clock before 1970 reads as 1970: then every cached token is from the future, and distrusted.
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(milliseconds))
+    }
+
+    fn minus(self, duration: Duration) -> Self {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(milliseconds))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whole seconds since 1970.
+    pub(crate) fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// RFC 3339, in UTC, to the second.
+    pub(crate) fn rfc3339(self) -> String {
+        let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);
+        OffsetDateTime::from_unix_timestamp(seconds)
+            .ok()
+            .and_then(|moment| moment.format(&Rfc3339).ok())
+            .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+    }
+}
+
+/// An access token as it was issued.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct CachedToken {
+    pub(crate) access_token: AccessToken,
+    /// RFC 6749 §7.1: `Bearer`, in the server's upper and lower case.
+    pub(crate) token_type: String,
+    /// What was granted, where the server says so (RFC 6749 §5.1).
+    pub(crate) scope: Option<String>,
+    /// What else callers need of the answer.
+    pub(crate) members: BTreeMap<String, String>,
+    /// Just before the request was sent: the server's clock started later.
+    pub(crate) received_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// What the user should know when it is issued. It is not cached.
+    pub(crate) warning: Option<String>,
+}
+
+impl CachedToken {
+    /// Whether to hand this token out, rather than ask for another: the only expiry arithmetic.
+    ///
+    /// It must last for `min_ttl`, and for the margin in which it is due: 60 s, or a quarter of a
+    /// life that is shorter than four minutes.
+    pub(crate) fn usable_for(&self, now: Timestamp, min_ttl: Duration) -> bool {
+        self.still_works(now) && self.expires_at.since(now) >= self.margin().max(min_ttl)
+    }
+
+    /// Whether to renew this token already, if nobody else does: in the half margin before it is due.
+    pub(crate) fn is_due_soon(&self, now: Timestamp) -> bool {
+        self.expires_at.since(now) < self.margin() * 3 / 2
+    }
+
+    /// When to ask again, for clients that keep a token themselves: the end less the margin.
+    pub(crate) fn due_at(&self) -> Timestamp {
+        self.expires_at.minus(self.margin())
+    }
+
+    fn margin(&self) -> Duration {
+        LONGEST_MARGIN.min(self.expires_at.since(self.received_at) / 4)
+    }
+
+    /// Whether it serves for more than one use.
+    pub(crate) fn lasts(&self) -> bool {
+        self.expires_at > self.received_at
+    }
+
+    /// Whether the server should still take this token. A token from the future is distrusted:
+    /// the clock went back, and nobody knows how long ago it was issued.
+    pub(crate) fn still_works(&self, now: Timestamp) -> bool {
+        self.expires_at > now && self.received_at <= now.plus(CLOCK_TOLERANCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn token(life: Duration) -> CachedToken {
+        CachedToken {
+            access_token: AccessToken::parse("token").expect("a token"),
+            token_type: "Bearer".to_owned(),
+            scope: None,
+            members: BTreeMap::new(),
+            received_at: NOW,
+            expires_at: NOW.plus(life),
+            warning: None,
+        }
+    }
+
+    #[test]
+    fn a_token_is_due_a_minute_before_its_end() {
+        let token = token(Duration::from_secs(3600));
+        assert!(token.usable_for(NOW.plus(Duration::from_secs(3540)), Duration::ZERO));
+        assert!(!token.usable_for(NOW.plus(Duration::from_secs(3541)), Duration::ZERO));
+        assert!(token.still_works(NOW.plus(Duration::from_secs(3599))));
+        assert!(!token.still_works(NOW.plus(Duration::from_secs(3600))));
+    }
+
+    #[test]
+    fn a_short_token_is_due_in_the_last_quarter_of_its_life() {
+        let token = token(Duration::from_secs(2));
+        assert!(token.usable_for(NOW.plus(Duration::from_millis(1500)), Duration::ZERO));
+        assert!(!token.usable_for(NOW.plus(Duration::from_millis(1501)), Duration::ZERO));
+    }
+
+    #[test]
+    fn a_token_is_due_soon_in_the_half_margin_before() {
+        for (life, last) in [(3600, 3_510_000), (240, 150_000), (2, 1_250)] {
+            let token = token(Duration::from_secs(life));
+            assert!(!token.is_due_soon(NOW.plus(Duration::from_millis(last))));
+            assert!(token.is_due_soon(NOW.plus(Duration::from_millis(last + 1))));
+        }
+    }
+
+    #[test]
+    fn a_caller_may_ask_for_more_than_the_margin() {
+        let token = token(Duration::from_secs(3600));
+        let five_minutes = Duration::from_secs(300);
+        assert!(token.usable_for(NOW.plus(Duration::from_secs(3300)), five_minutes));
+        assert!(!token.usable_for(NOW.plus(Duration::from_secs(3301)), five_minutes));
+        assert!(!token.usable_for(NOW, Duration::MAX));
+    }
+
+    #[test]
+    fn a_token_without_a_life_is_never_usable() {
+        assert!(!token(Duration::ZERO).usable_for(NOW, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_token_from_the_future_is_distrusted() {
+        let token = token(Duration::from_secs(3600));
+        assert!(token.still_works(Timestamp(NOW.0 - 30_000)));
+        assert!(!token.still_works(Timestamp(NOW.0 - 30_001)));
+        assert!(!token.usable_for(Timestamp(0), Duration::ZERO));
+    }
+
+    #[test]
+    fn moments_are_written_as_rfc_3339() {
+        assert_eq!(
+            Timestamp(1_795_445_359_999).rfc3339(),
+            "2026-11-23T14:49:19Z"
+        );
+        assert_eq!(Timestamp(0).rfc3339(), "1970-01-01T00:00:00Z");
+        assert_eq!(Timestamp(u64::MAX).rfc3339(), "9999-12-31T23:59:59Z");
+    }
+}
