@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use crate::cache::{Place, Seen, Slot, Turn};
+use crate::cache::{CacheEntry, EntryLock, LockOutcome, Snapshot};
 use crate::error::{Error, Result};
-use crate::types::refusal::Refusal;
+use crate::types::cached_failure::CachedFailure;
 use crate::types::token::{CachedToken, Timestamp};
 
 /// What the caller wants of a token.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct ReusePolicy {
     pub(crate) min_ttl: Duration,
     /// A new one, whatever is cached.
     pub(crate) refresh: bool,
@@ -21,10 +21,10 @@ pub(crate) struct Wish {
 }
 
 /// What the decision touches of the world, opened only when it comes to that.
-pub(crate) struct Doors<'a, S> {
+pub(crate) struct TokenSource<'a, S> {
     pub(crate) now: &'a dyn Fn() -> Timestamp,
     pub(crate) secret: &'a dyn Fn() -> Result<S>,
-    pub(crate) request: &'a dyn Fn(&S) -> std::result::Result<CachedToken, Refusal>,
+    pub(crate) request: &'a dyn Fn(&S) -> std::result::Result<CachedToken, CachedFailure>,
     /// Whether the login that we act for is still the one on this machine. An error says that the
     /// profile could not be read, which is no reason to believe that it changed.
     pub(crate) is_current: &'a dyn Fn() -> Result<bool>,
@@ -41,12 +41,12 @@ pub(crate) enum Outcome {
         not_cached: Option<Error>,
     },
     /// It still works, but should have been renewed, and could not be.
-    Kept {
+    Stale {
         token: CachedToken,
-        refusal: Refusal,
+        refusal: CachedFailure,
     },
     /// Somebody logged in anew, or out, meanwhile: what we know no longer counts.
-    Superseded,
+    LoginChanged,
 }
 
 /// Gets a token for the request whose place this is.
@@ -57,11 +57,15 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 /// Why there is none: the secret's, the token endpoint's, or the profile's, if it cannot be read again.
-pub(crate) fn obtain<S>(place: &Place, wish: Wish, doors: &Doors<'_, S>) -> Result<Outcome> {
+pub(crate) fn obtain<S>(
+    place: &CacheEntry,
+    wish: ReusePolicy,
+    doors: &TokenSource<'_, S>,
+) -> Result<Outcome> {
     let now = (doors.now)();
     let cached = match place.token() {
         Some(token) if !wish.refresh && token.usable_for(now, wish.min_ttl) => {
-            return if token.is_due_soon(now) {
+            return if token.is_in_early_refresh(now) {
                 renew_early(place, token, wish, doors)
             } else {
                 Ok(Outcome::Reused(token))
@@ -80,46 +84,46 @@ pub(crate) fn obtain<S>(place: &Place, wish: Wish, doors: &Doors<'_, S>) -> Resu
 /// Renews a token that is due soon, unless another caller is at it, or was just refused. Nobody is
 /// worse off without a new one yet, so a failure is not reported.
 fn renew_early<S>(
-    place: &Place,
+    place: &CacheEntry,
     token: CachedToken,
-    wish: Wish,
-    doors: &Doors<'_, S>,
+    wish: ReusePolicy,
+    doors: &TokenSource<'_, S>,
 ) -> Result<Outcome> {
     let seen = place.seen(Some(token.clone()));
     if seen.refusal((doors.now)(), false).is_some() {
         return Ok(Outcome::Reused(token));
     }
-    let Some(turn) = place.turn_if_free(&seen) else {
+    let Some(turn) = place.try_lock(&seen) else {
         return Ok(Outcome::Reused(token));
     };
     match take(place, turn, seen, wish, doors) {
-        Ok(Outcome::Kept { token, .. }) => Ok(Outcome::Reused(token)),
+        Ok(Outcome::Stale { token, .. }) => Ok(Outcome::Reused(token)),
         outcome => outcome,
     }
 }
 
 /// Does what this caller's turn is for.
 fn take<S>(
-    place: &Place,
-    turn: Turn<'_>,
-    seen: Seen,
-    wish: Wish,
-    doors: &Doors<'_, S>,
+    place: &CacheEntry,
+    turn: LockOutcome<'_>,
+    seen: Snapshot,
+    wish: ReusePolicy,
+    doors: &TokenSource<'_, S>,
 ) -> Result<Outcome> {
     // Whoever logged in or out while we waited did not mean what others still bring.
     match (doors.is_current)() {
         Ok(true) => {}
         Ok(false) => {
-            place.abandon();
-            return Ok(Outcome::Superseded);
+            place.remove();
+            return Ok(Outcome::LoginChanged);
         }
         Err(error) => return fall_back_from(seen, wish, doors, &error),
     }
     match turn {
-        Turn::Token(token) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
-        Turn::Token(_) => Err(expired()),
-        Turn::Refused(refusal) => fall_back(seen, wish, doors, refusal),
-        Turn::Mine(slot) => ask(place, slot, seen, wish, doors),
+        LockOutcome::Token(token) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
+        LockOutcome::Token(_) => Err(expired()),
+        LockOutcome::Refused(refusal) => fall_back(seen, wish, doors, refusal),
+        LockOutcome::Mine(slot) => ask(place, slot, seen, wish, doors),
     }
 }
 
@@ -128,14 +132,14 @@ fn expired() -> Error {
 }
 
 fn ask<S>(
-    place: &Place,
-    slot: Slot<'_>,
-    seen: Seen,
-    wish: Wish,
-    doors: &Doors<'_, S>,
+    place: &CacheEntry,
+    slot: EntryLock<'_>,
+    seen: Snapshot,
+    wish: ReusePolicy,
+    doors: &TokenSource<'_, S>,
 ) -> Result<Outcome> {
     let response = (doors.secret)()
-        .map_err(|error| Refusal::local(&error, (doors.now)()))
+        .map_err(|error| CachedFailure::local(&error, (doors.now)()))
         .and_then(|secret| (doors.request)(&secret));
     // Written first, checked afterwards: whoever logs in or out changes the profile first and
     // clears the cache afterwards, so one of the two removes a token that came too late.
@@ -152,8 +156,8 @@ fn ask<S>(
             Err(refusal) => fall_back(seen, wish, doors, refusal),
         },
         Ok(false) => {
-            place.abandon();
-            Ok(Outcome::Superseded)
+            place.remove();
+            Ok(Outcome::LoginChanged)
         }
         // What was written stays for those who can read the profile. A failure of our own comes first.
         Err(unreadable) => match outcome {
@@ -166,17 +170,17 @@ fn ask<S>(
 /// Caches a new token, unless it comes so late that there is a newer one: a process may be stopped
 /// for hours, and another caller takes its place.
 fn keep<S>(
-    place: &Place,
-    slot: Slot<'_>,
+    place: &CacheEntry,
+    slot: EntryLock<'_>,
     token: CachedToken,
-    doors: &Doors<'_, S>,
-) -> std::result::Result<Outcome, Refusal> {
+    doors: &TokenSource<'_, S>,
+) -> std::result::Result<Outcome, CachedFailure> {
     let now = (doors.now)();
     let is_newer =
         |cached: &CachedToken| cached.still_works(now) && cached.received_at > token.received_at;
     let newer = place.token().filter(is_newer);
     if token.lasts() && !token.still_works(now) {
-        let expired = || Refusal::local(&expired(), now);
+        let expired = || CachedFailure::local(&expired(), now);
         return newer.map(Outcome::Reused).ok_or_else(expired);
     }
     let not_cached = match newer {
@@ -188,7 +192,7 @@ fn keep<S>(
 
 /// Tells those who wait what the server said. Any other failure ends the turn without a word, and
 /// the next caller tries.
-fn share(slot: Slot<'_>, refusal: &Refusal) {
+fn share(slot: EntryLock<'_>, refusal: &CachedFailure) {
     if refusal.is_by_server() {
         // Where it cannot be written, those who wait ask the server themselves.
         let _ = slot.refuse(refusal.clone());
@@ -197,20 +201,25 @@ fn share(slot: Slot<'_>, refusal: &Refusal) {
 
 /// The same as [`fall_back`], for what is this process's own.
 fn fall_back_from<S>(
-    seen: Seen,
-    wish: Wish,
-    doors: &Doors<'_, S>,
+    seen: Snapshot,
+    wish: ReusePolicy,
+    doors: &TokenSource<'_, S>,
     error: &Error,
 ) -> Result<Outcome> {
-    let refusal = Refusal::local(error, (doors.now)());
+    let refusal = CachedFailure::local(error, (doors.now)());
     fall_back(seen, wish, doors, refusal)
 }
 
 /// No new token: the old one, if it still works and nobody insisted on a new one.
-fn fall_back<S>(seen: Seen, wish: Wish, doors: &Doors<'_, S>, refusal: Refusal) -> Result<Outcome> {
+fn fall_back<S>(
+    seen: Snapshot,
+    wish: ReusePolicy,
+    doors: &TokenSource<'_, S>,
+    refusal: CachedFailure,
+) -> Result<Outcome> {
     match seen.token {
         Some(token) if !wish.refresh && token.still_works((doors.now)()) => {
-            Ok(Outcome::Kept { token, refusal })
+            Ok(Outcome::Stale { token, refusal })
         }
         _ => Err(refusal.into_error()),
     }
@@ -237,7 +246,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    const WISH: Wish = Wish {
+    const WISH: ReusePolicy = ReusePolicy {
         min_ttl: Duration::ZERO,
         refresh: false,
         wait_limit: Duration::ZERO,
@@ -248,7 +257,7 @@ mod tests {
         let room = Room::new();
         room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
         let before = room.files();
-        let doors = Doors {
+        let doors = TokenSource {
             now: &|| NOW.plus(MINUTE),
             secret: &|| unreachable!("a hit must not open the keychain"),
             request: &|_: &ClientSecret| unreachable!("a hit must not ask"),
@@ -263,7 +272,7 @@ mod tests {
     fn a_miss_asks_once_and_keeps_what_it_got() {
         let room = Room::new();
         let asked = Cell::new(0);
-        let doors = Doors {
+        let doors = TokenSource {
             now: &|| NOW,
             secret: &secret,
             request: &|_| {
@@ -284,7 +293,7 @@ mod tests {
     fn who_insists_gets_a_new_token() {
         let room = Room::new();
         room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
-        let wish = Wish {
+        let wish = ReusePolicy {
             refresh: true,
             ..WISH
         };
@@ -303,7 +312,7 @@ mod tests {
     fn a_token_without_a_life_is_handed_out_and_not_kept() {
         let room = Room::new();
         room.place.keep(&token("due", NOW, MINUTE)).expect("kept");
-        let wish = Wish {
+        let wish = ReusePolicy {
             min_ttl: HOUR,
             ..WISH
         };
@@ -324,13 +333,13 @@ mod tests {
         let silent = |_: &ClientSecret| unreachable!("it was refused a moment ago");
         let again = obtain(&room.place, WISH, &answering(&silent)).expect_err("a refusal");
         assert_eq!((again.kind, again.message.as_str()), (Kind::Refused, "no"));
-        let insists = Wish {
+        let force_refresh = ReusePolicy {
             refresh: true,
             ..WISH
         };
         let asked = obtain(
             &room.place,
-            insists,
+            force_refresh,
             &answering(&|_| Ok(token("t", NOW, HOUR))),
         );
         assert!(matches!(asked, Ok(Outcome::Fresh { .. })), "{asked:?}");
@@ -339,7 +348,7 @@ mod tests {
     #[test]
     fn a_secret_that_cannot_be_had_is_not_remembered() {
         let room = Room::new();
-        let locked = Doors {
+        let locked = TokenSource {
             secret: &|| Err(Error::locked("locked")),
             ..answering(&|_| unreachable!("nothing to ask with"))
         };
@@ -360,11 +369,11 @@ mod tests {
 
     #[test]
     fn a_token_that_still_works_is_kept_when_there_is_no_new_one() {
-        let wish = Wish {
+        let wish = ReusePolicy {
             min_ttl: 2 * HOUR,
             ..WISH
         };
-        // How far its hour has gone, whether somebody insists, and whether it is handed out.
+        // How far its hour has gone, whether a new token is required, and whether it is handed out.
         for (gone, refresh, kept) in [
             (MINUTE, false, true),
             (Duration::from_millis(3_599_999), false, true),
@@ -374,13 +383,13 @@ mod tests {
             let room = Room::new();
             room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
             let now = || NOW.plus(gone);
-            let doors = Doors {
+            let doors = TokenSource {
                 now: &now,
                 ..answering(&refuse)
             };
-            let outcome = obtain(&room.place, Wish { refresh, ..wish }, &doors);
+            let outcome = obtain(&room.place, ReusePolicy { refresh, ..wish }, &doors);
             let was_kept =
-                matches!(&outcome, Ok(Outcome::Kept { token, .. }) if printed(token) == "cached");
+                matches!(&outcome, Ok(Outcome::Stale { token, .. }) if printed(token) == "cached");
             assert_eq!(was_kept, kept, "{gone:?} {refresh} {outcome:?}");
             assert_eq!(outcome.is_err(), !kept);
         }
@@ -391,14 +400,14 @@ mod tests {
     fn one_who_has_waited_for_too_long_takes_the_place_of_the_one_it_waited_for() {
         let room = Room::new();
         let stopped = room.place.turn(&room.place.seen(None), Duration::ZERO);
-        assert!(matches!(stopped, Turn::Mine(_)), "{stopped:?}");
+        assert!(matches!(stopped, LockOutcome::Mine(_)), "{stopped:?}");
         let issued = |_: &ClientSecret| Ok(token("t", NOW, HOUR));
         let outcome = obtain(&room.place, WISH, &answering(&issued));
         assert!(matches!(outcome, Ok(Outcome::Fresh { .. })), "{outcome:?}");
         // Nobody else has to wait for it again.
         let seen = room.place.seen(room.place.token());
-        let turn = room.place.turn_if_free(&seen);
-        assert!(matches!(turn, Some(Turn::Mine(_))), "{turn:?}");
+        let turn = room.place.try_lock(&seen);
+        assert!(matches!(turn, Some(LockOutcome::Mine(_))), "{turn:?}");
     }
 
     #[test]
@@ -429,7 +438,7 @@ mod tests {
         let room = Room::new();
         let cut_off = |_: &ClientSecret| {
             let error = Error::unavailable("no network");
-            Err(Refusal::local(&error, NOW))
+            Err(CachedFailure::local(&error, NOW))
         };
         let error = obtain(&room.place, WISH, &answering(&cut_off)).expect_err("nothing");
         assert_eq!(error.message, "no network");
@@ -454,7 +463,7 @@ mod tests {
             let room = Room::new();
             room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
             let left = Cell::new(looks);
-            let doors = Doors {
+            let doors = TokenSource {
                 is_current: &|| match left.get() {
                     0 => unreadable(),
                     more => {
@@ -464,14 +473,14 @@ mod tests {
                 },
                 ..answering(&issued)
             };
-            let wish = Wish {
+            let wish = ReusePolicy {
                 min_ttl,
                 refresh: min_ttl.is_zero(),
                 ..WISH
             };
             let outcome = obtain(&room.place, wish, &doors);
             match (expected, outcome) {
-                (Some(text), Ok(Outcome::Kept { token, refusal })) => {
+                (Some(text), Ok(Outcome::Stale { token, refusal })) => {
                     assert_eq!(printed(&token), text);
                     assert_eq!(refusal.message(), "cannot read the profile");
                 }
@@ -490,13 +499,13 @@ mod tests {
         for answer in answers {
             // It counts when the turn begins, and no longer when the answer is there.
             let looks = Cell::new(0);
-            let doors = Doors {
+            let doors = TokenSource {
                 is_current: &|| Ok(looks.replace(1) == 0),
                 ..answering(answer)
             };
             let room = Room::new();
             let outcome = obtain(&room.place, WISH, &doors);
-            assert!(matches!(outcome, Ok(Outcome::Superseded)), "{outcome:?}");
+            assert!(matches!(outcome, Ok(Outcome::LoginChanged)), "{outcome:?}");
             assert_eq!(room.files(), [""; 0]);
         }
     }
@@ -504,13 +513,13 @@ mod tests {
     #[test]
     fn nobody_asks_for_a_login_that_no_longer_counts() {
         let room = Room::new();
-        let doors = Doors {
+        let doors = TokenSource {
             secret: &|| unreachable!("another login's secret"),
             is_current: &|| Ok(false),
             ..answering(&refuse)
         };
         let outcome = obtain(&room.place, WISH, &doors);
-        assert!(matches!(outcome, Ok(Outcome::Superseded)), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Outcome::LoginChanged)), "{outcome:?}");
         assert_eq!(room.files(), [""; 0]);
     }
 
@@ -529,11 +538,11 @@ mod tests {
         assert!(told, "{outcome:?}");
     }
 
-    type Answer<'a> = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, Refusal> + 'a;
+    type Answer<'a> = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, CachedFailure> + 'a;
 
     /// It is now, the secret can be had, and the login counts.
-    fn answering<'a>(request: &'a Answer<'a>) -> Doors<'a, ClientSecret> {
-        Doors {
+    fn answering<'a>(request: &'a Answer<'a>) -> TokenSource<'a, ClientSecret> {
+        TokenSource {
             now: &|| NOW,
             secret: &secret,
             request,
@@ -541,8 +550,8 @@ mod tests {
         }
     }
 
-    fn refuse(_: &ClientSecret) -> std::result::Result<CachedToken, Refusal> {
-        Err(Refusal::brief(&Error::refused("no"), NOW))
+    fn refuse(_: &ClientSecret) -> std::result::Result<CachedToken, CachedFailure> {
+        Err(CachedFailure::brief(&Error::refused("no"), NOW))
     }
 
     fn secret() -> Result<ClientSecret> {
@@ -568,7 +577,7 @@ mod tests {
     /// A place for one request's token, in a directory of its own.
     struct Room {
         directory: TempDir,
-        place: Place,
+        place: CacheEntry,
     }
 
     impl Room {

@@ -4,7 +4,7 @@
 //! `KEY.json` holds the token, `KEY.lock` is locked by whoever asks for a new one, and `KEY.note`
 //! says how the last turn ended when it brought no token that others could share.
 
-mod stale;
+mod sweep;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ use crate::platform::Trust;
 use crate::platform::disk::{self, Directories, Durability, Found, LockFile};
 use crate::profile::ProfileName;
 use crate::profile::token_request::{Overrides, TokenRequest};
+use crate::types::cached_failure::CachedFailure;
 use crate::types::digest::hex;
-use crate::types::refusal::Refusal;
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 
@@ -68,8 +68,8 @@ impl Cache {
     }
 
     /// Where the token for this request lies.
-    pub(crate) fn place(&self, request: &TokenRequest) -> Place {
-        Place {
+    pub(crate) fn place(&self, request: &TokenRequest) -> CacheEntry {
+        CacheEntry {
             top: self.top.clone(),
             entry: self.directory.join([request.key(), ".json"].concat()),
             key: request.key().to_owned(),
@@ -127,7 +127,7 @@ impl Cache {
 
 /// Where one request's token lies.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct CacheEntry {
     top: PathBuf,
     entry: PathBuf,
     key: String,
@@ -137,31 +137,31 @@ pub(crate) struct Place {
 
 /// What lay in a place when a caller came.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Snapshot {
     pub(crate) token: Option<CachedToken>,
-    note: Option<Note>,
+    note: Option<FailureRecord>,
 }
 
-impl Seen {
+impl Snapshot {
     /// The refusal that still holds for a caller who comes now.
-    pub(crate) fn refusal(&self, now: Timestamp, insists: bool) -> Option<Refusal> {
+    pub(crate) fn refusal(&self, now: Timestamp, force_refresh: bool) -> Option<CachedFailure> {
         let refusal = self.note.as_ref()?.refusal.as_ref()?;
-        refusal.holds(now, insists).then(|| refusal.clone())
+        refusal.holds(now, force_refresh).then(|| refusal.clone())
     }
 }
 
 /// What a caller finds when it is its turn.
 #[derive(Debug)]
-pub(crate) enum Turn<'place> {
+pub(crate) enum LockOutcome<'place> {
     /// Nobody brought a token while we waited: it is up to us.
-    Mine(Slot<'place>),
+    Mine(EntryLock<'place>),
     /// Somebody brought one.
     Token(CachedToken),
     /// Somebody was told no, and so are we.
-    Refused(Refusal),
+    Refused(CachedFailure),
 }
 
-impl Place {
+impl CacheEntry {
     fn lock(&self) -> PathBuf {
         self.entry.with_extension("lock")
     }
@@ -177,9 +177,9 @@ impl Place {
         })
     }
 
-    /// Everything here, for a caller who needs more than the token: see [`Place::turn`].
-    pub(crate) fn seen(&self, token: Option<CachedToken>) -> Seen {
-        Seen {
+    /// Everything here, for a caller who needs more than the token: see [`CacheEntry::turn`].
+    pub(crate) fn seen(&self, token: Option<CachedToken>) -> Snapshot {
+        Snapshot {
             token,
             note: self.read_note(),
         }
@@ -213,7 +213,7 @@ impl Place {
     }
 
     /// Removes all that is here, for a login that no longer counts: see [`Cache::clear`].
-    pub(crate) fn abandon(&self) {
+    pub(crate) fn remove(&self) {
         // What cannot be removed could not have been written either, and serves nobody.
         for file in [&self.entry, &self.note(), &self.lock()] {
             let _ = disk::remove(file);
@@ -230,14 +230,14 @@ impl Place {
     /// locks cannot be had, it is everybody's turn. `limit` is how long the holder of a turn may
     /// take. After that it is this caller's turn, whatever the others do: no wait is longer than
     /// twice the limit.
-    pub(crate) fn turn(&self, seen: &Seen, limit: Duration) -> Turn<'_> {
+    pub(crate) fn turn(&self, seen: &Snapshot, limit: Duration) -> LockOutcome<'_> {
         let Ok(mut lock) = self.open_lock() else {
-            return Turn::Mine(self.slot(None));
+            return LockOutcome::Mine(self.slot(None));
         };
         match self.wait_for_turn(&mut lock, seen, limit) {
             Ok(Some(outcome)) => outcome,
-            Ok(None) => Turn::Mine(self.slot(Some(lock))),
-            Err(_) => Turn::Mine(self.slot(None)),
+            Ok(None) => LockOutcome::Mine(self.slot(Some(lock))),
+            Err(_) => LockOutcome::Mine(self.slot(None)),
         }
     }
 
@@ -246,9 +246,9 @@ impl Place {
     fn wait_for_turn(
         &self,
         lock: &mut LockFile,
-        seen: &Seen,
+        seen: &Snapshot,
         limit: Duration,
-    ) -> io::Result<Option<Turn<'_>>> {
+    ) -> io::Result<Option<LockOutcome<'_>>> {
         let mut wait = Wait::of(limit);
         // The first time, all wake together, as there mostly is a token for all of them.
         let mut in_line = false;
@@ -284,13 +284,13 @@ impl Place {
 
     /// The same for a caller who can do without: none while somebody else has the turn, or where
     /// locks cannot be had.
-    pub(crate) fn turn_if_free(&self, seen: &Seen) -> Option<Turn<'_>> {
+    pub(crate) fn try_lock(&self, seen: &Snapshot) -> Option<LockOutcome<'_>> {
         let mut lock = self.open_lock().ok()?;
         if !lock.try_exclusive().ok()? {
             return None;
         }
         let outcome = self.outcome(seen);
-        Some(outcome.unwrap_or_else(|| Turn::Mine(self.slot(Some(lock)))))
+        Some(outcome.unwrap_or_else(|| LockOutcome::Mine(self.slot(Some(lock)))))
     }
 
     fn open_lock(&self) -> io::Result<LockFile> {
@@ -299,41 +299,41 @@ impl Place {
     }
 
     /// What came about since `seen`.
-    fn outcome(&self, seen: &Seen) -> Option<Turn<'_>> {
+    fn outcome(&self, seen: &Snapshot) -> Option<LockOutcome<'_>> {
         if let Some(token) = self
             .token()
             .filter(|token| seen.token.as_ref() != Some(token))
         {
-            return Some(Turn::Token(token));
+            return Some(LockOutcome::Token(token));
         }
         let note = self
             .read_note()
             .filter(|note| seen.note.as_ref() != Some(note))?;
         Some(match note.refusal {
-            Some(refusal) => Turn::Refused(refusal),
+            Some(refusal) => LockOutcome::Refused(refusal),
             // A token that lasts for one use: everybody needs one of their own.
-            None => Turn::Mine(self.slot(None)),
+            None => LockOutcome::Mine(self.slot(None)),
         })
     }
 
-    fn slot(&self, lock: Option<LockFile>) -> Slot<'_> {
-        Slot { place: self, lock }
+    fn slot(&self, lock: Option<LockFile>) -> EntryLock<'_> {
+        EntryLock { place: self, lock }
     }
 
-    fn read_note(&self) -> Option<Note> {
+    fn read_note(&self) -> Option<FailureRecord> {
         match disk::read(&self.note(), NOTE_LIMIT, Trust::Private) {
             Ok(Found::Content(content)) => serde_json::from_slice(&content).ok(),
             _ => None,
         }
     }
 
-    fn write_note(&self, refusal: Option<Refusal>) -> io::Result<()> {
+    fn write_note(&self, refusal: Option<CachedFailure>) -> io::Result<()> {
         disk::private_directory(&self.top)?;
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let turn = format!("{}-{}", process::id(), since_epoch.as_nanos());
-        let note = serde_json::to_vec(&Note { turn, refusal })?;
+        let note = serde_json::to_vec(&FailureRecord { turn, refusal })?;
         disk::replace(&self.note(), &note, Durability::Cache)
     }
 }
@@ -371,12 +371,12 @@ impl Wait {
 
 /// The exclusive right to fill a place. Dropped without a word (or killed), it leaves the turn to another.
 #[derive(Debug)]
-pub(crate) struct Slot<'place> {
-    place: &'place Place,
+pub(crate) struct EntryLock<'place> {
+    place: &'place CacheEntry,
     lock: Option<LockFile>,
 }
 
-impl Slot<'_> {
+impl EntryLock<'_> {
     /// Puts a fresh token there, for all who wait and all who come while it lasts.
     ///
     /// Whoever had the turn also removes some of what is stale: a request costs more than that, and
@@ -398,22 +398,22 @@ impl Slot<'_> {
             // Those who wait get the token first.
             drop(lock);
             // The time is another each time; the process's number is not, in a container.
-            stale::sweep(directory, &place.key, Timestamp::now().0);
+            sweep::sweep(directory, &place.key, Timestamp::now().0);
         }
         Ok(())
     }
 
     /// Tells all who wait that there is none, and those who come later as long as the refusal holds.
-    pub(crate) fn refuse(self, refusal: Refusal) -> io::Result<()> {
+    pub(crate) fn refuse(self, refusal: CachedFailure) -> io::Result<()> {
         self.place.write_note(Some(refusal))
     }
 }
 
 /// How the last turn ended, if it brought no token to share. No two turns write the same.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
-struct Note {
+struct FailureRecord {
     turn: String,
-    refusal: Option<Refusal>,
+    refusal: Option<CachedFailure>,
 }
 
 /// What an entry holds after its first line.

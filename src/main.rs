@@ -1,16 +1,23 @@
 //! hallpass keeps an OAuth 2.0 client's secret in the keychain and gives an access token on demand.
 //!
-//! The plan of the house. Imports go down only; `tests/hallpass/house.rs` holds it to that.
+//! The modules, from the command line down. Each uses only modules below it;
+//! `tests/hallpass/layers.rs` says which, and compares this table with the tree.
 //!
-//! | floor | rooms |
+//! | module | what it does |
 //! |---|---|
-//! | the command line | `cli`: arguments in, exit code out |
-//! | | `commands`: a file a command, its arguments and its steps |
-//! | the tongues | `protocols`: a file a helper protocol, and a row of its table |
-//! | the decision | `broker`: reuse a token, wait for one, or ask |
-//! | the stores and the server | `cache`: tokens on disk, whose turn it is · `token_endpoint`: HTTP · `profiles`: settings · `secrets`: keychain, secret files and commands · `prompt`: the person at the terminal |
-//! | the ground | `disk`: files that are never half written · `system`: the platform, and where memory comes from |
-//! | the nouns | `profile` · `settings` · `headers` · `binding` · `token` · `refusal` · `secret` · `private_key` · `secret_source` · `trust` · `web_url` · `digest` · `variables` · `error` · `message` |
+//! | `cli` | finds the command, prints messages about arguments, sets the exit code |
+//! | `commands` | one file per command; the only module that opens the real stores and the network |
+//! | `protocols` | one file per helper protocol (git, docker, cargo, ...), and the table of them |
+//! | `broker` | gets a token: reuses one, waits for another caller, or requests one |
+//! | `cache` | cached tokens and failures on disk, and the lock of each entry |
+//! | `oauth` | everything that talks to an authorization server |
+//! | `profiles` | profile files: selection, lookup by URL, the profile in the environment |
+//! | `secrets` | where client secrets are: keychains, the kernel keyring, files, commands, variables |
+//! | `profile` | a client's settings and their parts |
+//! | `platform` | files, locks, processes, the terminal, memory; the only module with unsafe code |
+//! | `types` | tokens, secrets, URLs and other values that every layer uses |
+//! | `message` | what is printed on standard error |
+//! | `error` | errors by who must act next, and the exit codes |
 
 #![cfg_attr(all(unix, not(test)), no_main)]
 

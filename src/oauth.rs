@@ -2,9 +2,9 @@
 
 mod advice;
 mod client_auth;
-mod coding;
+mod content_encoding;
 mod discovery;
-mod fault;
+mod error_texts;
 mod http;
 mod json;
 mod key;
@@ -14,7 +14,7 @@ mod proxy;
 mod redact;
 mod request;
 mod response;
-mod said;
+mod transport_error;
 mod trust;
 mod verdict;
 
@@ -30,15 +30,15 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName, TokenEndpoint};
-use crate::types::refusal::Refusal;
+use crate::types::cached_failure::CachedFailure;
 use crate::types::secret::{AccessToken, Credential, PrivateKey};
 use crate::types::token::{CachedToken, Timestamp};
 
-use fault::Fault;
 use http::Http;
 use redact::Redactor;
 use request::Message;
 use response::{HttpResponse, ResponseContext};
+use transport_error::TransportError;
 
 pub(crate) use discovery::{Metadata, discover};
 pub(crate) use key::{Key, choose_among};
@@ -52,18 +52,18 @@ const NOTE_AFTER: Duration = Duration::from_millis(1500);
 
 /// Why there is no token yet, and whether one more try is worth it.
 struct FailedAttempt {
-    refusal: Refusal,
+    refusal: CachedFailure,
     /// Try once more, after this pause.
     retry_in: Option<Duration>,
 }
 
 /// What a request is made with: what the client proves itself with, and the way to the server.
-pub(crate) struct Means {
+pub(crate) struct TokenClient {
     credential: Credential,
     http: Http,
 }
 
-impl Means {
+impl TokenClient {
     /// With a credential that is at hand.
     ///
     /// # Errors
@@ -90,14 +90,14 @@ impl Means {
     ///
     /// # Errors
     /// Why there is no credential, or why no server can be called.
-    pub(crate) fn gather(
+    pub(crate) fn prepare(
         name: &ProfileName,
         profile: &Profile,
         credential: impl FnOnce() -> Result<Credential>,
         certificate_key: Option<&PrivateKey>,
     ) -> Result<Self> {
         // What is shown in the handshake has to be found first.
-        if !profile.secret.takes_a_while() || profile.client_auth.is_tls() {
+        if !profile.secret.may_block() || profile.client_auth.is_tls() {
             return Self::of(name, profile, credential()?, certificate_key);
         }
         let tls_key = tls_key(profile, None, certificate_key)?;
@@ -145,10 +145,10 @@ fn tls_key(
 pub(crate) fn ask(
     profile: &Profile,
     request: &TokenRequest,
-    Means { credential, http }: &Means,
+    TokenClient { credential, http }: &TokenClient,
     notes: Notes,
-) -> std::result::Result<CachedToken, Refusal> {
-    let not_sent = |error: Error| Refusal::local(&error, Timestamp::now());
+) -> std::result::Result<CachedToken, CachedFailure> {
+    let not_sent = |error: Error| CachedFailure::local(&error, Timestamp::now());
     let endpoint = &profile.token_endpoint;
     let context = ResponseContext {
         profile,
@@ -165,7 +165,7 @@ pub(crate) fn ask(
             })?;
             let asked_at = Timestamp::now();
             let sent = timeout_at(deadline, post(http, endpoint, &message)).await;
-            match sent.unwrap_or(Err(Fault::TooLate)) {
+            match sent.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) => response::read(&response, &context, asked_at),
                 Err(fault) => Err(failed_attempt(fault, profile, request.profile())),
             }
@@ -212,7 +212,7 @@ pub(crate) fn revoke(
             let proof = client_auth::prove(profile, None, credential)?;
             let message = Message::revocation(profile, token, &proof)?;
             let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
-            let revoked = match sent.unwrap_or(Err(Fault::TooLate)) {
+            let revoked = match sent.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) if (200..300).contains(&response.status) => Ok(()),
                 Ok(response) => Err(Error::unavailable(format!(
                     "{} answered {} to the revocation",
@@ -267,7 +267,7 @@ async fn post(
     http: &Http,
     endpoint: &TokenEndpoint,
     message: &Message,
-) -> std::result::Result<HttpResponse, Fault> {
+) -> std::result::Result<HttpResponse, TransportError> {
     http.exchange(|client| {
         let mut post = client
             .post(endpoint.as_str())
@@ -295,17 +295,17 @@ async fn post(
 }
 
 /// What a fault means for whoever asked.
-fn failed_attempt(fault: Fault, profile: &Profile, name: &ProfileName) -> FailedAttempt {
+fn failed_attempt(fault: TransportError, profile: &Profile, name: &ProfileName) -> FailedAttempt {
     // Only what came in a response is the server's word: the rest may be this machine's network, or
     // this process's own trouble.
-    let is_by_server = matches!(fault, Fault::TooLarge);
+    let is_by_server = matches!(fault, TransportError::TooLarge);
     let retry_in = fault.is_cut_off().then(response::jitter);
     let origin = profile.token_endpoint.origin();
     let error = fault.error(origin, profile.timeout(), Some(name));
     let refusal = if is_by_server {
-        Refusal::brief(&error, Timestamp::now())
+        CachedFailure::brief(&error, Timestamp::now())
     } else {
-        Refusal::local(&error, Timestamp::now())
+        CachedFailure::local(&error, Timestamp::now())
     };
     FailedAttempt { refusal, retry_in }
 }

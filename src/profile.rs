@@ -219,7 +219,7 @@ impl Profile {
 
     /// Whether what one profile's secret is, the other's is too: a client secret, a private key, or
     /// the passphrase of the same key.
-    pub(crate) fn proves_alike(&self, other: &Self) -> bool {
+    pub(crate) fn has_the_same_credential_kind(&self, other: &Self) -> bool {
         self.client_auth.has_key() == other.client_auth.has_key()
             && self.encrypted_key == other.encrypted_key
     }

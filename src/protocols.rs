@@ -68,20 +68,20 @@ pub(crate) struct Call<'a> {
     pub(crate) say: &'a dyn Fn(&str) -> Result<()>,
     /// An environment variable.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
-    pub(crate) desk: Desk<'a>,
+    pub(crate) desk: TokenProvider<'a>,
 }
 
 type BoundBy<'a> = dyn Fn(&WebUrl, Option<&str>) -> Result<Option<SelectedProfile>> + 'a;
 
 /// The doors that a conversation may open.
-pub(crate) struct Desk<'a> {
+pub(crate) struct TokenProvider<'a> {
     /// Who answers for a URL: nobody, if no profile is bound to it. Of one profile alone, if its
     /// name came with the request.
     pub(crate) bound_by: &'a BoundBy<'a>,
     /// The profile of a call that names no URL: it has to be selected.
     pub(crate) named: &'a dyn Fn() -> Result<SelectedProfile>,
     /// Every binding there is.
-    pub(crate) everyone: &'a dyn Fn() -> Result<Vec<SelectedProfile>>,
+    pub(crate) all_bindings: &'a dyn Fn() -> Result<Vec<SelectedProfile>>,
     /// A token of this profile, which is then as it was when the token was checked against it: another
     /// login may have taken its name. The token that was received at this moment was rejected, and
     /// will not do.
@@ -92,7 +92,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) forget: &'a dyn Fn(&SelectedProfile, &AccessToken),
 }
 
-impl Desk<'_> {
+impl TokenProvider<'_> {
     /// Who answers for a URL: nobody, if no profile is bound to it.
     fn bound(&self, url: &WebUrl) -> Result<Option<SelectedProfile>> {
         (self.bound_by)(url, None)

@@ -29,7 +29,7 @@ const ELSEWHERE: &str =
 
 /// How long to wait for a keychain or a command, and for the person whom it may ask.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+pub(crate) enum WaitLimit {
     /// Somebody sits at the terminal: `login`, `logout`.
     Person,
     /// A program calls: `token`.
@@ -42,7 +42,7 @@ const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The variable that says how long to wait.
 const TIMEOUT_VARIABLE: &str = "HALLPASS_KEYCHAIN_TIMEOUT";
 
-impl Patience {
+impl WaitLimit {
     /// Long enough to type a password; short where no dialog can reach anybody. A duration in
     /// `HALLPASS_KEYCHAIN_TIMEOUT` overrides both.
     ///
@@ -78,7 +78,7 @@ impl Patience {
 pub(crate) fn read(
     name: &ProfileName,
     profile: &Profile,
-    patience: Patience,
+    patience: WaitLimit,
 ) -> Result<Credential> {
     let content = content(name, profile, patience)?;
     let source = &profile.secret;
@@ -119,7 +119,7 @@ fn place(source: &SecretSource) -> String {
 pub(crate) fn content(
     name: &ProfileName,
     profile: &Profile,
-    patience: Patience,
+    patience: WaitLimit,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let limit = patience.limit()?;
     platform::wipe_what_is_freed();
@@ -148,7 +148,7 @@ pub(crate) fn write(
     name: &ProfileName,
     item: &Item,
     secret: &Zeroizing<Vec<u8>>,
-    patience: Patience,
+    patience: WaitLimit,
 ) -> std::result::Result<(), Unwritten> {
     match item.store {
         Store::Keychain => {
@@ -160,7 +160,7 @@ pub(crate) fn write(
 }
 
 /// Removes a secret from a store of ours; one that is not there is fine.
-pub(crate) fn delete(name: &ProfileName, item: &Item, patience: Patience) -> Result<()> {
+pub(crate) fn delete(name: &ProfileName, item: &Item, patience: WaitLimit) -> Result<()> {
     match item.store {
         Store::Keychain => keychain::delete(name, &item.account, patience.limit()?),
         Store::Kernel => kernel::delete(name, &item.account),

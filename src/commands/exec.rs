@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::command_line::{Word, Words, once};
 use super::duration;
-use super::obtain::{Ask, obtain};
+use super::obtain::{TokenOptions, obtain};
 use crate::error::{Error, Kind, Result};
 use crate::platform::Inherited;
 use crate::platform::variables;
@@ -92,9 +92,9 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
             command.env_remove(variable);
         }
     }
-    let ask = Ask {
+    let ask = TokenOptions {
         min_ttl: args.min_ttl,
-        ..Ask::default()
+        ..TokenOptions::default()
     };
     let mut is_any_new = false;
     for ((name, _), who) in wanted.iter().zip(&mut selected) {

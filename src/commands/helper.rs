@@ -9,8 +9,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::BufReader;
 use std::path::Path;
 
-use super::obtain::{Ask, obtain, request};
-use crate::cache::{Cache, Place};
+use super::obtain::{TokenOptions, obtain, request};
+use crate::cache::{Cache, CacheEntry};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
@@ -18,7 +18,7 @@ use crate::platform::disk::{self, Directories};
 use crate::profile::ProfileName;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Bound, Profiles};
-use crate::protocols::{Answer, Call, Desk, PROTOCOLS, Protocol, take_profile};
+use crate::protocols::{Answer, Call, PROTOCOLS, Protocol, TokenProvider, take_profile};
 use crate::types::token::Timestamp;
 
 /// As much as most clients say, in bytes.
@@ -88,7 +88,7 @@ impl Helper {
         let selected = || named.as_deref().map(ProfileName::parse).transpose();
         // A client may mean one of several URLs.
         let elsewhere = Cell::new(false);
-        let desk = Desk {
+        let desk = TokenProvider {
             bound_by: &|url, profile| {
                 let profile = match profile {
                     Some(profile) => Some(ProfileName::parse(profile)?),
@@ -103,17 +103,17 @@ impl Helper {
                 })
             },
             named: &|| home()?.0.find(named.as_deref()),
-            everyone: &|| everyone(&home()?.0, selected()?.as_ref()),
+            all_bindings: &|| all_bindings(&home()?.0, selected()?.as_ref()),
             token: &|who, rejected| {
                 let (profiles, directories) = home()?;
                 let is_cached = |received_at| {
                     let cached = place(directories, who).token();
                     cached.is_some_and(|token| token.received_at == received_at)
                 };
-                let ask = Ask {
+                let ask = TokenOptions {
                     refresh: rejected.is_some_and(is_cached),
                     quiet: true,
-                    ..Ask::default()
+                    ..TokenOptions::default()
                 };
                 Ok(obtain(directories, profiles, &ask, who)?.token)
             },
@@ -164,12 +164,15 @@ fn help(protocol: &Protocol) -> String {
 }
 
 /// Where the token of a profile's own request lies.
-fn place(directories: &Directories, who: &SelectedProfile) -> Place {
-    Cache::of(directories, &who.name).place(&request(who, &Ask::default()))
+fn place(directories: &Directories, who: &SelectedProfile) -> CacheEntry {
+    Cache::of(directories, &who.name).place(&request(who, &TokenOptions::default()))
 }
 
 /// Every binding of every profile that can be read, or of the one that was selected.
-fn everyone(profiles: &Profiles, selected: Option<&ProfileName>) -> Result<Vec<SelectedProfile>> {
+fn all_bindings(
+    profiles: &Profiles,
+    selected: Option<&ProfileName>,
+) -> Result<Vec<SelectedProfile>> {
     let names = match selected {
         Some(name) => vec![name.clone()],
         None => profiles.names()?,

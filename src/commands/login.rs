@@ -25,7 +25,7 @@ use crate::platform::variables;
 use crate::profile::settings::presets;
 use crate::profile::{Item, Profile, ProfileName, SecretSource};
 use crate::profiles::{Editor, Profiles};
-use crate::secrets::{self, Patience, keychain};
+use crate::secrets::{self, WaitLimit, keychain};
 use crate::types::token::CachedToken;
 
 pub(crate) use options::Args;
@@ -106,7 +106,7 @@ fn commit(
         items.insert(item.clone());
         // Listed before it exists, so that no crash leaves a secret that nobody knows of.
         editor.save_items(name, &items)?;
-        if let Err(unwritten) = secrets::write(name, &item, secret, Patience::Person) {
+        if let Err(unwritten) = secrets::write(name, &item, secret, WaitLimit::Person) {
             if unwritten.nothing_left {
                 editor.save_items(name, &stale)?;
             }
@@ -124,7 +124,7 @@ fn remove_stale(
     stale: &BTreeSet<Item>,
 ) -> Result<()> {
     for item in stale {
-        secrets::delete(name, item, Patience::Person)?;
+        secrets::delete(name, item, WaitLimit::Person)?;
     }
     editor.save_items(name, &profile.secret.item().into_iter().collect())
 }

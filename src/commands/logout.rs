@@ -16,7 +16,7 @@ use crate::platform::prompt;
 use crate::profile::token_request::login_of;
 use crate::profile::{Item, Profile, ProfileName, Store, TokenEndpoint};
 use crate::profiles::{Editor, Profiles, is_described};
-use crate::secrets::{self, Patience, keychain};
+use crate::secrets::{self, WaitLimit, keychain};
 use crate::types::secret::{AccessToken, Credential};
 use crate::types::token::Timestamp;
 
@@ -210,7 +210,7 @@ impl Logout<'_> {
         let mut all = !items.is_empty();
         let others = items.iter().filter(|item| Some(*item) != own);
         for item in others.chain(items.iter().filter(|item| Some(*item) == own)) {
-            match secrets::delete(name, item, Patience::Person) {
+            match secrets::delete(name, item, WaitLimit::Person) {
                 Ok(()) => {}
                 Err(error) if self.force => {
                     all = false;
@@ -269,7 +269,7 @@ impl Farewell {
         if tokens.is_empty() {
             return None;
         }
-        match secrets::read(name, &profile, Patience::Person) {
+        match secrets::read(name, &profile, WaitLimit::Person) {
             Ok(credential) => Some(Self {
                 endpoint,
                 profile,

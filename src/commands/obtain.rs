@@ -4,17 +4,17 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::broker::{self, Doors, Outcome, Wish};
+use crate::broker::{self, Outcome, ReusePolicy, TokenSource};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT};
-use crate::oauth::{self, Means, Notes};
+use crate::oauth::{self, Notes, TokenClient};
 use crate::platform::disk::Directories;
 use crate::profile::Profile;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
-use crate::secrets::{self, Patience};
+use crate::secrets::{self, WaitLimit};
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 
@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What a caller wants, where it is not what the profile says.
 #[derive(Debug, Default)]
-pub(super) struct Ask {
+pub(super) struct TokenOptions {
     pub(super) scope: Option<String>,
     pub(super) audience: Option<String>,
     pub(super) min_ttl: Duration,
@@ -53,7 +53,7 @@ pub(super) struct Obtained {
 pub(super) fn obtain(
     directories: &Directories,
     profiles: &Profiles,
-    ask: &Ask,
+    ask: &TokenOptions,
     who: &mut SelectedProfile,
 ) -> Result<Obtained> {
     for _ in 0..ATTEMPTS {
@@ -62,7 +62,7 @@ pub(super) fn obtain(
         let latest = Cell::new(None);
         let outcome = attempt(directories, profiles, ask, who, &request, &latest)?;
         let is_new = matches!(outcome, Outcome::Fresh { .. });
-        let is_superseded = matches!(outcome, Outcome::Superseded);
+        let is_superseded = matches!(outcome, Outcome::LoginChanged);
         let now = if is_superseded {
             profiles
                 .reload(who)?
@@ -88,12 +88,12 @@ pub(super) fn obtain(
 fn attempt(
     directories: &Directories,
     profiles: &Profiles,
-    ask: &Ask,
+    ask: &TokenOptions,
     who: &SelectedProfile,
     request: &TokenRequest,
     latest: &Cell<Option<Profile>>,
 ) -> Result<Outcome> {
-    let wish = Wish {
+    let wish = ReusePolicy {
         min_ttl: ask.min_ttl,
         refresh: ask.refresh,
         wait_limit: wait_limit(&who.profile)?,
@@ -103,7 +103,7 @@ fn attempt(
     } else {
         Notes::Shown
     };
-    let doors = Doors {
+    let doors = TokenSource {
         now: &Timestamp::now,
         secret: &|| {
             if !who.name.is_of_environment() {
@@ -112,10 +112,10 @@ fn attempt(
             let certificate_key = secrets::certificate_key(&who.profile)?;
             if let Some(secret) = &ask.secret {
                 let secret = Credential::Secret(secret.clone());
-                return Means::of(&who.name, &who.profile, secret, certificate_key.as_ref());
+                return TokenClient::of(&who.name, &who.profile, secret, certificate_key.as_ref());
             }
-            let credential = || secrets::read(&who.name, &who.profile, Patience::Program);
-            Means::gather(
+            let credential = || secrets::read(&who.name, &who.profile, WaitLimit::Program);
+            TokenClient::prepare(
                 &who.name,
                 &who.profile,
                 credential,
@@ -137,8 +137,8 @@ fn attempt(
 
 /// How long another caller may take to get a token of this profile.
 fn wait_limit(profile: &Profile) -> Result<Duration> {
-    let for_secret = if profile.secret.takes_a_while() {
-        Patience::Program.limit()?
+    let for_secret = if profile.secret.may_block() {
+        WaitLimit::Program.limit()?
     } else {
         Duration::ZERO
     };
@@ -152,7 +152,7 @@ fn logged_out(who: &SelectedProfile) -> Error {
 }
 
 /// What is asked for: another secret is another client, as far as its tokens go.
-pub(super) fn request(who: &SelectedProfile, ask: &Ask) -> TokenRequest {
+pub(super) fn request(who: &SelectedProfile, ask: &TokenOptions) -> TokenRequest {
     let version = match &ask.secret {
         Some(secret) => Some(secrets::version_of(secret.expose().as_bytes())),
         None => secrets::version(&who.profile),
@@ -170,14 +170,14 @@ pub(super) fn request(who: &SelectedProfile, ask: &Ask) -> TokenRequest {
 fn settle(
     outcome: Outcome,
     request: &TokenRequest,
-    ask: &Ask,
+    ask: &TokenOptions,
     directories: &Directories,
 ) -> Option<CachedToken> {
     match outcome {
-        Outcome::Superseded => None,
+        Outcome::LoginChanged => None,
         Outcome::Reused(token) => Some(token),
-        Outcome::Kept { token, .. } | Outcome::Fresh { token, .. } if ask.quiet => Some(token),
-        Outcome::Kept { token, refusal } => {
+        Outcome::Stale { token, .. } | Outcome::Fresh { token, .. } if ask.quiet => Some(token),
+        Outcome::Stale { token, refusal } => {
             message::warning(&format!(
                 "the token could not be renewed ({}); the cached one serves until {}",
                 refusal.message(),

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::command_line::{Word, Words, flag, once};
-use super::obtain::{Ask, Obtained, obtain};
+use super::obtain::{Obtained, TokenOptions, obtain};
 use super::{duration, words};
 use crate::error::{Error, Result};
 use crate::platform::disk::Output;
@@ -149,13 +149,13 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         .filter(|path| path.as_os_str() != "-");
     let output = file.map(Output::to).transpose()?;
     let secret = args.secret_stdin.then(prompt::read_secret_from_stdin);
-    let ask = Ask {
+    let ask = TokenOptions {
         secret: secret.transpose()?,
         scope,
         audience: audience.filter(|audience| !audience.is_empty()),
         min_ttl: args.min_ttl,
         refresh: args.refresh,
-        ..Ask::default()
+        ..TokenOptions::default()
     };
     let obtained = obtain(&directories, &profiles, &ask, &mut who)?;
     if obtained.is_new {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
-use super::fault::Fault;
 use super::http::Http;
 use super::json::{Json, Members, in_utf8};
 use super::response::HttpResponse;
+use super::transport_error::TransportError;
 use super::{Notes, noting, within};
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT, clean};
@@ -57,7 +57,7 @@ pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) ->
             let mut worst: Option<(Use, Error)> = None;
             for location in locations(&url) {
                 let sent = timeout_at(deadline, get(&http, &location)).await;
-                let (rank, fault) = match sent.unwrap_or(Err(Fault::TooLate)) {
+                let (rank, fault) = match sent.unwrap_or(Err(TransportError::TooLate)) {
                     Ok(response) => match read(&response, &location, issuer, &url) {
                         Ok(metadata) => return Ok(metadata),
                         Err(failure) => failure,
@@ -89,7 +89,7 @@ fn locations(issuer: &TokenEndpoint) -> [String; 3] {
     ]
 }
 
-async fn get(http: &Http, location: &str) -> std::result::Result<HttpResponse, Fault> {
+async fn get(http: &Http, location: &str) -> std::result::Result<HttpResponse, TransportError> {
     http.exchange(|client| {
         client
             .get(location)

@@ -8,11 +8,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::coding::{CodingFault, decode, is_json_object, starts_object};
-use super::fault::{Fault, RAISE_LIMIT, Way};
+use super::content_encoding::{CodingFault, decode, is_json_object, starts_object};
 use super::key::Key;
 use super::proxy::Proxy;
 use super::response::HttpResponse;
+use super::transport_error::{RAISE_LIMIT, TransportError, Way};
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::platform;
@@ -93,7 +93,7 @@ impl Http {
     pub(super) async fn exchange(
         &self,
         request: impl Fn(&Client) -> RequestBuilder,
-    ) -> std::result::Result<HttpResponse, Fault> {
+    ) -> std::result::Result<HttpResponse, TransportError> {
         match self.attempt(request(&self.client)).await {
             // The request has not been sent: the handshake comes first.
             Err(fault) if self.extent == Extent::Usual && fault.is_of_unknown_issuer() => {
@@ -106,7 +106,10 @@ impl Http {
         }
     }
 
-    async fn attempt(&self, request: RequestBuilder) -> std::result::Result<HttpResponse, Fault> {
+    async fn attempt(
+        &self,
+        request: RequestBuilder,
+    ) -> std::result::Result<HttpResponse, TransportError> {
         let fault = |error| {
             let proxy = self.setup.proxy.as_ref();
             let trust = self.setup.trust.as_ref();
@@ -114,7 +117,7 @@ impl Http {
                 proxy: proxy.map(|proxy| (proxy.variable, proxy.url.origin().to_owned())),
                 distrusted: trust.and_then(Trust::changed),
             };
-            Fault::Network { error, way }
+            TransportError::Network { error, way }
         };
         let response = request.send().await.map_err(fault)?;
         receive(response, fault).await
@@ -199,8 +202,8 @@ fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
 /// Reads a response, and no more of it than is good for us.
 async fn receive(
     mut response: Response,
-    fault: impl Fn(reqwest::Error) -> Fault,
-) -> std::result::Result<HttpResponse, Fault> {
+    fault: impl Fn(reqwest::Error) -> TransportError,
+) -> std::result::Result<HttpResponse, TransportError> {
     // Several lines of one name are one list (RFC 9110 §5.3).
     let header = |name| {
         let values = response.headers().get_all(name).iter();
@@ -222,7 +225,7 @@ async fn receive(
     let cut_off = loop {
         match response.chunk().await {
             Ok(Some(chunk)) if answer.body.len() + chunk.len() > BODY_LIMIT => {
-                return Err(Fault::TooLarge);
+                return Err(TransportError::TooLarge);
             }
             Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
             Ok(None) => break None,
@@ -237,9 +240,9 @@ async fn receive(
         Ok(body) => body,
         // The refusal is in the status.
         Err(_) if answer.status == 401 => Vec::new(),
-        Err(CodingFault::TooLarge) => return Err(Fault::TooLarge),
+        Err(CodingFault::TooLarge) => return Err(TransportError::TooLarge),
         Err(CodingFault::Unreadable(text)) => {
-            return Err(cut_off.map_or(Fault::Unreadable(text), fault));
+            return Err(cut_off.map_or(TransportError::Unreadable(text), fault));
         }
     };
     match cut_off {

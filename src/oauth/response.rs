@@ -12,7 +12,7 @@ use super::verdict::{refusal_in_success, verdict};
 use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName, TokenType};
-use crate::types::refusal::Refusal;
+use crate::types::cached_failure::CachedFailure;
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::web_url::WebUrl;
@@ -252,7 +252,7 @@ fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
 
 fn refused_for_now(fault: &Error) -> FailedAttempt {
     FailedAttempt {
-        refusal: Refusal::brief(fault, Timestamp::now()),
+        refusal: CachedFailure::brief(fault, Timestamp::now()),
         retry_in: None,
     }
 }
@@ -275,7 +275,7 @@ fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAt
     };
     match told {
         Some(pause) => FailedAttempt {
-            refusal: Refusal::retry_after(
+            refusal: CachedFailure::retry_after(
                 &fault.hint(format!(
                     "the server asked for no request before {}{at_once}",
                     now.plus(pause).rfc3339()
@@ -287,7 +287,7 @@ fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAt
         },
         None => FailedAttempt {
             retry_in: (response.status >= 500).then(jitter),
-            refusal: Refusal::brief(&fault, now),
+            refusal: CachedFailure::brief(&fault, now),
         },
     }
 }

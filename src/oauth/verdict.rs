@@ -1,8 +1,8 @@
 //! What a response without a token means: a refusal, or a server that cannot response now.
 
+use super::error_texts::{Said, is_failure};
 use super::json::Json;
 use super::response::{HttpResponse, ResponseContext};
-use super::said::{Said, is_failure};
 use crate::error::{Error, Kind};
 use crate::profile::{BodyFormat, ClientAuth};
 

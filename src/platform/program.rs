@@ -86,7 +86,7 @@ mod platform {
     /// terminal and a signal for all of us reaches it.
     pub(crate) struct Descendants {
         #[cfg(target_os = "linux")]
-        not_ours: Vec<i32>,
+        other_children: Vec<i32>,
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -129,12 +129,12 @@ mod platform {
             pub(crate) fn watch() -> Self {
                 let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
                 // A shell that became this program may have started others before.
-                let not_ours = match waitid(WaitId::All, options) {
+                let other_children = match waitid(WaitId::All, options) {
                     Err(Errno::CHILD) => Vec::new(),
                     _ => children_of(&processes(), &[own_id()]),
                 };
                 let _ = set_child_subreaper(Some(getpid()));
-                Self { not_ours }
+                Self { other_children }
             }
 
             /// Ends the program and all that it started, except a daemon that left our session, such
@@ -151,7 +151,7 @@ mod platform {
                     };
                     processes.retain(|process| process.session == session);
                     let mut found = children_of(&processes, &[own_id()]);
-                    found.retain(|id| !self.not_ours.contains(id));
+                    found.retain(|id| !self.other_children.contains(id));
                     let mut last = found.clone();
                     while !last.is_empty() {
                         last = children_of(&processes, &last);

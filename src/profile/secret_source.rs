@@ -44,7 +44,7 @@ impl SecretSource {
     }
 
     /// Whether somebody else is asked for the secret, who may have to think or to ask a person.
-    pub(crate) fn takes_a_while(&self) -> bool {
+    pub(crate) fn may_block(&self) -> bool {
         matches!(
             self,
             Self::Keychain { .. } | Self::Command(_) | Self::Shell(_)

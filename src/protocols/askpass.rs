@@ -46,7 +46,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
 
 /// wget leaves the port out of its question. The only URL that is bound at this host is meant then.
 fn bound_with_a_port(call: &Call<'_>, url: &WebUrl) -> Result<Option<SelectedProfile>> {
-    let bindings = (call.desk.everyone)()?.into_iter();
+    let bindings = (call.desk.all_bindings)()?.into_iter();
     let bindings = bindings.filter_map(|who| who.binding).filter(|binding| {
         let port = binding.url.origin().strip_prefix(url.origin());
         port.is_some_and(|port| port.starts_with(':')) && binding.url.prefix().is_empty()

@@ -115,7 +115,7 @@ fn username(who: &SelectedProfile) -> &str {
 
 fn list(call: &mut Call<'_>) -> Result<Answer> {
     let mut names = Map::new();
-    for who in (call.desk.everyone)()? {
+    for who in (call.desk.all_bindings)()? {
         if let Some(binding) = who.binding.as_ref().filter(|binding| binding.url.is_web()) {
             let origin = binding.url.origin();
             // The clients mean https, and on this machine itself http.

@@ -81,7 +81,7 @@ fn selected(call: &Call<'_>, request: &Request) -> Result<Option<SelectedProfile
             let Ok(server) = WebUrl::of_service(scheme, host, b"") else {
                 return Ok(None);
             };
-            let mut bindings = (call.desk.everyone)()?.into_iter();
+            let mut bindings = (call.desk.all_bindings)()?.into_iter();
             let is_bound = bindings.any(|who| {
                 let binding = who.binding.as_ref();
                 binding.is_some_and(|binding| binding.url.origin() == server.origin())

@@ -26,7 +26,7 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
 fn cached(call: &Call<'_>) -> Result<Answer> {
     let mut seen = BTreeSet::new();
     let mut answer = String::new();
-    for who in (call.desk.everyone)()? {
+    for who in (call.desk.all_bindings)()? {
         let Some(binding) = &who.binding else {
             continue;
         };

@@ -344,7 +344,7 @@ fn hold(transcript: &Transcript, said: &Said) -> Outcome {
             Ok(())
         },
         variable: &|_| said.variable.clone(),
-        desk: Desk {
+        desk: TokenProvider {
             bound_by: &|url, _| {
                 let who = profile();
                 let covers = who.binding.as_ref().expect("a binding").url.covers(url);
@@ -359,7 +359,7 @@ fn hold(transcript: &Transcript, said: &Said) -> Outcome {
                 selected.set(true);
                 Ok(profile())
             },
-            everyone: &|| Ok(vec![profile()]),
+            all_bindings: &|| Ok(vec![profile()]),
             token: &|_, _| {
                 assert!(bound.get() || selected.get(), "a token for nobody's URL");
                 Ok(token())

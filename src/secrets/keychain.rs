@@ -3,6 +3,7 @@
 //! keyring waits for ever for a service that is mute or a dialog that nobody answers, and calls
 //! most troubles by the same name. Here every call has a deadline, and every trouble says what to do.
 
+mod keychain_error;
 #[cfg(not(any(target_os = "macos", windows)))]
 mod line;
 #[cfg_attr(target_os = "macos", path = "keychain/macos.rs")]
@@ -12,7 +13,6 @@ mod line;
     path = "keychain/secret_service.rs"
 )]
 mod platform;
-mod trouble;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -22,7 +22,7 @@ use keyring_core::Entry;
 use keyring_core::Error as KeyringError;
 use zeroize::Zeroizing;
 
-use self::trouble::Trouble;
+use self::keychain_error::KeychainError;
 use super::ELSEWHERE;
 use crate::error::{Error, Result};
 use crate::message;
@@ -79,13 +79,13 @@ pub(crate) fn write(
         if kept == given {
             Ok(())
         } else {
-            Err(Trouble::NotKept)
+            Err(KeychainError::NotKept)
         }
     });
     written.map_err(|trouble| Unwritten {
         nothing_left: matches!(
             trouble,
-            Trouble::Missing | Trouble::NoDefault | Trouble::Locked(_)
+            KeychainError::Missing | KeychainError::NoDefault | KeychainError::Locked(_)
         ),
         error: trouble.error(name),
     })
@@ -118,7 +118,7 @@ pub(crate) fn delete(name: &ProfileName, account: &str, limit: Duration) -> Resu
         }
     });
     match deleted {
-        Ok(()) | Err(Trouble::Absent) => Ok(()),
+        Ok(()) | Err(KeychainError::Absent) => Ok(()),
         Err(trouble) => Err(trouble.error(name)),
     }
 }
@@ -133,14 +133,17 @@ fn call<T: Send + 'static>(
     name: &ProfileName,
     account: &str,
     limit: Duration,
-    act: impl Fn(&Entry) -> std::result::Result<T, Trouble> + Send + 'static,
-) -> std::result::Result<T, Trouble> {
+    act: impl Fn(&Entry) -> std::result::Result<T, KeychainError> + Send + 'static,
+) -> std::result::Result<T, KeychainError> {
     let label = label(name.as_str());
     let account = account.to_owned();
     with_deadline(limit, move || {
         let attempt = || act(&platform::entry(&account, &label)?);
-        let broken = |outcome: &std::result::Result<T, Trouble>| {
-            matches!(outcome, Err(Trouble::BrokenSession | Trouble::NotKept))
+        let broken = |outcome: &std::result::Result<T, KeychainError>| {
+            matches!(
+                outcome,
+                Err(KeychainError::BrokenSession | KeychainError::NotKept)
+            )
         };
         let mut outcome = attempt();
         for _ in 1..SESSIONS {
@@ -156,14 +159,16 @@ fn call<T: Send + 'static>(
 /// Runs a call on a thread of its own. One that does not come back ends with the process.
 fn with_deadline<T: Send + 'static>(
     limit: Duration,
-    call: impl FnOnce() -> std::result::Result<T, Trouble> + Send + 'static,
-) -> std::result::Result<T, Trouble> {
+    call: impl FnOnce() -> std::result::Result<T, KeychainError> + Send + 'static,
+) -> std::result::Result<T, KeychainError> {
     let (sender, receiver) = mpsc::channel();
     let started = thread::Builder::new().spawn(move || {
         let _ = sender.send(call());
     });
     if started.is_err() {
-        return Err(Trouble::Other("hallpass cannot start a thread".to_owned()));
+        return Err(KeychainError::Other(
+            "hallpass cannot start a thread".to_owned(),
+        ));
     }
     let quiet = QUIET.min(limit);
     let answer = receiver.recv_timeout(quiet).or_else(|error| match error {
@@ -175,7 +180,9 @@ fn with_deadline<T: Send + 'static>(
     });
     match answer {
         Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => Err(Trouble::Mute(limit)),
-        Err(RecvTimeoutError::Disconnected) => Err(Trouble::Other("its library failed".to_owned())),
+        Err(RecvTimeoutError::Timeout) => Err(KeychainError::Mute(limit)),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(KeychainError::Other("its library failed".to_owned()))
+        }
     }
 }

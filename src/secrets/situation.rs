@@ -1,6 +1,6 @@
 //! In which situation a secret is read: the right advice depends on it.
 
-use super::Patience;
+use super::WaitLimit;
 use crate::profile::ProfileName;
 
 #[derive(Clone, Copy, Debug)]
@@ -14,11 +14,11 @@ pub(super) enum Situation<'a> {
 }
 
 impl<'a> Situation<'a> {
-    pub(super) fn of(name: &'a ProfileName, patience: Patience) -> Self {
+    pub(super) fn of(name: &'a ProfileName, patience: WaitLimit) -> Self {
         match patience {
             _ if name.is_of_environment() => Self::Environment,
-            Patience::Person => Self::LoggingIn,
-            Patience::Program => Self::Stored(name),
+            WaitLimit::Person => Self::LoggingIn,
+            WaitLimit::Program => Self::Stored(name),
         }
     }
 

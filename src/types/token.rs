@@ -84,7 +84,7 @@ impl CachedToken {
     }
 
     /// Whether to renew this token already, if nobody else does: in the half margin before it is due.
-    pub(crate) fn is_due_soon(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_in_early_refresh(&self, now: Timestamp) -> bool {
         self.expires_at.since(now) < self.margin() * 3 / 2
     }
 
@@ -147,8 +147,8 @@ mod tests {
     fn a_token_is_due_soon_in_the_half_margin_before() {
         for (life, last) in [(3600, 3_510_000), (240, 150_000), (2, 1_250)] {
             let token = token(Duration::from_secs(life));
-            assert!(!token.is_due_soon(NOW.plus(Duration::from_millis(last))));
-            assert!(token.is_due_soon(NOW.plus(Duration::from_millis(last + 1))));
+            assert!(!token.is_in_early_refresh(NOW.plus(Duration::from_millis(last))));
+            assert!(token.is_in_early_refresh(NOW.plus(Duration::from_millis(last + 1))));
         }
     }
 

@@ -923,7 +923,7 @@ fn a_relative_secret_file_is_kept_as_an_absolute_path() {
 /// A secret in plain letters: whoever repeats it cannot hide it.
 const SECRET_WORD: &str = "plainsecretword";
 
-/// Failed with this code, in the style of the house: a line each, lower case, no full stop.
+/// Failed with this code, in the style of all messages: a line each, lower case, no full stop.
 #[track_caller]
 pub(crate) fn fails(ran: Ran, code: i32) -> Ran {
     let ran = ran.failure(code);

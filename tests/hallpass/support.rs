@@ -227,7 +227,7 @@ impl Ran {
         self
     }
 
-    /// Failed with this code, said so in the house's style, and printed nothing.
+    /// Failed with this code, said so in the style of all messages, and printed nothing.
     #[track_caller]
     pub(crate) fn failure(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:?}");

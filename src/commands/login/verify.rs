@@ -8,12 +8,12 @@ use super::{replace, sign};
 use crate::commands::obtain::warn_of_response;
 use crate::error::{Error, Kind, Result};
 use crate::message;
-use crate::oauth::{self, Means, Notes};
+use crate::oauth::{self, Notes, TokenClient};
 use crate::platform::prompt;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{ClientAuth, Item, Profile, ProfileName, SecretSource};
-use crate::secrets::{self, Patience};
-use crate::types::refusal::Refusal;
+use crate::secrets::{self, WaitLimit};
+use crate::types::cached_failure::CachedFailure;
 use crate::types::secret::Credential;
 use crate::types::token::CachedToken;
 
@@ -88,10 +88,10 @@ impl Login<'_> {
 
     fn read_credential(&mut self, merged: Profile) -> Result<Verified> {
         let moving = self.moving();
-        let moving = moving.filter(|before| before.proves_alike(&merged));
+        let moving = moving.filter(|before| before.has_the_same_credential_kind(&merged));
         let version = secrets::version(&merged);
         let for_store = match moving {
-            Some(before) => Some(secrets::content(&self.name, before, Patience::Person)?),
+            Some(before) => Some(secrets::content(&self.name, before, WaitLimit::Person)?),
             None => self.input_for_store(&merged)?,
         };
         let needs_key = merged.client_auth == ClientAuth::PrivateKeyJwt;
@@ -100,7 +100,7 @@ impl Login<'_> {
                 Error::usage(format!("the {what} that was given {fault}"))
             })?),
             None if needs_key || !self.args.no_verify => {
-                Some(secrets::read(&self.name, &merged, Patience::Person)?)
+                Some(secrets::read(&self.name, &merged, WaitLimit::Person)?)
             }
             None => None,
         };
@@ -232,8 +232,9 @@ fn request_token(
     credential: &Credential,
 ) -> Result<CachedToken> {
     let certificate_key = secrets::certificate_key(profile)?;
-    let means = Means::of(name, profile, credential.clone(), certificate_key.as_ref())?;
-    let token = oauth::ask(profile, request, &means, Notes::Shown).map_err(Refusal::into_error)?;
+    let means = TokenClient::of(name, profile, credential.clone(), certificate_key.as_ref())?;
+    let token =
+        oauth::ask(profile, request, &means, Notes::Shown).map_err(CachedFailure::into_error)?;
     warn_of_response(request, &token);
     Ok(token)
 }

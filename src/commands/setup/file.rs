@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::recipes::Place;
+use super::recipes::CacheEntry;
 use super::record::Record;
 use crate::error::{Error, Result};
 use crate::platform::disk;
@@ -27,7 +27,7 @@ pub(super) struct UserFile {
 ///
 /// # Errors
 /// `Usage` when its variable says that there is none.
-pub(super) fn place(place: &Place, home: &Path) -> Result<PathBuf> {
+pub(super) fn place(place: &CacheEntry, home: &Path) -> Result<PathBuf> {
     for name in place.variables {
         let Some(value) = std::env::var_os(name) else {
             continue;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::file::{UserFile, place};
-use super::recipes::{Place, Tool};
+use super::recipes::{CacheEntry, Tool};
 use super::record::Record;
 use super::write::{Change, put_back};
 use super::{Facts, json, tilde};
@@ -15,7 +15,7 @@ use crate::profile::ProfileName;
 /// `Usage` when the file is not plain JSON, or has other values there: then nothing is changed.
 pub(super) fn prepare(
     tool: &Tool,
-    file: &Place,
+    file: &CacheEntry,
     object: Option<&'static str>,
     profile: &ProfileName,
     mut members: BTreeMap<String, String>,

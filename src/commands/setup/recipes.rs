@@ -28,13 +28,13 @@ pub(super) enum Write {
     Never,
     /// `each`, at the end of a file that takes comments.
     Lines {
-        file: Place,
+        file: CacheEntry,
         /// How lines begin that hallpass writes there, for a block without a record.
         known: &'static [&'static str],
     },
     /// A member of a JSON object, or of the object of this name in it, for each URL or once.
     Json {
-        file: Place,
+        file: CacheEntry,
         object: Option<&'static str>,
         key: &'static str,
         value: &'static str,
@@ -44,7 +44,7 @@ pub(super) enum Write {
 }
 
 /// A tool's file: the variables that name it or its directory, and where it is otherwise.
-pub(super) struct Place {
+pub(super) struct CacheEntry {
     pub(super) variables: &'static [&'static str],
     /// What is in the variable's directory; nothing if the variable names the file itself.
     pub(super) below: &'static str,
@@ -67,7 +67,7 @@ const PLAIN: Tool = Tool {
     write: Write::Never,
 };
 
-const PLAIN_PLACE: Place = Place {
+const PLAIN_PLACE: CacheEntry = CacheEntry {
     variables: &[],
     below: "",
     in_home: "",
@@ -148,7 +148,7 @@ pub(super) const TOOLS: &[Tool] = &[
                # .mcp.json, in an MCP server's object\n\
                {\"headersHelper\": @{system>json: hallpass token PROFILE --format headers-json}}\n",
         write: Write::Json {
-            file: Place {
+            file: CacheEntry {
                 variables: &["CLAUDE_CONFIG_DIR"],
                 below: "settings.json",
                 in_home: ".claude/settings.json",
@@ -191,7 +191,7 @@ pub(super) const TOOLS: &[Tool] = &[
         tail: "}}\n",
         hosts_only: true,
         write: Write::Json {
-            file: Place {
+            file: CacheEntry {
                 variables: &["DOCKER_CONFIG"],
                 below: "config.json",
                 in_home: ".docker/config.json",
@@ -213,7 +213,7 @@ pub(super) const TOOLS: &[Tool] = &[
                \thelper = @{git-helper>git-value: hallpass git-credential --profile=NAMED}\n\
                @{text: USE-PATH}",
         write: Write::Lines {
-            file: Place {
+            file: CacheEntry {
                 variables: &["GIT_CONFIG_GLOBAL"],
                 in_home: ".gitconfig",
                 in_config: Some("git/config"),
@@ -333,7 +333,7 @@ pub(super) const TOOLS: &[Tool] = &[
                # @{sh: ln -s hallpass PNPM-LINK}\n",
         each: "//@{npmrc-key: UNDER}/:tokenHelper=@{pnpm: PNPM-LINK}\n",
         write: Write::Lines {
-            file: Place {
+            file: CacheEntry {
                 variables: &["NPM_CONFIG_USERCONFIG", "npm_config_userconfig"],
                 in_home: ".npmrc",
                 ..PLAIN_PLACE

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::file::{UserFile, place};
 use super::lines::{self, Block};
-use super::recipes::{Place, Tool, Write};
+use super::recipes::{CacheEntry, Tool, Write};
 use super::record::Record;
 use super::{Facts, go, links, members, tilde};
 use crate::error::{Error, Result};
@@ -148,7 +148,7 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 
 fn write_lines(
     tool: &Tool,
-    (file, known): (&Place, &[&str]),
+    (file, known): (&CacheEntry, &[&str]),
     profile: &ProfileName,
     text: &str,
     facts: &Facts,
@@ -194,7 +194,7 @@ fn is_ours(line: &str, recorded: Option<&[String]>, known: &[&str]) -> bool {
 
 fn undo_lines(
     tool: &Tool,
-    (file, known): (&Place, &[&str]),
+    (file, known): (&CacheEntry, &[&str]),
     is_meant: impl Fn(&str) -> bool,
     home: &Path,
     record: &mut Record,

@@ -8,7 +8,7 @@ use keyring_core::api::CredentialStoreApi as _;
 use zeroize::Zeroizing;
 
 use super::SERVICE;
-use super::trouble::{Trouble, text};
+use super::keychain_error::{KeychainError, text};
 
 pub(super) const NAME: &str = "macOS Keychain";
 
@@ -27,7 +27,7 @@ pub(super) fn decode(stored: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
 }
 
 /// An item whose name is `hallpass`, with the account beside it.
-pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, Trouble> {
+pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, KeychainError> {
     Ok(Store::new()?.build(SERVICE, account, None)?)
 }
 
@@ -36,21 +36,21 @@ pub(super) fn describe(_entry: &Entry, _profile: &str, _label: &str) -> keyring_
     Ok(())
 }
 
-pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Trouble> {
+pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
     let code = error
         .downcast_ref::<security_framework::base::Error>()?
         .code();
     Some(match code {
         // errSecNotAvailable, errSecNoSuchKeychain, errSecInvalidKeychain, errSecNoDefaultKeychain
-        -25291 | -25294 | -25295 | -25307 => Trouble::Missing,
+        -25291 | -25294 | -25295 | -25307 => KeychainError::Missing,
         // errSecUserCanceled
-        -128 => Trouble::Locked("the unlock dialog was dismissed"),
+        -128 => KeychainError::Locked("the unlock dialog was dismissed"),
         // errSecAuthFailed
-        -25293 => Trouble::Locked(
+        -25293 => KeychainError::Locked(
             "its password was not given, or this program is not allowed to read the item",
         ),
         // errSecInteractionNotAllowed, errSecInteractionRequired
-        -25308 | -25315 => Trouble::Locked("no dialog can be shown here"),
+        -25308 | -25315 => KeychainError::Locked("no dialog can be shown here"),
         _ => return None,
     })
 }

@@ -10,7 +10,7 @@ use zbus::DBusError as _;
 use zbus_secret_service_keyring_store::Store;
 
 use super::SERVICE;
-use super::trouble::Trouble;
+use super::keychain_error::KeychainError;
 
 pub(super) use super::line::{decode, encode};
 use crate::message::clean;
@@ -23,9 +23,9 @@ pub(super) const UNLOCK: &str =
     "unlock it in your desktop session (or with `gnome-keyring-daemon --unlock`), then try again";
 
 /// An item, in a session of its own.
-pub(super) fn entry(account: &str, label: &str) -> Result<Entry, Trouble> {
-    let store = Store::new().map_err(|error| match Trouble::from(error) {
-        Trouble::Other(_) => Trouble::Missing,
+pub(super) fn entry(account: &str, label: &str) -> Result<Entry, KeychainError> {
+    let store = Store::new().map_err(|error| match KeychainError::from(error) {
+        KeychainError::Other(_) => KeychainError::Missing,
         trouble => trouble,
     })?;
     let modifiers = HashMap::from([("label", label)]);
@@ -37,28 +37,28 @@ pub(super) fn describe(entry: &Entry, profile: &str, _label: &str) -> keyring_co
     entry.update_attributes(&HashMap::from([("profile", profile)]))
 }
 
-pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Trouble> {
+pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
     let error: &ServiceError = error.downcast_ref()?;
     match error {
         // KWallet takes only keys without a leading zero, and drops its own: one in 128 sessions.
-        ServiceError::Crypto(_) => return Some(Trouble::BrokenSession),
+        ServiceError::Crypto(_) => return Some(KeychainError::BrokenSession),
         // A dialog that cannot be shown counts as dismissed as well: nobody tells us which it was.
         ServiceError::Locked | ServiceError::Prompt => {
             let why = "the unlock dialog was dismissed or could not be shown";
-            return Some(Trouble::Locked(why));
+            return Some(KeychainError::Locked(why));
         }
-        ServiceError::PromptDisconnected => return Some(Trouble::Died),
-        ServiceError::NoResult => return Some(Trouble::NoDefault),
-        ServiceError::Unavailable => return Some(Trouble::Missing),
+        ServiceError::PromptDisconnected => return Some(KeychainError::Died),
+        ServiceError::NoResult => return Some(KeychainError::NoDefault),
+        ServiceError::Unavailable => return Some(KeychainError::Missing),
         _ => {}
     }
     match call_error(error)?.as_str() {
-        "ServiceUnknown" | "NameHasNoOwner" => Some(Trouble::Missing),
-        "NoReply" | "Disconnected" => Some(Trouble::Died),
-        "IsLocked" => Some(Trouble::Locked("it was locked again")),
+        "ServiceUnknown" | "NameHasNoOwner" => Some(KeychainError::Missing),
+        "NoReply" | "Disconnected" => Some(KeychainError::Died),
+        "IsLocked" => Some(KeychainError::Locked("it was locked again")),
         // The last three: the item was removed meanwhile. Another session finds that out.
         "InvalidArgs" | "NoSession" | "InvalidObjectPath" | "NoSuchObject" | "UnknownObject"
-        | "UnknownMethod" => Some(Trouble::BrokenSession),
+        | "UnknownMethod" => Some(KeychainError::BrokenSession),
         _ => None,
     }
 }

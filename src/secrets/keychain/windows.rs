@@ -8,7 +8,7 @@ use keyring_core::api::CredentialStoreApi as _;
 use windows_native_keyring_store::Store;
 use zeroize::Zeroizing;
 
-use super::trouble::{Trouble, text};
+use super::keychain_error::{KeychainError, text};
 
 pub(super) const NAME: &str = "Windows Credential Manager";
 
@@ -28,7 +28,7 @@ pub(super) fn decode(stored: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
 }
 
 /// An item whose target is `hallpass:ACCOUNT`, and whose user is the account.
-pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, Trouble> {
+pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, KeychainError> {
     let naming = [("prefix", "hallpass:"), ("divider", ""), ("suffix", "")];
     let store = Store::new_with_configuration(&HashMap::from(naming))?;
     // Else the secret roams with the user's profile.
@@ -41,10 +41,10 @@ pub(super) fn describe(entry: &Entry, _profile: &str, label: &str) -> keyring_co
     entry.update_attributes(&HashMap::from([("comment", label)]))
 }
 
-pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Trouble> {
+pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
     // The library's type has no public name.
     let network_logon = text(error).contains("ERROR_NO_SUCH_LOGON_SESSION");
-    network_logon.then_some(Trouble::Locked("this is a network logon"))
+    network_logon.then_some(KeychainError::Locked("this is a network logon"))
 }
 
 /// Text that the system has for people.

@@ -20,7 +20,7 @@ pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
 
 /// Why there is no token, in a form that the next process can read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Refusal {
+pub(crate) struct CachedFailure {
     kind: Kind,
     message: String,
     hints: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Refusal {
     is_time_by_server: bool,
 }
 
-impl Refusal {
+impl CachedFailure {
     /// Not by the token endpoint: it says nothing about other callers, or a later call.
     pub(crate) fn local(error: &Error, now: Timestamp) -> Self {
         Self::until(error, now, Duration::ZERO, false)
@@ -63,10 +63,11 @@ impl Refusal {
         self.not_before > self.recorded_at
     }
 
-    /// Whether a caller who comes now is told the same. One who insists on a new token is told so
+    /// Whether a caller who comes now is told the same. One who requires a new token is told so
     /// only where the server asked for it.
-    pub(crate) fn holds(&self, now: Timestamp, insists: bool) -> bool {
-        (self.recorded_at..self.not_before).contains(&now.0) && (self.is_time_by_server || !insists)
+    pub(crate) fn holds(&self, now: Timestamp, force_refresh: bool) -> bool {
+        (self.recorded_at..self.not_before).contains(&now.0)
+            && (self.is_time_by_server || !force_refresh)
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_remembered_for_a_moment() {
-        let refusal = Refusal::brief(&Error::refused("no"), NOW);
+        let refusal = CachedFailure::brief(&Error::refused("no"), NOW);
         assert!(refusal.holds(later(1), false));
         assert!(!refusal.holds(later(2), false));
         assert!(!refusal.holds(later(1), true));
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn a_server_is_left_alone_as_long_as_it_asks_but_not_for_ever() {
         let after = |seconds| {
-            Refusal::retry_after(
+            CachedFailure::retry_after(
                 &Error::unavailable("busy"),
                 NOW,
                 Duration::from_secs(seconds),
@@ -117,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_failure_of_this_process_is_neither_shared_nor_remembered() {
-        let locked = Refusal::local(&Error::locked("locked"), NOW);
+        let locked = CachedFailure::local(&Error::locked("locked"), NOW);
         assert!(!locked.is_by_server() && !locked.holds(NOW, false));
-        assert!(Refusal::brief(&Error::refused("no"), NOW).is_by_server());
+        assert!(CachedFailure::brief(&Error::refused("no"), NOW).is_by_server());
     }
 }

@@ -13,7 +13,7 @@ use crate::platform;
 use crate::profile::ProfileName;
 
 /// Why there is no response.
-pub(super) enum Fault {
+pub(super) enum TransportError {
     TooLate,
     TooLarge,
     /// The body is there and cannot be read: why, fit to follow "the response from URL ".
@@ -39,7 +39,7 @@ struct Diagnosis {
     hint: String,
 }
 
-impl Fault {
+impl TransportError {
     /// The response was cut off, though the server was reached: one more try may help.
     ///
     /// What the server's TLS or HTTP is like does not change with a retry.

@@ -1,83 +1,58 @@
-//! The plan of the house, held by a test: imports go down only, and an outside crate has one room.
+//! The layers, held by a test: each module uses only what it may, and an external crate belongs to
+//! one module.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the top floor down. A room may use its own floor's rooms only where it is said below.
-const FLOORS: [&[&str]; 8] = [
-    &["main"],
-    &["cli"],
-    &["commands"],
-    &["protocols"],
-    &["broker"],
-    &["cache", "token_endpoint", "profiles", "prompt", "secrets"],
-    &["disk", "system"],
-    &[
-        "profile",
-        "headers",
-        "settings",
-        "binding",
-        "token",
-        "refusal",
-        "secret",
-        "private_key",
-        "secret_source",
-        "trust",
-        "web_url",
-        "digest",
-        "variables",
-        "duration",
-        "error",
-        "message",
-    ],
+/// What each module may use. Between the layers, imports go down only.
+const ALLOWED: [(&str, &[&str]); 14] = [
+    ("main", &["cli", "platform"]),
+    ("cli", &["commands", "error", "message", "platform"]),
+    (
+        "commands",
+        &[
+            "broker",
+            "cache",
+            "error",
+            "message",
+            "oauth",
+            "platform",
+            "profile",
+            "profiles",
+            "protocols",
+            "secrets",
+            "types",
+        ],
+    ),
+    // A protocol reaches no store and no server: it requests what it needs.
+    ("protocols", &["error", "profile", "types"]),
+    ("broker", &["cache", "error", "types"]),
+    ("cache", &["error", "platform", "profile", "types"]),
+    (
+        "oauth",
+        &["error", "message", "platform", "profile", "types"],
+    ),
+    ("profiles", &["error", "platform", "profile", "types"]),
+    (
+        "secrets",
+        &["error", "message", "platform", "profile", "types"],
+    ),
+    ("profile", &["error", "types"]),
+    ("platform", &["error", "message", "types"]),
+    ("types", &["error"]),
+    ("message", &["error"]),
+    ("error", &[]),
 ];
 
-/// Who may use whom on one floor: the nouns are made of one another, and files need the platform.
-const SAME_FLOOR: [(&str, &str); 32] = [
-    ("digest", "error"),
-    ("disk", "system"),
-    ("token", "profile"),
-    ("token", "secret"),
-    ("token", "digest"),
-    ("settings", "binding"),
-    ("settings", "profile"),
-    ("settings", "web_url"),
-    ("settings", "trust"),
-    ("settings", "headers"),
-    ("settings", "settings"),
-    ("profile", "digest"),
-    ("profile", "web_url"),
-    ("profile", "binding"),
-    ("profile", "headers"),
-    ("profile", "secret_source"),
-    ("binding", "web_url"),
-    ("profile", "error"),
-    ("profile", "trust"),
-    ("trust", "digest"),
-    ("refusal", "error"),
-    ("refusal", "token"),
-    ("secret", "digest"),
-    ("secret", "private_key"),
-    ("private_key", "error"),
-    ("message", "error"),
-    ("variables", "message"),
-    // A command's helpers and its files are one room.
-    ("commands", "commands"),
-    ("token_endpoint", "token_endpoint"),
-    ("secrets", "secrets"),
-    ("protocols", "protocols"),
-    ("system", "system"),
-];
-
-/// Each outside crate, the rooms that know it, and why there.
-const ROOMS: [(&str, &[&str]); 31] = [
-    ("strsim", &["variables"]),
-    ("percent_encoding", &["web_url"]),
-    ("url", &["web_url"]),
+/// Each external crate, the modules that may use it, and why there.
+const CRATES: [(&str, &[&str]); 31] = [
+    ("strsim", &["platform"]),
+    ("percent_encoding", &["types"]),
+    ("url", &["types"]),
     // It signs as rustls does, with the same code.
-    ("ring", &["token_endpoint"]),
-    ("pkcs8", &["token_endpoint"]),
+    ("ring", &["oauth"]),
+    ("pkcs8", &["oauth"]),
     // The keychain's quirks are met in one place.
     ("secret_service", &["secrets"]),
     ("zbus", &["secrets"]),
@@ -88,50 +63,75 @@ const ROOMS: [(&str, &[&str]); 31] = [
     ("keyring_core", &["secrets"]),
     ("linux_keyutils", &["secrets"]),
     // HTTP and TLS: nobody else can send a secret anywhere.
-    ("reqwest", &["token_endpoint"]),
-    ("rustls", &["token_endpoint"]),
-    ("tokio", &["token_endpoint"]),
+    ("reqwest", &["oauth"]),
+    ("rustls", &["oauth"]),
+    ("tokio", &["oauth"]),
     // What a fault of HTTP is, whose certificates the system trusts, and compressed bodies.
-    ("hyper", &["token_endpoint"]),
-    ("openssl_probe", &["token_endpoint"]),
-    ("rustls_native_certs", &["token_endpoint"]),
-    ("rustls_platform_verifier", &["token_endpoint"]),
-    ("flate2", &["token_endpoint"]),
-    ("base64", &["token_endpoint", "protocols", "secrets"]),
-    ("rpassword", &["prompt"]),
-    ("tempfile", &["disk"]),
-    ("rustix", &["system"]),
-    ("signal_hook", &["system"]),
+    ("hyper", &["oauth"]),
+    ("openssl_probe", &["oauth"]),
+    ("rustls_native_certs", &["oauth"]),
+    ("rustls_platform_verifier", &["oauth"]),
+    ("flate2", &["oauth"]),
+    ("base64", &["oauth", "protocols", "secrets"]),
+    ("rpassword", &["platform"]),
+    ("tempfile", &["platform"]),
+    ("rustix", &["platform"]),
+    ("signal_hook", &["platform"]),
     ("clap", &["cli", "commands"]),
     ("shlex", &["commands"]),
-    ("sha2", &["digest"]),
-    ("getrandom", &["digest", "token_endpoint"]),
-    ("time", &["token", "token_endpoint"]),
+    ("sha2", &["types"]),
+    ("getrandom", &["types", "oauth"]),
+    ("time", &["types", "oauth"]),
 ];
 
 #[test]
-fn imports_go_down_only() {
-    for (room, text) in rooms() {
-        let floor = floor_of(&room);
+fn a_module_uses_only_what_it_may() {
+    for (module, text) in modules() {
+        let allowed = ALLOWED.iter().find(|(name, _)| *name == module);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("`{module}` is in no layer"));
         for used in names_after(&text, "crate::") {
-            let below = floor_of(&used) > floor;
-            let beside = SAME_FLOOR.contains(&(room.as_str(), used.as_str()));
             assert!(
-                below || beside,
-                "`{room}` uses `{used}`, which is not below it"
+                used == module || allowed.contains(&used.as_str()),
+                "`{module}` uses `{used}`, which it may not"
             );
         }
     }
 }
 
 #[test]
-fn an_outside_crate_has_one_room() {
-    let rooms = rooms();
-    for (name, allowed) in ROOMS {
-        let users: Vec<_> = rooms
+fn main_describes_every_module() {
+    let main = fs::read_to_string("src/main.rs").expect("a file");
+    let described: Vec<_> = main
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
+        .collect();
+    let declared = main
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let mut sorted = described.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, declared.collect::<Vec<_>>());
+    let mut listed: Vec<_> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    listed.retain(|name| *name != "main");
+    // In the same order, and each may use only modules that come after it.
+    listed.sort_by_key(|name| described.iter().position(|it| it == name));
+    assert_eq!(listed, described);
+    for (module, allowed) in ALLOWED {
+        let position = |name: &str| described.iter().position(|it| *it == name);
+        for used in allowed {
+            assert!(position(module) < position(used), "{module} uses {used}");
+        }
+    }
+}
+
+#[test]
+fn an_external_crate_belongs_to_one_module() {
+    let modules = modules();
+    for (name, allowed) in CRATES {
+        let users: Vec<_> = modules
             .iter()
             .filter(|(_, text)| uses_crate(text, name))
-            .map(|(room, _)| room.as_str())
+            .map(|(module, _)| module.as_str())
             .collect();
         assert!(!users.is_empty(), "nobody uses {name}");
         for user in users {
@@ -144,7 +144,7 @@ fn an_outside_crate_has_one_room() {
 }
 
 #[test]
-fn every_outside_crate_is_listed_here() {
+fn every_external_crate_is_listed_here() {
     let manifest = fs::read_to_string("Cargo.toml").expect("the manifest");
     let (_, dependencies) = manifest.split_once("[dependencies]").expect("dependencies");
     let (dependencies, _) = dependencies
@@ -160,24 +160,24 @@ fn every_outside_crate_is_listed_here() {
             continue;
         };
         let name = name.replace('-', "_");
-        let listed = ROOMS.iter().any(|(listed, _)| *listed == name);
+        let listed = CRATES.iter().any(|(listed, _)| *listed == name);
         assert!(
             listed || everywhere.contains(&name.as_str()),
-            "{name} has no room"
+            "{name} belongs to no module"
         );
     }
 }
 
 #[test]
-fn one_room_alone_has_unsafe_code() {
-    for (room, text) in rooms() {
+fn only_the_platform_module_has_unsafe_code() {
+    for (module, text) in modules() {
         let has_it = text.contains("unsafe {") || text.contains("unsafe extern");
-        assert!(!has_it || room == "system", "{room}");
+        assert!(!has_it || module == "platform", "{module}");
     }
 }
 
 #[test]
-fn nothing_but_three_files_prints() {
+fn only_these_files_print() {
     for (path, text) in files() {
         let name = path
             .file_name()
@@ -187,7 +187,7 @@ fn nothing_but_three_files_prints() {
             .iter()
             .any(|word| text.contains(word));
         assert!(
-            !prints || ["system.rs", "message.rs", "prompt.rs"].contains(&name),
+            !prints || ["unix.rs", "windows.rs", "message.rs", "prompt.rs"].contains(&name),
             "{} prints",
             path.display()
         );
@@ -198,13 +198,6 @@ fn nothing_but_three_files_prints() {
 fn uses_crate(text: &str, name: &str) -> bool {
     text.match_indices(&format!("{name}::"))
         .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
-}
-
-fn floor_of(room: &str) -> usize {
-    FLOORS
-        .iter()
-        .position(|rooms| rooms.contains(&room))
-        .unwrap_or_else(|| panic!("`{room}` is on no floor"))
 }
 
 /// The words that follow `prefix`, and those in braces after it.
@@ -232,9 +225,9 @@ fn names_after(text: &str, prefix: &str) -> Vec<String> {
     names
 }
 
-/// Each room's text: its file, and the files in the directory of its name.
-fn rooms() -> BTreeMap<String, String> {
-    let mut rooms: BTreeMap<String, String> = BTreeMap::new();
+/// Each module's text: its file, and the files in the directory of its name.
+fn modules() -> BTreeMap<String, String> {
+    let mut modules: BTreeMap<String, String> = BTreeMap::new();
     for (path, text) in files() {
         let below_src = path.strip_prefix("src").expect("below src");
         let first = below_src
@@ -242,11 +235,11 @@ fn rooms() -> BTreeMap<String, String> {
             .next()
             .and_then(|part| part.to_str())
             .expect("a name");
-        *rooms
+        *modules
             .entry(first.trim_end_matches(".rs").to_owned())
             .or_default() += &text;
     }
-    rooms
+    modules
 }
 
 /// The program's files without their tests and comments.
@@ -279,7 +272,7 @@ fn files() -> Vec<(PathBuf, String)> {
 
 #[test]
 fn every_variable_that_the_code_reads_is_known_and_in_the_manual() {
-    let known = fs::read_to_string("src/variables.rs").expect("a file");
+    let known = fs::read_to_string("src/platform/variables.rs").expect("a file");
     let (known, _) = known.split_once("];").expect("a list");
     let manual = fs::read_to_string("man/hallpass.1").expect("the manual");
     for (path, text) in files() {

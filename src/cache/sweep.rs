@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{ENTRY_LIMIT, Entry, checked, is_of_another_version};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found, LockFile};
-use crate::types::refusal::LONGEST_HOLD_OFF;
+use crate::types::cached_failure::LONGEST_HOLD_OFF;
 use crate::types::token::Timestamp;
 
 /// How many names are read: one key has up to three. They make room for the others in time, as no
@@ -108,7 +108,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::{Cache, Place, Turn};
+    use super::super::{Cache, CacheEntry, LockOutcome};
     use super::*;
     use crate::platform::disk::{Directories, Durability};
     use crate::profile::token_request::TokenRequest;
@@ -125,12 +125,12 @@ mod tests {
         assert!(!place.lock().exists());
         let seen = place.seen(None);
         let turn = place.turn(&seen, Duration::ZERO);
-        assert!(matches!(&turn, Turn::Mine(slot) if slot.lock.is_some()));
+        assert!(matches!(&turn, LockOutcome::Mine(slot) if slot.lock.is_some()));
         assert!(!opened.try_exclusive().expect("locks"), "it is not free");
-        assert!(place.turn_if_free(&seen).is_none());
+        assert!(place.try_lock(&seen).is_none());
         drop(turn);
         assert!(opened.try_exclusive().expect("locks"));
-        assert!(place.turn_if_free(&seen).is_none(), "all mean one file");
+        assert!(place.try_lock(&seen).is_none(), "all mean one file");
     }
 
     #[test]
@@ -149,12 +149,12 @@ mod tests {
                     let seen = place.seen(None);
                     begun.wait();
                     let turn = place.turn(&seen, LONGEST_WRITE);
-                    let Turn::Mine(slot) = turn else {
+                    let LockOutcome::Mine(slot) = turn else {
                         panic!("nobody brought a token: {turn:?}");
                     };
                     assert!(slot.lock.is_some());
                     let only = alone.try_lock().expect("nobody else has the turn");
-                    assert!(place.turn_if_free(&seen).is_none(), "nor gets it");
+                    assert!(place.try_lock(&seen).is_none(), "nor gets it");
                     drop((only, slot));
                 });
             }
@@ -241,7 +241,7 @@ mod tests {
             Self(TempDir::with_prefix("hallpass-test-").expect("a directory"))
         }
 
-        fn place(&self, scope: &str) -> Place {
+        fn place(&self, scope: &str) -> CacheEntry {
             let directories = Directories {
                 config: self.0.path().join("config"),
                 cache: self.0.path().join("cache"),
@@ -252,7 +252,7 @@ mod tests {
         }
 
         /// A place with an entry that works for nobody.
-        fn stale(&self, scope: &str) -> Place {
+        fn stale(&self, scope: &str) -> CacheEntry {
             let place = self.place(scope);
             disk::replace(&place.entry, b"damaged", Durability::Cache).expect("written");
             place

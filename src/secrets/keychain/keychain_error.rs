@@ -15,7 +15,7 @@ use crate::profile::ProfileName;
     any(target_os = "macos", windows),
     allow(dead_code, reason = "no platform has all of it")
 )]
-pub(super) enum Trouble {
+pub(super) enum KeychainError {
     Absent,
     Missing,
     /// And why it was not unlocked.
@@ -30,7 +30,7 @@ pub(super) enum Trouble {
     Other(String),
 }
 
-impl From<KeyringError> for Trouble {
+impl From<KeyringError> for KeychainError {
     fn from(error: KeyringError) -> Self {
         // Never an error's `Debug`, and not the `Display` of every one: some carry the secret.
         match error {
@@ -51,7 +51,7 @@ pub(super) fn text(error: &dyn StdError) -> String {
     crate::message::clean(&error.to_string(), crate::message::FOREIGN_TEXT_LIMIT)
 }
 
-impl Trouble {
+impl KeychainError {
     pub(super) fn error(self, name: &ProfileName) -> Error {
         match self {
             Self::Absent => Error::not_found(format!(

@@ -1,0 +1,129 @@
+//! Windows: its console, and what stands for modes and owners there.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::Command;
+
+use zeroize::Zeroizing;
+
+use super::{Access, FileKind, Trust};
+
+/// Nothing to do: no core dumps, no umask.
+pub(crate) fn harden(_: bool) -> Inherited {
+    Inherited(())
+}
+
+pub(crate) struct Inherited(());
+
+impl Inherited {
+    /// No process can be replaced here: runs the program to its end, and ends as it did.
+    #[expect(
+        clippy::unused_self,
+        reason = "other platforms have something to give back"
+    )]
+    pub(crate) fn replace_process(self, command: &mut Command) -> io::Error {
+        match command.status() {
+            Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Makes another name for a program: a copy, as links need a privilege.
+pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
+    std::fs::copy(program, name).map(drop)
+}
+
+/// Nothing to do: a variable that is removed is gone.
+pub(super) fn wipe_variable(_: &str) {}
+
+pub(crate) fn open_private(path: &Path, _: Trust, access: Access) -> io::Result<File> {
+    let create = access == Access::Create;
+    File::options()
+        .read(true)
+        .write(create)
+        .create(create)
+        .open(path)
+}
+
+pub(crate) fn standard_input() -> impl io::Read {
+    io::stdin()
+}
+
+pub(crate) fn write_to_stdout(output: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(output)?;
+    stdout.flush()
+}
+
+/// No limit that anybody reaches.
+pub(crate) fn is_lack_of_descriptors(_: &io::Error) -> bool {
+    false
+}
+
+pub(crate) fn duplicate(_: u32) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
+    File::options().write(true).open(path)
+}
+
+pub(crate) fn file_kind(metadata: &Metadata) -> FileKind {
+    let kind = metadata.file_type();
+    if kind.is_symlink() {
+        FileKind::Link
+    } else if kind.is_dir() {
+        FileKind::Directory
+    } else {
+        FileKind::Regular
+    }
+}
+
+pub(crate) fn is_planted(_: &Path, _: &Metadata) -> bool {
+    false
+}
+
+pub(crate) fn is_link_refusal(_: &io::Error) -> bool {
+    false
+}
+
+/// The directories below `AppData` are private by their inherited access control list.
+pub(crate) fn distrust(metadata: &Metadata, _: Trust) -> Option<&'static str> {
+    (!metadata.is_file()).then_some("is not a regular file")
+}
+
+/// As above.
+pub(crate) fn distrust_directory(_: &Metadata) -> Option<&'static str> {
+    None
+}
+
+/// What tells two files apart is not to be had from the standard library.
+pub(crate) fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// The console; rpassword itself turns its echo off.
+pub(crate) struct QuietTerminal(File);
+
+impl QuietTerminal {
+    pub(crate) fn open() -> io::Result<Self> {
+        let console = File::options().read(true).write(true).open("CONIN$");
+        console.map(Self)
+    }
+
+    pub(crate) fn terminal(&self) -> io::Result<File> {
+        self.0.try_clone()
+    }
+
+    #[expect(clippy::unused_self, reason = "other platforms have a rest to read")]
+    pub(crate) fn rest(&mut self) -> Zeroizing<Vec<u8>> {
+        // The console gives a line at a time.
+        Zeroizing::default()
+    }
+}
