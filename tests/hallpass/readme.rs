@@ -66,7 +66,7 @@ fn the_commands_of_everyday_use_work() {
         .map(|line| line.split(['#', '|']).next().unwrap_or_default())
         .map(|line| line.trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 18, "{commands:?}");
+    assert_eq!(commands.len(), 20, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     for command in commands {
@@ -181,6 +181,33 @@ fn the_readme_has_the_list_of_tools_that_setup_prints() {
         .expect("the table");
     let (table, _) = table.split_once("\n\n").expect("its end");
     assert_eq!(table.to_owned() + "\n", rows.concat());
+}
+
+#[test]
+fn the_messages_in_the_readme_are_messages_of_the_program() {
+    let mut sources = String::new();
+    read_sources(Path::new("src"), &mut sources);
+    let readme = readme();
+    let (_, table) = readme
+        .split_once("| message contains | cause | what to do |\n|---|---|---|\n")
+        .expect("the table");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    assert!(table.lines().count() > 8, "{table}");
+    for row in table.lines() {
+        let message = row.split('`').nth(1).expect("a message");
+        assert!(sources.contains(message), "{message}");
+    }
+}
+
+fn read_sources(directory: &Path, sources: &mut String) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else {
+            sources.push_str(&fs::read_to_string(&path).expect("text"));
+        }
+    }
 }
 
 /// The first long option of a line.
