@@ -65,15 +65,15 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
     }
 }
 
-/// A helper says in its protocol's tongue what it has to say, also that there is nothing.
+/// Runs a helper. Its answer, a failure too, is in the protocol's format.
 fn answer(helper: Helper) -> u8 {
     let answer = match helper.run(&print) {
         Ok(answer) => answer,
         Err(error) => return fail(error),
     };
-    if let Some(mut complaint) = answer.complaint {
-        complaint.hints.extend(variables::unknown());
-        message::error(&complaint);
+    if let Some(mut error) = answer.error {
+        error.hints.extend(variables::unknown());
+        message::error(&error);
     }
     match print(&answer.text) {
         Ok(()) => answer.exit_code,

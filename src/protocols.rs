@@ -1,12 +1,12 @@
-//! The helper protocols: how other programs ask for a token, each in its own tongue.
+//! The helper protocols: how other programs ask for a token.
 //!
-//! A protocol is one file and one row of [`PROTOCOLS`]: its whole conversation is a function, and
-//! so is how it says no. The rules that hold for all:
+//! A protocol is one file and one row of [`PROTOCOLS`]: a function reads the request and writes the
+//! answer, with failures in the protocol's error format. The rules for all of them:
 //!
-//! - On success the answer alone is printed, and nothing on standard error: some clients merge the
-//!   two. On failure nothing partial: some clients use what was printed all the same.
-//! - Nobody is ever asked anything, and standard input is read only where the protocol defines it.
-//! - A profile that is named selects; where the client names a URL, only a binding authorises.
+//! - On success only the answer is printed, and nothing on standard error, because some clients merge
+//!   the two. On failure nothing partial is printed, because some clients use it anyway.
+//! - A helper never prompts, and reads standard input only where the protocol defines it.
+//! - Naming a profile only selects it. Where the client names a URL, the profile must be bound to it.
 
 mod askpass;
 mod bazel;
@@ -37,14 +37,15 @@ use crate::types::web_url::WebUrl;
 pub(crate) struct Protocol {
     /// The subcommand: `hallpass NAME`.
     pub(crate) name: &'static str,
-    /// What a link to hallpass is called whose clients can pass no subcommand.
+    /// The name of a link to hallpass, for clients that cannot pass a subcommand.
     pub(crate) link: Option<&'static str>,
     /// One line for the help.
     pub(crate) about: &'static str,
-    pub(crate) converse: fn(&mut Call<'_>) -> Result<Answer>,
+    /// Reads the client's request and returns the answer.
+    pub(crate) run: fn(&mut Call<'_>) -> Result<Answer>,
 }
 
-/// Every protocol there is.
+/// Every protocol.
 pub(crate) const PROTOCOLS: &[Protocol] = &[
     git::PROTOCOL,
     docker::PROTOCOL,
@@ -59,53 +60,61 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
     askpass::PROTOCOL,
 ];
 
-/// What a client said, and what its helper can turn to.
+/// One call of a helper: the client's request, and where a token comes from.
 pub(crate) struct Call<'a> {
     /// The arguments without `--profile`.
     pub(crate) arguments: &'a [String],
     pub(crate) input: &'a mut dyn BufRead,
-    /// Prints at once: for clients that wait for a word before they speak.
-    pub(crate) say: &'a dyn Fn(&str) -> Result<()>,
-    /// An environment variable.
+    /// Prints at once, for a protocol in which the helper writes first.
+    pub(crate) print: &'a dyn Fn(&str) -> Result<()>,
+    /// Reads an environment variable.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
-    pub(crate) desk: TokenProvider<'a>,
+    pub(crate) provider: &'a dyn TokenProvider,
 }
 
-type BoundBy<'a> = dyn Fn(&WebUrl, Option<&str>) -> Result<Option<SelectedProfile>> + 'a;
+/// What a protocol may request.
+pub(crate) trait TokenProvider {
+    /// The profile that is bound to this URL, if there is one.
+    ///
+    /// `name` is the profile that the request names: then only that one is considered.
+    fn find_bound(&self, url: &WebUrl, name: Option<&str>) -> Result<Option<SelectedProfile>>;
 
-/// The doors that a conversation may open.
-pub(crate) struct TokenProvider<'a> {
-    /// Who answers for a URL: nobody, if no profile is bound to it. Of one profile alone, if its
-    /// name came with the request.
-    pub(crate) bound_by: &'a BoundBy<'a>,
-    /// The profile of a call that names no URL: it has to be selected.
-    pub(crate) named: &'a dyn Fn() -> Result<SelectedProfile>,
-    /// Every binding there is.
-    pub(crate) all_bindings: &'a dyn Fn() -> Result<Vec<SelectedProfile>>,
-    /// A token of this profile, which is then as it was when the token was checked against it: another
-    /// login may have taken its name. The token that was received at this moment was rejected, and
-    /// will not do.
-    pub(crate) token: &'a dyn Fn(&mut SelectedProfile, Option<Timestamp>) -> Result<CachedToken>,
-    /// The token that lies in the cache and still works.
-    pub(crate) cached: &'a dyn Fn(&SelectedProfile) -> Option<CachedToken>,
-    /// Drops the cached token, if it is this one.
-    pub(crate) forget: &'a dyn Fn(&SelectedProfile, &AccessToken),
-}
+    /// The profile for a call without a URL, by its name or because it is the only one.
+    fn selected(&self) -> Result<SelectedProfile>;
 
-impl TokenProvider<'_> {
-    /// Who answers for a URL: nobody, if no profile is bound to it.
-    fn bound(&self, url: &WebUrl) -> Result<Option<SelectedProfile>> {
-        (self.bound_by)(url, None)
+    /// Every binding, with its profile.
+    fn all_bindings(&self) -> Result<Vec<SelectedProfile>>;
+
+    /// A token of this profile. If the server rejected one, `rejected` is when that was received, and
+    /// it is not returned again.
+    ///
+    /// Afterwards `selected` is the profile that the token was issued for: another login may have
+    /// replaced it in the meantime.
+    fn token(
+        &self,
+        selected: &mut SelectedProfile,
+        rejected: Option<Timestamp>,
+    ) -> Result<CachedToken>;
+
+    /// The cached token of this profile, if it still works.
+    fn cached_token(&self, selected: &SelectedProfile) -> Option<CachedToken>;
+
+    /// Removes the cached token of this profile, if it is the rejected one.
+    fn discard_token(&self, selected: &SelectedProfile, rejected: &AccessToken);
+
+    /// The profile that is bound to this URL, if there is one.
+    fn bound_to(&self, url: &WebUrl) -> Result<Option<SelectedProfile>> {
+        self.find_bound(url, None)
     }
 }
 
-/// What the client is told.
+/// What the client gets.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     /// Standard output.
     pub(crate) text: String,
     /// Standard error.
-    pub(crate) complaint: Option<Error>,
+    pub(crate) error: Option<Error>,
     pub(crate) exit_code: u8,
 }
 
@@ -126,20 +135,20 @@ impl Answer {
         Self::of(line)
     }
 
-    /// The protocol's way to say that another helper may know.
+    /// Success without output: the client then tries another helper.
     pub(crate) fn nothing() -> Self {
         Self::default()
     }
 }
 
-/// The longest request that is read, in bytes: those of the clients have a few hundred.
+/// The longest request that is read, in bytes. Real requests have a few hundred.
 const REQUEST_LIMIT: u64 = 64 * 1024;
 
 fn unreadable(error: std::io::Error) -> Error {
     Error::broken("cannot read the request").because(error)
 }
 
-/// Reads what a client says up to its end.
+/// Reads the request up to the end of the input.
 fn read_to_end(input: &mut dyn BufRead) -> Result<Vec<u8>> {
     let mut request = Vec::new();
     let read = input.take(REQUEST_LIMIT).read_to_end(&mut request);
@@ -147,7 +156,7 @@ fn read_to_end(input: &mut dyn BufRead) -> Result<Vec<u8>> {
     Ok(request)
 }
 
-/// Reads one line: the client waits for an answer, and keeps its end open.
+/// Reads one line, for clients that keep the pipe open while they wait for the answer.
 fn read_line(input: &mut dyn BufRead) -> Result<Vec<u8>> {
     let mut line = Vec::new();
     let read = input.take(REQUEST_LIMIT).read_until(b'\n', &mut line);
@@ -155,14 +164,14 @@ fn read_line(input: &mut dyn BufRead) -> Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The value of an Authorization header: Bearer, unless the binding says otherwise.
-fn header(who: &SelectedProfile, token: &CachedToken) -> String {
+/// The value of an Authorization header: Bearer, unless the binding sets another scheme.
+fn header(selected: &SelectedProfile, token: &CachedToken) -> String {
     let token = token.access_token.expose();
-    match who.binding.as_ref().and_then(|binding| binding.scheme) {
+    match selected.binding.as_ref().and_then(|binding| binding.scheme) {
         None | Some(Scheme::Bearer | Scheme::IdentityToken) => format!("Bearer {token}"),
         Some(Scheme::Raw) => token.to_owned(),
         Some(Scheme::Basic) => {
-            let username = who
+            let username = selected
                 .binding
                 .as_ref()
                 .map(Binding::username)
@@ -172,7 +181,7 @@ fn header(who: &SelectedProfile, token: &CachedToken) -> String {
     }
 }
 
-/// Takes `--profile NAME` out of a client's arguments: the rest is the protocol's own.
+/// Takes `--profile NAME` out of a client's arguments. The rest belongs to the protocol.
 pub(crate) fn take_profile(given: Vec<String>) -> Result<(Vec<String>, Option<String>)> {
     let (mut words, mut profile) = (Vec::new(), None);
     let mut given = given.into_iter();

@@ -19,27 +19,29 @@ use crate::profile::ProfileName;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Bound, Profiles};
 use crate::protocols::{Answer, Call, PROTOCOLS, Protocol, TokenProvider, take_profile};
-use crate::types::token::Timestamp;
+use crate::types::secret::AccessToken;
+use crate::types::token::{CachedToken, Timestamp};
+use crate::types::web_url::WebUrl;
 
-/// As much as most clients say, in bytes.
+/// The size of the read buffer in bytes: most requests fit.
 const USUAL_REQUEST: usize = 1024;
 
-/// A helper as it was called.
+/// One call of a helper.
 pub(crate) struct Helper {
     protocol: &'static Protocol,
-    /// Of the link's name: `pnpm-tokenhelper-hallpass-PROFILE`.
+    /// From the link's name, such as `pnpm-tokenhelper-hallpass-PROFILE`.
     profile: Option<String>,
     arguments: Vec<OsString>,
 }
 
 impl Helper {
-    /// By the name of the link that hallpass was started by, else by its first argument.
+    /// Finds the helper by the name of the link that hallpass was started by, else by the first argument.
     pub(crate) fn find(arguments: &[OsString]) -> Option<Self> {
         let (program, arguments) = arguments.split_first()?;
-        // Any other name, and none, is as good as our own.
+        // A missing or undecodable name counts as hallpass's own.
         let program = Path::new(program).file_name().and_then(OsStr::to_str);
         let program = program.unwrap_or_default();
-        // Python finds programs on Windows by `PATHEXT`, and calls them as it is written there.
+        // On Windows, Python takes the extension from `PATHEXT`, so it may be in capitals.
         let stem = program
             .strip_suffix(".exe")
             .or_else(|| program.strip_suffix(".EXE"));
@@ -66,88 +68,126 @@ impl Helper {
         })
     }
 
-    /// Holds the conversation. `say` prints what a client wants to hear before it speaks.
-    pub(crate) fn run(self, say: &dyn Fn(&str) -> Result<()>) -> Result<Answer> {
+    /// Answers the client's request. `print` is for output before the request is read.
+    pub(crate) fn run(self, print: &dyn Fn(&str) -> Result<()>) -> Result<Answer> {
         let arguments = self.arguments.into_iter().map(|word| {
             word.into_string()
                 .map_err(|_| Error::usage("an argument is not UTF-8 text"))
         });
         let (arguments, profile) = take_profile(arguments.collect::<Result<_>>()?)?;
-        let named = profile.or(self.profile);
         if arguments
             .iter()
             .any(|word| word == "--help" || word == "-h")
         {
             return Ok(Answer::of(help(self.protocol)));
         }
-        // Without a home, whoever needs it says so in the protocol's own tongue.
-        let home = profiles::directories().ok();
-        let home = home.map(|directories| (Profiles::of(&directories), directories));
-        let home = || home.as_ref().ok_or_else(disk::unknown_home);
-        // Parsed by who needs it: the protocol says in its own tongue that it is no name.
-        let selected = || named.as_deref().map(ProfileName::parse).transpose();
-        // A client may mean one of several URLs.
-        let elsewhere = Cell::new(false);
-        let desk = TokenProvider {
-            bound_by: &|url, profile| {
-                let profile = match profile {
-                    Some(profile) => Some(ProfileName::parse(profile)?),
-                    None => selected()?,
-                };
-                let (profiles, _) = home()?;
-                let bound = profiles.bound_to(url, profile.as_ref())?;
-                elsewhere.set(matches!(bound, Bound::Elsewhere));
-                Ok(match bound {
-                    Bound::By(who) => Some(*who),
-                    Bound::Elsewhere | Bound::ByNobody => None,
-                })
-            },
-            named: &|| home()?.0.find(named.as_deref()),
-            all_bindings: &|| all_bindings(&home()?.0, selected()?.as_ref()),
-            token: &|who, rejected| {
-                let (profiles, directories) = home()?;
-                let is_cached = |received_at| {
-                    let cached = place(directories, who).token();
-                    cached.is_some_and(|token| token.received_at == received_at)
-                };
-                let ask = TokenOptions {
-                    refresh: rejected.is_some_and(is_cached),
-                    quiet: true,
-                    ..TokenOptions::default()
-                };
-                Ok(obtain(directories, profiles, &ask, who)?.token)
-            },
-            cached: &|who| {
-                let (_, directories) = home().ok()?;
-                let token = place(directories, who).token()?;
-                token
-                    .usable_for(Timestamp::now(), std::time::Duration::ZERO)
-                    .then_some(token)
-            },
-            forget: &|who, rejected| {
-                let Ok((_, directories)) = home() else {
-                    return;
-                };
-                let place = place(directories, who);
-                let cached = place.token();
-                if cached.is_some_and(|token| token.access_token == *rejected) {
-                    place.discard_token();
-                }
-            },
-        };
-        let answer = (self.protocol.converse)(&mut Call {
+        let provider = ProfileTokens::new(profile.or(self.profile));
+        let answer = (self.protocol.run)(&mut Call {
             arguments: &arguments,
             input: &mut BufReader::with_capacity(USUAL_REQUEST, platform::standard_input()),
-            say,
+            print,
             variable: &|name| std::env::var(name).ok(),
-            desk,
+            provider: &provider,
         });
-        if elsewhere.get() {
+        if provider.is_bound_elsewhere.get() {
             message::note(
                 "profiles are bound to other paths of this server, to none that was asked for",
             );
         }
         answer
+    }
+}
+
+/// The tokens of this user's profiles, for a protocol.
+struct ProfileTokens {
+    /// None without a home directory. That is an error only where it is needed, so that the protocol
+    /// reports it in its own format.
+    stores: Option<(Profiles, Directories)>,
+    /// The profile that the caller named. It is parsed where it is needed, for the same reason.
+    name: Option<String>,
+    /// Whether profiles are bound only to other paths of the server of the last URL that was looked up.
+    /// A client may mean one of several URLs.
+    is_bound_elsewhere: Cell<bool>,
+}
+
+impl ProfileTokens {
+    fn new(name: Option<String>) -> Self {
+        let directories = profiles::directories().ok();
+        Self {
+            stores: directories.map(|directories| (Profiles::of(&directories), directories)),
+            name,
+            is_bound_elsewhere: Cell::new(false),
+        }
+    }
+
+    fn stores(&self) -> Result<&(Profiles, Directories)> {
+        self.stores.as_ref().ok_or_else(disk::unknown_home)
+    }
+
+    fn name(&self) -> Result<Option<ProfileName>> {
+        self.name.as_deref().map(ProfileName::parse).transpose()
+    }
+}
+
+impl TokenProvider for ProfileTokens {
+    fn find_bound(&self, url: &WebUrl, name: Option<&str>) -> Result<Option<SelectedProfile>> {
+        let name = match name {
+            Some(name) => Some(ProfileName::parse(name)?),
+            None => self.name()?,
+        };
+        let (profiles, _) = self.stores()?;
+        let bound = profiles.bound_to(url, name.as_ref())?;
+        self.is_bound_elsewhere
+            .set(matches!(bound, Bound::Elsewhere));
+        Ok(match bound {
+            Bound::By(selected) => Some(*selected),
+            Bound::Elsewhere | Bound::ByNobody => None,
+        })
+    }
+
+    fn selected(&self) -> Result<SelectedProfile> {
+        self.stores()?.0.find(self.name.as_deref())
+    }
+
+    fn all_bindings(&self) -> Result<Vec<SelectedProfile>> {
+        all_bindings(&self.stores()?.0, self.name()?.as_ref())
+    }
+
+    fn token(
+        &self,
+        selected: &mut SelectedProfile,
+        rejected: Option<Timestamp>,
+    ) -> Result<CachedToken> {
+        let (profiles, directories) = self.stores()?;
+        let is_cached = |received_at| {
+            let cached = cache_entry(directories, selected).token();
+            cached.is_some_and(|token| token.received_at == received_at)
+        };
+        let options = TokenOptions {
+            refresh: rejected.is_some_and(is_cached),
+            quiet: true,
+            ..TokenOptions::default()
+        };
+        Ok(obtain(directories, profiles, &options, selected)?.token)
+    }
+
+    fn cached_token(&self, selected: &SelectedProfile) -> Option<CachedToken> {
+        let (_, directories) = self.stores().ok()?;
+        let token = cache_entry(directories, selected).token()?;
+        token
+            .usable_for(Timestamp::now(), std::time::Duration::ZERO)
+            .then_some(token)
+    }
+
+    fn discard_token(&self, selected: &SelectedProfile, rejected: &AccessToken) {
+        let Ok((_, directories)) = self.stores() else {
+            return;
+        };
+        let entry = cache_entry(directories, selected);
+        let cached = entry.token();
+        if cached.is_some_and(|token| token.access_token == *rejected) {
+            entry.discard_token();
+        }
     }
 }
 
@@ -163,12 +203,12 @@ fn help(protocol: &Protocol) -> String {
     )
 }
 
-/// Where the token of a profile's own request lies.
-fn place(directories: &Directories, who: &SelectedProfile) -> CacheEntry {
-    Cache::of(directories, &who.name).place(&request(who, &TokenOptions::default()))
+/// The cache entry of a profile's own request, without overrides.
+fn cache_entry(directories: &Directories, selected: &SelectedProfile) -> CacheEntry {
+    Cache::of(directories, &selected.name).place(&request(selected, &TokenOptions::default()))
 }
 
-/// Every binding of every profile that can be read, or of the one that was selected.
+/// Every binding of every profile that can be read, or of the selected one.
 fn all_bindings(
     profiles: &Profiles,
     selected: Option<&ProfileName>,
@@ -177,12 +217,12 @@ fn all_bindings(
         Some(name) => vec![name.clone()],
         None => profiles.names()?,
     };
-    // One that cannot be read keeps no other, but is not the same as none.
+    // Reported only if no other profile has a binding.
     let mut unreadable = None;
     let mut all = Vec::new();
     for name in names {
         let profile = match profiles.load(&name) {
-            // Another profile's damage is no reason to list none.
+            // A damaged profile does not hide the others.
             Err(error) if selected.is_none() => {
                 unreadable = unreadable.or(Some(error));
                 continue;
@@ -204,7 +244,7 @@ fn all_bindings(
     }
 }
 
-/// The rows of the help: what else hallpass can be called as.
+/// The list of helpers, for the help text.
 pub(crate) fn list() -> String {
     let rows = PROTOCOLS
         .iter()

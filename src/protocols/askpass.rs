@@ -10,10 +10,10 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "askpass",
     link: Some("askpass-hallpass"),
     about: "git, wget: an askpass program (GIT_ASKPASS)",
-    converse,
+    run,
 };
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
+fn run(call: &mut Call<'_>) -> Result<Answer> {
     let question = call
         .arguments
         .first()
@@ -27,58 +27,60 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     else {
         return Err(Error::not_found("the question names no URL between quotes"));
     };
-    let mut found = call.desk.bound(&url)?;
+    let mut found = call.provider.bound_to(&url)?;
     if found.is_none() && !has_port && !is_called_by_git(call) {
         found = bound_with_a_port(call, &url)?;
     }
-    let Some(mut who) = found else {
+    let Some(mut selected) = found else {
         return Err(Error::not_found(
             "no profile is bound to the URL of the question",
         ));
     };
     if user.is_none() {
-        let username = who.binding.as_ref().map(Binding::username);
+        let username = selected.binding.as_ref().map(Binding::username);
         return Ok(Answer::of(format!("{}\n", username.unwrap_or_default())));
     }
-    let token = (call.desk.token)(&mut who, None)?;
+    let token = call.provider.token(&mut selected, None)?;
     Ok(Answer::of(format!("{}\n", token.access_token.expose())))
 }
 
-/// wget leaves the port out of its question. The only URL that is bound at this host is meant then.
+/// The only URL that is bound at this host, with any port: wget's question has no port.
 fn bound_with_a_port(call: &Call<'_>, url: &WebUrl) -> Result<Option<SelectedProfile>> {
-    let bindings = (call.desk.all_bindings)()?.into_iter();
-    let bindings = bindings.filter_map(|who| who.binding).filter(|binding| {
-        let port = binding.url.origin().strip_prefix(url.origin());
-        port.is_some_and(|port| port.starts_with(':')) && binding.url.prefix().is_empty()
-    });
+    let bindings = call.provider.all_bindings()?.into_iter();
+    let bindings = bindings
+        .filter_map(|bound| bound.binding)
+        .filter(|binding| {
+            let port = binding.url.origin().strip_prefix(url.origin());
+            port.is_some_and(|port| port.starts_with(':')) && binding.url.prefix().is_empty()
+        });
     let mut urls: Vec<_> = bindings.map(|binding| binding.url).collect();
     urls.dedup();
     match urls.as_slice() {
         [only] => match WebUrl::parse(only.as_str()) {
-            Ok(url) => call.desk.bound(&url),
+            Ok(url) => call.provider.bound_to(&url),
             Err(_) => Ok(None),
         },
         _ => Ok(None),
     }
 }
 
-/// git names every port but the usual one. It puts its own programs first on the PATH of those that
-/// it runs, which is the only difference between its question and wget's.
+/// Whether git runs this program. git's question contains every port but the default one. The only
+/// other difference from wget is that git puts its own programs first on the PATH.
 fn is_called_by_git(call: &Call<'_>) -> bool {
     let path = (call.variable)("PATH").unwrap_or_default();
     let first = std::env::split_paths(&path).next();
     first.is_some_and(|directory| directory.ends_with("git-core"))
 }
 
-/// What a question has between its quotes.
+/// The text between the quotes of a question, parsed.
 struct Quoted<'a> {
-    /// With a user, the password is asked for.
+    /// With a user, the client asks for the password, otherwise for the user name.
     user: Option<&'a str>,
     url: WebUrl,
     has_port: bool,
 }
 
-/// The words around it are in the person's language.
+/// The text around the quotes is in the user's language, and not read.
 fn quoted_url(question: &str) -> Option<Quoted<'_>> {
     let (_, rest) = question.split_once('\'')?;
     let (quoted, _) = rest.split_once('\'')?;

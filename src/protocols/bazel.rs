@@ -1,6 +1,7 @@
 //! Bazel, and others of its credential helper protocol: a URI in, headers out, both as JSON.
 //!
-//! A helper without a scope is asked for every host that Bazel talks to: no headers are an answer.
+//! A helper without a scope is called for every host that Bazel connects to. For a host that is not
+//! bound, the answer has no headers.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -13,7 +14,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "bazel-credential",
     link: Some("bazel-credential-hallpass"),
     about: "Bazel: a credential helper (--credential_helper)",
-    converse,
+    run,
 };
 
 #[derive(Deserialize)]
@@ -21,7 +22,7 @@ struct Request {
     uri: String,
 }
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
+fn run(call: &mut Call<'_>) -> Result<Answer> {
     if call.arguments != ["get"] {
         return Err(Error::usage("which command? Bazel runs get"));
     }
@@ -29,21 +30,21 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     let request = std::str::from_utf8(&request).unwrap_or_default();
     let request: Request = serde_json::from_str(request)
         .map_err(|_| Error::usage("the request is no JSON object with a `uri`"))?;
-    let who = match url(&request.uri) {
-        Some(url) => call.desk.bound(&url)?,
+    let selected = match url(&request.uri) {
+        Some(url) => call.provider.bound_to(&url)?,
         None => None,
     };
-    let Some(mut who) = who else {
+    let Some(mut selected) = selected else {
         return Ok(Answer::line(&json!({ "headers": {} })));
     };
-    let token = (call.desk.token)(&mut who, None)?;
+    let token = call.provider.token(&mut selected, None)?;
     Ok(Answer::line(&json!({
-        "headers": { "Authorization": [super::header(&who, &token)] },
+        "headers": { "Authorization": [super::header(&selected, &token)] },
         "expires": token.due_at().rfc3339(),
     })))
 }
 
-/// gRPC over TLS has a scheme of its own here.
+/// Bazel writes gRPC over TLS as `grpcs`, which is bound as https.
 fn url(uri: &str) -> Option<WebUrl> {
     let https = uri
         .strip_prefix("grpcs://")

@@ -1,6 +1,6 @@
-//! Cargo's credential providers: lines of JSON, and the provider speaks first.
+//! Cargo's credential providers: lines of JSON, and the provider writes first.
 //!
-//! The arguments that a person configured come with the request, so the profile may, too.
+//! The arguments from cargo's configuration come with the request, and may contain `--profile`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,11 +12,11 @@ use crate::types::token::CachedToken;
 use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
-    // Whatever the program is called: cargo passes nothing else.
+    // The only argument that cargo passes, whatever the program is called.
     name: "--cargo-plugin",
     link: None,
     about: "Cargo: a credential provider (credential-provider = [\"hallpass\"])",
-    converse,
+    run,
 };
 
 #[derive(Deserialize)]
@@ -33,15 +33,15 @@ struct Registry {
     index_url: String,
 }
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
-    (call.say)("{\"v\":[1]}\n")?;
+fn run(call: &mut Call<'_>) -> Result<Answer> {
+    (call.print)("{\"v\":[1]}\n")?;
     let line = read_line(call.input)?;
     let line = std::str::from_utf8(&line).unwrap_or_default();
     let answer = match serde_json::from_str::<Request>(line) {
         Ok(request) if request.kind == "get" => match get(call, &request) {
-            Ok(Some((who, token))) => return Ok(granted(&who, &token)),
-            Ok(None) => refused("url-not-supported"),
-            Err(error) if error.kind == Kind::NotFound => refused("not-found"),
+            Ok(Some((selected, token))) => return Ok(success(&selected, &token)),
+            Ok(None) => failure("url-not-supported"),
+            Err(error) if error.kind == Kind::NotFound => failure("not-found"),
             Err(error) => {
                 json!({ "Err": {
                     "kind": "other",
@@ -50,13 +50,13 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
                 } })
             }
         },
-        // `cargo login` and `cargo logout` keep tokens of their own.
-        _ => refused("operation-not-supported"),
+        // `cargo login` and `cargo logout` store tokens of cargo's own.
+        _ => failure("operation-not-supported"),
     };
     Ok(Answer::line(&answer))
 }
 
-fn refused(kind: &str) -> Value {
+fn failure(kind: &str) -> Value {
     json!({ "Err": { "kind": kind } })
 }
 
@@ -65,16 +65,16 @@ fn get(call: &mut Call<'_>, request: &Request) -> Result<Option<(SelectedProfile
         return Ok(None);
     };
     let (_, named) = take_profile(request.args.clone())?;
-    let Some(mut who) = (call.desk.bound_by)(&url, named.as_deref())? else {
+    let Some(mut selected) = call.provider.find_bound(&url, named.as_deref())? else {
         return Ok(None);
     };
-    let token = (call.desk.token)(&mut who, None)?;
-    Ok(Some((who, token)))
+    let token = call.provider.token(&mut selected, None)?;
+    Ok(Some((selected, token)))
 }
 
 /// Cargo reads a `Result`: `{"Ok":{...}}`.
 #[derive(Serialize)]
-struct Granted {
+struct Success {
     kind: &'static str,
     token: String,
     cache: &'static str,
@@ -82,18 +82,18 @@ struct Granted {
     operation_independent: bool,
 }
 
-fn granted(who: &SelectedProfile, token: &CachedToken) -> Answer {
-    let granted = Granted {
+fn success(selected: &SelectedProfile, token: &CachedToken) -> Answer {
+    let success = Success {
         kind: "get",
-        token: super::header(who, token),
+        token: super::header(selected, token),
         cache: "expires",
         expiration: token.due_at().seconds(),
         operation_independent: true,
     };
-    Answer::line(&Ok::<_, ()>(granted))
+    Answer::line(&Ok::<_, ()>(success))
 }
 
-/// A sparse index has a scheme of its own.
+/// A sparse index has the prefix `sparse+`.
 fn url(index: &str) -> Option<WebUrl> {
     WebUrl::parse(index.strip_prefix("sparse+").unwrap_or(index)).ok()
 }

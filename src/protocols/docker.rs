@@ -1,6 +1,7 @@
 //! Docker, Podman, Skopeo, Helm and ORAS: docker-credential-helpers.
 //!
-//! The clients read errors from standard output, and take this one sentence for "another may know".
+//! The clients read errors from standard output. [`NOT_FOUND`] is the one that makes them go on
+//! without credentials.
 
 use serde_json::{Map, json};
 
@@ -14,7 +15,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "docker-credential",
     link: Some("docker-credential-hallpass"),
     about: "Docker, Podman, Skopeo, Helm: a credential helper (credHelpers)",
-    converse,
+    run,
 };
 
 const NOT_FOUND: &str = "credentials not found in native keychain";
@@ -22,7 +23,7 @@ const NOT_FOUND: &str = "credentials not found in native keychain";
 /// The user name by which the clients know that the secret is an identity token.
 const IDENTITY_TOKEN: &str = "<token>";
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
+fn run(call: &mut Call<'_>) -> Result<Answer> {
     match call.arguments.first().map(String::as_str) {
         Some("get") => {
             Ok(get(call).unwrap_or_else(|error| failure(error.to_string(), Some(error))))
@@ -44,25 +45,25 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     }
 }
 
-/// `docker logout`: the login here is the user's own and stays, but the next `get` requests a new
-/// token. The clients have no other way to say that one was rejected.
+/// `docker logout`: the profile stays logged in, but the next `get` requests a new token. The
+/// clients have no other way to report a rejected token.
 fn erase(call: &mut Call<'_>) -> Result<Answer> {
     let server = String::from_utf8(read_to_end(call.input)?).unwrap_or_default();
     let server = server.strip_suffix('\n').unwrap_or(&server);
     for url in urls(server) {
-        if let Some(who) = call.desk.bound(&url)?
-            && let Some(token) = (call.desk.cached)(&who)
+        if let Some(selected) = call.provider.bound_to(&url)?
+            && let Some(token) = call.provider.cached_token(&selected)
         {
-            (call.desk.forget)(&who, &token.access_token);
+            call.provider.discard_token(&selected, &token.access_token);
         }
     }
     Ok(Answer::nothing())
 }
 
-fn failure(text: impl Into<String>, complaint: Option<Error>) -> Answer {
+fn failure(text: impl Into<String>, error: Option<Error>) -> Answer {
     Answer {
         text: format!("{}\n", text.into()),
-        complaint,
+        error,
         exit_code: 1,
     }
 }
@@ -72,24 +73,24 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
     let server = server.strip_suffix('\n').unwrap_or(&server);
     let mut found = None;
     for url in urls(server) {
-        found = call.desk.bound(&url)?;
+        found = call.provider.bound_to(&url)?;
         if found.is_some() {
             break;
         }
     }
-    let Some(mut who) = found else {
+    let Some(mut selected) = found else {
         return Ok(failure(NOT_FOUND, None));
     };
-    let token = (call.desk.token)(&mut who, None)?;
+    let token = call.provider.token(&mut selected, None)?;
     Ok(Answer::line(&json!({
         "ServerURL": server,
-        "Username": username(&who),
+        "Username": username(&selected),
         "Secret": token.access_token.expose(),
     })))
 }
 
-/// The servers that may be meant: without a scheme https, and on this machine itself http as well,
-/// as the clients do.
+/// The URLs that a server name may mean. Without a scheme it is https, and for loopback hosts also
+/// http, as in the clients.
 fn urls(server: &str) -> Vec<WebUrl> {
     let parse = |url: &str| WebUrl::parse(url).ok().filter(|url| !url.has_query());
     if server.contains("://") {
@@ -98,7 +99,7 @@ fn urls(server: &str) -> Vec<WebUrl> {
     let Some(https) = parse(&["https://", server].concat()) else {
         return Vec::new();
     };
-    // Most are on another machine: then it need not be parsed twice.
+    // Most hosts are not loopback, and need not be parsed twice.
     let http = https
         .is_loopback()
         .then(|| parse(&["http://", server].concat()))
@@ -106,8 +107,8 @@ fn urls(server: &str) -> Vec<WebUrl> {
     [https].into_iter().chain(http).collect()
 }
 
-fn username(who: &SelectedProfile) -> &str {
-    match &who.binding {
+fn username(selected: &SelectedProfile) -> &str {
+    match &selected.binding {
         Some(binding) if binding.scheme == Some(Scheme::IdentityToken) => IDENTITY_TOKEN,
         binding => binding.as_ref().map(Binding::username).unwrap_or_default(),
     }
@@ -115,12 +116,16 @@ fn username(who: &SelectedProfile) -> &str {
 
 fn list(call: &mut Call<'_>) -> Result<Answer> {
     let mut names = Map::new();
-    for who in (call.desk.all_bindings)()? {
-        if let Some(binding) = who.binding.as_ref().filter(|binding| binding.url.is_web()) {
+    for bound in call.provider.all_bindings()? {
+        if let Some(binding) = bound
+            .binding
+            .as_ref()
+            .filter(|binding| binding.url.is_web())
+        {
             let origin = binding.url.origin();
-            // The clients mean https, and on this machine itself http.
+            // The clients expect the host without the scheme.
             if let Some((_, host)) = origin.split_once("://") {
-                names.insert(host.to_owned(), username(&who).into());
+                names.insert(host.to_owned(), username(&bound).into());
             }
         }
     }

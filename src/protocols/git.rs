@@ -1,8 +1,8 @@
 //! git, git-lfs, libgit2 and `JGit`: gitcredentials(7), lines of `key=value`.
 //!
-//! git 2.46 and later offer the capability `authtype`: then a token goes out as Bearer. Older ones
-//! know a user name and a password alone. A helper's exit code is ignored, whatever it printed is
-//! used, and `quit=1` keeps git from asking a person.
+//! git 2.46 and later offer the capability `authtype`, which allows a Bearer token. Older versions
+//! know only a user name and a password. git ignores a helper's exit code and uses whatever it
+//! printed. `quit=1` keeps git from prompting the user.
 
 use std::io::BufRead;
 
@@ -18,21 +18,21 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "git-credential",
     link: Some("git-credential-hallpass"),
     about: "git: a credential helper (git, git-lfs, cargo's git dependencies)",
-    converse,
+    run,
 };
 
-/// What precedes the moment when a token was received that was handed out from the cache. git gives
-/// it back when the server rejected that token.
+/// Prefix of the state that we give git with a cached token: the time at which the token was received.
+/// git returns the state when the server rejected the token.
 const STATE: &str = "hallpass:";
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
+fn run(call: &mut Call<'_>) -> Result<Answer> {
     match call.arguments.first().map(String::as_str) {
         Some("get") => get(call),
         Some("erase") => erase(call),
         Some("capability") => Ok(Answer::of(
             "version 0\ncapability authtype\ncapability state\n",
         )),
-        // `store` runs after every command that succeeded; other operations may come to be.
+        // `store` runs after every command that succeeded. Unknown operations must be ignored.
         Some(_) => Ok(Answer::nothing()),
         None => Err(Error::usage(
             "which operation? git runs get, store and erase",
@@ -43,30 +43,32 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
 fn get(call: &mut Call<'_>) -> Result<Answer> {
     let request = Request::read(call.input)?;
     let rejected = request.rejected();
-    let answer = selected(call, &request).and_then(|mut who| {
-        let token = who.as_mut().map(|who| (call.desk.token)(who, rejected));
-        Ok(who.zip(token.transpose()?))
+    let answer = bound_profile(call, &request).and_then(|mut selected| {
+        let token = selected
+            .as_mut()
+            .map(|selected| call.provider.token(selected, rejected));
+        Ok(selected.zip(token.transpose()?))
     });
     Ok(match answer {
         Ok(None) => Answer::nothing(),
-        Ok(Some((who, token))) => {
-            Answer::of(credential(&request, &who, &token, rejected.is_some()))
+        Ok(Some((selected, token))) => {
+            Answer::of(credential(&request, &selected, &token, rejected.is_some()))
         }
-        // Otherwise git asks a person for a user name.
+        // Without `quit=1` git would prompt for a user name.
         Err(error) => Answer {
             text: "quit=1\n".to_owned(),
-            complaint: Some(error),
+            error: Some(error),
             exit_code: 1,
         },
     })
 }
 
-/// The profile that is bound to what git is about to talk to.
+/// The profile that is bound to the URL of the request.
 ///
 /// # Errors
-/// Also where some profile is bound to that server, and the rest cannot be read: git would ask a
-/// person, who does not know why.
-fn selected(call: &Call<'_>, request: &Request) -> Result<Option<SelectedProfile>> {
+/// Also if a profile is bound to the server, but the rest of the URL cannot be read. Otherwise git would
+/// prompt the user without giving the reason.
+fn bound_profile(call: &Call<'_>, request: &Request) -> Result<Option<SelectedProfile>> {
     let Some((scheme, host)) = request.server() else {
         return Ok(None);
     };
@@ -76,14 +78,14 @@ fn selected(call: &Call<'_>, request: &Request) -> Result<Option<SelectedProfile
         None => Err("has two paths"),
     };
     match url {
-        Ok(url) => call.desk.bound(&url),
+        Ok(url) => call.provider.bound_to(&url),
         Err(fault) => {
             let Ok(server) = WebUrl::of_service(scheme, host, b"") else {
                 return Ok(None);
             };
-            let mut bindings = (call.desk.all_bindings)()?.into_iter();
-            let is_bound = bindings.any(|who| {
-                let binding = who.binding.as_ref();
+            let mut bindings = call.provider.all_bindings()?.into_iter();
+            let is_bound = bindings.any(|bound| {
+                let binding = bound.binding.as_ref();
                 binding.is_some_and(|binding| binding.url.origin() == server.origin())
             });
             if is_bound {
@@ -97,17 +99,17 @@ fn selected(call: &Call<'_>, request: &Request) -> Result<Option<SelectedProfile
 
 fn credential(
     request: &Request,
-    who: &SelectedProfile,
+    selected: &SelectedProfile,
     token: &CachedToken,
-    fresh: bool,
+    is_new: bool,
 ) -> String {
     let secret = token.access_token.expose();
     let expiry = token.due_at().seconds().to_string();
     let received = token.received_at.0.to_string();
     let mut lines = Vec::new();
-    if request.takes_bearer(who) {
+    if request.takes_bearer(selected) {
         lines.push(["capability[]", "authtype", ""]);
-        if request.offers("state") && !fresh {
+        if request.offers("state") && !is_new {
             lines.push(["capability[]", "state", ""]);
             lines.push(["state[]", STATE, &received]);
             lines.push(["continue", "1", ""]);
@@ -116,11 +118,11 @@ fn credential(
         lines.push(["credential", secret, ""]);
         lines.push(["ephemeral", "1", ""]);
     } else {
-        // Some servers accept a token only under a user name of their own, whatever the URL says.
-        let binding = who.binding.as_ref();
-        let bound = binding.and_then(|binding| binding.username.as_deref());
-        let username = bound
-            .or(request.one("username"))
+        // Some servers accept a token only with a certain user name, so the binding's comes first.
+        let binding = selected.binding.as_ref();
+        let bound_username = binding.and_then(|binding| binding.username.as_deref());
+        let username = bound_username
+            .or(request.single("username"))
             .or(binding.map(Binding::username))
             .unwrap_or_default();
         lines.push(["username", username, ""]);
@@ -136,24 +138,24 @@ fn credential(
 
 fn erase(call: &mut Call<'_>) -> Result<Answer> {
     let request = Request::read(call.input)?;
-    let rejected = request.one("credential").or(request.one("password"));
+    let rejected = request.single("credential").or(request.single("password"));
     if let Some(token) = rejected.and_then(AccessToken::parse)
-        && let Some(who) = selected(call, &request)?
+        && let Some(selected) = bound_profile(call, &request)?
     {
-        (call.desk.forget)(&who, &token);
+        call.provider.discard_token(&selected, &token);
     }
     Ok(Answer::nothing())
 }
 
-/// What git says, line by line. Values are bytes: git passes on what servers say in whatever
-/// encoding, and paths after it has decoded them.
+/// git's request, line by line. Values are bytes, because git passes on server headers in any
+/// encoding, and decoded paths.
 struct Request {
     lines: Vec<(String, Vec<u8>)>,
     is_malformed: bool,
 }
 
 impl Request {
-    /// Up to the blank line, or the end.
+    /// Reads up to the blank line, or the end of the input.
     fn read(input: &mut dyn BufRead) -> Result<Self> {
         let mut request = Self {
             lines: Vec::new(),
@@ -188,20 +190,20 @@ impl Request {
         lines.map(|(_, value)| value.as_slice())
     }
 
-    /// The value of a key that may stand there once, if it is text on one line.
-    fn one(&self, key: &str) -> Option<&str> {
+    /// The value of a key, if it is given once and is text on one line.
+    fn single(&self, key: &str) -> Option<&str> {
         let mut values = self.all(key);
         let value = std::str::from_utf8(values.next()?).ok()?;
         (values.next().is_none() && !value.contains(char::is_control)).then_some(value)
     }
 
-    /// The server that git is about to talk to, as a scheme and an authority.
+    /// The server of the request, as a scheme and an authority.
     fn server(&self) -> Option<(&str, &str)> {
-        Some((self.one("protocol")?, self.one("host")?))
+        Some((self.single("protocol")?, self.single("host")?))
     }
 
-    /// The path, without the first slash; none if there are two. git names none unless
-    /// `credential.useHttpPath` is set.
+    /// The path without its first slash, or none if there are two paths. git sends a path only if
+    /// `credential.useHttpPath` is set, so it may be empty.
     fn path(&self) -> Option<&[u8]> {
         let mut paths = self.all("path");
         let path = paths.next().unwrap_or_default();
@@ -213,27 +215,27 @@ impl Request {
             .any(|offered| offered == capability.as_bytes())
     }
 
-    /// When the token of ours was received that the server did not take.
+    /// When the token that the server rejected was received, from the state that git returns.
     fn rejected(&self) -> Option<Timestamp> {
         let mut states = self.all("state[]");
         let state = states.find_map(|state| state.strip_prefix(STATE.as_bytes()))?;
         std::str::from_utf8(state).ok()?.parse().ok().map(Timestamp)
     }
 
-    /// Bearer, unless git cannot, the server names Basic alone, or the binding says otherwise.
-    fn takes_bearer(&self, who: &SelectedProfile) -> bool {
-        let named = |scheme: &str| {
+    /// Bearer, unless git does not support it, the server offers only Basic, or the binding sets Basic.
+    fn takes_bearer(&self, selected: &SelectedProfile) -> bool {
+        let offered = |scheme: &str| {
             self.all("wwwauth[]").any(|challenge| {
                 let word = challenge.split(|byte| b" \t,".contains(byte)).next();
                 word.is_some_and(|word| word.eq_ignore_ascii_case(scheme.as_bytes()))
             })
         };
-        let told = who.binding.as_ref().and_then(|binding| binding.scheme);
+        let bound_scheme = selected.binding.as_ref().and_then(|binding| binding.scheme);
         self.offers("authtype")
-            && match told {
+            && match bound_scheme {
                 Some(Scheme::Basic) => false,
                 Some(Scheme::Bearer) => true,
-                _ => named("bearer") || !named("basic"),
+                _ => offered("bearer") || !offered("basic"),
             }
     }
 }

@@ -1,4 +1,4 @@
-//! Go's GOAUTH: first a call without arguments, then one with a URL after each refused request.
+//! Go's GOAUTH: first a call without arguments, then a call with the URL after each 401 response.
 
 use std::collections::BTreeSet;
 
@@ -12,63 +12,70 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "goauth",
     link: None,
     about: "Go: an authentication command (GOAUTH)",
-    converse,
+    run,
 };
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
+fn run(call: &mut Call<'_>) -> Result<Answer> {
     match call.arguments.first() {
         None => cached(call),
-        Some(url) => refused(call, url),
+        Some(url) => rejected(call, url),
     }
 }
 
-/// What is at hand, without asking anybody: the other URLs cost Go one refused request each.
+/// Every token that is cached, without a token request. For other URLs, Go calls again after a 401.
 fn cached(call: &Call<'_>) -> Result<Answer> {
-    let mut seen = BTreeSet::new();
+    let mut urls = BTreeSet::new();
     let mut answer = String::new();
-    for who in (call.desk.all_bindings)()? {
-        let Some(binding) = &who.binding else {
+    for bound in call.provider.all_bindings()? {
+        let Some(binding) = &bound.binding else {
             continue;
         };
-        // Of a URL that two profiles are bound to, neither is meant.
+        // A URL that two profiles are bound to selects neither.
         let url = WebUrl::parse(binding.url.as_str());
-        let is_ours = url.is_ok_and(|url| {
-            // Go takes no others.
+        let is_selected = url.is_ok_and(|url| {
+            // Go accepts only https.
             url.is_https()
                 && call
-                    .desk
-                    .bound(&url)
-                    .is_ok_and(|found| found.is_some_and(|found| found.name == who.name))
+                    .provider
+                    .bound_to(&url)
+                    .is_ok_and(|found| found.is_some_and(|found| found.name == bound.name))
         });
-        if is_ours
-            && seen.insert(binding.url.as_str().to_owned())
-            && let Some(token) = (call.desk.cached)(&who)
+        if is_selected
+            && urls.insert(binding.url.as_str().to_owned())
+            && let Some(token) = call.provider.cached_token(&bound)
         {
-            answer.push_str(&block(&who, &token));
+            answer.push_str(&block(&bound, &token));
         }
     }
     Ok(Answer::of(answer))
 }
 
-/// The response to the refused request is on standard input. A token that was cached went with it.
-fn refused(call: &Call<'_>, url: &str) -> Result<Answer> {
+/// A token for a URL that answered 401 (the response is on standard input). If a token was cached, Go
+/// sent it, and the server rejected it.
+fn rejected(call: &Call<'_>, url: &str) -> Result<Answer> {
     let Ok(url) = WebUrl::parse(url) else {
         return Ok(Answer::nothing());
     };
-    let Some(mut who) = call.desk.bound(&url)? else {
+    let Some(mut selected) = call.provider.bound_to(&url)? else {
         return Ok(Answer::nothing());
     };
-    let rejected = (call.desk.cached)(&who).map(|token| token.received_at);
-    let token = (call.desk.token)(&mut who, rejected)?;
-    Ok(Answer::of(block(&who, &token)))
+    let rejected = call
+        .provider
+        .cached_token(&selected)
+        .map(|token| token.received_at);
+    let token = call.provider.token(&mut selected, rejected)?;
+    Ok(Answer::of(block(&selected, &token)))
 }
 
-/// The URL that the header is for, whole path segments below it included.
-fn block(who: &SelectedProfile, token: &CachedToken) -> String {
-    let url = who.binding.as_ref().map(|binding| binding.url.as_str());
+/// The bound URL and its header, which Go also sends to paths below that URL.
+fn block(selected: &SelectedProfile, token: &CachedToken) -> String {
+    let url = selected
+        .binding
+        .as_ref()
+        .map(|binding| binding.url.as_str());
     format!(
         "{}\n\nAuthorization: {}\n\n",
         url.unwrap_or_default(),
-        super::header(who, token)
+        super::header(selected, token)
     )
 }

@@ -1,8 +1,8 @@
 //! Google Cloud's executable-sourced credentials: the token is the subject token of a workload
 //! identity pool.
 //!
-//! The client merges standard error into standard output: nothing is ever said there, and a failure
-//! is an answer too.
+//! The client merges standard error into standard output, so nothing is written there. A failure is
+//! an answer, too.
 
 use serde_json::json;
 
@@ -13,12 +13,15 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "google-executable",
     link: None,
     about: "Google Cloud: executable-sourced credentials (credential_source.executable)",
-    converse,
+    run,
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "other protocols can fail")]
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
-    let answer = (call.desk.named)().and_then(|mut who| (call.desk.token)(&mut who, None));
+fn run(call: &mut Call<'_>) -> Result<Answer> {
+    let answer = call
+        .provider
+        .selected()
+        .and_then(|mut selected| call.provider.token(&mut selected, None));
     Ok(Answer::line(&match answer {
         Ok(token) => json!({
             "version": 1,

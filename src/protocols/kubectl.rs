@@ -1,7 +1,7 @@
 //! kubectl and other clients of Kubernetes: an `ExecCredential` (client.authentication.k8s.io).
 //!
-//! With `provideClusterInfo: true` the cluster's URL comes along, and has to be bound. Without it
-//! nobody says where the token goes: then the kubeconfig has to select the profile.
+//! With `provideClusterInfo: true` the request has the cluster's URL, which must be bound. Without it
+//! the request does not say where the token goes, and the kubeconfig must select the profile.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -14,7 +14,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "kubectl-credential",
     link: Some("kubectl-credential-hallpass"),
     about: "kubectl: an exec credential plugin (users[].user.exec)",
-    converse,
+    run,
 };
 
 const VERSIONS: [&str; 2] = [
@@ -40,7 +40,7 @@ struct Cluster {
     server: String,
 }
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
+fn run(call: &mut Call<'_>) -> Result<Answer> {
     let variable = "KUBERNETES_EXEC_INFO";
     let info = (call.variable)(variable).ok_or_else(|| {
         Error::usage(format!("{variable} is not set")).hint(
@@ -57,20 +57,20 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
             )),
         );
     }
-    let mut who = match &info.spec.cluster {
+    let mut selected = match &info.spec.cluster {
         Some(cluster) => {
             let url = WebUrl::parse(&cluster.server);
             let url = url.map_err(|fault| Error::usage(format!("the cluster's URL {fault}")))?;
-            call.desk.bound(&url)?.ok_or_else(|| {
+            call.provider.bound_to(&url)?.ok_or_else(|| {
                 Error::not_found("no profile is bound to this cluster").hint(format!(
                     "if it may have the token: hallpass bind PROFILE {}",
                     url.origin()
                 ))
             })?
         }
-        None => (call.desk.named)()?,
+        None => call.provider.selected()?,
     };
-    let token = (call.desk.token)(&mut who, None)?;
+    let token = call.provider.token(&mut selected, None)?;
     Ok(Answer::line(&json!({
         "kind": "ExecCredential",
         "apiVersion": info.api_version,

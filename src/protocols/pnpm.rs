@@ -1,7 +1,6 @@
 //! pnpm's `tokenHelper`: a program without arguments that prints the Authorization header.
 //!
-//! It is not told for which registry: the profile has to be selected, by the link's name or the
-//! environment.
+//! pnpm does not say for which registry, so the link's name or the environment must select the profile.
 
 use super::{Answer, Call, Protocol, header};
 use crate::error::Result;
@@ -10,11 +9,11 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "pnpm-tokenhelper",
     link: Some("pnpm-tokenhelper-hallpass"),
     about: "pnpm: a tokenHelper (link: pnpm-tokenhelper-hallpass-PROFILE)",
-    converse,
+    run,
 };
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
-    let mut who = (call.desk.named)()?;
-    let token = (call.desk.token)(&mut who, None)?;
-    Ok(Answer::of(format!("{}\n", header(&who, &token))))
+fn run(call: &mut Call<'_>) -> Result<Answer> {
+    let mut selected = call.provider.selected()?;
+    let token = call.provider.token(&mut selected, None)?;
+    Ok(Answer::of(format!("{}\n", header(&selected, &token))))
 }

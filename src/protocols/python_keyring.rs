@@ -1,6 +1,6 @@
-//! The `keyring` program that pip, uv and twine run, in the three ways in which they do.
+//! The `keyring` program that pip, uv and twine run, with the three output formats that they use.
 //!
-//! They send Basic credentials. What they ask for is a URL or a bare host; not found is exit 1.
+//! They send Basic credentials. They ask for a URL or a bare host. Not found is exit code 1.
 
 use serde_json::json;
 
@@ -13,11 +13,10 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "keyring",
     link: Some("keyring"),
     about: "pip, uv: the keyring program (link: keyring, in a directory of its own)",
-    converse,
+    run,
 };
 
-/// How the answer is written.
-enum Form {
+enum Format {
     Password,
     /// The user name, then the password.
     Lines,
@@ -25,9 +24,9 @@ enum Form {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other protocols can fail")]
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
-    let mut form = Form::Password;
-    let mut words = Vec::new();
+fn run(call: &mut Call<'_>) -> Result<Answer> {
+    let mut format = Format::Password;
+    let mut positional = Vec::new();
     let mut arguments = call.arguments.iter().map(String::as_str);
     while let Some(argument) = arguments.next() {
         match argument.split_once('=').unwrap_or((argument, "")) {
@@ -37,25 +36,25 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
                 } else {
                     value
                 };
-                form = match (option, value) {
-                    ("--output", "json") => Form::Json,
-                    ("--mode", "creds") if !matches!(form, Form::Json) => Form::Lines,
-                    _ => form,
+                format = match (option, value) {
+                    ("--output", "json") => Format::Json,
+                    ("--mode", "creds") if !matches!(format, Format::Json) => Format::Lines,
+                    _ => format,
                 };
             }
-            // An option that is not known is no reason to give up: pip would call it outdated.
+            // Unknown options are ignored: after an error, pip would report an outdated keyring.
             _ if argument.starts_with('-') => {}
-            _ => words.push(argument),
+            _ => positional.push(argument),
         }
     }
     let not_found = Answer {
         exit_code: 1,
         ..Answer::default()
     };
-    let ["get", service, user @ ..] = words.as_slice() else {
+    let ["get", service, user @ ..] = positional.as_slice() else {
         return Ok(not_found);
     };
-    // Mercurial asks for a service of its own, and puts the URL behind the user.
+    // Mercurial uses the service name "Mercurial", and puts the URL after the user.
     let (service, user) = match (*service, user) {
         ("Mercurial", [user, ..]) => match user.split_once("@@") {
             Some((user, url)) => (url, Some(user)),
@@ -66,41 +65,44 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
     let Some(url) = url(service) else {
         return Ok(not_found);
     };
-    // It is given back on a line of its own.
+    // The user name is printed on a line of its own.
     if user.is_some_and(|user| user.contains(char::is_control)) {
         return Ok(not_found);
     }
-    // What went wrong is for the person to read: to the client it is all one.
-    let found = match call.desk.bound(&url) {
+    // The client only learns that nothing was found. The reason is for the user, on standard error.
+    let found = match call.provider.bound_to(&url) {
         Ok(None) => return Ok(not_found),
-        Ok(Some(mut who)) => (call.desk.token)(&mut who, None).map(|token| (who, token)),
+        Ok(Some(mut selected)) => call
+            .provider
+            .token(&mut selected, None)
+            .map(|token| (selected, token)),
         Err(error) => Err(error),
     };
-    let (who, token) = match found {
+    let (selected, token) = match found {
         Ok(found) => found,
         Err(error) => {
             return Ok(Answer {
-                complaint: Some(error),
+                error: Some(error),
                 ..not_found
             });
         }
     };
     let token = token.access_token.expose();
-    // A name that was bound is the only one that its server takes.
-    let binding = who.binding.as_ref();
-    let bound = binding.and_then(|binding| binding.username.as_deref());
-    let user = bound
+    // A user name in the binding is the only one that the server accepts.
+    let binding = selected.binding.as_ref();
+    let bound_username = binding.and_then(|binding| binding.username.as_deref());
+    let user = bound_username
         .or(user)
         .or(binding.map(Binding::username))
         .unwrap_or_default();
-    Ok(match form {
-        Form::Password => Answer::of(format!("{token}\n")),
-        Form::Lines => Answer::of(format!("{user}\n{token}\n")),
-        Form::Json => Answer::line(&json!({ "username": user, "password": token })),
+    Ok(match format {
+        Format::Password => Answer::of(format!("{token}\n")),
+        Format::Lines => Answer::of(format!("{user}\n{token}\n")),
+        Format::Json => Answer::line(&json!({ "username": user, "password": token })),
     })
 }
 
-/// A bare host is asked for when nothing was found for the URL.
+/// The clients ask for a bare host if nothing was found for the URL.
 fn url(service: &str) -> Option<WebUrl> {
     if service.contains("://") {
         return WebUrl::parse(service).ok();

@@ -10,10 +10,10 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "terraform-credentials",
     link: Some("terraform-credentials-hallpass"),
     about: "Terraform, OpenTofu: a credentials helper (credentials_helper \"hallpass\")",
-    converse,
+    run,
 };
 
-fn converse(call: &mut Call<'_>) -> Result<Answer> {
+fn run(call: &mut Call<'_>) -> Result<Answer> {
     match call.arguments {
         [verb, host] if verb == "get" => get(call, host),
         [verb, _] if verb == "store" || verb == "forget" => Err(Error::usage(
@@ -26,14 +26,14 @@ fn converse(call: &mut Call<'_>) -> Result<Answer> {
 }
 
 fn get(call: &Call<'_>, host: &str) -> Result<Answer> {
-    let who = match WebUrl::parse(&format!("https://{host}")) {
-        // A host is all that there may be.
-        Ok(url) if url.path() == "/" && !url.has_query() => call.desk.bound(&url)?,
+    let selected = match WebUrl::parse(&format!("https://{host}")) {
+        // Only a host is allowed, no path or query.
+        Ok(url) if url.path() == "/" && !url.has_query() => call.provider.bound_to(&url)?,
         _ => None,
     };
-    Ok(Answer::line(&match who {
-        Some(mut who) => {
-            let token = (call.desk.token)(&mut who, None)?;
+    Ok(Answer::line(&match selected {
+        Some(mut selected) => {
+            let token = call.provider.token(&mut selected, None)?;
             json!({ "token": token.access_token.expose() })
         }
         None => json!({}),

@@ -1,4 +1,4 @@
-//! The search for a request that gets a token for a URL that nobody bound.
+//! Searches for a request that gets a token for a URL that is not bound.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,9 +12,9 @@ use super::*;
 use crate::profile::binding::BoundUrl;
 use crate::profile::{self, ProfileName};
 
-/// What a client says.
+/// What a client sends.
 #[derive(Clone, Debug)]
-struct Said {
+struct ClientRequest {
     arguments: Vec<String>,
     input: Vec<u8>,
     /// The environment variable, where the protocol has one.
@@ -28,9 +28,9 @@ struct Transcript {
     arguments: &'static [&'static str],
     input: &'static str,
     variable: Option<&'static str>,
-    /// The URL, as anybody would read it who knows the protocol. None where the client names none.
-    meant: fn(&Said) -> Option<String>,
-    /// The client names no URL: whoever set it up selected the profile.
+    /// The URL that the request is for, read independently of the program. None if it names no URL.
+    meant: fn(&ClientRequest) -> Option<String>,
+    /// The client names no URL, and its configuration selects the profile.
     is_selected: bool,
 }
 
@@ -41,8 +41,8 @@ const TRANSCRIPTS: &[Transcript] = &[
         input: "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=a.example\npath=app.git\n\
             username=x\nwwwauth[]=Bearer realm=\"x\"\nstate[]=hallpass:1795000000000\n\n",
         variable: None,
-        meant: |said| {
-            let text = String::from_utf8_lossy(&said.input).into_owned();
+        meant: |request| {
+            let text = String::from_utf8_lossy(&request.input).into_owned();
             let end = text.find("\n\n").unwrap_or(text.len());
             let value = |key| {
                 let mut lines = text[..end].split('\n');
@@ -57,8 +57,8 @@ const TRANSCRIPTS: &[Transcript] = &[
         arguments: &["get"],
         input: "a.example\n",
         variable: None,
-        meant: |said| {
-            let text = String::from_utf8_lossy(&said.input).into_owned();
+        meant: |request| {
+            let text = String::from_utf8_lossy(&request.input).into_owned();
             Some(with_scheme(text.trim_end_matches('\n')))
         },
         is_selected: false,
@@ -69,8 +69,8 @@ const TRANSCRIPTS: &[Transcript] = &[
         input: r#"{"v":1,"registry":{"index-url":"sparse+https://a.example/index/","name":"x"},"kind":"get","operation":"read","args":[]}
 "#,
         variable: None,
-        meant: |said| {
-            let line = said.input.split(|byte| *byte == b'\n').next()?;
+        meant: |request| {
+            let line = request.input.split(|byte| *byte == b'\n').next()?;
             let url = text_at(line, "/registry/index-url")?;
             Some(url.strip_prefix("sparse+").unwrap_or(&url).to_owned())
         },
@@ -81,7 +81,7 @@ const TRANSCRIPTS: &[Transcript] = &[
         arguments: &["get"],
         input: r#"{"uri":"grpcs://a.example/build.bazel.remote.execution.v2.Capabilities"}"#,
         variable: None,
-        meant: |said| Some(text_at(&said.input, "/uri")?.replacen("grpcs://", "https://", 1)),
+        meant: |request| Some(text_at(&request.input, "/uri")?.replacen("grpcs://", "https://", 1)),
         is_selected: false,
     },
     Transcript {
@@ -91,7 +91,12 @@ const TRANSCRIPTS: &[Transcript] = &[
         variable: Some(
             r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{"cluster":{"server":"https://a.example","certificate-authority-data":null},"interactive":false}}"#,
         ),
-        meant: |said| text_at(said.variable.as_ref()?.as_bytes(), "/spec/cluster/server"),
+        meant: |request| {
+            text_at(
+                request.variable.as_ref()?.as_bytes(),
+                "/spec/cluster/server",
+            )
+        },
         is_selected: false,
     },
     Transcript {
@@ -99,7 +104,7 @@ const TRANSCRIPTS: &[Transcript] = &[
         arguments: &["https://a.example/mod?go-get=1"],
         input: "HTTP/2.0 401 Unauthorized\r\nWww-Authenticate: Basic\r\n\r\n",
         variable: None,
-        meant: |said| said.arguments.first().cloned(),
+        meant: |request| request.arguments.first().cloned(),
         is_selected: false,
     },
     Transcript {
@@ -107,7 +112,7 @@ const TRANSCRIPTS: &[Transcript] = &[
         arguments: &["get", "a.example"],
         input: "",
         variable: None,
-        meant: |said| Some(format!("https://{}", said.arguments.get(1)?)),
+        meant: |request| Some(format!("https://{}", request.arguments.get(1)?)),
         is_selected: false,
     },
     Transcript {
@@ -123,11 +128,11 @@ const TRANSCRIPTS: &[Transcript] = &[
         arguments: &["--mode", "creds", "get", "https://a.example/simple/", "x"],
         input: "",
         variable: None,
-        meant: |said| {
+        meant: |request| {
             let takes_the_next = |word: &String| {
                 ["--mode", "--output"].contains(&word.strip_suffix('=').unwrap_or(word))
             };
-            let (mut words, mut arguments) = (Vec::new(), said.arguments.iter());
+            let (mut words, mut arguments) = (Vec::new(), request.arguments.iter());
             while let Some(word) = arguments.next() {
                 if takes_the_next(word) {
                     arguments.next();
@@ -152,8 +157,8 @@ const TRANSCRIPTS: &[Transcript] = &[
         arguments: &["Password for 'https://x@a.example': "],
         input: "",
         variable: None,
-        meant: |said| {
-            let url = said.arguments.first()?.split('\'').nth(1)?;
+        meant: |request| {
+            let url = request.arguments.first()?.split('\'').nth(1)?;
             let (scheme, rest) = url.split_once("://")?;
             let host = rest.split_once('@').map_or(rest, |(_, host)| host);
             Some(format!("{scheme}://{host}"))
@@ -184,7 +189,7 @@ fn is_bound(url: &str) -> bool {
     })
 }
 
-/// What a mutation puts into a request.
+/// What a mutation inserts into a request.
 const PIECES: &[&str] = &[
     "a.example",
     "b.example",
@@ -251,28 +256,28 @@ struct Change {
     part: Index,
     from: Index,
     removed: usize,
-    put: Vec<u8>,
+    inserted: Vec<u8>,
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
-    let put = prop_oneof![
+    let inserted = prop_oneof![
         4 => select(PIECES).prop_map(|piece| piece.as_bytes().to_vec()),
         1 => proptest::collection::vec(any::<u8>(), 0..3),
     ];
-    let change = (any::<Index>(), any::<Index>(), 0_usize..12, put).prop_map(
-        |(part, from, removed, put)| Change {
+    let change = (any::<Index>(), any::<Index>(), 0_usize..12, inserted).prop_map(
+        |(part, from, removed, inserted)| Change {
             part,
             from,
-            // A long stretch is seldom what a mutation should take.
+            // Most mutations should remove little.
             removed: removed.saturating_sub(4),
-            put,
+            inserted,
         },
     );
     proptest::collection::vec(change, 0..5)
 }
 
-/// What the client says, changed in some places.
-fn said(transcript: &Transcript, changes: &[Change]) -> Said {
+/// The transcript's request with these changes.
+fn mutated(transcript: &Transcript, changes: &[Change]) -> ClientRequest {
     let words = transcript.arguments.iter().map(|word| word.as_bytes());
     let mut parts: Vec<Vec<u8>> = words.map(<[u8]>::to_vec).collect();
     let count = parts.len();
@@ -283,17 +288,17 @@ fn said(transcript: &Transcript, changes: &[Change]) -> Said {
         let part = &mut parts[part];
         let from = change.from.index(part.len() + 1);
         let to = part.len().min(from + change.removed);
-        part.splice(from..to, change.put.iter().copied());
+        part.splice(from..to, change.inserted.iter().copied());
     }
     let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
-    Said {
+    ClientRequest {
         arguments: parts[..count].iter().map(text).collect(),
         input: parts[count].clone(),
         variable: parts.get(count + 1).map(text),
     }
 }
 
-/// The only profile there is: its tokens are for `https://a.example`.
+/// The only profile. Its tokens are for `https://a.example`.
 fn profile() -> SelectedProfile {
     let url = BoundUrl::parse("https://a.example").expect("a URL to bind");
     SelectedProfile {
@@ -318,55 +323,81 @@ fn token() -> CachedToken {
     }
 }
 
-/// How a conversation went.
+/// The result of a helper's call.
 struct Outcome {
     answer: Result<Answer>,
-    /// What was said before the answer, too.
+    /// Everything that was printed, including what was printed before the answer.
     printed: String,
-    /// Somebody answers for a URL that was asked about, and who was asked about it.
+    /// A bound URL was looked up.
     bound: bool,
-    /// The profile that was selected was asked for.
+    /// The selected profile was requested.
     selected: bool,
 }
 
-fn hold(transcript: &Transcript, said: &Said) -> Outcome {
+/// Gives out the one profile and its token, and records how it was asked for.
+#[derive(Default)]
+struct OneProfile {
+    bound: Cell<bool>,
+    selected: Cell<bool>,
+}
+
+impl TokenProvider for OneProfile {
+    fn find_bound(&self, url: &WebUrl, _name: Option<&str>) -> Result<Option<SelectedProfile>> {
+        let profile = profile();
+        let binding = profile.binding.as_ref().expect("a binding");
+        let covers = binding.url.covers(url);
+        assert_eq!(
+            covers,
+            url.origin() == "https://a.example" && !url.hides_a_slash()
+        );
+        self.bound.set(self.bound.get() || covers);
+        Ok(covers.then_some(profile))
+    }
+
+    fn selected(&self) -> Result<SelectedProfile> {
+        self.selected.set(true);
+        Ok(profile())
+    }
+
+    fn all_bindings(&self) -> Result<Vec<SelectedProfile>> {
+        Ok(vec![profile()])
+    }
+
+    fn token(
+        &self,
+        _selected: &mut SelectedProfile,
+        _rejected: Option<Timestamp>,
+    ) -> Result<CachedToken> {
+        let is_allowed = self.bound.get() || self.selected.get();
+        assert!(is_allowed, "a token for a URL that is not bound");
+        Ok(token())
+    }
+
+    fn cached_token(&self, _selected: &SelectedProfile) -> Option<CachedToken> {
+        Some(token())
+    }
+
+    fn discard_token(&self, _selected: &SelectedProfile, _rejected: &AccessToken) {
+        assert!(self.bound.get(), "a token of a URL that is not bound");
+    }
+}
+
+fn run(transcript: &Transcript, request: &ClientRequest) -> Outcome {
     let protocol = PROTOCOLS
         .iter()
         .find(|protocol| protocol.name == transcript.protocol)
         .expect("a protocol");
-    let (bound, selected) = (Cell::new(false), Cell::new(false));
+    let provider = OneProfile::default();
     let printed = RefCell::new(String::new());
-    let answer = (protocol.converse)(&mut Call {
-        arguments: &said.arguments,
-        input: &mut said.input.as_slice(),
-        say: &|text| {
+    let answer = (protocol.run)(&mut Call {
+        arguments: &request.arguments,
+        input: &mut request.input.as_slice(),
+        print: &|text| {
             printed.borrow_mut().push_str(text);
             Ok(())
         },
-        variable: &|_| said.variable.clone(),
-        desk: TokenProvider {
-            bound_by: &|url, _| {
-                let who = profile();
-                let covers = who.binding.as_ref().expect("a binding").url.covers(url);
-                assert_eq!(
-                    covers,
-                    url.origin() == "https://a.example" && !url.hides_a_slash()
-                );
-                bound.set(bound.get() || covers);
-                Ok(covers.then_some(who))
-            },
-            named: &|| {
-                selected.set(true);
-                Ok(profile())
-            },
-            all_bindings: &|| Ok(vec![profile()]),
-            token: &|_, _| {
-                assert!(bound.get() || selected.get(), "a token for nobody's URL");
-                Ok(token())
-            },
-            cached: &|_| Some(token()),
-            forget: &|_, _| assert!(bound.get(), "a rejected token of nobody's URL"),
-        },
+        variable: &|_| request.variable.clone(),
+        provider: &provider,
     });
     let mut printed = printed.into_inner();
     if let Ok(answer) = &answer {
@@ -375,8 +406,8 @@ fn hold(transcript: &Transcript, said: &Said) -> Outcome {
     Outcome {
         answer,
         printed,
-        bound: bound.get(),
-        selected: selected.get(),
+        bound: provider.bound.get(),
+        selected: provider.selected.get(),
     }
 }
 
@@ -386,15 +417,15 @@ fn every_protocol_has_a_transcript_that_gets_the_token() {
         let mut transcripts = TRANSCRIPTS.iter();
         let transcript = transcripts.find(|transcript| transcript.protocol == protocol.name);
         let transcript = transcript.expect(protocol.name);
-        let said = said(transcript, &[]);
-        let outcome = hold(transcript, &said);
+        let request = mutated(transcript, &[]);
+        let outcome = run(transcript, &request);
         assert!(
             outcome.printed.contains(TOKEN),
             "{}: {:?}",
             protocol.name,
             outcome.answer
         );
-        let meant = (transcript.meant)(&said);
+        let meant = (transcript.meant)(&request);
         assert_eq!(
             meant.is_some_and(|url| is_bound(&url)),
             !transcript.is_selected
@@ -409,21 +440,21 @@ proptest! {
         transcript in select(TRANSCRIPTS),
         changes in changes(),
     ) {
-        let said = said(&transcript, &changes);
-        let outcome = hold(&transcript, &said);
+        let request = mutated(&transcript, &changes);
+        let outcome = run(&transcript, &request);
         let printed = &outcome.printed;
         if printed.contains(TOKEN) {
-            let meant = (transcript.meant)(&said);
+            let meant = (transcript.meant)(&request);
             match meant {
-                Some(url) => prop_assert!(outcome.bound && is_bound(&url), "{said:?}: {url}"),
-                None => prop_assert!(outcome.selected, "{said:?}"),
+                Some(url) => prop_assert!(outcome.bound && is_bound(&url), "{request:?}: {url}"),
+                None => prop_assert!(outcome.selected, "{request:?}"),
             }
         }
         prop_assert!(printed.is_empty() || printed.ends_with('\n'), "{printed:?}");
-        prop_assert!(!printed.contains(|c: char| c != '\n' && c.is_control()), "{said:?}: {printed:?}");
-        // They give back the user name that they were asked for, which is a person's.
+        prop_assert!(!printed.contains(|c: char| c != '\n' && c.is_control()), "{request:?}: {printed:?}");
+        // They print the user name of the request, which may be any text.
         let names_the_user = ["git-credential", "keyring"].contains(&transcript.protocol);
-        prop_assert!(names_the_user || printed.is_ascii(), "{said:?}: {printed:?}");
-        prop_assert!(transcript.protocol != "keyring" || printed.lines().count() <= 2, "{said:?}: {printed:?}");
+        prop_assert!(names_the_user || printed.is_ascii(), "{request:?}: {printed:?}");
+        prop_assert!(transcript.protocol != "keyring" || printed.lines().count() <= 2, "{request:?}: {printed:?}");
     }
 }
