@@ -16,7 +16,7 @@ use crate::platform;
 use crate::platform::Inherited;
 use crate::platform::variables;
 
-/// OAuth 2.0 access tokens on demand: the client secret stays in the keychain
+/// Get OAuth 2.0 access tokens; the client secret stays in the keychain
 #[derive(Debug, Parser)]
 #[command(
     name = "hallpass",

@@ -10,22 +10,23 @@ use crate::profile::binding::{Binding, BoundUrl, Scheme, username};
 use crate::profile::{Profile, ProfileName};
 use crate::profiles::{Profiles, is_described};
 
-/// Let helpers answer for a URL with this profile's tokens
+/// Allow tools to use this profile's tokens for a URL
 ///
-/// The URL's scheme, host and port are compared exactly, its path by whole segments.
+/// The scheme, host and port must match exactly; the path matches by whole segments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  hallpass bind prod https://git.example/")]
 pub(crate) struct BindArgs {
     #[command(flatten)]
     which: Which,
-    /// The user name for clients that want one [default: the client's own, or `oauth2`]
+    /// User name for clients that need one [default: the client's own, or `oauth2`]
     #[arg(long, value_name = "NAME", value_parser = |text: &str| username(text.to_owned()))]
     username: Option<String>,
-    /// How the token is presented, where the client leaves that open [default: as it likes best]
+    /// How the client presents the token, if it supports several ways [default: the client's default]
     #[arg(long, value_name = "SCHEME")]
     scheme: Option<SchemeArg>,
 }
 
-/// Take a URL from a profile again
+/// Remove a URL from a profile
 #[derive(Debug, clap::Args)]
 pub(crate) struct UnbindArgs {
     #[command(flatten)]
@@ -34,7 +35,7 @@ pub(crate) struct UnbindArgs {
 
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is], and the URLs
+    /// Profile [default: `$HALLPASS_PROFILE`, or the only profile], and the URLs
     #[arg(required = true, value_name = "[PROFILE] URL", num_args = 1..)]
     words: Vec<String>,
 }

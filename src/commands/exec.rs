@@ -21,14 +21,15 @@ const VARIABLE: &str = "HALLPASS_TOKEN";
 
 /// Run a program with a token in its environment
 ///
-/// hallpass becomes the program: it has hallpass's process, its standard input and output, and its
-/// exit code. 126 and 127 say that it cannot be run, or not be found.
+/// The program replaces the hallpass process, so its input, output and exit code are its own. Exit
+/// code 126: the program cannot be run; 127: it was not found.
 #[derive(Debug, Default, Eq, PartialEq, clap::Args)]
+#[command(after_help = "Example:\n  hallpass exec -e API_TOKEN=prod -- ./deploy")]
 pub(crate) struct Args {
-    /// The variable that gets the token, and whose token (repeatable) [default: `HALLPASS_TOKEN`, of `$HALLPASS_PROFILE` or the only profile there is]
+    /// Variable to set, and the profile whose token it gets (repeatable) [default: `HALLPASS_TOKEN`, from `$HALLPASS_PROFILE` or the only profile]
     #[arg(short = 'e', long = "env", value_name = "VARIABLE[=PROFILE]", value_parser = variable)]
     variables: Vec<(String, Option<String>)>,
-    /// Only tokens that last this long at least (90, 90s, 5m, 2h)
+    /// Require at least this much remaining lifetime (90, 90s, 5m, 2h)
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
     min_ttl: Duration,
     /// The program and its arguments, after `--`

@@ -20,19 +20,19 @@ use crate::secrets::{self, WaitLimit, keychain};
 use crate::types::secret::{AccessToken, Credential};
 use crate::types::token::Timestamp;
 
-/// Remove a profile: its cached tokens, its secret in the keychain, its settings
+/// Remove a profile: its secret, its cached tokens and its settings
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Profile [default: `$HALLPASS_PROFILE`, or the only profile]
     #[arg(conflicts_with = "all")]
     profile: Option<String>,
-    /// Every profile; at a terminal, asks for confirmation
+    /// Remove every profile; asks for confirmation at a terminal
     #[arg(long)]
     all: bool,
     /// With --all: do not ask for confirmation
     #[arg(long, requires = "all")]
     yes: bool,
-    /// Even if its keychain no longer exists or its settings cannot be read: says what may remain
+    /// Continue if the keychain no longer exists or the settings cannot be read, and list what may remain
     #[arg(long)]
     force: bool,
 }

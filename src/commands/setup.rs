@@ -28,22 +28,24 @@ use record::Record;
 
 /// Show a tool's configuration, or write it
 ///
-/// Without a tool, lists them. `links` makes the names that hallpass has for tools that cannot run
-/// `hallpass COMMAND`.
+/// Without a tool, lists the tools. `links` creates the program names that some tools look for.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  hallpass setup git            # show the lines\n  hallpass setup git --write    # add them to your settings\n  hallpass setup git --undo     # remove them again"
+)]
 pub(crate) struct Args {
-    /// The tool, or `links`
+    /// Tool, or `links`
     tool: Option<String>,
-    /// The profile [default: `$HALLPASS_PROFILE`, or the only profile; for `--undo`, all of them]
+    /// Profile [default: `$HALLPASS_PROFILE`, or the only profile; with `--undo`, all profiles]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// Write the configuration (supported tools only)
     #[arg(long)]
     write: bool,
-    /// Take back what `--write` (or `links`) did
+    /// Remove what `--write` (or `links`) added
     #[arg(long, conflicts_with = "write")]
     undo: bool,
-    /// Where the links are [default: next to the hallpass program]
+    /// Directory of the links [default: next to the hallpass program]
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
 }

@@ -16,10 +16,10 @@ use crate::profiles::{self, Profiles, from_environment, name_given};
 use crate::secrets::{self, keychain};
 use crate::types::token::{CachedToken, Timestamp};
 
-/// List the profiles: endpoint, client, where the secret is, until when a token is cached
+/// List the profiles: endpoint, client, where the secret is kept, how long the cached token is valid
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only this profile
+    /// Profile [default: `$HALLPASS_PROFILE`, or all profiles]
     profile: Option<String>,
     /// Print JSON
     #[arg(long)]

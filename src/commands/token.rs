@@ -20,36 +20,43 @@ use crate::profiles::{self, Bound, Profiles, from_environment};
 use crate::types::token::Timestamp;
 use crate::types::web_url::WebUrl;
 
-/// Print an access token: a cached one if it lasts, else a fresh one
+const EXAMPLES: &str = "\
+Examples:
+  hallpass token prod
+  hallpass token prod --min-ttl 5m    # a token valid for at least five more minutes
+  hallpass token prod --format curl | curl -K - https://api.example/";
+
+/// Print an access token, from the cache while it is valid
 #[derive(Debug, Default, Eq, PartialEq, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The profile [default: `$HALLPASS_PROFILE`, else the only one there is]
+    /// Profile [default: `$HALLPASS_PROFILE`, or the only profile]
     profile: Option<String>,
-    /// Only a token that lasts this long at least (90, 90s, 5m, 2h)
+    /// Require at least this much remaining lifetime (90, 90s, 5m, 2h)
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
     min_ttl: Duration,
-    /// Ask for this scope instead of the profile's (repeatable)
+    /// Request this scope instead of the profile's (repeatable)
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
-    /// Ask for this audience instead of the profile's
+    /// Request this audience instead of the profile's
     #[arg(long)]
     audience: Option<String>,
-    /// Ask for a new token, whatever is cached
+    /// Request a new token, even if one is cached
     #[arg(long)]
     refresh: bool,
-    /// Read the client secret from standard input, for a profile that `HALLPASS_TOKEN_URL` describes
+    /// Read the client secret from standard input (only with `HALLPASS_TOKEN_URL`)
     #[arg(long, conflicts_with = "url")]
     secret_stdin: bool,
-    /// For a request to this URL: the token of the profile that is bound to it, and of no other
+    /// Print the token of the profile that is bound to this URL
     #[arg(long, value_name = "URL", value_parser = web_url)]
     url: Option<WebUrl>,
-    /// How to print it [default: raw]
+    /// Output format [default: raw]
     #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
     format: Option<Format>,
-    /// Print JSON: the short form of `--format json`
+    /// Same as `--format json`
     #[arg(long)]
     json: bool,
-    /// Write it to this file, readable only by you, without a line end (`-`: standard output)
+    /// Write the token to this file, readable only by you, without a newline (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -61,15 +68,15 @@ enum Format {
     /// The token
     #[default]
     Raw,
-    /// A header's line: `Authorization: Bearer TOKEN`
+    /// HTTP header: `Authorization: Bearer TOKEN`
     Header,
-    /// A header's value: `Bearer TOKEN`
+    /// Value of the header: `Bearer TOKEN`
     Bearer,
-    /// An object of headers: `{"Authorization":"Bearer TOKEN"}`
+    /// Headers as JSON: `{"Authorization":"Bearer TOKEN"}`
     HeadersJson,
-    /// A line of curl's configuration: `header = "Authorization: Bearer TOKEN"`
+    /// Line for `curl -K -`: `header = "Authorization: Bearer TOKEN"`
     Curl,
-    /// `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and what else the server tells callers
+    /// `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and the API URLs that some servers return
     Json,
 }
 

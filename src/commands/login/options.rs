@@ -14,136 +14,152 @@ use crate::profile::{
     is_credential_parameter, is_resource, is_standard_claim, is_standard_parameter,
 };
 
-/// Keep a client's settings, and its secret in the keychain
+/// The headings of the options in the help.
+const SERVER: &str = "Server";
+const CLIENT: &str = "Client";
+const SECRET: &str = "Secret";
+const TOKEN: &str = "Token";
+const KEY: &str = "Key";
+const ADVANCED: &str = "Advanced";
+
+const EXAMPLES: &str = "\
+Examples:
+  hallpass login                      # choose a server, then answer the questions
+  hallpass login ci --issuer https://login.example --client-id ID
+  hallpass login ci --provider auth0 --set domain=acme.eu.auth0.com --client-id ID
+  pass show ci | hallpass login ci --secret-stdin        # change the secret
+  hallpass login ci --token-url https://login.example/token --client-id ID --jwt-key key.pem";
+
+/// Log in a client: check it, save its settings, put its secret in the keychain
 ///
-/// What is not given is asked for at a terminal. Without `--token-url`, `--issuer` and `--provider`,
-/// a profile that is there keeps its settings, and what is given changes them. An empty value
-/// removes a setting.
+/// Prompts for whatever you leave out, if run at a terminal. Run it again to change the secret or a
+/// setting: the other settings stay. An empty value removes a setting.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is an option of its own"
 )]
 pub(crate) struct Args {
-    /// The profile's name [default: `$HALLPASS_PROFILE`, else `default`]
+    /// Profile [default: `$HALLPASS_PROFILE`, or `default`]
     pub(super) profile: Option<String>,
-    /// The token endpoint (https, or http on this machine itself)
-    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    /// Token endpoint (https; http only for localhost)
+    #[arg(long, help_heading = SERVER, value_name = "URL", value_parser = endpoint)]
     pub(super) token_url: Option<TokenEndpoint>,
-    /// The authorization server, whose metadata name its endpoints (RFC 8414)
-    #[arg(long, value_name = "URL")]
+    /// Authorization server; its metadata provides the endpoints (RFC 8414)
+    #[arg(long, help_heading = SERVER, value_name = "URL")]
     pub(super) issuer: Option<String>,
-    /// A provider's preset; `help` lists them
-    #[arg(long, value_name = "NAME")]
+    /// Preset for a provider; `help` lists them
+    #[arg(long, help_heading = SERVER, value_name = "NAME")]
     pub(super) provider: Option<String>,
-    /// An answer to what the preset asks (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    /// Setting of the preset (repeatable)
+    #[arg(long, help_heading = SERVER, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub(super) set: Vec<(String, String)>,
-    /// The client identifier
-    #[arg(long, value_name = "ID")]
-    pub(super) client_id: Option<String>,
-    /// What the tokens are for, where the server wants to know (Auth0, Blooma)
-    #[arg(long)]
-    pub(super) audience: Option<String>,
-    /// The scope to ask for (repeatable)
-    #[arg(long, value_name = "SCOPE")]
-    pub(super) scope: Vec<String>,
-    /// A resource that the tokens are for, RFC 8707 (repeatable)
-    #[arg(long, value_name = "URI", value_parser = resource)]
-    pub(super) resource: Vec<String>,
-    /// Another parameter of the token request (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
-    pub(super) param: Vec<(String, String)>,
-    /// Another header of the token request (repeatable); {uuid} in it is a new UUID each time
-    #[arg(long, value_name = "NAME=VALUE", value_parser = header)]
-    pub(super) header: Vec<(String, String)>,
-    /// Another grant type (Zoom) [default: `client_credentials`]
-    #[arg(long, value_name = "TYPE")]
-    pub(super) grant_type: Option<String>,
-    /// Use the server's tokens as bearer tokens, whatever type it names
-    #[arg(long, value_name = "TYPE")]
-    pub(super) token_type: Option<TokenTypeArg>,
-    /// How the client proves itself [default: the server's first that fits, else `client_secret_basic`]
-    #[arg(long, value_name = "METHOD")]
-    pub(super) auth: Option<AuthArg>,
-    /// How the token request is written [default: form]
-    #[arg(long, value_name = "FORMAT")]
-    pub(super) body: Option<BodyArg>,
-    /// How Basic credentials are written [default: percent]
-    #[arg(long, value_name = "ENCODING")]
-    pub(super) basic_encoding: Option<BasicArg>,
-    /// The private key that signs assertions: PEM or JWK
-    #[arg(long, value_name = "FILE", group = "key-source")]
-    pub(super) jwt_key: Option<PathBuf>,
-    /// Signature algorithm of assertions [default: the key's own, or the server's first that fits the key]
-    #[arg(long, value_name = "ALGORITHM", value_parser = algorithm())]
-    pub(super) jwt_alg: Option<JwtAlgorithm>,
-    /// The key's name for the server
-    #[arg(long, value_name = "ID")]
-    pub(super) jwt_kid: Option<String>,
-    /// Whom assertions are for: `issuer`, `token_endpoint` or a text [default: issuer, if it is known]
-    #[arg(long, value_name = "AUDIENCE")]
-    pub(super) jwt_aud: Option<String>,
-    /// The `typ` of assertions [default: client-authentication+jwt]
-    #[arg(long, value_name = "TYPE")]
-    pub(super) jwt_typ: Option<String>,
-    /// Another claim of assertions, a text (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
-    pub(super) jwt_claim: Vec<(String, String)>,
-    /// The PEM certificate whose thumbprint assertions carry (x5t#S256)
-    #[arg(long, value_name = "FILE")]
-    pub(super) jwt_cert: Option<PathBuf>,
-    /// The PEM certificate to present in the TLS handshake, on its own or with any method
-    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    pub(super) cert: Option<PathBuf>,
-    /// The private key of that certificate: PEM
-    #[arg(long, value_name = "FILE")]
-    pub(super) key: Option<PathBuf>,
-    /// Read the private key from standard input, and keep it in the keychain
-    #[arg(long, groups = ["key-source", "source"])]
-    pub(super) key_stdin: bool,
-    /// A URL that the tokens are meant for (repeatable)
-    #[arg(long = "for", value_name = "URL", value_parser = bound_url)]
-    pub(super) bound_urls: Vec<OrNothing<BoundUrl>>,
-    /// Where tokens are revoked at logout, RFC 7009
-    #[arg(long, value_name = "URL", value_parser = revocation_url)]
+    /// Where logout revokes tokens, RFC 7009
+    #[arg(long, help_heading = SERVER, value_name = "URL", value_parser = revocation_url)]
     pub(super) revocation_url: Option<OrNothing<TokenEndpoint>>,
     // The parser of paths takes no empty one, which removes the setting.
-    /// PEM certificates to trust beside the system's
-    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    /// Extra PEM CA certificates to trust
+    #[arg(long, help_heading = SERVER, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) ca_file: Option<PathBuf>,
-    /// The longest time that a token request may take [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = some_time)]
-    pub(super) timeout: Option<Duration>,
-    /// How long to keep a token whose lifetime the server does not tell [default: 5m]
-    #[arg(long, value_name = "DURATION", value_parser = some_time)]
-    pub(super) default_ttl: Option<Duration>,
-    /// The longest time to keep a token, whatever the server promises [default: 1d]
-    #[arg(long, value_name = "DURATION", value_parser = some_time)]
-    pub(super) max_ttl: Option<Duration>,
-    /// Where the secret is to be: kept by hallpass (`keychain`, `kernel`), or in a place that an option beside this one names
-    #[arg(long, value_name = "STORE")]
+    /// Client ID
+    #[arg(long, help_heading = CLIENT, value_name = "ID")]
+    pub(super) client_id: Option<String>,
+    /// Client authentication method [default: the first supported one in the server's metadata, or `client_secret_basic`]
+    #[arg(long, help_heading = CLIENT, value_name = "METHOD")]
+    pub(super) auth: Option<AuthArg>,
+    /// Where to keep the secret: `keychain` or `kernel`; the others need the option that gives the place
+    #[arg(long, help_heading = SECRET, value_name = "STORE")]
     pub(super) store: Option<StoreArg>,
     /// Read the secret (or the key's passphrase) from standard input
-    #[arg(long, group = "source")]
+    #[arg(long, help_heading = SECRET, group = "source")]
     pub(super) secret_stdin: bool,
-    /// Leave the secret (or the key's passphrase) in this file, which only you may read, and keep its path
-    #[arg(long, value_name = "FILE", group = "source")]
+    /// Read the secret (or the key's passphrase) from this file each time; it must be readable only by you
+    #[arg(long, help_heading = SECRET, value_name = "FILE", group = "source")]
     pub(super) secret_file: Option<PathBuf>,
-    /// Have this command print the secret, and keep the command (one that begins with `!` is for the shell)
-    #[arg(long, value_name = "COMMAND", group = "source", value_parser = secret_command)]
+    /// Run this command to get the secret each time; runs in a shell if it begins with `!`
+    #[arg(long, help_heading = SECRET, value_name = "COMMAND", group = "source", value_parser = secret_command)]
     pub(super) secret_command: Option<SecretSource>,
-    /// Take the secret from this environment variable each time, and keep its name
-    #[arg(long, value_name = "VARIABLE", group = "source", value_parser = variable)]
+    /// Read the secret from this environment variable each time; only its name is saved
+    #[arg(long, help_heading = SECRET, value_name = "VARIABLE", group = "source", value_parser = variable)]
     pub(super) secret_env: Option<String>,
-    /// Take the secret from this credential of systemd each time (`LoadCredential=`), and keep its name
-    #[arg(long, value_name = "NAME", group = "source", value_parser = credential)]
+    /// Read the secret from this systemd credential each time (`LoadCredential=`)
+    #[arg(long, help_heading = SECRET, value_name = "NAME", group = "source", value_parser = credential)]
     pub(super) secret_credential: Option<String>,
+    /// The API that the token is for, if the server requires it (Auth0, Blooma)
+    #[arg(long, help_heading = TOKEN)]
+    pub(super) audience: Option<String>,
+    /// Scope to request (repeatable)
+    #[arg(long, help_heading = TOKEN, value_name = "SCOPE")]
+    pub(super) scope: Vec<String>,
+    /// Resource that the token is for, RFC 8707 (repeatable)
+    #[arg(long, help_heading = TOKEN, value_name = "URI", value_parser = resource)]
+    pub(super) resource: Vec<String>,
+    /// Allow tools to use this profile's tokens for this URL (repeatable)
+    #[arg(long = "for", help_heading = TOKEN, value_name = "URL", value_parser = bound_url)]
+    pub(super) bound_urls: Vec<OrNothing<BoundUrl>>,
+    /// Lifetime of a token without `expires_in` [default: 5m]
+    #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = some_time)]
+    pub(super) default_ttl: Option<Duration>,
+    /// Never cache a token longer than this [default: 1d]
+    #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = some_time)]
+    pub(super) max_ttl: Option<Duration>,
+    /// Private key that signs assertions: PEM or JWK
+    #[arg(long, help_heading = KEY, value_name = "FILE", group = "key-source")]
+    pub(super) jwt_key: Option<PathBuf>,
+    /// Signature algorithm of assertions [default: the key's own, or the first one in the server's metadata that fits the key]
+    #[arg(long, help_heading = KEY, value_name = "ALGORITHM", value_parser = algorithm())]
+    pub(super) jwt_alg: Option<JwtAlgorithm>,
+    /// ID of the key at the server
+    #[arg(long, help_heading = KEY, value_name = "ID")]
+    pub(super) jwt_kid: Option<String>,
+    /// Audience of the assertion: `issuer`, `token_endpoint` or a text [default: issuer, if known]
+    #[arg(long, help_heading = KEY, value_name = "AUDIENCE")]
+    pub(super) jwt_aud: Option<String>,
+    /// The `typ` header of assertions [default: client-authentication+jwt]
+    #[arg(long, help_heading = KEY, value_name = "TYPE")]
+    pub(super) jwt_typ: Option<String>,
+    /// Extra claim of assertions, as text (repeatable)
+    #[arg(long, help_heading = KEY, value_name = "NAME=VALUE", value_parser = claim)]
+    pub(super) jwt_claim: Vec<(String, String)>,
+    /// PEM certificate whose thumbprint assertions carry (x5t#S256)
+    #[arg(long, help_heading = KEY, value_name = "FILE")]
+    pub(super) jwt_cert: Option<PathBuf>,
+    /// PEM client certificate for TLS; authenticates the client unless another method is set
+    #[arg(long, help_heading = KEY, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    pub(super) cert: Option<PathBuf>,
+    /// Private key of that certificate: PEM
+    #[arg(long, help_heading = KEY, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// Read the private key from standard input and save it in the keychain
+    #[arg(long, help_heading = KEY, groups = ["key-source", "source"])]
+    pub(super) key_stdin: bool,
+    /// Extra parameter of the token request (repeatable)
+    #[arg(long, help_heading = ADVANCED, value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(super) param: Vec<(String, String)>,
+    /// Extra header of the token request (repeatable); {uuid} is replaced by a new UUID in each request
+    #[arg(long, help_heading = ADVANCED, value_name = "NAME=VALUE", value_parser = header)]
+    pub(super) header: Vec<(String, String)>,
+    /// Grant type, for servers with their own (Zoom) [default: `client_credentials`]
+    #[arg(long, help_heading = ADVANCED, value_name = "TYPE")]
+    pub(super) grant_type: Option<String>,
+    /// Use the server's tokens as bearer tokens, whatever type it reports
+    #[arg(long, help_heading = ADVANCED, value_name = "TYPE")]
+    pub(super) token_type: Option<TokenTypeArg>,
+    /// Format of the token request [default: form]
+    #[arg(long, help_heading = ADVANCED, value_name = "FORMAT")]
+    pub(super) body: Option<BodyArg>,
+    /// Encoding of the credentials in an HTTP Basic header [default: percent]
+    #[arg(long, help_heading = ADVANCED, value_name = "ENCODING")]
+    pub(super) basic_encoding: Option<BasicArg>,
+    /// Time limit of a token request [default: 30s]
+    #[arg(long, help_heading = ADVANCED, value_name = "DURATION", value_parser = some_time)]
+    pub(super) timeout: Option<Duration>,
     /// Replace another client's login of this name, with its secret, settings and URLs
-    #[arg(long)]
+    #[arg(long, help_heading = ADVANCED)]
     pub(super) replace: bool,
-    /// Keep the login without proving it by a token request
-    #[arg(long)]
+    /// Save the login without requesting a token
+    #[arg(long, help_heading = ADVANCED)]
     pub(super) no_verify: bool,
     /// Always refused: an argument can be seen by every process
     #[arg(long, hide = true, aliases = ["secret", "password", "client_secret"], num_args = 0..=1)]
