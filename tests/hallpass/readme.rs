@@ -1,4 +1,4 @@
-//! What the README and the manual say, done.
+//! Compares the README and the manuals with the program, and runs the commands that they show.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use rcgen::KeyPair;
 use serde_json::json;
 
 use crate::server::{Reply, Server};
-use crate::support::{HALLPASS, Machine, SECRET, numbered_tokens};
+use crate::support::{HALLPASS, Machine, SECRET, numbered_tokens, skip};
 
 #[test]
 fn the_demonstration_shows_what_the_readme_shows() {
@@ -38,7 +38,7 @@ fn the_demonstration_shows_what_the_readme_shows() {
         .split_once("# a token request with a json body\n")
         .expect("the second part");
     let (json, _) = json.split_once("\n# ").expect("its end");
-    assert_eq!(without_chance(json), without_chance(&block("```console\n")));
+    assert_eq!(normalised(json), normalised(&block("```console\n")));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn the_commands_of_everyday_use_work() {
         .lines()
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| line.starts_with("hallpass ") || line.starts_with("export "))
-        // Without what is said of it, and what its output goes to.
+        // Without the comment, and without the rest of the pipe.
         .map(|line| line.split(['#', '|']).next().unwrap_or_default())
         .map(|line| line.trim().to_owned())
         .collect();
@@ -85,7 +85,7 @@ fn the_commands_of_everyday_use_work() {
         }
         let mut arguments = words(command.trim_start_matches("hallpass "));
         if command.contains("--body json") {
-            // In the place of the person who is asked, and of the keychain.
+            // Instead of the prompt for the secret, and of the keychain.
             arguments.extend([
                 "--secret-file".to_owned(),
                 file.to_str().expect("UTF-8").to_owned(),
@@ -210,6 +210,41 @@ fn read_sources(directory: &Path, sources: &mut String) {
     }
 }
 
+#[test]
+fn the_files_that_the_documents_name_exist() {
+    for document in ["README.md", "CONTRIBUTING.md", "SECURITY.md"] {
+        let text = fs::read_to_string(document).expect("a document");
+        let paths: Vec<_> = text
+            .split(['`', '(', ')', ' ', '\n'])
+            .filter(|word| {
+                ["src/", "tests/", "man/"]
+                    .iter()
+                    .any(|start| word.starts_with(start))
+            })
+            .filter(|word| !word.contains("NAME"))
+            .collect();
+        assert!(!paths.is_empty(), "{document}");
+        for path in paths {
+            let path = path.trim_end_matches([',', ';', ':', '.']);
+            assert!(Path::new(path).exists(), "{document}: {path}");
+        }
+    }
+}
+
+#[test]
+fn the_manuals_are_formatted_without_a_warning() {
+    for manual in ["man/hallpass.1", "man/hallpass-helpers.1"] {
+        let ran = Command::new("groff")
+            .args(["-ww", "-man", "-Tutf8", manual])
+            .output();
+        let Ok(ran) = ran else {
+            return skip("groff is not installed");
+        };
+        let warnings = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success() && warnings.is_empty(), "{warnings}");
+    }
+}
+
 /// The first long option of a line.
 fn options(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("--")?;
@@ -220,8 +255,8 @@ fn options(line: &str) -> Option<String> {
     Some(format!("--{name}"))
 }
 
-/// What differs from one run to the next is replaced by what it is.
-fn without_chance(transcript: &str) -> String {
+/// Replaces what differs from run to run (tokens, times, ports) by a fixed word.
+fn normalised(transcript: &str) -> String {
     let known = |word: &str| {
         let bare = word.trim_end_matches(')');
         let all = |test: fn(&u8) -> bool| bare.bytes().all(|byte| test(&byte));
