@@ -28,9 +28,19 @@ const FROM_OUTSIDE: [&str; 9] = [
 ];
 
 pub(crate) struct Desk {
-    home: TempDir,
+    home: PathBuf,
+    _temporary: Option<TempDir>,
     pub(crate) server: Server,
     environment: Vec<(String, String)>,
+}
+
+/// A server that numbers its tokens.
+fn numbered_tokens(port: u16) -> Server {
+    let count = AtomicUsize::new(0);
+    Server::start_on(port, move |_| {
+        let number = 1 + count.fetch_add(1, Ordering::SeqCst);
+        Reply::token(&format!("token-{number}"), 3600)
+    })
 }
 
 impl Desk {
@@ -43,14 +53,23 @@ impl Desk {
     }
 
     fn new(environment: Vec<(String, String)>) -> Desk {
-        let count = AtomicUsize::new(0);
+        let home = TempDir::with_prefix("hallpass-test-").expect("a temporary directory");
         Desk {
-            home: TempDir::with_prefix("hallpass-test-").expect("a temporary directory"),
-            server: Server::start(move |_| {
-                let number = 1 + count.fetch_add(1, Ordering::SeqCst);
-                Reply::token(&format!("token-{number}"), 3600)
-            }),
+            home: home.path().to_owned(),
+            _temporary: Some(home),
+            server: numbered_tokens(0),
             environment,
+        }
+    }
+
+    /// In a directory and at a port that another process may have used before.
+    #[cfg(windows)]
+    pub(crate) fn again(home: &Path, port: u16) -> Desk {
+        Desk {
+            home: home.to_owned(),
+            _temporary: None,
+            server: numbered_tokens(port),
+            environment: Vec::new(),
         }
     }
 
@@ -134,7 +153,7 @@ impl Desk {
     }
 
     pub(crate) fn home(&self) -> &Path {
-        self.home.path()
+        &self.home
     }
 
     /// Where the profile's tokens lie, as the manual says.
@@ -167,7 +186,7 @@ impl Desk {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let below = |name: &str| -> PathBuf { self.home.path().join(name) };
+        let below = |name: &str| -> PathBuf { self.home.join(name) };
         let outside = FROM_OUTSIDE.map(|name| std::env::var_os(name).map(|value| (name, value)));
         let built = env!("CARGO_BIN_EXE_hallpass");
         // A release, where one is tested.
@@ -177,8 +196,8 @@ impl Desk {
             .args(arguments)
             .env_clear()
             .envs(outside.into_iter().flatten())
-            .env("HOME", self.home.path())
-            .env("USERPROFILE", self.home.path())
+            .env("HOME", &self.home)
+            .env("USERPROFILE", &self.home)
             .env("APPDATA", below("roaming"))
             .env("LOCALAPPDATA", below("local"))
             .env("XDG_CONFIG_HOME", below("config"))

@@ -1,7 +1,11 @@
 //! The Windows Credential Manager: there is one, and what others keep in it stays.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::desk::Desk;
 
 /// Each test lists all items, so no other test may add or remove any meanwhile.
 static TURN: Mutex<()> = Mutex::new(());
@@ -16,10 +20,50 @@ fn the_credential_manager_keeps_secrets() {
     crate::keeps_secrets(&Keychain::wait_for_turn());
 }
 
+/// An item of another program, as wine has it in its registry.
+const OTHER: &str = r"HKCU\Software\Wine\Credential Manager\Generic: another-program";
+
+/// What the first half leaves for the second.
+fn left() -> (PathBuf, PathBuf) {
+    let directory = std::env::temp_dir().join("hallpass-restart");
+    (directory.join("home"), directory.join("port"))
+}
+
 #[test]
-fn the_credential_manager_gives_hostile_secrets_back() {
-    let mut keychain = Keychain::wait_for_turn();
-    crate::keeps_hostile_secrets(&mut keychain, &crate::hostile::all());
+#[ignore = "tests/windows runs it, and ends wine afterwards"]
+fn before_a_restart_hostile_secrets_are_stored() {
+    let (home, port) = left();
+    let _ = fs::remove_dir_all(&home);
+    fs::create_dir_all(&home).expect("a directory");
+    let words = ["add", OTHER, "/v", "Comment", "/d", "unharmed", "/f"];
+    let added = Command::new("reg").args(words).status();
+    assert!(added.expect("reg").success());
+    let desk = Desk::again(&home, 0);
+    fs::write(port, desk.server.port().to_string()).expect("a file");
+    crate::store_hostile_secrets(&desk, &crate::hostile::all());
+}
+
+#[test]
+#[ignore = "tests/windows runs it after the first half"]
+fn after_a_restart_hostile_secrets_come_back() {
+    let (home, port) = left();
+    let port = fs::read_to_string(port).expect("what the first half left");
+    let desk = Desk::again(&home, port.parse().expect("a port"));
+    let keychain = Keychain::wait_for_turn();
+    crate::hostile_secrets_come_back(&desk, &keychain_of_others(keychain), &crate::hostile::all());
+    let other = Command::new("reg")
+        .args(["query", OTHER])
+        .output()
+        .expect("reg");
+    assert!(String::from_utf8_lossy(&other.stdout).contains("unharmed"));
+    let _ = Command::new("reg").args(["delete", OTHER, "/f"]).status();
+    fs::remove_dir_all(home).expect("a directory");
+}
+
+/// The items of hallpass go at the end: only those of others are compared.
+fn keychain_of_others(mut keychain: Keychain) -> Keychain {
+    keychain.before.clear();
+    keychain
 }
 
 impl Keychain {
@@ -41,13 +85,6 @@ impl Keychain {
     pub(crate) fn holds(&self, account: &str) -> bool {
         listed().iter().any(|line| line.contains(account))
     }
-
-    /// Nothing to do: no service of ours can be started again here.
-    #[expect(clippy::unused_self, reason = "other platforms' keychains can")]
-    pub(crate) fn restart(&mut self) {}
-
-    #[expect(clippy::unused_self, reason = "other platforms' keychains have one")]
-    pub(crate) fn store_item_of_another_program(&self) {}
 
     /// Of ours, nothing is left or missing.
     pub(crate) fn assert_item_of_another_program_is_unharmed(&self) {
