@@ -1,7 +1,7 @@
-//! The one decision: reuse a token, wait for another caller who requests one, or request one.
+//! Decides how to get a token: reuse a cached one, wait for another caller's request, or request one.
 //!
-//! What is shared with other callers is a token, and what the server said. A failure of this process
-//! is its own: whoever waits then sends a request in turn.
+//! Callers share tokens, and failures that the server reported. A failure of this process alone is
+//! not shared: the next caller sends a request of its own.
 
 use std::time::Duration;
 
@@ -10,120 +10,198 @@ use crate::error::{Error, Result};
 use crate::types::cached_failure::CachedFailure;
 use crate::types::token::{CachedToken, Timestamp};
 
-/// What the caller wants of a token.
+/// When a cached token may be reused, and how long to wait for another caller's request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReusePolicy {
+    /// How long the token must still be valid.
     pub(crate) min_ttl: Duration,
-    /// A new one, whatever is cached.
-    pub(crate) refresh: bool,
-    /// How long another caller may take who requests a token, before we stop waiting for it.
+    /// Request a new token, even if a cached one is valid.
+    pub(crate) force_refresh: bool,
+    /// How long another caller may take to request a token, before we stop waiting for it.
     pub(crate) wait_limit: Duration,
 }
 
-/// What the decision touches of the world, opened only when it comes to that.
-pub(crate) struct TokenSource<'a, S> {
-    pub(crate) now: &'a dyn Fn() -> Timestamp,
-    pub(crate) secret: &'a dyn Fn() -> Result<S>,
-    pub(crate) request: &'a dyn Fn(&S) -> std::result::Result<CachedToken, CachedFailure>,
-    /// Whether the login that we act for is still the one on this machine. An error says that the
-    /// profile could not be read, which is no reason to believe that it changed.
-    pub(crate) is_current: &'a dyn Fn() -> Result<bool>,
+/// Where new tokens come from. Only a miss uses anything but the clock.
+pub(crate) trait TokenSource {
+    /// The client credentials and the connection, ready for a request.
+    type Client;
+
+    fn now(&self) -> Timestamp;
+
+    /// Reads the client secret and prepares the request.
+    fn client(&self) -> Result<Self::Client>;
+
+    /// Requests a token from the token endpoint.
+    fn request(&self, client: &Self::Client) -> std::result::Result<CachedToken, CachedFailure>;
+
+    /// Whether the profile still has the login that this token is for.
+    ///
+    /// # Errors
+    /// The profile cannot be read. That does not mean that it changed.
+    fn is_current(&self) -> Result<bool>;
 }
 
-/// How the decision came out.
+/// What became of the call.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// From the cache: asked for earlier, or by another caller while we waited.
+    /// A token from the cache, possibly stored by another caller while we waited.
     Reused(CachedToken),
-    /// Asked for by us. It may not have been possible to cache it.
+    /// A new token, and the error if it could not be cached.
     Fresh {
         token: CachedToken,
         not_cached: Option<Error>,
     },
-    /// It still works, but should have been renewed, and could not be.
+    /// The cached token still works, but could not be renewed when it should have been.
     Stale {
         token: CachedToken,
-        refusal: CachedFailure,
+        failure: CachedFailure,
     },
-    /// Somebody logged in anew, or out, meanwhile: what we know no longer counts.
+    /// The profile was logged in again, or logged out, while we waited or requested.
     LoginChanged,
 }
 
-/// Gets a token for the request whose place this is.
-///
-/// A hit reads one file: no lock, no secret, no request, no write. On a miss, one caller requests a
-/// token, and all who wait share it, or the server's refusal. Of those who find a token that is due
-/// soon, one renews it and nobody waits.
-///
-/// # Errors
-/// Why there is none: the secret's, the token endpoint's, or the profile's, if it cannot be read again.
-pub(crate) fn obtain<S>(
-    place: &CacheEntry,
-    wish: ReusePolicy,
-    doors: &TokenSource<'_, S>,
-) -> Result<Outcome> {
-    let now = (doors.now)();
-    let cached = match place.token() {
-        Some(token) if !wish.refresh && token.usable_for(now, wish.min_ttl) => {
-            return if token.is_in_early_refresh(now) {
-                renew_early(place, token, wish, doors)
-            } else {
+/// Gets the token of one cache entry.
+pub(crate) struct Broker<'a, S> {
+    pub(crate) entry: &'a CacheEntry,
+    pub(crate) policy: ReusePolicy,
+    pub(crate) source: &'a S,
+}
+
+impl<S: TokenSource> Broker<'_, S> {
+    /// Gets a token.
+    ///
+    /// A hit reads one file: no lock, no secret, no request, no write. On a miss, one caller requests
+    /// a token, and all who wait share it, or the server's failure. When a token is due for early
+    /// refresh, one caller renews it and the others use it without waiting.
+    ///
+    /// # Errors
+    /// There is no token: the secret cannot be read, the request failed, or the profile cannot be read
+    /// again.
+    pub(crate) fn obtain(&self) -> Result<Outcome> {
+        let now = self.source.now();
+        let cached = match self.entry.token() {
+            Some(token)
+                if !self.policy.force_refresh && token.usable_for(now, self.policy.min_ttl) =>
+            {
+                return if token.is_in_early_refresh(now) {
+                    self.renew_early(token)
+                } else {
+                    Ok(Outcome::Reused(token))
+                };
+            }
+            cached => cached,
+        };
+        let snapshot = self.entry.snapshot(cached);
+        if let Some(failure) = snapshot.failure(self.source.now(), self.policy.force_refresh) {
+            return self.fall_back(snapshot, failure);
+        }
+        let lock = self.entry.lock(&snapshot, self.policy.wait_limit);
+        self.proceed(lock, snapshot)
+    }
+
+    /// Renews a token early, unless another caller is doing so, or a request has just failed. A
+    /// failure is not reported, because the cached token is still good.
+    fn renew_early(&self, token: CachedToken) -> Result<Outcome> {
+        let snapshot = self.entry.snapshot(Some(token.clone()));
+        if snapshot.failure(self.source.now(), false).is_some() {
+            return Ok(Outcome::Reused(token));
+        }
+        let Some(lock) = self.entry.try_lock(&snapshot) else {
+            return Ok(Outcome::Reused(token));
+        };
+        match self.proceed(lock, snapshot) {
+            Ok(Outcome::Stale { token, .. }) => Ok(Outcome::Reused(token)),
+            outcome => outcome,
+        }
+    }
+
+    /// Requests a token if we hold the lock, else uses what another caller stored.
+    fn proceed(&self, lock: LockOutcome<'_>, snapshot: Snapshot) -> Result<Outcome> {
+        // After a login or logout while we waited, what other callers stored no longer counts.
+        match self.source.is_current() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.entry.remove();
+                return Ok(Outcome::LoginChanged);
+            }
+            Err(error) => return self.fall_back_on_error(snapshot, &error),
+        }
+        match lock {
+            LockOutcome::Token(token) if token.still_works(self.source.now()) => {
                 Ok(Outcome::Reused(token))
-            };
+            }
+            LockOutcome::Token(_) => Err(expired()),
+            LockOutcome::Failed(failure) => self.fall_back(snapshot, failure),
+            LockOutcome::Acquired(lock) => self.request(lock, snapshot),
         }
-        cached => cached,
-    };
-    let seen = place.seen(cached);
-    if let Some(refusal) = seen.refusal((doors.now)(), wish.refresh) {
-        return fall_back(seen, wish, doors, refusal);
     }
-    let turn = place.turn(&seen, wish.wait_limit);
-    take(place, turn, seen, wish, doors)
-}
 
-/// Renews a token that is due soon, unless another caller is at it, or was just refused. Nobody is
-/// worse off without a new one yet, so a failure is not reported.
-fn renew_early<S>(
-    place: &CacheEntry,
-    token: CachedToken,
-    wish: ReusePolicy,
-    doors: &TokenSource<'_, S>,
-) -> Result<Outcome> {
-    let seen = place.seen(Some(token.clone()));
-    if seen.refusal((doors.now)(), false).is_some() {
-        return Ok(Outcome::Reused(token));
-    }
-    let Some(turn) = place.try_lock(&seen) else {
-        return Ok(Outcome::Reused(token));
-    };
-    match take(place, turn, seen, wish, doors) {
-        Ok(Outcome::Stale { token, .. }) => Ok(Outcome::Reused(token)),
-        outcome => outcome,
-    }
-}
-
-/// Does what this caller's turn is for.
-fn take<S>(
-    place: &CacheEntry,
-    turn: LockOutcome<'_>,
-    seen: Snapshot,
-    wish: ReusePolicy,
-    doors: &TokenSource<'_, S>,
-) -> Result<Outcome> {
-    // Whoever logged in or out while we waited did not mean what others still bring.
-    match (doors.is_current)() {
-        Ok(true) => {}
-        Ok(false) => {
-            place.remove();
-            return Ok(Outcome::LoginChanged);
+    fn request(&self, lock: EntryLock<'_>, snapshot: Snapshot) -> Result<Outcome> {
+        let response = self
+            .source
+            .client()
+            .map_err(|error| CachedFailure::local(&error, self.source.now()))
+            .and_then(|client| self.source.request(&client));
+        // Store first, then check the login: a login or logout changes the profile first and clears
+        // the cache afterwards, so one of the two removes a token that came too late.
+        let outcome = match response {
+            Ok(token) => self.store(lock, token),
+            Err(failure) => {
+                share(lock, &failure);
+                Err(failure)
+            }
+        };
+        match self.source.is_current() {
+            Ok(true) => outcome.or_else(|failure| self.fall_back(snapshot, failure)),
+            Ok(false) => {
+                self.entry.remove();
+                Ok(Outcome::LoginChanged)
+            }
+            // What was stored stays for callers who can read the profile. If the request failed, that
+            // is the error to report.
+            Err(unreadable) => match outcome {
+                Ok(_) => self.fall_back_on_error(snapshot, &unreadable),
+                Err(failure) => self.fall_back(snapshot, failure),
+            },
         }
-        Err(error) => return fall_back_from(seen, wish, doors, &error),
     }
-    match turn {
-        LockOutcome::Token(token) if token.still_works((doors.now)()) => Ok(Outcome::Reused(token)),
-        LockOutcome::Token(_) => Err(expired()),
-        LockOutcome::Refused(refusal) => fall_back(seen, wish, doors, refusal),
-        LockOutcome::Mine(slot) => ask(place, slot, seen, wish, doors),
+
+    /// Caches a new token, unless the cache has a newer one: this process may have been suspended for
+    /// hours, while another caller took over.
+    fn store(
+        &self,
+        lock: EntryLock<'_>,
+        token: CachedToken,
+    ) -> std::result::Result<Outcome, CachedFailure> {
+        let now = self.source.now();
+        let is_newer = |cached: &CachedToken| {
+            cached.still_works(now) && cached.received_at > token.received_at
+        };
+        let newer = self.entry.token().filter(is_newer);
+        if token.lasts() && !token.still_works(now) {
+            let expired = || CachedFailure::local(&expired(), now);
+            return newer.map(Outcome::Reused).ok_or_else(expired);
+        }
+        let not_cached = match newer {
+            Some(_) => None,
+            None => lock.store(&token).err(),
+        };
+        Ok(Outcome::Fresh { token, not_cached })
+    }
+
+    /// Falls back on the cached token because of an error of this process.
+    fn fall_back_on_error(&self, snapshot: Snapshot, error: &Error) -> Result<Outcome> {
+        self.fall_back(snapshot, CachedFailure::local(error, self.source.now()))
+    }
+
+    /// Falls back on the cached token, if it still works and the caller did not require a new one.
+    fn fall_back(&self, snapshot: Snapshot, failure: CachedFailure) -> Result<Outcome> {
+        match snapshot.token {
+            Some(token) if !self.policy.force_refresh && token.still_works(self.source.now()) => {
+                Ok(Outcome::Stale { token, failure })
+            }
+            _ => Err(failure.into_error()),
+        }
     }
 }
 
@@ -131,97 +209,12 @@ fn expired() -> Error {
     Error::unavailable("the token had expired before it could be used").hint("try again")
 }
 
-fn ask<S>(
-    place: &CacheEntry,
-    slot: EntryLock<'_>,
-    seen: Snapshot,
-    wish: ReusePolicy,
-    doors: &TokenSource<'_, S>,
-) -> Result<Outcome> {
-    let response = (doors.secret)()
-        .map_err(|error| CachedFailure::local(&error, (doors.now)()))
-        .and_then(|secret| (doors.request)(&secret));
-    // Written first, checked afterwards: whoever logs in or out changes the profile first and
-    // clears the cache afterwards, so one of the two removes a token that came too late.
-    let outcome = match response {
-        Ok(token) => keep(place, slot, token, doors),
-        Err(refusal) => {
-            share(slot, &refusal);
-            Err(refusal)
-        }
-    };
-    match (doors.is_current)() {
-        Ok(true) => match outcome {
-            Ok(outcome) => Ok(outcome),
-            Err(refusal) => fall_back(seen, wish, doors, refusal),
-        },
-        Ok(false) => {
-            place.remove();
-            Ok(Outcome::LoginChanged)
-        }
-        // What was written stays for those who can read the profile. A failure of our own comes first.
-        Err(unreadable) => match outcome {
-            Ok(_) => fall_back_from(seen, wish, doors, &unreadable),
-            Err(refusal) => fall_back(seen, wish, doors, refusal),
-        },
-    }
-}
-
-/// Caches a new token, unless it comes so late that there is a newer one: a process may be stopped
-/// for hours, and another caller takes its place.
-fn keep<S>(
-    place: &CacheEntry,
-    slot: EntryLock<'_>,
-    token: CachedToken,
-    doors: &TokenSource<'_, S>,
-) -> std::result::Result<Outcome, CachedFailure> {
-    let now = (doors.now)();
-    let is_newer =
-        |cached: &CachedToken| cached.still_works(now) && cached.received_at > token.received_at;
-    let newer = place.token().filter(is_newer);
-    if token.lasts() && !token.still_works(now) {
-        let expired = || CachedFailure::local(&expired(), now);
-        return newer.map(Outcome::Reused).ok_or_else(expired);
-    }
-    let not_cached = match newer {
-        Some(_) => None,
-        None => slot.fill(&token).err(),
-    };
-    Ok(Outcome::Fresh { token, not_cached })
-}
-
-/// Tells those who wait what the server said. Any other failure ends the turn without a word, and
-/// the next caller tries.
-fn share(slot: EntryLock<'_>, refusal: &CachedFailure) {
-    if refusal.is_by_server() {
-        // Where it cannot be written, those who wait ask the server themselves.
-        let _ = slot.refuse(refusal.clone());
-    }
-}
-
-/// The same as [`fall_back`], for what is this process's own.
-fn fall_back_from<S>(
-    seen: Snapshot,
-    wish: ReusePolicy,
-    doors: &TokenSource<'_, S>,
-    error: &Error,
-) -> Result<Outcome> {
-    let refusal = CachedFailure::local(error, (doors.now)());
-    fall_back(seen, wish, doors, refusal)
-}
-
-/// No new token: the old one, if it still works and nobody insisted on a new one.
-fn fall_back<S>(
-    seen: Snapshot,
-    wish: ReusePolicy,
-    doors: &TokenSource<'_, S>,
-    refusal: CachedFailure,
-) -> Result<Outcome> {
-    match seen.token {
-        Some(token) if !wish.refresh && token.still_works((doors.now)()) => {
-            Ok(Outcome::Stale { token, refusal })
-        }
-        _ => Err(refusal.into_error()),
+/// Stores a failure that the server reported, for the callers who wait. After any other failure the
+/// next caller sends its own request.
+fn share(lock: EntryLock<'_>, failure: &CachedFailure) {
+    if failure.is_by_server() {
+        // If this cannot be written, the others send their own requests.
+        let _ = lock.store_failure(failure.clone());
     }
 }
 
@@ -246,61 +239,65 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    const WISH: ReusePolicy = ReusePolicy {
+    const POLICY: ReusePolicy = ReusePolicy {
         min_ttl: Duration::ZERO,
-        refresh: false,
+        force_refresh: false,
         wait_limit: Duration::ZERO,
     };
 
     #[test]
-    fn a_hit_opens_no_door() {
-        let room = Room::new();
-        room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
-        let before = room.files();
-        let doors = TokenSource {
+    fn a_hit_uses_only_the_clock() {
+        let test = TestEntry::new();
+        test.entry
+            .store(&token("cached", NOW, HOUR))
+            .expect("stored");
+        let before = test.files();
+        let source = TestSource {
             now: &|| NOW.plus(MINUTE),
-            secret: &|| unreachable!("a hit must not open the keychain"),
-            request: &|_: &ClientSecret| unreachable!("a hit must not ask"),
+            client: &|| unreachable!("a hit must not open the keychain"),
+            request: &|_: &ClientSecret| unreachable!("a hit must not send a request"),
             is_current: &|| unreachable!("a hit must not read the profile again"),
         };
-        let outcome = obtain(&room.place, WISH, &doors).expect("a token");
+        let outcome = obtain(&test.entry, POLICY, &source).expect("a token");
         assert!(matches!(outcome, Outcome::Reused(token) if printed(&token) == "cached"));
-        assert_eq!(room.files(), before, "no lock, no note");
+        assert_eq!(test.files(), before, "a hit writes no file");
     }
 
     #[test]
-    fn a_miss_asks_once_and_keeps_what_it_got() {
-        let room = Room::new();
-        let asked = Cell::new(0);
-        let doors = TokenSource {
+    fn a_miss_requests_one_token_and_caches_it() {
+        let test = TestEntry::new();
+        let requests = Cell::new(0);
+        let source = TestSource {
             now: &|| NOW,
-            secret: &secret,
+            client: &secret,
             request: &|_| {
-                asked.set(asked.get() + 1);
+                requests.set(requests.get() + 1);
                 Ok(token("fresh", NOW, HOUR))
             },
             is_current: &|| Ok(true),
         };
-        let first = obtain(&room.place, WISH, &doors).expect("a token");
+        let first = obtain(&test.entry, POLICY, &source).expect("a token");
         let fresh = matches!(&first, Outcome::Fresh { token, not_cached: None } if printed(token) == "fresh");
         assert!(fresh, "{first:?}");
-        let second = obtain(&room.place, WISH, &doors).expect("a token");
+        let second = obtain(&test.entry, POLICY, &source).expect("a token");
         assert!(matches!(second, Outcome::Reused(_)), "{second:?}");
-        assert_eq!(asked.get(), 1);
+        assert_eq!(requests.get(), 1);
     }
 
     #[test]
-    fn who_insists_gets_a_new_token() {
-        let room = Room::new();
-        room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
-        let wish = ReusePolicy {
-            refresh: true,
-            ..WISH
+    fn force_refresh_requests_a_new_token() {
+        let test = TestEntry::new();
+        test.entry
+            .store(&token("cached", NOW, HOUR))
+            .expect("stored");
+        let policy = ReusePolicy {
+            force_refresh: true,
+            ..POLICY
         };
         let outcome = obtain(
-            &room.place,
-            wish,
-            &answering(&|_| Ok(token("new", NOW, HOUR))),
+            &test.entry,
+            policy,
+            &responding(&|_| Ok(token("new", NOW, HOUR))),
         );
         assert!(
             matches!(&outcome, Ok(Outcome::Fresh { token, .. }) if printed(token) == "new"),
@@ -309,57 +306,59 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_a_life_is_handed_out_and_not_kept() {
-        let room = Room::new();
-        room.place.keep(&token("due", NOW, MINUTE)).expect("kept");
-        let wish = ReusePolicy {
+    fn a_token_without_a_lifetime_is_returned_and_not_cached() {
+        let test = TestEntry::new();
+        test.entry
+            .store(&token("due", NOW, MINUTE))
+            .expect("stored");
+        let policy = ReusePolicy {
             min_ttl: HOUR,
-            ..WISH
+            ..POLICY
         };
         let once = |_: &ClientSecret| Ok(token("once", NOW, Duration::ZERO));
-        let outcome = obtain(&room.place, wish, &answering(&once));
+        let outcome = obtain(&test.entry, policy, &responding(&once));
         assert!(matches!(outcome, Ok(Outcome::Fresh { .. })), "{outcome:?}");
-        assert_eq!(room.place.token(), None);
+        assert_eq!(test.entry.token(), None);
     }
 
     #[test]
-    fn a_refusal_is_told_again_without_asking() {
-        let room = Room::new();
-        let refused = obtain(&room.place, WISH, &answering(&refuse)).expect_err("a refusal");
+    fn a_failure_is_reported_again_without_a_request() {
+        let test = TestEntry::new();
+        let refused = obtain(&test.entry, POLICY, &responding(&refuse)).expect_err("a refusal");
         assert_eq!(
             (refused.kind, refused.message.as_str()),
             (Kind::Refused, "no")
         );
-        let silent = |_: &ClientSecret| unreachable!("it was refused a moment ago");
-        let again = obtain(&room.place, WISH, &answering(&silent)).expect_err("a refusal");
+        let silent = |_: &ClientSecret| unreachable!("the failure is cached");
+        let again = obtain(&test.entry, POLICY, &responding(&silent)).expect_err("a refusal");
         assert_eq!((again.kind, again.message.as_str()), (Kind::Refused, "no"));
         let force_refresh = ReusePolicy {
-            refresh: true,
-            ..WISH
+            force_refresh: true,
+            ..POLICY
         };
         let asked = obtain(
-            &room.place,
+            &test.entry,
             force_refresh,
-            &answering(&|_| Ok(token("t", NOW, HOUR))),
+            &responding(&|_| Ok(token("t", NOW, HOUR))),
         );
         assert!(matches!(asked, Ok(Outcome::Fresh { .. })), "{asked:?}");
     }
 
     #[test]
-    fn a_secret_that_cannot_be_had_is_not_remembered() {
-        let room = Room::new();
-        let locked = TokenSource {
-            secret: &|| Err(Error::locked("locked")),
-            ..answering(&|_| unreachable!("nothing to ask with"))
+    fn a_failure_to_read_the_secret_is_not_cached() {
+        let test = TestEntry::new();
+        let locked = TestSource {
+            client: &|| Err(Error::locked("locked")),
+            ..responding(&|_| unreachable!("there is no secret to send"))
         };
         for _ in 0..2 {
-            let error = obtain(&room.place, WISH, &locked).expect_err("no secret");
+            let error = obtain(&test.entry, POLICY, &locked).expect_err("no secret");
             assert_eq!(error.kind, Kind::Locked);
         }
         let unlocked = obtain(
-            &room.place,
-            WISH,
-            &answering(&|_| Ok(token("t", NOW, HOUR))),
+            &test.entry,
+            POLICY,
+            &responding(&|_| Ok(token("t", NOW, HOUR))),
         );
         assert!(
             matches!(unlocked, Ok(Outcome::Fresh { .. })),
@@ -368,84 +367,94 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_still_works_is_kept_when_there_is_no_new_one() {
-        let wish = ReusePolicy {
+    fn a_token_that_still_works_is_used_when_it_cannot_be_renewed() {
+        let policy = ReusePolicy {
             min_ttl: 2 * HOUR,
-            ..WISH
+            ..POLICY
         };
-        // How far its hour has gone, whether a new token is required, and whether it is handed out.
-        for (gone, refresh, kept) in [
+        // Time since the token of one hour was received, whether a new token is required, and whether the
+        // cached one is used.
+        for (elapsed, force_refresh, kept) in [
             (MINUTE, false, true),
             (Duration::from_millis(3_599_999), false, true),
             (HOUR, false, false),
             (MINUTE, true, false),
         ] {
-            let room = Room::new();
-            room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
-            let now = || NOW.plus(gone);
-            let doors = TokenSource {
+            let test = TestEntry::new();
+            test.entry
+                .store(&token("cached", NOW, HOUR))
+                .expect("stored");
+            let now = || NOW.plus(elapsed);
+            let source = TestSource {
                 now: &now,
-                ..answering(&refuse)
+                ..responding(&refuse)
             };
-            let outcome = obtain(&room.place, ReusePolicy { refresh, ..wish }, &doors);
+            let outcome = obtain(
+                &test.entry,
+                ReusePolicy {
+                    force_refresh,
+                    ..policy
+                },
+                &source,
+            );
             let was_kept =
                 matches!(&outcome, Ok(Outcome::Stale { token, .. }) if printed(token) == "cached");
-            assert_eq!(was_kept, kept, "{gone:?} {refresh} {outcome:?}");
+            assert_eq!(was_kept, kept, "{elapsed:?} {force_refresh} {outcome:?}");
             assert_eq!(outcome.is_err(), !kept);
         }
     }
 
     #[test]
     #[cfg_attr(windows, ignore = "a lock file stays there")]
-    fn one_who_has_waited_for_too_long_takes_the_place_of_the_one_it_waited_for() {
-        let room = Room::new();
-        let stopped = room.place.turn(&room.place.seen(None), Duration::ZERO);
-        assert!(matches!(stopped, LockOutcome::Mine(_)), "{stopped:?}");
+    fn a_caller_that_has_waited_too_long_replaces_the_lock() {
+        let test = TestEntry::new();
+        let stopped = test.entry.lock(&test.entry.snapshot(None), Duration::ZERO);
+        assert!(matches!(stopped, LockOutcome::Acquired(_)), "{stopped:?}");
         let issued = |_: &ClientSecret| Ok(token("t", NOW, HOUR));
-        let outcome = obtain(&room.place, WISH, &answering(&issued));
+        let outcome = obtain(&test.entry, POLICY, &responding(&issued));
         assert!(matches!(outcome, Ok(Outcome::Fresh { .. })), "{outcome:?}");
-        // Nobody else has to wait for it again.
-        let seen = room.place.seen(room.place.token());
-        let turn = room.place.try_lock(&seen);
-        assert!(matches!(turn, Some(LockOutcome::Mine(_))), "{turn:?}");
+        // Later callers do not wait for the old lock.
+        let snapshot = test.entry.snapshot(test.entry.token());
+        let lock = test.entry.try_lock(&snapshot);
+        assert!(matches!(lock, Some(LockOutcome::Acquired(_))), "{lock:?}");
     }
 
     #[test]
-    fn who_was_stopped_for_long_neither_replaces_a_newer_token_nor_gives_an_expired_one() {
-        let room = Room::new();
+    fn a_process_that_was_suspended_neither_replaces_a_newer_token_nor_returns_an_expired_one() {
+        let test = TestEntry::new();
         for (age, printed_token) in [(60_000, "late"), (3_600_001, "newer")] {
-            let request: &Answer<'_> = &|_| {
+            let request: &Response<'_> = &|_| {
                 let newer = token("newer", NOW, HOUR);
-                room.place.keep(&newer).expect("kept");
+                test.entry.store(&newer).expect("stored");
                 Ok(token("late", Timestamp(NOW.0 - age), HOUR))
             };
-            let outcome = obtain(&room.place, WISH, &answering(request));
+            let outcome = obtain(&test.entry, POLICY, &responding(request));
             let Ok(Outcome::Fresh { token, .. } | Outcome::Reused(token)) = &outcome else {
                 panic!("{outcome:?}");
             };
             assert_eq!(printed(token), printed_token);
-            let cached = room.place.token().expect("a token");
+            let cached = test.entry.token().expect("a token");
             assert_eq!(printed(&cached), "newer");
-            room.place.discard_token();
+            test.entry.discard_token();
         }
         let expired = |_: &ClientSecret| Ok(token("late", Timestamp(NOW.0 - 3_600_001), HOUR));
-        let error = obtain(&room.place, WISH, &answering(&expired)).expect_err("nothing");
+        let error = obtain(&test.entry, POLICY, &responding(&expired)).expect_err("nothing");
         assert_eq!(error.kind, Kind::Unavailable);
     }
 
     #[test]
     fn a_failure_of_this_process_is_not_shared() {
-        let room = Room::new();
+        let test = TestEntry::new();
         let cut_off = |_: &ClientSecret| {
             let error = Error::unavailable("no network");
             Err(CachedFailure::local(&error, NOW))
         };
-        let error = obtain(&room.place, WISH, &answering(&cut_off)).expect_err("nothing");
+        let error = obtain(&test.entry, POLICY, &responding(&cut_off)).expect_err("nothing");
         assert_eq!(error.message, "no network");
-        let files = room.files();
+        let files = test.files();
         assert!(files.iter().all(|name| name.contains(".lock")), "{files:?}");
         let issued = |_: &ClientSecret| Ok(token("t", NOW, HOUR));
-        let outcome = obtain(&room.place, WISH, &answering(&issued));
+        let outcome = obtain(&test.entry, POLICY, &responding(&issued));
         assert!(matches!(outcome, Ok(Outcome::Fresh { .. })), "{outcome:?}");
     }
 
@@ -453,17 +462,20 @@ mod tests {
     fn a_profile_that_cannot_be_read_again_has_not_changed() {
         let unreadable = || Err(Error::broken("cannot read the profile"));
         let issued = |_: &ClientSecret| Ok(token("new", NOW, HOUR));
-        // After how many looks it cannot be read, whether a cached token will do, and what is cached then.
-        for (looks, min_ttl, expected) in [
+        // After how many reads it becomes unreadable, the lifetime that is required, and the token that is
+        // returned.
+        for (reads, min_ttl, expected) in [
             (0, 2 * HOUR, Some("cached")),
             (1, 2 * HOUR, Some("cached")),
             (0, Duration::ZERO, None),
             (1, Duration::ZERO, None),
         ] {
-            let room = Room::new();
-            room.place.keep(&token("cached", NOW, HOUR)).expect("kept");
-            let left = Cell::new(looks);
-            let doors = TokenSource {
+            let test = TestEntry::new();
+            test.entry
+                .store(&token("cached", NOW, HOUR))
+                .expect("stored");
+            let left = Cell::new(reads);
+            let source = TestSource {
                 is_current: &|| match left.get() {
                     0 => unreadable(),
                     more => {
@@ -471,80 +483,121 @@ mod tests {
                         Ok(true)
                     }
                 },
-                ..answering(&issued)
+                ..responding(&issued)
             };
-            let wish = ReusePolicy {
+            let policy = ReusePolicy {
                 min_ttl,
-                refresh: min_ttl.is_zero(),
-                ..WISH
+                force_refresh: min_ttl.is_zero(),
+                ..POLICY
             };
-            let outcome = obtain(&room.place, wish, &doors);
+            let outcome = obtain(&test.entry, policy, &source);
             match (expected, outcome) {
-                (Some(text), Ok(Outcome::Stale { token, refusal })) => {
-                    assert_eq!(printed(&token), text);
-                    assert_eq!(refusal.message(), "cannot read the profile");
+                (Some(expected), Ok(Outcome::Stale { token, failure })) => {
+                    assert_eq!(printed(&token), expected);
+                    assert_eq!(failure.message(), "cannot read the profile");
                 }
                 (None, Err(error)) => assert_eq!(error.message, "cannot read the profile"),
                 (_, outcome) => panic!("{outcome:?}"),
             }
-            assert!(room.place.token().is_some(), "a cached token stays");
+            assert!(test.entry.token().is_some(), "a cached token stays");
         }
     }
 
     #[test]
-    fn a_login_that_no_longer_counts_leaves_nothing() {
+    fn a_request_for_a_replaced_login_leaves_no_files() {
         let issued = |_: &ClientSecret| Ok(token("late", NOW, HOUR));
         let issued_once = |_: &ClientSecret| Ok(token("late", NOW, Duration::ZERO));
-        let answers: [&Answer<'_>; 3] = [&issued, &issued_once, &refuse];
-        for answer in answers {
-            // It counts when the turn begins, and no longer when the answer is there.
-            let looks = Cell::new(0);
-            let doors = TokenSource {
-                is_current: &|| Ok(looks.replace(1) == 0),
-                ..answering(answer)
+        let responses: [&Response<'_>; 3] = [&issued, &issued_once, &refuse];
+        for response in responses {
+            // The login is current before the request, and no longer after it.
+            let reads = Cell::new(0);
+            let source = TestSource {
+                is_current: &|| Ok(reads.replace(1) == 0),
+                ..responding(response)
             };
-            let room = Room::new();
-            let outcome = obtain(&room.place, WISH, &doors);
+            let test = TestEntry::new();
+            let outcome = obtain(&test.entry, POLICY, &source);
             assert!(matches!(outcome, Ok(Outcome::LoginChanged)), "{outcome:?}");
-            assert_eq!(room.files(), [""; 0]);
+            assert_eq!(test.files(), [""; 0]);
         }
     }
 
     #[test]
-    fn nobody_asks_for_a_login_that_no_longer_counts() {
-        let room = Room::new();
-        let doors = TokenSource {
-            secret: &|| unreachable!("another login's secret"),
+    fn no_request_is_sent_for_a_replaced_login() {
+        let test = TestEntry::new();
+        let source = TestSource {
+            client: &|| unreachable!("another login's secret"),
             is_current: &|| Ok(false),
-            ..answering(&refuse)
+            ..responding(&refuse)
         };
-        let outcome = obtain(&room.place, WISH, &doors);
+        let outcome = obtain(&test.entry, POLICY, &source);
         assert!(matches!(outcome, Ok(Outcome::LoginChanged)), "{outcome:?}");
-        assert_eq!(room.files(), [""; 0]);
+        assert_eq!(test.files(), [""; 0]);
     }
 
     #[test]
-    fn a_token_that_cannot_be_cached_is_handed_out() {
-        let room = Room::new();
-        // A file where the profile's directory should be: no lock, no entry, no note.
-        std::fs::create_dir(room.directory.path().join("cache")).expect("a directory");
-        std::fs::write(room.directory.path().join("cache/p"), "").expect("a file");
+    fn a_token_that_cannot_be_cached_is_returned() {
+        let test = TestEntry::new();
+        // A file in place of the profile's directory: nothing can be locked or written.
+        std::fs::create_dir(test.directory.path().join("cache")).expect("a directory");
+        std::fs::write(test.directory.path().join("cache/p"), "").expect("a file");
         let outcome = obtain(
-            &room.place,
-            WISH,
-            &answering(&|_| Ok(token("t", NOW, HOUR))),
+            &test.entry,
+            POLICY,
+            &responding(&|_| Ok(token("t", NOW, HOUR))),
         );
-        let told = matches!(&outcome, Ok(Outcome::Fresh { token, not_cached: Some(_) }) if printed(token) == "t");
-        assert!(told, "{outcome:?}");
+        let is_returned = matches!(&outcome, Ok(Outcome::Fresh { token, not_cached: Some(_) }) if printed(token) == "t");
+        assert!(is_returned, "{outcome:?}");
     }
 
-    type Answer<'a> = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, CachedFailure> + 'a;
+    /// A source of the test's own functions.
+    struct TestSource<'a> {
+        now: &'a dyn Fn() -> Timestamp,
+        client: &'a dyn Fn() -> Result<ClientSecret>,
+        request: &'a Response<'a>,
+        is_current: &'a dyn Fn() -> Result<bool>,
+    }
 
-    /// It is now, the secret can be had, and the login counts.
-    fn answering<'a>(request: &'a Answer<'a>) -> TokenSource<'a, ClientSecret> {
-        TokenSource {
+    impl TokenSource for TestSource<'_> {
+        type Client = ClientSecret;
+
+        fn now(&self) -> Timestamp {
+            (self.now)()
+        }
+
+        fn client(&self) -> Result<ClientSecret> {
+            (self.client)()
+        }
+
+        fn request(
+            &self,
+            secret: &ClientSecret,
+        ) -> std::result::Result<CachedToken, CachedFailure> {
+            (self.request)(secret)
+        }
+
+        fn is_current(&self) -> Result<bool> {
+            (self.is_current)()
+        }
+    }
+
+    fn obtain(entry: &CacheEntry, policy: ReusePolicy, source: &TestSource<'_>) -> Result<Outcome> {
+        let broker = Broker {
+            entry,
+            policy,
+            source,
+        };
+        broker.obtain()
+    }
+
+    type Response<'a> =
+        dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, CachedFailure> + 'a;
+
+    /// It is `NOW`, the secret can be read, and the login is current.
+    fn responding<'a>(request: &'a Response<'a>) -> TestSource<'a> {
+        TestSource {
             now: &|| NOW,
-            secret: &secret,
+            client: &secret,
             request,
             is_current: &|| Ok(true),
         }
@@ -574,13 +627,13 @@ mod tests {
         token.access_token.expose()
     }
 
-    /// A place for one request's token, in a directory of its own.
-    struct Room {
+    /// The cache entry of one request, in a temporary directory.
+    struct TestEntry {
         directory: TempDir,
-        place: CacheEntry,
+        entry: CacheEntry,
     }
 
-    impl Room {
+    impl TestEntry {
         fn new() -> Self {
             let directory = TempDir::with_prefix("hallpass-test-").expect("a directory");
             let directories = Directories {
@@ -589,8 +642,8 @@ mod tests {
             };
             let name = ProfileName::parse("p").expect("a good name");
             let request = TokenRequest::new(&name, &profile::example(), None, None, None);
-            let place = Cache::of(&directories, &name).place(&request);
-            Self { directory, place }
+            let entry = Cache::of(&directories, &name).entry(&request);
+            Self { directory, entry }
         }
 
         /// The names of the files in the cache.

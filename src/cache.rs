@@ -1,8 +1,8 @@
-//! Tokens on disk, and whose turn it is to ask for one.
+//! Cached tokens and failures on disk, and the lock of each entry.
 //!
-//! A profile has a directory. In it, a token request has a place, named by the request's key:
-//! `KEY.json` holds the token, `KEY.lock` is locked by whoever asks for a new one, and `KEY.note`
-//! says how the last turn ended when it brought no token that others could share.
+//! A profile has a directory, and each token request has an entry in it, named by the request's key:
+//! `KEY.json` holds the token, `KEY.lock` is locked by the caller that requests a new one, and
+//! `KEY.note` records that the last request brought no token that others can share, and why.
 
 mod sweep;
 
@@ -25,37 +25,37 @@ use crate::types::digest::hex;
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 
-/// A token of 64 KiB fits, a file that somebody else put there does not cost us our memory.
+/// The most bytes that are read of an entry: a token of 64 KiB fits.
 const ENTRY_LIMIT: u64 = 256 * 1024;
-const NOTE_LIMIT: u64 = 64 * 1024;
+const FAILURE_LIMIT: u64 = 64 * 1024;
 
-/// How often those who wait look whether there is a token by now: a process that is stopped keeps
-/// its lock, and another one may have asked in its place.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a waiting caller checks for a token. A suspended process keeps its lock, and another
+/// one may have requested a token meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The first word of an entry: another format, such as a sealed one, begins with another.
+/// The first word of an entry. Other formats begin with another word.
 const ENTRY_FORMAT: &str = "hallpass-token-1";
 
 /// One profile's tokens.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    /// Every profile's directory lies in this one.
-    top: PathBuf,
+    /// Contains every profile's directory.
+    root: PathBuf,
     directory: PathBuf,
 }
 
 impl Cache {
     pub(crate) fn of(directories: &Directories, name: &ProfileName) -> Self {
         Self {
-            top: directories.cache.clone(),
+            root: directories.cache.clone(),
             directory: directories.cache.join(name.as_str()),
         }
     }
 
-    /// Everybody's, also those of profiles that are gone.
+    /// The caches of all profiles, also of those that no longer exist.
     ///
     /// # Errors
-    /// `Broken` where the directory cannot be read.
+    /// `Broken` if the directory cannot be read.
     pub(crate) fn all(directories: &Directories) -> Result<Vec<Self>> {
         let cache = &directories.cache;
         let names = disk::names(cache).map_err(|error| {
@@ -67,19 +67,19 @@ impl Cache {
         Ok(names.map(|name| Self::of(directories, &name)).collect())
     }
 
-    /// Where the token for this request lies.
-    pub(crate) fn place(&self, request: &TokenRequest) -> CacheEntry {
+    /// The entry for this request.
+    pub(crate) fn entry(&self, request: &TokenRequest) -> CacheEntry {
         CacheEntry {
-            top: self.top.clone(),
-            entry: self.directory.join([request.key(), ".json"].concat()),
+            root: self.root.clone(),
+            path: self.directory.join([request.key(), ".json"].concat()),
             key: request.key().to_owned(),
             login: request.login().to_owned(),
             overrides: request.overrides.clone(),
         }
     }
 
-    /// Every token of this login (see [`login_of`]), whatever it was requested for, with the key of
-    /// its request and how that differs from the profile's own. What cannot be read is left out.
+    /// Every token of this login (see [`login_of`]), with the key of its request and how the request
+    /// differs from the profile's own. Entries that cannot be read are left out.
     ///
     /// [`login_of`]: crate::types::token::login_of
     pub(crate) fn tokens(&self, login: &str) -> Vec<(String, Overrides, CachedToken)> {
@@ -95,13 +95,13 @@ impl Cache {
         keys.filter_map(read).collect()
     }
 
-    /// Removes everything.
+    /// Removes all entries.
     ///
-    /// A lock file may go too: every login has keys of its own, so nobody who still holds or opens
-    /// an old one meets a new login's callers.
+    /// Lock files can be removed, too: every login has its own keys, so a caller that still uses an old
+    /// lock file does not meet callers of the new login.
     ///
     /// # Errors
-    /// `Broken` where something cannot be removed.
+    /// `Broken` if a file cannot be removed.
     pub(crate) fn clear(&self) -> Result<()> {
         self.remove_all().map_err(|error| {
             let directory = self.directory.display();
@@ -113,7 +113,7 @@ impl Cache {
         for name in disk::names(&self.directory)? {
             let path = self.directory.join(name);
             let removed = disk::remove(&path);
-            // Windows keeps a lock file that somebody has open; it is empty.
+            // Windows cannot remove a lock file that is open. It is empty.
             let is_lock = path
                 .extension()
                 .is_some_and(|extension| extension == "lock");
@@ -125,71 +125,72 @@ impl Cache {
     }
 }
 
-/// Where one request's token lies.
+/// The cached token of one request.
 #[derive(Debug)]
 pub(crate) struct CacheEntry {
-    top: PathBuf,
-    entry: PathBuf,
+    root: PathBuf,
+    path: PathBuf,
     key: String,
     login: String,
     overrides: Overrides,
 }
 
-/// What lay in a place when a caller came.
+/// What an entry contained when it was read.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) token: Option<CachedToken>,
-    note: Option<FailureRecord>,
+    failure: Option<FailureRecord>,
 }
 
 impl Snapshot {
-    /// The refusal that still holds for a caller who comes now.
-    pub(crate) fn refusal(&self, now: Timestamp, force_refresh: bool) -> Option<CachedFailure> {
-        let refusal = self.note.as_ref()?.refusal.as_ref()?;
-        refusal.holds(now, force_refresh).then(|| refusal.clone())
+    /// The recorded failure, if it still applies to a new caller.
+    pub(crate) fn failure(&self, now: Timestamp, force_refresh: bool) -> Option<CachedFailure> {
+        let failure = self.failure.as_ref()?.failure.as_ref()?;
+        failure.holds(now, force_refresh).then(|| failure.clone())
     }
 }
 
-/// What a caller finds when it is its turn.
+/// How an attempt to lock an entry ended.
 #[derive(Debug)]
-pub(crate) enum LockOutcome<'place> {
-    /// Nobody brought a token while we waited: it is up to us.
-    Mine(EntryLock<'place>),
-    /// Somebody brought one.
+pub(crate) enum LockOutcome<'a> {
+    /// This caller requests a token. No other caller stored one while it waited.
+    Acquired(EntryLock<'a>),
+    /// Another caller stored a token.
     Token(CachedToken),
-    /// Somebody was told no, and so are we.
-    Refused(CachedFailure),
+    /// Another caller's request failed, and the failure applies to this caller, too.
+    Failed(CachedFailure),
 }
 
 impl CacheEntry {
-    fn lock(&self) -> PathBuf {
-        self.entry.with_extension("lock")
+    fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
     }
 
-    fn note(&self) -> PathBuf {
-        self.entry.with_extension("note")
+    fn failure_path(&self) -> PathBuf {
+        self.path.with_extension("note")
     }
 
-    /// The token here, if it can be read and trusted. Whatever is wrong with it, it is just not there.
+    /// The token, if the entry can be read and trusted. A damaged entry counts as missing.
     pub(crate) fn token(&self) -> Option<CachedToken> {
-        read_entry(&self.entry, &self.key, &self.login, |entry| {
+        read_entry(&self.path, &self.key, &self.login, |entry| {
             entry.into_token()
         })
     }
 
-    /// Everything here, for a caller who needs more than the token: see [`CacheEntry::turn`].
-    pub(crate) fn seen(&self, token: Option<CachedToken>) -> Snapshot {
+    /// The state before a request, to recognise later changes: see [`CacheEntry::lock`].
+    pub(crate) fn snapshot(&self, token: Option<CachedToken>) -> Snapshot {
         Snapshot {
             token,
-            note: self.read_note(),
+            failure: self.read_failure(),
         }
     }
 
-    /// Keeps a token that nobody competes for, if it has a life at all.
+    /// Stores a token without the lock, if the token has a lifetime. Only for a login, whose keys are
+    /// new.
     ///
     /// # Errors
-    /// `Broken` where it cannot be written.
-    pub(crate) fn keep(&self, token: &CachedToken) -> Result<()> {
+    /// `Broken` if it cannot be written.
+    pub(crate) fn store(&self, token: &CachedToken) -> Result<()> {
         self.write(token).map_err(|error| self.cannot_write(error))
     }
 
@@ -197,64 +198,65 @@ impl CacheEntry {
         if !token.lasts() {
             return Ok(());
         }
-        disk::private_directory(&self.top)?;
-        let entry = entry(token, &self.key, &self.login, &self.overrides)?;
-        disk::replace(&self.entry, &entry, Durability::Cache)
+        disk::private_directory(&self.root)?;
+        let content = serialize(token, &self.key, &self.login, &self.overrides)?;
+        disk::replace(&self.path, &content, Durability::Cache)
     }
 
     fn cannot_write(&self, error: io::Error) -> Error {
-        Error::broken(format!("cannot write the cache in {}", self.top.display())).because(error)
+        Error::broken(format!("cannot write the cache in {}", self.root.display())).because(error)
     }
 
-    /// Removes the token, which some server did not take.
+    /// Removes the token, because a server rejected it.
     pub(crate) fn discard_token(&self) {
-        // What cannot be removed is no worse than before: it will be rejected again.
-        let _ = disk::remove(&self.entry);
+        // If it cannot be removed, the server will reject it again.
+        let _ = disk::remove(&self.path);
     }
 
-    /// Removes all that is here, for a login that no longer counts: see [`Cache::clear`].
+    /// Removes the entry and its lock file, for a login that was replaced: see [`Cache::clear`].
     pub(crate) fn remove(&self) {
-        // What cannot be removed could not have been written either, and serves nobody.
-        for file in [&self.entry, &self.note(), &self.lock()] {
+        // Best effort: nobody reads the entries of a replaced login.
+        for file in [&self.path, &self.failure_path(), &self.lock_path()] {
             let _ = disk::remove(file);
         }
-        if let Some(directory) = self.entry.parent() {
+        if let Some(directory) = self.path.parent() {
             let _ = disk::remove_empty_directory(directory);
         }
     }
 
-    /// Waits for this caller's turn. Whoever brings a token or the server's refusal meanwhile has done
-    /// it for all who wait; whoever failed for another reason has not, and the next one tries.
+    /// Waits for the lock, or for another caller's token or failure. A failure that does not come from
+    /// the server is not shared: the next caller that waits gets the lock.
     ///
-    /// `seen` must have been read before: what differs from it came about while we waited. Where
-    /// locks cannot be had, it is everybody's turn. `limit` is how long the holder of a turn may
-    /// take. After that it is this caller's turn, whatever the others do: no wait is longer than
-    /// twice the limit.
-    pub(crate) fn turn(&self, seen: &Snapshot, limit: Duration) -> LockOutcome<'_> {
+    /// `snapshot` is the state before the wait, so any difference came from another caller. If the file
+    /// cannot be locked, every caller may request. `limit` is how long the lock's holder may take. No
+    /// wait is longer than twice the limit: then this caller may request without the lock.
+    pub(crate) fn lock(&self, snapshot: &Snapshot, limit: Duration) -> LockOutcome<'_> {
         let Ok(mut lock) = self.open_lock() else {
-            return LockOutcome::Mine(self.slot(None));
+            return LockOutcome::Acquired(self.entry_lock(None));
         };
-        match self.wait_for_turn(&mut lock, seen, limit) {
+        match self.wait_for_lock(&mut lock, snapshot, limit) {
             Ok(Some(outcome)) => outcome,
-            Ok(None) => LockOutcome::Mine(self.slot(Some(lock))),
-            Err(_) => LockOutcome::Mine(self.slot(None)),
+            Ok(None) => LockOutcome::Acquired(self.entry_lock(Some(lock))),
+            Err(_) => LockOutcome::Acquired(self.entry_lock(None)),
         }
     }
 
-    /// Returns how another turn ended, or nothing once the lock is held; an error where it is not
-    /// to be had.
-    fn wait_for_turn(
+    /// Returns what another caller stored, or nothing once we hold the lock.
+    ///
+    /// # Errors
+    /// The lock cannot be had.
+    fn wait_for_lock(
         &self,
         lock: &mut LockFile,
-        seen: &Snapshot,
+        snapshot: &Snapshot,
         limit: Duration,
     ) -> io::Result<Option<LockOutcome<'_>>> {
         let mut wait = Wait::of(limit);
-        // The first time, all wake together, as there mostly is a token for all of them.
+        // After the first wait all callers wake at once, because usually there is a token for all.
         let mut in_line = false;
         loop {
             if lock.try_exclusive()? {
-                return Ok(self.outcome(seen));
+                return Ok(self.change_since(snapshot));
             }
             let left = wait.left();
             if left.is_zero() {
@@ -262,17 +264,17 @@ impl CacheEntry {
                 *lock = lock.replace()?;
                 continue;
             }
-            let step = left.min(LOOK_AGAIN);
+            let step = left.min(POLL_INTERVAL);
             let is_free = if in_line {
                 lock.wait_in_line(step)?
             } else {
                 lock.wait_until_free(step)?
             };
-            if let Some(outcome) = self.outcome(seen) {
+            if let Some(outcome) = self.change_since(snapshot) {
                 return Ok(Some(outcome));
             }
             if is_free {
-                // The holder failed or was killed, and one of us takes its place.
+                // The holder failed or was killed, and one of those who wait replaces it.
                 in_line = true;
                 let _ = wait.extend();
             } else if lock.is_removed() {
@@ -282,63 +284,62 @@ impl CacheEntry {
         }
     }
 
-    /// The same for a caller who can do without: none while somebody else has the turn, or where
-    /// locks cannot be had.
-    pub(crate) fn try_lock(&self, seen: &Snapshot) -> Option<LockOutcome<'_>> {
+    /// Locks without waiting. None if another caller holds the lock, or the file cannot be locked.
+    pub(crate) fn try_lock(&self, snapshot: &Snapshot) -> Option<LockOutcome<'_>> {
         let mut lock = self.open_lock().ok()?;
         if !lock.try_exclusive().ok()? {
             return None;
         }
-        let outcome = self.outcome(seen);
-        Some(outcome.unwrap_or_else(|| LockOutcome::Mine(self.slot(Some(lock)))))
+        let outcome = self.change_since(snapshot);
+        Some(outcome.unwrap_or_else(|| LockOutcome::Acquired(self.entry_lock(Some(lock)))))
     }
 
     fn open_lock(&self) -> io::Result<LockFile> {
-        disk::private_directory(&self.top)?;
-        LockFile::open(&self.lock())
+        disk::private_directory(&self.root)?;
+        LockFile::open(&self.lock_path())
     }
 
-    /// What came about since `seen`.
-    fn outcome(&self, seen: &Snapshot) -> Option<LockOutcome<'_>> {
+    /// What another caller stored since the snapshot.
+    fn change_since(&self, snapshot: &Snapshot) -> Option<LockOutcome<'_>> {
         if let Some(token) = self
             .token()
-            .filter(|token| seen.token.as_ref() != Some(token))
+            .filter(|token| snapshot.token.as_ref() != Some(token))
         {
             return Some(LockOutcome::Token(token));
         }
-        let note = self
-            .read_note()
-            .filter(|note| seen.note.as_ref() != Some(note))?;
-        Some(match note.refusal {
-            Some(refusal) => LockOutcome::Refused(refusal),
-            // A token that lasts for one use: everybody needs one of their own.
-            None => LockOutcome::Mine(self.slot(None)),
+        let record = self
+            .read_failure()
+            .filter(|record| snapshot.failure.as_ref() != Some(record))?;
+        Some(match record.failure {
+            Some(failure) => LockOutcome::Failed(failure),
+            // The server's tokens have no lifetime, so every caller needs its own.
+            None => LockOutcome::Acquired(self.entry_lock(None)),
         })
     }
 
-    fn slot(&self, lock: Option<LockFile>) -> EntryLock<'_> {
-        EntryLock { place: self, lock }
+    fn entry_lock(&self, lock: Option<LockFile>) -> EntryLock<'_> {
+        EntryLock { entry: self, lock }
     }
 
-    fn read_note(&self) -> Option<FailureRecord> {
-        match disk::read(&self.note(), NOTE_LIMIT, Trust::Private) {
+    fn read_failure(&self) -> Option<FailureRecord> {
+        match disk::read(&self.failure_path(), FAILURE_LIMIT, Trust::Private) {
             Ok(Found::Content(content)) => serde_json::from_slice(&content).ok(),
             _ => None,
         }
     }
 
-    fn write_note(&self, refusal: Option<CachedFailure>) -> io::Result<()> {
-        disk::private_directory(&self.top)?;
+    fn write_failure(&self, failure: Option<CachedFailure>) -> io::Result<()> {
+        disk::private_directory(&self.root)?;
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let turn = format!("{}-{}", process::id(), since_epoch.as_nanos());
-        let note = serde_json::to_vec(&FailureRecord { turn, refusal })?;
-        disk::replace(&self.note(), &note, Durability::Cache)
+        let id = format!("{}-{}", process::id(), since_epoch.as_nanos());
+        let record = serde_json::to_vec(&FailureRecord { id, failure })?;
+        disk::replace(&self.failure_path(), &record, Durability::Cache)
     }
 }
 
-/// How long to wait for the holder of a turn, and once more for the one who takes its place.
+/// How long to wait for the lock's holder, and once more for the one that replaces it.
 struct Wait {
     limit: Duration,
     deadline: Instant,
@@ -358,7 +359,8 @@ impl Wait {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Begins again: once, as otherwise many who fail one after the other would keep us for ever.
+    /// Starts the wait again, but only once: many holders that fail one after another must not keep us
+    /// waiting for ever.
     fn extend(&mut self) -> io::Result<()> {
         if self.is_extended {
             return Err(io::ErrorKind::TimedOut.into());
@@ -369,67 +371,73 @@ impl Wait {
     }
 }
 
-/// The exclusive right to fill a place. Dropped without a word (or killed), it leaves the turn to another.
+/// The right to request this entry's token. If it is dropped without a result, or the process is
+/// killed, another caller gets it.
 #[derive(Debug)]
-pub(crate) struct EntryLock<'place> {
-    place: &'place CacheEntry,
+pub(crate) struct EntryLock<'a> {
+    entry: &'a CacheEntry,
+    /// None if the file could not be locked, or the wait was too long.
     lock: Option<LockFile>,
 }
 
 impl EntryLock<'_> {
-    /// Puts a fresh token there, for all who wait and all who come while it lasts.
+    /// Stores a new token for all callers.
     ///
-    /// Whoever had the turn also removes some of what is stale: a request costs more than that, and
-    /// a hit, a failure or a crowd is no time for it.
+    /// Also removes some stale entries. After a request that takes little extra time; a hit, a failure
+    /// or a caller that waits does not do it.
     ///
     /// # Errors
-    /// `Broken` where it cannot be written.
-    pub(crate) fn fill(self, token: &CachedToken) -> Result<()> {
-        let Self { place, lock } = self;
+    /// `Broken` if it cannot be written.
+    pub(crate) fn store(self, token: &CachedToken) -> Result<()> {
+        let Self { entry, lock } = self;
         let written = if token.lasts() {
-            let written = place.write(token);
-            written.and_then(|()| disk::remove(&place.note()))
+            let written = entry.write(token);
+            written.and_then(|()| disk::remove(&entry.failure_path()))
         } else {
-            disk::remove(&place.entry).and_then(|()| place.write_note(None))
+            disk::remove(&entry.path).and_then(|()| entry.write_failure(None))
         };
-        written.map_err(|error| place.cannot_write(error))?;
-        // Where locks cannot be had, nothing is removed that another may just be about to write.
-        if let (Some(lock), Some(directory)) = (lock, place.entry.parent()) {
-            // Those who wait get the token first.
+        written.map_err(|error| entry.cannot_write(error))?;
+        // Without a lock nothing is removed, because another caller may be about to write it.
+        if let (Some(lock), Some(directory)) = (lock, entry.path.parent()) {
+            // Callers that wait get the token first.
             drop(lock);
-            // The time is another each time; the process's number is not, in a container.
-            sweep::sweep(directory, &place.key, Timestamp::now().0);
+            // The time differs in each call; in a container the process number may not.
+            sweep::sweep(directory, &entry.key, Timestamp::now().0);
         }
         Ok(())
     }
 
-    /// Tells all who wait that there is none, and those who come later as long as the refusal holds.
-    pub(crate) fn refuse(self, refusal: CachedFailure) -> io::Result<()> {
-        self.place.write_note(Some(refusal))
+    /// Stores a failure for the callers that wait, and for later ones as long as it applies.
+    pub(crate) fn store_failure(self, failure: CachedFailure) -> io::Result<()> {
+        self.entry.write_failure(Some(failure))
     }
 }
 
-/// How the last turn ended, if it brought no token to share. No two turns write the same.
+/// The last request, if it brought no token to share.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct FailureRecord {
-    turn: String,
-    refusal: Option<CachedFailure>,
+    /// Unique, so that two equal failures differ.
+    #[serde(rename = "turn")]
+    id: String,
+    /// None if the token has no lifetime.
+    #[serde(rename = "refusal")]
+    failure: Option<CachedFailure>,
 }
 
-/// What an entry holds after its first line.
+/// The JSON of an entry, after its first line.
 #[derive(Deserialize, Serialize)]
-struct Entry<'a> {
-    /// The request's key once more: a file under another's name is not believed.
+struct EntryContent<'a> {
+    /// The request's key, so that a file under another name is not accepted.
     request: &'a str,
     #[serde(borrow)]
     login: Cow<'a, str>,
-    /// Borrowed unless JSON has to escape a character of it.
+    /// Borrowed, unless the JSON contains an escape.
     #[serde(borrow)]
     access_token: Cow<'a, str>,
     token_type: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
-    /// What `hallpass status` shows of a token beside its life.
+    /// For `hallpass status`.
     #[serde(default, skip_serializing_if = "Overrides::is_empty")]
     overrides: Cow<'a, Overrides>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -439,7 +447,7 @@ struct Entry<'a> {
     expires_at_ms: u64,
 }
 
-impl Entry<'_> {
+impl EntryContent<'_> {
     fn into_token(self) -> Option<CachedToken> {
         Some(CachedToken {
             access_token: AccessToken::parse(&self.access_token)?,
@@ -454,13 +462,13 @@ impl Entry<'_> {
 }
 
 /// `FORMAT CHECKSUM`, a line end, and the entry as JSON.
-fn entry(
+fn serialize(
     token: &CachedToken,
     key: &str,
     login: &str,
     overrides: &Overrides,
 ) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_string(&Entry {
+    let json = serde_json::to_string(&EntryContent {
         request: key,
         login: login.into(),
         access_token: token.access_token.expose().into(),
@@ -473,7 +481,7 @@ fn entry(
     })?;
     let entry = format!("{ENTRY_FORMAT} {}\n{json}", checksum(json.as_bytes()));
     if entry.len() as u64 > ENTRY_LIMIT {
-        // Nobody would read it.
+        // It could not be read again.
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             "it is too large",
@@ -482,42 +490,42 @@ fn entry(
     Ok(entry.into_bytes())
 }
 
-/// What is taken from an entry, if it can be read and is of this login.
+/// Reads an entry of this login.
 fn read_entry<T>(
     path: &Path,
     key: &str,
     login: &str,
-    take: impl FnOnce(Entry<'_>) -> Option<T>,
+    convert: impl FnOnce(EntryContent<'_>) -> Option<T>,
 ) -> Option<T> {
     match disk::read(path, ENTRY_LIMIT, Trust::Private) {
-        Ok(Found::Content(content)) => take(parse_entry(&content, key, login)?),
+        Ok(Found::Content(content)) => convert(parse_entry(&content, key, login)?),
         _ => None,
     }
 }
 
-fn parse_entry<'a>(content: &'a [u8], key: &str, login: &str) -> Option<Entry<'a>> {
-    checked(content, key).filter(|entry| entry.login == login)
+fn parse_entry<'a>(content: &'a [u8], key: &str, login: &str) -> Option<EntryContent<'a>> {
+    parse_any_login(content, key).filter(|entry| entry.login == login)
 }
 
-/// A whole entry for this key, of whatever login.
-fn checked<'a>(content: &'a [u8], key: &str) -> Option<Entry<'a>> {
+/// Parses an entry of this key, of any login, if its checksum is right.
+fn parse_any_login<'a>(content: &'a [u8], key: &str) -> Option<EntryContent<'a>> {
     let (head, json) = std::str::from_utf8(content).ok()?.split_once('\n')?;
     let (format, sum) = head.split_once(' ')?;
     if format != ENTRY_FORMAT || sum != checksum(json.as_bytes()) {
         return None;
     }
-    let entry: Entry<'_> = serde_json::from_str(json).ok()?;
+    let entry: EntryContent<'_> = serde_json::from_str(json).ok()?;
     (entry.request == key).then_some(entry)
 }
 
-/// Whether the first word says that another version of hallpass wrote this, which alone knows
-/// until when it works.
+/// Whether the first word shows that another version of hallpass wrote this. Only that version can
+/// read when the token expires.
 fn is_of_another_version(content: &[u8]) -> bool {
     let word = content.split(|byte| *byte == b' ').next();
     word.is_some_and(|word| word.starts_with(b"hallpass-") && word != ENTRY_FORMAT.as_bytes())
 }
 
-/// FNV-1a, 64 bits: against a disk's accidents, not against a person. Every changed byte changes it.
+/// FNV-1a with 64 bits. It detects accidental damage, not tampering.
 fn checksum(bytes: &[u8]) -> String {
     let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -546,21 +554,21 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_survives_its_file() {
-        let content = entry(&token(), "key", "login", &Overrides::default()).expect("an entry");
+    fn an_entry_can_be_written_and_read() {
+        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
         assert_eq!(parse_entry(&content, "key", "login"), Some(token()));
     }
 
     #[test]
-    fn an_entry_for_another_request_or_login_is_not_believed() {
-        let content = entry(&token(), "key", "login", &Overrides::default()).expect("an entry");
+    fn an_entry_of_another_request_or_login_is_not_accepted() {
+        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
         assert_eq!(parse_entry(&content, "another", "login"), None);
         assert_eq!(parse_entry(&content, "key", "another"), None);
     }
 
     #[test]
-    fn no_changed_bit_and_no_missing_byte_goes_unnoticed() {
-        let content = entry(&token(), "key", "login", &Overrides::default()).expect("an entry");
+    fn every_changed_bit_and_missing_byte_is_detected() {
+        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
         for at in 0..content.len() {
             assert_eq!(
                 parse_entry(&content[..at], "key", "login"),

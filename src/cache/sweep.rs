@@ -1,53 +1,53 @@
-//! What nobody can use any more, such as the token for a scope that nobody asks for again: removed
-//! in passing by whoever has just asked for a token.
+//! Removes stale entries, such as the expired token of a scope that is no longer requested. A caller
+//! that has just stored a token does this.
 //!
-//! It is a courtesy: what goes wrong here is left to the next one, or to a logout. It costs no more
-//! in a directory of a hundred thousand files than in one of a thousand.
+//! Best effort: after an error, the next sweep or a logout removes the rest. The cost is bounded, however
+//! many files the directory has.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ENTRY_LIMIT, Entry, checked, is_of_another_version};
+use super::{ENTRY_LIMIT, EntryContent, is_of_another_version, parse_any_login};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found, LockFile};
 use crate::types::cached_failure::LONGEST_HOLD_OFF;
 use crate::types::token::Timestamp;
 
-/// How many names are read: one key has up to three. They make room for the others in time, as no
-/// token works for ever (but for lock files on Windows, which stay).
-const MOST_NAMES: usize = 1000;
-/// How many keys and half-written files are looked at.
-const MOST_LOOKS: usize = 16;
+/// The most names to read; one key has up to three. The names behind them get their turn when these
+/// entries have expired and are removed (except for lock files on Windows, which stay).
+const NAME_LIMIT: usize = 1000;
+/// The most keys and temporary files to check in one sweep.
+const CANDIDATE_LIMIT: usize = 16;
 
-/// No writer takes so long: who left a half-written file of this age was killed.
+/// The process that wrote a temporary file of this age was killed: no write takes so long.
 const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 
-/// Looks at some of the keys in a profile's directory, but not at `own`, and removes what is stale.
+/// Checks some of the keys in a profile's directory, but not `own`, and removes stale ones.
 ///
-/// `start` is where to begin: another number each time, so that all get their turn.
+/// `start` selects the first one. It differs in each call, so that all are checked in time.
 pub(super) fn sweep(directory: &Path, own: &str, start: u64) {
-    let names = disk::some_names(directory, MOST_NAMES).unwrap_or_default();
-    let things = names.iter().filter_map(|name| thing(name));
-    let things: BTreeSet<_> = things.filter(|thing| *thing != own).collect();
-    if things.is_empty() {
+    let names = disk::some_names(directory, NAME_LIMIT).unwrap_or_default();
+    let candidates = names.iter().filter_map(|name| candidate(name));
+    let candidates: BTreeSet<_> = candidates.filter(|candidate| *candidate != own).collect();
+    if candidates.is_empty() {
         return;
     }
-    // The rest fits where the number may not: on a processor of 32 bits.
-    let start = usize::try_from(start % things.len() as u64).unwrap_or(0);
-    let ring = things.iter().cycle().skip(start);
-    for thing in ring.take(things.len().min(MOST_LOOKS)) {
-        let _ = if disk::is_temporary(thing) {
-            disk::remove_if_older(&directory.join(thing), LONGEST_WRITE)
+    // The remainder fits in 32 bits, `start` may not.
+    let start = usize::try_from(start % candidates.len() as u64).unwrap_or(0);
+    let ring = candidates.iter().cycle().skip(start);
+    for candidate in ring.take(candidates.len().min(CANDIDATE_LIMIT)) {
+        let _ = if disk::is_temporary(candidate) {
+            disk::remove_if_older(&directory.join(candidate), LONGEST_WRITE)
         } else {
-            remove_if_stale(directory, thing)
+            remove_if_stale(directory, candidate)
         };
     }
 }
 
-/// The key that a file belongs to, or the name of a half-written one. Other files are not ours.
-fn thing(name: &str) -> Option<&str> {
+/// The key that a file belongs to, or the name of a temporary file. None for files of others.
+fn candidate(name: &str) -> Option<&str> {
     if disk::is_temporary(name) {
         return Some(name);
     }
@@ -61,43 +61,43 @@ fn thing(name: &str) -> Option<&str> {
     (key.len() == 64 && key.bytes().all(digit) && kinds.contains(&kind)).then_some(key)
 }
 
-/// Removes all that there is of one key, if it serves nobody.
+/// Removes the files of one key, if they are stale.
 fn remove_if_stale(directory: &Path, key: &str) -> io::Result<()> {
     let path = |kind| directory.join([key, kind].concat());
-    let (entry, note) = (path(".json"), path(".note"));
-    // Who is busy with a token that works is not disturbed, not even by a lock.
-    if !is_stale(&entry, &note, key)? {
+    let (entry, failure) = (path(".json"), path(".note"));
+    // Checked without the lock first, because locking would delay callers that renew a working token.
+    if !is_stale(&entry, &failure, key)? {
         return Ok(());
     }
     let mut lock = LockFile::open(&path(".lock"))?;
-    // Somebody may have come meanwhile, and even have brought a token.
-    if !lock.try_exclusive()? || !is_stale(&entry, &note, key)? {
+    // Another caller may have come meanwhile, and even have stored a token.
+    if !lock.try_exclusive()? || !is_stale(&entry, &failure, key)? {
         return Ok(());
     }
     disk::remove(&entry)?;
-    disk::remove(&note)?;
-    // Last, and while it is held: until then, nobody else has the turn.
+    disk::remove(&failure)?;
+    // Last, and while it is locked: until then, no other caller can get the lock.
     lock.remove()
 }
 
-fn is_stale(entry: &Path, note: &Path, key: &str) -> io::Result<bool> {
+fn is_stale(entry: &Path, failure: &Path, key: &str) -> io::Result<bool> {
     match disk::read(entry, ENTRY_LIMIT, Trust::Private)? {
         Found::Nothing => {}
         Found::Content(content) if is_of_another_version(&content) => return Ok(false),
-        // Of whatever login: a profile may be changed back. What is damaged works for nobody.
+        // Of any login, because a profile may be changed back. A damaged entry is stale.
         Found::Content(content) => {
-            let token = checked(&content, key).and_then(Entry::into_token);
-            // By a clock that is read after the entry: else a token that came while we were held
-            // up would be one from the future.
+            let token = parse_any_login(&content, key).and_then(EntryContent::into_token);
+            // The clock is read after the entry: otherwise a token that was stored in between would seem
+            // to come from the future.
             if token.is_some_and(|token| token.still_works(Timestamp::now())) {
                 return Ok(false);
             }
         }
-        // Not as we write it: that goes when the person says so.
+        // hallpass did not write it like that: only a logout removes it.
         Found::Distrusted(_) => return Ok(false),
     }
-    // A younger note may hold, or those whom it is for may not have read it yet.
-    Ok(disk::age(note)?.is_none_or(|age| age > LONGEST_HOLD_OFF))
+    // A younger failure may still apply, or callers that wait may not have read it yet.
+    Ok(disk::age(failure)?.is_none_or(|age| age > LONGEST_HOLD_OFF))
 }
 
 #[cfg(test)]
@@ -116,46 +116,54 @@ mod tests {
 
     #[test]
     #[cfg_attr(windows, ignore = "a lock file stays there")]
-    fn nobody_has_the_turn_by_a_lock_file_that_was_removed() {
-        let room = Room::new();
-        let place = room.place("a");
+    fn a_removed_lock_file_locks_nothing() {
+        let cache = TestCache::new();
+        let entry = cache.entry("a");
         // Opened, but not locked yet.
-        let mut opened = place.open_lock().expect("a lock file");
-        room.sweep();
-        assert!(!place.lock().exists());
-        let seen = place.seen(None);
-        let turn = place.turn(&seen, Duration::ZERO);
-        assert!(matches!(&turn, LockOutcome::Mine(slot) if slot.lock.is_some()));
-        assert!(!opened.try_exclusive().expect("locks"), "it is not free");
-        assert!(place.try_lock(&seen).is_none());
-        drop(turn);
+        let mut opened = entry.open_lock().expect("a lock file");
+        cache.sweep();
+        assert!(!entry.lock_path().exists());
+        let snapshot = entry.snapshot(None);
+        let outcome = entry.lock(&snapshot, Duration::ZERO);
+        assert!(matches!(&outcome, LockOutcome::Acquired(held) if held.lock.is_some()));
+        assert!(!opened.try_exclusive().expect("locks"), "it is locked");
+        assert!(entry.try_lock(&snapshot).is_none());
+        drop(outcome);
         assert!(opened.try_exclusive().expect("locks"));
-        assert!(place.try_lock(&seen).is_none(), "all mean one file");
+        assert!(
+            entry.try_lock(&snapshot).is_none(),
+            "both use the same file"
+        );
     }
 
     #[test]
     #[cfg_attr(windows, ignore = "a lock file stays there")]
-    fn who_waits_for_a_lock_file_that_is_then_removed_has_the_turn_alone() {
-        let room = Room::new();
-        let places: Vec<_> = (0..20).map(|_| room.place("a")).collect();
-        let mut swept = places[0].open_lock().expect("a lock file");
+    fn callers_that_wait_for_a_removed_lock_file_get_the_lock_one_at_a_time() {
+        let cache = TestCache::new();
+        let entries: Vec<_> = (0..20).map(|_| cache.entry("a")).collect();
+        let mut swept = entries[0].open_lock().expect("a lock file");
         assert!(swept.try_exclusive().expect("locks"));
-        let alone = Mutex::new(());
-        let begun = Barrier::new(places.len() + 1);
+        let exclusive = Mutex::new(());
+        let begun = Barrier::new(entries.len() + 1);
         thread::scope(|scope| {
-            for place in &places {
-                let (alone, begun) = (&alone, &begun);
+            for entry in &entries {
+                let (exclusive, begun) = (&exclusive, &begun);
                 scope.spawn(move || {
-                    let seen = place.seen(None);
+                    let snapshot = entry.snapshot(None);
                     begun.wait();
-                    let turn = place.turn(&seen, LONGEST_WRITE);
-                    let LockOutcome::Mine(slot) = turn else {
-                        panic!("nobody brought a token: {turn:?}");
+                    let outcome = entry.lock(&snapshot, LONGEST_WRITE);
+                    let LockOutcome::Acquired(held) = outcome else {
+                        panic!("no caller stored a token: {outcome:?}");
                     };
-                    assert!(slot.lock.is_some());
-                    let only = alone.try_lock().expect("nobody else has the turn");
-                    assert!(place.try_lock(&seen).is_none(), "nor gets it");
-                    drop((only, slot));
+                    assert!(held.lock.is_some());
+                    let only = exclusive
+                        .try_lock()
+                        .expect("no other caller holds the lock");
+                    assert!(
+                        entry.try_lock(&snapshot).is_none(),
+                        "no other caller gets the lock"
+                    );
+                    drop((only, held));
                 });
             }
             begun.wait();
@@ -164,42 +172,42 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_somebody_is_busy_with_is_left_alone() {
-        let room = Room::new();
-        let place = room.stale("a");
-        let mut held = place.open_lock().expect("a lock file");
+    fn a_locked_key_is_not_removed() {
+        let cache = TestCache::new();
+        let entry = cache.stale("a");
+        let mut held = entry.open_lock().expect("a lock file");
         assert!(held.try_exclusive().expect("locks"));
-        room.sweep();
-        assert!(place.entry.exists());
+        cache.sweep();
+        assert!(entry.path.exists());
         drop(held);
-        room.sweep();
-        assert!(!place.entry.exists());
-        assert_eq!(place.lock().exists(), !LockFile::CAN_BE_REMOVED);
+        cache.sweep();
+        assert!(!entry.path.exists());
+        assert_eq!(entry.lock_path().exists(), !LockFile::CAN_BE_REMOVED);
     }
 
     #[test]
-    fn a_sweep_looks_at_so_many() {
-        let room = Room::new();
-        let count = 5 * MOST_LOOKS;
-        let places: Vec<_> = (0..count).map(|n| room.stale(&n.to_string())).collect();
-        let left = || places.iter().filter(|place| place.entry.exists()).count();
+    fn a_sweep_checks_a_bounded_number_of_keys() {
+        let cache = TestCache::new();
+        let count = 5 * CANDIDATE_LIMIT;
+        let entries: Vec<_> = (0..count).map(|n| cache.stale(&n.to_string())).collect();
+        let left = || entries.iter().filter(|entry| entry.path.exists()).count();
         assert_eq!(left(), count);
         for sweep in 1..=5 {
-            room.sweep();
-            assert_eq!(left(), count - sweep * MOST_LOOKS);
+            cache.sweep();
+            assert_eq!(left(), count - sweep * CANDIDATE_LIMIT);
         }
     }
 
     #[test]
-    fn all_keys_get_their_turn_in_time() {
-        let room = Room::new();
-        let count = 3 * MOST_LOOKS;
-        let places: Vec<_> = (0..count).map(|n| room.stale(&n.to_string())).collect();
-        for stale in places.iter().step_by(11) {
-            let others = places.iter().filter(|place| place.key != stale.key);
+    fn all_keys_are_checked_in_time() {
+        let cache = TestCache::new();
+        let count = 3 * CANDIDATE_LIMIT;
+        let entries: Vec<_> = (0..count).map(|n| cache.stale(&n.to_string())).collect();
+        for stale in entries.iter().step_by(11) {
+            let others = entries.iter().filter(|entry| entry.key != stale.key);
             let busy: Vec<_> = others
-                .map(|place| {
-                    let mut lock = place.open_lock().expect("a lock file");
+                .map(|entry| {
+                    let mut lock = entry.open_lock().expect("a lock file");
                     assert!(lock.try_exclusive().expect("locks"));
                     lock
                 })
@@ -207,15 +215,15 @@ mod tests {
             // Numbers as they are used: milliseconds.
             let now = Timestamp::now().0;
             for start in now..now + count as u64 {
-                sweep(&room.directory(), "own", start);
+                sweep(&cache.directory(), "own", start);
             }
-            assert!(!stale.entry.exists());
+            assert!(!stale.path.exists());
             drop(busy);
         }
     }
 
     #[test]
-    fn only_names_of_ours_are_looked_at() {
+    fn files_of_others_are_not_candidates() {
         let key = "0123456789abcdef".repeat(4);
         for (name, expected) in [
             (format!("{key}.json"), Some(key.as_str())),
@@ -229,33 +237,33 @@ mod tests {
             (format!("../{}.json", &key[3..]), None),
             ("note".to_owned(), None),
         ] {
-            assert_eq!(thing(&name), expected, "{name}");
+            assert_eq!(candidate(&name), expected, "{name}");
         }
     }
 
     /// A profile's directory.
-    struct Room(TempDir);
+    struct TestCache(TempDir);
 
-    impl Room {
+    impl TestCache {
         fn new() -> Self {
             Self(TempDir::with_prefix("hallpass-test-").expect("a directory"))
         }
 
-        fn place(&self, scope: &str) -> CacheEntry {
+        fn entry(&self, scope: &str) -> CacheEntry {
             let directories = Directories {
                 config: self.0.path().join("config"),
                 cache: self.0.path().join("cache"),
             };
             let name = ProfileName::parse("p").expect("a good name");
             let request = TokenRequest::new(&name, &profile::example(), Some(scope), None, None);
-            Cache::of(&directories, &name).place(&request)
+            Cache::of(&directories, &name).entry(&request)
         }
 
-        /// A place with an entry that works for nobody.
+        /// An entry that is damaged, and so stale.
         fn stale(&self, scope: &str) -> CacheEntry {
-            let place = self.place(scope);
-            disk::replace(&place.entry, b"damaged", Durability::Cache).expect("written");
-            place
+            let entry = self.entry(scope);
+            disk::replace(&entry.path, b"damaged", Durability::Cache).expect("written");
+            entry
         }
 
         fn directory(&self) -> PathBuf {

@@ -164,7 +164,7 @@ impl TokenProvider for ProfileTokens {
             cached.is_some_and(|token| token.received_at == received_at)
         };
         let options = TokenOptions {
-            refresh: rejected.is_some_and(is_cached),
+            force_refresh: rejected.is_some_and(is_cached),
             quiet: true,
             ..TokenOptions::default()
         };
@@ -205,7 +205,7 @@ fn help(protocol: &Protocol) -> String {
 
 /// The cache entry of a profile's own request, without overrides.
 fn cache_entry(directories: &Directories, selected: &SelectedProfile) -> CacheEntry {
-    Cache::of(directories, &selected.name).place(&request(selected, &TokenOptions::default()))
+    Cache::of(directories, &selected.name).entry(&request(selected, &TokenOptions::default()))
 }
 
 /// Every binding of every profile that can be read, or of the selected one.

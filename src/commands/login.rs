@@ -76,7 +76,7 @@ fn finish(
     // From here on the login counts, and what goes wrong is worth a warning.
     let cache = Cache::of(directories, name);
     let kept = cache.clear().and_then(|()| match &verified.token {
-        Some(token) => cache.place(&verified.request).keep(token),
+        Some(token) => cache.entry(&verified.request).store(token),
         None => Ok(()),
     });
     if let Err(error) = kept {

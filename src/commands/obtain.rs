@@ -1,10 +1,10 @@
-//! How a command gets a token: the real doors opened for the broker, and what a person should know
-//! of how it came out.
+//! How a command gets a token: connects the broker to the profiles, the secrets and the server, and
+//! prints the warnings.
 
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::broker::{self, Outcome, ReusePolicy, TokenSource};
+use crate::broker::{Broker, Outcome, ReusePolicy, TokenSource};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT};
@@ -15,66 +15,71 @@ use crate::profile::selected::SelectedProfile;
 use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
 use crate::secrets::{self, WaitLimit};
+use crate::types::cached_failure::CachedFailure;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 
-/// How often to start again when another login takes the profile's name while we wait.
+/// How often to try when other logins replace the profile while we wait.
 const ATTEMPTS: usize = 3;
 
-/// What another caller may need beside its secret and its request.
+/// What another caller may need in addition to reading its secret and its request.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What a caller wants, where it is not what the profile says.
+/// The options of a call, which override the profile's settings.
 #[derive(Debug, Default)]
 pub(super) struct TokenOptions {
     pub(super) scope: Option<String>,
     pub(super) audience: Option<String>,
     pub(super) min_ttl: Duration,
-    /// A new token, whatever is cached.
-    pub(super) refresh: bool,
-    /// The client secret, where it was given for this call alone.
+    /// Request a new token, even if a cached one is valid.
+    pub(super) force_refresh: bool,
+    /// The client secret, if it was given for this call only.
     pub(super) secret: Option<ClientSecret>,
-    /// No warnings: who asks is a program, and some take standard error for a part of the answer.
+    /// Print no warnings: some programs take standard error for part of the answer.
     pub(super) quiet: bool,
 }
 
-/// A token, and what it was asked for.
+/// A token, and its request's scope.
 pub(super) struct Obtained {
     pub(super) token: CachedToken,
-    /// A server that granted what was asked for need not say so (RFC 6749 §5.1).
+    /// The scope that was requested. A server that grants it may leave it out of the response (RFC 6749
+    /// §5.1).
     pub(super) scope: Option<String>,
-    /// It was requested for this call.
+    /// Whether it was requested by this call, not cached.
     pub(super) is_new: bool,
 }
 
-/// Gets a token of this profile; of the login that takes its place, if there is one meanwhile.
+/// Gets a token of this profile. If another login replaces the profile meanwhile, the token is of that
+/// login.
 ///
-/// `who` is then the profile as it was read last. A token for a URL is of a login that is bound to it.
+/// Afterwards `selected` is the profile that the token was issued for. For a token that is for a URL,
+/// that profile is bound to the URL.
 pub(super) fn obtain(
     directories: &Directories,
     profiles: &Profiles,
-    ask: &TokenOptions,
-    who: &mut SelectedProfile,
+    options: &TokenOptions,
+    selected: &mut SelectedProfile,
 ) -> Result<Obtained> {
     for _ in 0..ATTEMPTS {
-        let request = request(who, ask);
-        // Of the same login, read again after a wait or a request.
-        let latest = Cell::new(None);
-        let outcome = attempt(directories, profiles, ask, who, &request, &latest)?;
-        let is_new = matches!(outcome, Outcome::Fresh { .. });
-        let is_superseded = matches!(outcome, Outcome::LoginChanged);
-        let now = if is_superseded {
-            profiles
-                .reload(who)?
-                .ok_or_else(|| logged_out(who))
-                .map(Some)?
-        } else {
-            latest.take()
+        let source = ProfileSource {
+            directories,
+            profiles,
+            options,
+            selected,
+            request: request(selected, options),
+            latest: Cell::new(None),
         };
-        if let Some(now) = now {
-            who.update(now)?;
+        let outcome = source.obtain()?;
+        let latest = match outcome {
+            Outcome::LoginChanged => Some(source.reload_changed()?),
+            _ => source.latest.take(),
+        };
+        let request = source.request;
+        if let Some(latest) = latest {
+            selected.update(latest)?;
         }
-        if let Some(token) = settle(outcome, &request, ask, directories) {
+        let is_new = matches!(outcome, Outcome::Fresh { .. });
+        if let Some(token) = token_with_warnings(outcome, &request, options, directories) {
             return Ok(Obtained {
                 token,
                 scope: request.scope,
@@ -85,54 +90,78 @@ pub(super) fn obtain(
     Err(Error::unavailable("the profile changes faster than a token can be had").hint("try again"))
 }
 
-fn attempt(
-    directories: &Directories,
-    profiles: &Profiles,
-    ask: &TokenOptions,
-    who: &SelectedProfile,
-    request: &TokenRequest,
-    latest: &Cell<Option<Profile>>,
-) -> Result<Outcome> {
-    let wish = ReusePolicy {
-        min_ttl: ask.min_ttl,
-        refresh: ask.refresh,
-        wait_limit: wait_limit(&who.profile)?,
-    };
-    let notes = if ask.quiet {
-        Notes::Hidden
-    } else {
-        Notes::Shown
-    };
-    let doors = TokenSource {
-        now: &Timestamp::now,
-        secret: &|| {
-            if !who.name.is_of_environment() {
-                profiles.check_directory()?;
-            }
-            let certificate_key = secrets::certificate_key(&who.profile)?;
-            if let Some(secret) = &ask.secret {
-                let secret = Credential::Secret(secret.clone());
-                return TokenClient::of(&who.name, &who.profile, secret, certificate_key.as_ref());
-            }
-            let credential = || secrets::read(&who.name, &who.profile, WaitLimit::Program);
-            TokenClient::prepare(
-                &who.name,
-                &who.profile,
-                credential,
-                certificate_key.as_ref(),
-            )
-        },
-        request: &|means| oauth::ask(&who.profile, request, means, notes),
-        is_current: &|| {
-            let now = profiles.reload(who)?;
-            let now = now.filter(|now| now.generation == who.profile.generation);
-            let is_current = now.is_some();
-            latest.set(now);
-            Ok(is_current)
-        },
-    };
-    let place = Cache::of(directories, &who.name).place(request);
-    broker::obtain(&place, wish, &doors)
+/// Requests the tokens of one profile, as it was when it was selected.
+struct ProfileSource<'a> {
+    directories: &'a Directories,
+    profiles: &'a Profiles,
+    options: &'a TokenOptions,
+    selected: &'a SelectedProfile,
+    request: TokenRequest,
+    /// The profile as it was last read again, if it still has the same login.
+    latest: Cell<Option<Profile>>,
+}
+
+impl ProfileSource<'_> {
+    fn obtain(&self) -> Result<Outcome> {
+        let policy = ReusePolicy {
+            min_ttl: self.options.min_ttl,
+            force_refresh: self.options.force_refresh,
+            wait_limit: wait_limit(&self.selected.profile)?,
+        };
+        let cache = Cache::of(self.directories, &self.selected.name);
+        let broker = Broker {
+            entry: &cache.entry(&self.request),
+            policy,
+            source: self,
+        };
+        broker.obtain()
+    }
+
+    /// Reads the profile of the login that replaced this one.
+    fn reload_changed(&self) -> Result<Profile> {
+        let latest = self.profiles.reload(self.selected)?;
+        latest.ok_or_else(|| logged_out(self.selected))
+    }
+}
+
+impl TokenSource for ProfileSource<'_> {
+    type Client = TokenClient;
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn client(&self) -> Result<TokenClient> {
+        let SelectedProfile { name, profile, .. } = self.selected;
+        if !name.is_of_environment() {
+            self.profiles.check_directory()?;
+        }
+        let certificate_key = secrets::certificate_key(profile)?;
+        if let Some(secret) = &self.options.secret {
+            let secret = Credential::Secret(secret.clone());
+            return TokenClient::of(name, profile, secret, certificate_key.as_ref());
+        }
+        let credential = || secrets::read(name, profile, WaitLimit::Program);
+        TokenClient::prepare(name, profile, credential, certificate_key.as_ref())
+    }
+
+    fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, CachedFailure> {
+        let notes = if self.options.quiet {
+            Notes::Hidden
+        } else {
+            Notes::Shown
+        };
+        oauth::ask(&self.selected.profile, &self.request, client, notes)
+    }
+
+    fn is_current(&self) -> Result<bool> {
+        let generation = &self.selected.profile.generation;
+        let latest = self.profiles.reload(self.selected)?;
+        let latest = latest.filter(|latest| latest.generation == *generation);
+        let is_current = latest.is_some();
+        self.latest.set(latest);
+        Ok(is_current)
+    }
 }
 
 /// How long another caller may take to get a token of this profile.
@@ -145,42 +174,42 @@ fn wait_limit(profile: &Profile) -> Result<Duration> {
     Ok(profile.timeout() + for_secret + GRACE)
 }
 
-fn logged_out(who: &SelectedProfile) -> Error {
-    let name = &who.name;
+fn logged_out(selected: &SelectedProfile) -> Error {
+    let name = &selected.name;
     Error::not_found(format!("the profile `{name}` was logged out meanwhile"))
         .hint(format!("run `hallpass login {name}`"))
 }
 
-/// What is asked for: another secret is another client, as far as its tokens go.
-pub(super) fn request(who: &SelectedProfile, ask: &TokenOptions) -> TokenRequest {
-    let version = match &ask.secret {
+/// The request for a token. Its key depends on the secret, too: tokens are not shared between secrets.
+pub(super) fn request(selected: &SelectedProfile, options: &TokenOptions) -> TokenRequest {
+    let version = match &options.secret {
         Some(secret) => Some(secrets::version_of(secret.expose().as_bytes())),
-        None => secrets::version(&who.profile),
+        None => secrets::version(&selected.profile),
     };
     TokenRequest::new(
-        &who.name,
-        &who.profile,
-        ask.scope.as_deref(),
-        ask.audience.as_deref(),
+        &selected.name,
+        &selected.profile,
+        options.scope.as_deref(),
+        options.audience.as_deref(),
         version.as_deref(),
     )
 }
 
-/// The token that a decision came to, after telling what a person should know about it.
-fn settle(
+/// The token of an outcome, after printing its warnings. None if the login changed.
+fn token_with_warnings(
     outcome: Outcome,
     request: &TokenRequest,
-    ask: &TokenOptions,
+    options: &TokenOptions,
     directories: &Directories,
 ) -> Option<CachedToken> {
     match outcome {
         Outcome::LoginChanged => None,
         Outcome::Reused(token) => Some(token),
-        Outcome::Stale { token, .. } | Outcome::Fresh { token, .. } if ask.quiet => Some(token),
-        Outcome::Stale { token, refusal } => {
+        Outcome::Stale { token, .. } | Outcome::Fresh { token, .. } if options.quiet => Some(token),
+        Outcome::Stale { token, failure } => {
             message::warning(&format!(
                 "the token could not be renewed ({}); the cached one serves until {}",
-                refusal.message(),
+                failure.message(),
                 token.expires_at.rfc3339()
             ));
             Some(token)
@@ -197,8 +226,8 @@ fn settle(
                 }
             }
             let lifetime = token.expires_at.since(token.received_at);
-            // Equal is not enough either: the next caller comes later.
-            if !ask.min_ttl.is_zero() && lifetime <= ask.min_ttl {
+            // A lifetime equal to it is too short as well, because the next call comes later.
+            if !options.min_ttl.is_zero() && lifetime <= options.min_ttl {
                 message::warning(&format!(
                     "the server's tokens last {} s, which is too short for --min-ttl: every call asks anew",
                     lifetime.as_secs()
@@ -209,34 +238,37 @@ fn settle(
     }
 }
 
-/// Tells the user what the response of a server brought unexpectedly: less than the scope that was
-/// asked for (RFC 6749 §5.1), or a clock that is off.
+/// Warns about what is unexpected in a response: less scope than requested (RFC 6749 §5.1), or a clock
+/// that is wrong.
 pub(super) fn warn_of_response(request: &TokenRequest, token: &CachedToken) {
     if let Some(warning) = &token.warning {
         message::warning(warning);
     }
-    let words = |scope: &str| -> Vec<String> {
+    let split = |scope: &str| -> Vec<String> {
         scope
             .split([' ', ','])
             .filter(|word| !word.is_empty())
             .map(str::to_owned)
             .collect()
     };
-    let (Some(asked), Some(granted)) = (&request.scope, &token.scope) else {
+    let (Some(requested), Some(granted)) = (&request.scope, &token.scope) else {
         return;
     };
-    let words_granted = words(granted);
-    if words(asked).iter().all(|word| words_granted.contains(word)) {
+    let granted_words = split(granted);
+    if split(requested)
+        .iter()
+        .all(|word| granted_words.contains(word))
+    {
         return;
     }
     let shown = |scope: &str| format!("\"{}\"", message::clean(scope, FOREIGN_TEXT_LIMIT));
-    let granted = if words_granted.is_empty() {
+    let granted = if granted_words.is_empty() {
         "no scope".to_owned()
     } else {
         format!("scope {}", shown(granted))
     };
     message::warning(&format!(
         "the server granted {granted} instead of {}",
-        shown(asked)
+        shown(requested)
     ));
 }

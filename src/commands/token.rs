@@ -161,7 +161,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         scope,
         audience: audience.filter(|audience| !audience.is_empty()),
         min_ttl: args.min_ttl,
-        refresh: args.refresh,
+        force_refresh: args.refresh,
         ..TokenOptions::default()
     };
     let obtained = obtain(&directories, &profiles, &ask, &mut who)?;
