@@ -228,8 +228,8 @@ impl CacheEntry {
     /// the server is not shared: the next caller that waits gets the lock.
     ///
     /// `snapshot` is the state before the wait, so any difference came from another caller. If the file
-    /// cannot be locked, every caller may request. `limit` is how long the lock's holder may take. No
-    /// wait is longer than twice the limit: then this caller may request without the lock.
+    /// cannot be locked, every caller may request. `limit` is how long the holder may take before its lock
+    /// is replaced. After twice the limit this caller may request without the lock.
     pub(crate) fn lock(&self, snapshot: &Snapshot, limit: Duration) -> LockOutcome<'_> {
         let Ok(mut lock) = self.open_lock() else {
             return LockOutcome::Acquired(self.entry_lock(None));

@@ -1,8 +1,8 @@
-//! Runs a helper protocol: finds out which one is meant, opens the doors that its conversation may
-//! need, and tells what went wrong.
+//! Runs a helper protocol: finds it by the link's name or the first argument, and gives it the tokens
+//! of this user's profiles.
 //!
-//! Its command line is read here and not by clap: programs run helpers all the time, and in the
-//! way that each protocol prescribes.
+//! clap does not read the command line of a helper: each protocol prescribes it, and other programs run
+//! helpers often.
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};

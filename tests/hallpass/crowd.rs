@@ -1,4 +1,4 @@
-//! Many callers at once: one request for all of them, whatever becomes of it, and nobody waits for ever.
+//! Many callers at once: one request for all of them, however it ends, and no wait without a limit.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use crate::support::{
 };
 use crate::time::command_at;
 
-/// How many callers a crowd has where nothing else is said.
+/// How many callers a crowd has by default.
 const CROWD: usize = 200;
 
 /// How many callers are in order where one is not.
@@ -81,7 +81,7 @@ fn a_crowd_with_a_valid_token_makes_no_request() {
 }
 
 #[test]
-fn nobody_waits_for_the_one_who_renews_a_token_that_is_due_soon() {
+fn no_caller_waits_for_an_early_refresh() {
     for (renewal, renewed) in [(Reply::token("token-2", 3600), true), (refusal(), false)] {
         let gate = Gate::new();
         let answers = [Reply::token("token-1", 3600), renewal.held_by(&gate)];
@@ -107,7 +107,7 @@ fn nobody_waits_for_the_one_who_renews_a_token_that_is_due_soon() {
 }
 
 #[test]
-fn a_crowd_that_finds_a_token_due_soon_makes_one_request() {
+fn an_early_refresh_makes_one_request_in_a_crowd() {
     let server = Server::start(first([Reply::token("token-1", 3600)]));
     let machine = Machine::new();
     log_in_unproven(&machine, &server);
@@ -122,7 +122,7 @@ fn a_crowd_that_finds_a_token_due_soon_makes_one_request() {
 }
 
 #[test]
-fn a_crowd_that_insists_on_a_new_token_shares_one() {
+fn a_crowd_that_forces_a_refresh_shares_one_new_token() {
     let gate = Gate::new();
     let server = Server::start(first([
         Reply::token("token-1", 3600),
@@ -134,13 +134,13 @@ fn a_crowd_that_insists_on_a_new_token_shares_one() {
     gate.open();
     assert_eq!(crowd.tokens(), of(["token-2"]));
     assert_eq!(server.requests().len(), 2);
-    // Who comes later has not waited, and gets a request of its own.
+    // A later caller has not waited, and sends a request of its own.
     let token = machine.run(&["token", "--refresh"]).token();
     assert_eq!(token, "token-3");
 }
 
 #[test]
-fn callers_who_insist_and_come_one_by_one_lose_no_token() {
+fn callers_that_force_a_refresh_one_after_another_lose_no_token() {
     let server = Server::start(numbered_tokens());
     let machine = logged_in(&server);
     let tokens = Crowd::start(&machine, 60, &["token", "--refresh"]).tokens();
@@ -150,7 +150,7 @@ fn callers_who_insist_and_come_one_by_one_lose_no_token() {
 }
 
 #[test]
-fn a_refused_crowd_makes_one_request_and_hears_one_message() {
+fn a_refused_crowd_makes_one_request_and_prints_one_message() {
     let gate = Gate::new();
     let server = Server::start(first([
         Reply::token("token-1", 3600),
@@ -167,21 +167,21 @@ fn a_refused_crowd_makes_one_request_and_hears_one_message() {
 }
 
 #[test]
-fn a_refusal_is_shared_with_those_who_come_a_moment_later() {
+fn a_refusal_is_shared_with_callers_a_moment_later() {
     let server = Server::start(|_| refusal());
     let machine = Machine::new();
     log_in_unproven(&machine, &server);
     let begun = Instant::now();
     let messages = Crowd::start(&machine, CROWD, &["token"]).failures(4);
     assert_eq!(messages.len(), 1, "{messages:?}");
-    // A refusal holds for 2 s: a machine that takes longer to start them all asks again.
+    // A refusal applies for 2 s. A machine that takes longer to start all callers sends another request.
     let most = 1 + begun.elapsed().as_secs() / 2;
     let requests = server.requests().len() as u64;
     assert!(requests <= most, "{requests} requests");
 }
 
 #[test]
-fn who_insists_or_logs_in_asks_again_after_a_refusal() {
+fn a_forced_refresh_and_a_login_send_a_request_after_a_refusal() {
     let server = Server::start(first([Reply::token("token-1", 3600), refusal(), refusal()]));
     let machine = logged_in(&server);
     let other = ["token", "--scope", "USER"];
@@ -196,7 +196,7 @@ fn who_insists_or_logs_in_asks_again_after_a_refusal() {
 }
 
 #[test]
-fn a_crowd_leaves_a_server_in_trouble_alone() {
+fn a_crowd_sends_few_requests_to_a_failing_server() {
     let unavailable = Reply::new(503).body("out of service");
     let told_when = unavailable.clone().header("Retry-After", "600");
     for (trouble, requests) in [(unavailable, 2), (Reply::new(500), 2), (told_when, 1)] {
@@ -226,7 +226,7 @@ fn a_crowd_in_front_of_a_closed_port_fails() {
 }
 
 #[test]
-fn a_crowd_outlives_the_one_who_asked_for_it() {
+fn a_crowd_gets_a_token_although_the_requesting_caller_is_killed() {
     let gate = Gate::new();
     let server = Server::start(first([
         Reply::token("token-1", 3600),
@@ -245,7 +245,7 @@ fn a_crowd_outlives_the_one_who_asked_for_it() {
 
 #[test]
 fn after_a_failure_that_is_no_response_each_caller_sends_its_own_request() {
-    // The first connection is closed, twice as the first caller tries again; the others are not.
+    // The first connection is closed, and its retry, too. The others are not.
     let gate = Gate::new();
     let hang_up = || Reply::hang_up().held_by(&gate);
     let server = Server::start(first([hang_up(), hang_up()]));
@@ -263,7 +263,7 @@ fn after_a_failure_that_is_no_response_each_caller_sends_its_own_request() {
 }
 
 #[test]
-fn a_stopped_caller_holds_nobody_up_for_longer_than_the_limit() {
+fn a_suspended_caller_delays_others_no_longer_than_the_limit() {
     let gate = Gate::new();
     let server = Server::start(first([
         Reply::token("token-1", 3600),
@@ -279,14 +279,14 @@ fn a_stopped_caller_holds_nobody_up_for_longer_than_the_limit() {
     let crowd = Crowd::start(&machine, HEALTHY, &arguments);
     let tokens = crowd.tokens();
     assert_eq!(tokens, of(["token-3"]));
-    // One of them asked in the place of the stopped one, for all.
+    // One of them replaced the suspended one and sent a request for all.
     assert_eq!(server.requests().len(), 3);
-    // Those who come later find its token, or a lock that is free.
+    // Later callers find its token, or a lock that is free.
     assert_eq!(machine.run(&arguments).token(), "token-3");
     let refresh = ["token", "--scope", "USER", "--refresh"];
     assert_eq!(machine.run(&refresh).token(), "token-4");
     stopped.signal(Signal::CONT);
-    // Its time was up while it was stopped, or its response had come: both will do.
+    // It timed out while it was suspended, or its response had arrived. Both are right.
     let ran = stopped.ended().remove(0);
     assert!([0, 5].contains(&ran.code), "{ran:?}");
     assert_eq!(
@@ -297,7 +297,7 @@ fn a_stopped_caller_holds_nobody_up_for_longer_than_the_limit() {
 }
 
 #[test]
-fn a_caller_without_a_network_fails_alone() {
+fn a_failure_of_one_callers_network_is_not_shared() {
     let server = Server::start(numbered_tokens());
     let machine = logged_in(&server);
     let arguments = ["token", "--scope", "USER"];
@@ -313,19 +313,19 @@ fn a_caller_without_a_network_fails_alone() {
 }
 
 #[test]
-fn a_caller_without_descriptors_fails_alone() {
+fn a_lack_of_descriptors_in_one_caller_is_not_shared() {
     let server = Server::start(numbered_tokens());
     let machine = logged_in(&server);
     let arguments = ["token", "--scope", "USER"];
     let command = machine.hallpass(&arguments);
-    // Enough for the lock, but too few to read the profile again, or for a connection.
+    // Enough for the lock, but too few to read the profile again or to connect.
     for limit in [4, 5, 7] {
         let limited = || after_shell(&format!("ulimit -n {limit}"), &command);
         fails_alone(&machine, &server, limited, &[1, 5]);
     }
 }
 
-/// Healthy callers beside one that begins again each time it fails.
+/// Runs callers that work next to one that fails again and again.
 fn fails_alone(
     machine: &Machine,
     server: &Server,
@@ -364,7 +364,7 @@ fn fails_alone(
     });
 }
 
-/// Ends a loop, also when a test fails.
+/// Ends a loop, even if the test fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -374,7 +374,7 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-fn a_token_for_one_use_is_not_shared() {
+fn a_token_without_a_lifetime_is_not_shared() {
     let gate = Gate::new();
     let count = AtomicUsize::new(0);
     let server = Server::start({
@@ -392,7 +392,7 @@ fn a_token_for_one_use_is_not_shared() {
     assert_eq!(crowd.tokens().len(), 20);
     assert_eq!(server.requests().len(), 20);
     assert!(machine.entries("p").is_empty());
-    // The same without anybody to wait for.
+    // The same without another caller.
     assert_eq!(Crowd::start(&machine, 20, &["token"]).tokens().len(), 20);
     assert_eq!(server.requests().len(), 40);
 }
@@ -429,7 +429,7 @@ fn callers_with_another_scope_do_not_wait() {
 }
 
 #[test]
-fn a_token_that_still_works_outlives_a_failed_renewal() {
+fn a_token_that_still_works_is_used_after_a_failed_renewal() {
     for (trouble, code) in [
         (Some(Reply::new(500)), 5),
         (Some(refusal()), 4),
@@ -465,14 +465,14 @@ fn a_token_that_still_works_outlives_a_failed_renewal() {
 }
 
 #[test]
-fn a_secret_that_one_caller_cannot_get_is_no_failure_of_the_others() {
+fn a_secret_that_one_caller_cannot_read_does_not_affect_the_others() {
     let server = Server::start(numbered_tokens());
     let mut machine = Machine::new();
     machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "100");
     let directory = machine.root().display().to_string();
     let held = machine.pipe("held");
     let secret = machine.private_file("secret", SECRET.as_bytes());
-    // It works for those alone who have the variable.
+    // It works only for callers that have the variable.
     let script = format!(
         "echo run >> {directory}/runs; if [ -n \"$VAULT\" ]; then cat {}; else cat {directory}/held; echo the vault is sealed >&2; exit 1; fi",
         secret.display()
@@ -502,7 +502,7 @@ fn a_secret_that_one_caller_cannot_get_is_no_failure_of_the_others() {
         command
     });
     crowd.wait_for_waiters(30);
-    // The command reads to the end: opening and closing lets it go.
+    // The command reads to the end: opening and closing the pipe lets it end.
     drop(
         File::options()
             .write(true)
@@ -521,7 +521,7 @@ fn a_secret_that_one_caller_cannot_get_is_no_failure_of_the_others() {
 }
 
 #[test]
-fn a_logout_leaves_nothing_to_a_request_that_is_under_way() {
+fn a_logout_discards_the_token_of_a_pending_request() {
     let answers = [
         Reply::token("token-2", 3600),
         Reply::token("token-2", 0),
@@ -550,7 +550,7 @@ fn a_logout_leaves_nothing_to_a_request_that_is_under_way() {
 }
 
 #[test]
-fn a_login_counts_for_a_request_that_is_under_way() {
+fn a_login_applies_to_a_pending_request() {
     let answers = [Reply::token("token-late", 3600), refusal()];
     for (late, count) in iter::zip(answers.iter().cycle(), [1, 1, 20, 20]) {
         let gate = Gate::new();
@@ -581,7 +581,7 @@ fn a_login_counts_for_a_request_that_is_under_way() {
     }
 }
 
-/// A helper's request for a URL, as a command and its standard input; what it prints on success.
+/// A helper's request for a URL: its command, its standard input and its output on success.
 const FOR_A_URL: [(&[&str], &[u8]); 3] = [
     (&["token", "--url", "https://a.example/"], b""),
     (
@@ -591,7 +591,7 @@ const FOR_A_URL: [(&[&str], &[u8]); 3] = [
     (&["docker-credential", "get"], b"a.example"),
 ];
 
-/// Callers that ask for a URL while `p` is bound to it, and whose request is held meanwhile.
+/// Starts callers for a URL that `p` is bound to, and delays their request while `change` runs.
 fn while_helpers_wait(change: impl Fn(&Machine, &Server), check: impl Fn(&[&str], Ran)) {
     for (arguments, input) in FOR_A_URL {
         let gate = Gate::new();
@@ -646,7 +646,7 @@ fn a_login_that_is_not_bound_to_the_url_gives_no_token_for_it() {
 }
 
 #[test]
-fn a_login_that_is_bound_to_the_url_gives_its_own_token_in_its_own_way() {
+fn a_login_that_is_bound_to_the_url_gives_its_own_token_with_its_own_scheme() {
     let replaced = |machine: &Machine, server: &Server| {
         log_in_with("two", machine, server, &["--for", "https://a.example"]);
         machine
@@ -687,7 +687,7 @@ fn a_profile_that_cannot_be_read_again_has_not_changed() {
 }
 
 #[test]
-fn a_new_secret_in_the_file_is_another_client() {
+fn a_new_secret_in_the_file_gets_a_token_of_its_own() {
     let gate = Gate::new();
     let server = Server::start(first([
         Reply::token("token-1", 3600),
@@ -712,7 +712,7 @@ fn a_new_secret_in_the_file_is_another_client() {
 }
 
 #[test]
-fn readers_see_whole_tokens_while_the_entry_is_rewritten() {
+fn readers_get_complete_tokens_while_the_entry_is_rewritten() {
     let server = Server::start(numbered_tokens());
     let machine = logged_in(&server);
     let entry = machine.entries("p").remove(0);
@@ -743,7 +743,7 @@ fn readers_see_whole_tokens_while_the_entry_is_rewritten() {
 }
 
 #[test]
-fn without_locks_everybody_is_served() {
+fn without_locks_every_caller_gets_a_token() {
     for error in ["ENOLCK", "EOPNOTSUPP", "ENOSYS", "EBADF"] {
         let gate = Gate::new();
         let count = AtomicUsize::new(1);
@@ -838,7 +838,7 @@ fn logins_at_once_to_one_profile_leave_one_of_them() {
             });
         }
     });
-    // A busy keychain may be worth a word on standard error.
+    // A busy keychain may cause a message on standard error.
     let cached = machine.run(&["token"]).success().stdout;
     let fresh = machine.run(&["token", "--refresh"]).success().stdout;
     assert_eq!(cached, fresh, "the token and the secret are of one client");
@@ -873,7 +873,7 @@ fn logins_at_once_to_many_profiles_all_succeed() {
 /// Processes that were started together.
 pub(crate) struct Crowd {
     members: Vec<Child>,
-    /// What each of them says: files, as so many pipes would use up our descriptors.
+    /// The output of each: files, because so many pipes would use up our descriptors.
     said: TempDir,
 }
 
@@ -902,7 +902,7 @@ impl Crowd {
         }
     }
 
-    /// Returns when so many of them wait for somebody else's lock.
+    /// Returns when this many of them wait for a lock.
     fn wait_for_waiters(&self, count: usize) {
         let ids: BTreeSet<_> = self
             .members
@@ -932,7 +932,7 @@ impl Crowd {
         self.members.clear();
     }
 
-    /// How they ended, in the order of their start.
+    /// Their results, in the order of their start.
     fn ended(mut self) -> Vec<Ran> {
         let read = |name: String| {
             fs::read_to_string(self.said.path().join(name)).expect("what a process said")
@@ -954,7 +954,7 @@ impl Crowd {
         ended
     }
 
-    /// The distinct tokens that they printed; all succeeded, without a word.
+    /// The distinct tokens that they printed. All succeeded, without a message.
     pub(crate) fn tokens(self) -> BTreeSet<String> {
         self.ended().into_iter().map(Ran::token).collect()
     }
@@ -975,7 +975,7 @@ impl Drop for Crowd {
     }
 }
 
-/// These answers first, then tokens that bear the number of their request.
+/// These responses first, then tokens with the number of their request.
 fn first(
     replies: impl IntoIterator<Item = Reply>,
 ) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
@@ -1005,7 +1005,7 @@ fn log_in_unproven(machine: &Machine, server: &Server) {
     machine.login("p", server, &["--no-verify"]);
 }
 
-/// Another client at the same server, which is not told apart by its secret.
+/// Another client at the same server, with the same secret.
 fn log_in_as(id: &str, machine: &Machine, server: &Server) {
     log_in_with(id, machine, server, &[]);
 }

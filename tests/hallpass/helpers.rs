@@ -1,5 +1,5 @@
-//! The helper protocols, word by word: what each answers, how each says no, and that none hands a
-//! token out for a URL that its profile is not bound to.
+//! The helper protocols: the exact answers and errors of each, and that none returns a token for a URL
+//! that the profile is not bound to.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -37,7 +37,7 @@ impl Desk {
         self.machine.run_with_input(arguments, input.as_bytes())
     }
 
-    /// What a helper says that succeeds, and says nothing else.
+    /// The answer of a helper that succeeds and writes nothing else.
     #[track_caller]
     fn answer(&self, arguments: &[&str], input: &str) -> String {
         let ran = self.tell(arguments, input).success();
@@ -56,7 +56,7 @@ impl Desk {
 const GIT: &[&str] = &["git-credential", "get"];
 
 #[test]
-fn git_is_given_a_bearer_token_if_it_can_take_one() {
+fn git_gets_a_bearer_token_if_it_supports_one() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let offer = "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=a.example\n";
     let answer = desk.answer(GIT, offer);
@@ -115,7 +115,7 @@ fn a_token_that_git_says_was_rejected_is_replaced_once() {
     let answer = desk.answer(GIT, &again);
     assert!(answer.contains("credential=token-2"), "{answer}");
     assert!(!answer.contains("continue=1"), "{answer}");
-    // Another git that had the same one gets what the first one brought.
+    // Another git that had the same token gets the new one from the cache.
     assert!(desk.answer(GIT, &again).contains("credential=token-2"));
     assert_eq!(desk.server.requests().len(), 2);
     let erase = "protocol=https\nhost=a.example\ncapability[]=authtype\ncredential=token-2\n";
@@ -132,7 +132,7 @@ fn a_token_that_git_says_was_rejected_is_replaced_once() {
 }
 
 #[test]
-fn git_is_told_to_quit_where_a_bound_hosts_token_cannot_be_had() {
+fn git_is_told_to_quit_if_there_is_no_token_for_a_bound_host() {
     let desk = Desk::bound_to(&["https://a.example"]);
     fs::remove_dir_all(desk.machine.cache()).expect("a cache");
     desk.server.stop();
@@ -184,7 +184,7 @@ fn git_passes_on_paths_that_it_has_decoded() {
 }
 
 #[test]
-fn what_git_passes_on_of_a_server_costs_no_token() {
+fn server_headers_that_git_passes_on_do_not_prevent_a_token() {
     let desk = Desk::bound_to(&["https://a.example"]);
     for line in [
         b"wwwauth[]=Basic realm=\"caf\xe9\"".as_slice(),
@@ -204,7 +204,7 @@ fn what_git_passes_on_of_a_server_costs_no_token() {
 }
 
 #[test]
-fn git_hears_why_a_bound_host_gets_no_token() {
+fn git_gets_the_reason_if_there_is_no_token_for_a_bound_host() {
     let desk = Desk::bound_to(&["https://a.example"]);
     for more in ["path=a/../b\n", "path=a\npath=b\n", "what\n"] {
         let request = |host| format!("protocol=https\nhost={host}\n{more}\n");
@@ -239,7 +239,7 @@ fn git_send_email_gets_a_token_for_its_mail_server() {
 }
 
 #[test]
-fn a_bound_user_name_goes_before_the_one_in_the_url() {
+fn the_user_name_of_the_binding_has_precedence_over_the_one_in_the_url() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let bind = [
         "bind",
@@ -288,7 +288,7 @@ fn a_user_name_with_a_line_break_in_a_profile_is_refused() {
 }
 
 #[test]
-fn a_host_with_more_behind_it_gets_no_token() {
+fn a_host_followed_by_other_text_gets_no_token() {
     let desk = Desk::bound_to(&["https://good.example"]);
     for more in [
         "?",
@@ -327,7 +327,7 @@ fn a_host_with_more_behind_it_gets_no_token() {
 }
 
 #[test]
-fn git_says_more_than_get() {
+fn git_operations_other_than_get_are_answered() {
     let desk = Desk::bound_to(&["https://a.example"]);
     assert_eq!(
         desk.answer(&["git-credential", "capability"], ""),
@@ -342,7 +342,7 @@ fn git_says_more_than_get() {
             ""
         );
     }
-    // It answers at the blank line: git may keep its end open.
+    // The answer comes after the blank line, although git may keep the pipe open.
     let mut command = desk.machine.hallpass(GIT);
     command
         .stdin(Stdio::piped())
@@ -356,7 +356,7 @@ fn git_says_more_than_get() {
 }
 
 #[test]
-fn a_link_by_its_name_is_the_helper() {
+fn a_helper_can_be_run_by_the_name_of_a_link() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let link = desk.machine.root().join("git-credential-hallpass");
     let pnpm = desk.machine.root().join("pnpm-tokenhelper-hallpass-prod");
@@ -394,9 +394,9 @@ fn a_helper_answers_whatever_the_program_is_called() {
     }
 }
 
-/// As Windows has it; pip finds `keyring.EXE`.
+/// As on Windows, where pip finds `keyring.EXE`.
 #[test]
-fn a_link_may_have_the_ending_of_programs() {
+fn a_link_may_have_the_extension_exe() {
     let desk = Desk::bound_to(&["https://a.example"]);
     for name in ["keyring", "keyring.exe", "/bin/keyring.EXE"] {
         let mut command = desk.machine.hallpass(&["get", "https://a.example", "me"]);
@@ -406,7 +406,7 @@ fn a_link_may_have_the_ending_of_programs() {
 }
 
 #[test]
-fn docker_is_told_in_its_own_words() {
+fn docker_gets_the_error_texts_that_it_knows() {
     let desk = Desk::bound_to(&["https://registry.example", "http://127.0.0.1:5000"]);
     let get = &["docker-credential", "get"];
     for server in [
@@ -419,7 +419,7 @@ fn docker_is_told_in_its_own_words() {
             json!({ "ServerURL": server, "Username": "oauth2", "Secret": "token-1" })
         );
     }
-    // Both https and http may be meant here.
+    // A loopback host may mean both https and http.
     desk.run(&["bind", "prod", "https://127.0.0.1:5000/path"])
         .success();
     desk.answer(get, "127.0.0.1:5000");
@@ -457,7 +457,7 @@ fn docker_is_told_in_its_own_words() {
 }
 
 #[test]
-fn cargo_hears_a_word_before_it_speaks() {
+fn cargo_gets_the_protocol_version_before_it_sends_a_request() {
     let desk = Desk::bound_to(&["https://cargo.example/index"]);
     let request = |url: &str, kind: &str, arguments: &str| {
         format!(
@@ -502,7 +502,7 @@ fn cargo_hears_a_word_before_it_speaks() {
 }
 
 #[test]
-fn bazel_and_its_like_are_given_headers() {
+fn bazel_gets_headers() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let get = &["bazel-credential", "get"];
     for uri in ["https://a.example/x", "grpcs://a.example"] {
@@ -520,7 +520,7 @@ fn bazel_and_its_like_are_given_headers() {
 }
 
 #[test]
-fn kubectl_is_given_what_version_it_asked_for() {
+fn kubectl_gets_the_version_that_it_asked_for() {
     let mut desk = Desk::bound_to(&["https://k8s.example:6443"]);
     for version in ["v1", "v1beta1"] {
         let version = format!("client.authentication.k8s.io/{version}");
@@ -555,7 +555,7 @@ fn kubectl_is_given_what_version_it_asked_for() {
 }
 
 #[test]
-fn go_is_given_what_is_at_hand_first_and_a_fresh_token_after_a_refusal() {
+fn go_gets_cached_tokens_first_and_a_new_one_after_a_rejection() {
     let desk = Desk::bound_to(&["https://go.example/mod", "http://127.0.0.1:1/"]);
     let block =
         |number| format!("https://go.example/mod\n\nAuthorization: Bearer token-{number}\n\n");
@@ -583,7 +583,7 @@ fn go_is_given_what_is_at_hand_first_and_a_fresh_token_after_a_refusal() {
 }
 
 #[test]
-fn terraform_is_given_an_object() {
+fn terraform_gets_an_object() {
     let desk = Desk::bound_to(&["https://tf.example"]);
     let get = |host| desk.json(&["terraform-credentials", "get", host], "");
     assert_eq!(get("tf.example"), json!({ "token": "token-1" }));
@@ -596,7 +596,7 @@ fn terraform_is_given_an_object() {
 }
 
 #[test]
-fn keyring_has_three_dialects_and_one_no() {
+fn keyring_has_three_output_formats_and_one_exit_code_for_not_found() {
     let desk = Desk::bound_to(&["https://pypi.example"]);
     let url = "https://pypi.example/simple";
     assert_eq!(desk.answer(&["keyring", "get", url, "me"], ""), "token-1\n");
@@ -637,7 +637,7 @@ fn keyring_has_three_dialects_and_one_no() {
 }
 
 #[test]
-fn google_is_told_of_a_failure_in_the_answer_itself() {
+fn google_gets_a_failure_in_the_answer_itself() {
     let desk = Desk::bound_to(&[]);
     let answer = desk.json(&["google-executable"], "");
     assert_eq!(answer["success"], true);
@@ -655,8 +655,8 @@ fn google_is_told_of_a_failure_in_the_answer_itself() {
 }
 
 #[test]
-fn a_helper_that_succeeds_warns_of_nothing() {
-    // Less than was asked for, which a person is told of.
+fn a_helper_that_succeeds_prints_no_warnings() {
+    // Less scope than was requested, which other commands warn about.
     let server = Server::start(|_| {
         let token = json!({ "access_token": "token-1", "token_type": "Bearer", "scope": "A" });
         Reply::json(200, token.to_string())
@@ -686,7 +686,7 @@ fn a_helper_that_succeeds_warns_of_nothing() {
 }
 
 #[test]
-fn what_is_no_name_of_a_profile_is_refused_in_the_protocols_own_tongue() {
+fn an_invalid_profile_name_is_reported_in_the_protocols_error_format() {
     let desk = Desk::bound_to(&["https://a.example"]);
     let name = "--profile=No Name";
     let answer = desk.json(&["google-executable", name], "");
@@ -700,7 +700,7 @@ fn what_is_no_name_of_a_profile_is_refused_in_the_protocols_own_tongue() {
 }
 
 #[test]
-fn where_there_is_no_home_helpers_say_so_in_their_own_tongue() {
+fn a_missing_home_directory_is_reported_in_the_protocols_error_format() {
     let mut desk = Desk::bound_to(&["https://a.example"]);
     desk.machine.set("HOME", "relative");
     let unknown = "the home directory is unknown";
@@ -714,7 +714,7 @@ fn where_there_is_no_home_helpers_say_so_in_their_own_tongue() {
     assert_eq!(google["success"], false);
     let keyring = desk.run(&["keyring", "get", "https://a.example", "me"]);
     assert_eq!((keyring.code, keyring.stdout.as_str()), (1, ""));
-    // What needs none is answered.
+    // Operations that need no home directory still work.
     desk.answer(&["git-credential", "capability"], "");
     desk.answer(&["docker-credential", "version"], "");
 }
@@ -737,9 +737,9 @@ fn askpass_answers_a_question_in_any_language() {
     ask("Password for 'https://a.example@evil.example': ").failure(3);
 }
 
-/// git names a port that is not the usual one, wget names none.
+/// git's question contains a port that is not the default one, wget's contains none.
 #[test]
-fn askpass_takes_a_question_without_a_port_for_the_only_one_that_is_bound() {
+fn askpass_uses_the_only_bound_port_for_a_question_without_a_port() {
     let desk = Desk::bound_to(&["https://a.example:8443", "https://b.example:1/path"]);
     let ask = |question| desk.run(&["askpass", question]);
     assert_eq!(ask("Username for 'https://a.example': ").token(), "oauth2");
@@ -758,7 +758,7 @@ fn askpass_takes_a_question_without_a_port_for_the_only_one_that_is_bound() {
 }
 
 #[test]
-fn a_token_is_printed_in_the_form_that_its_reader_wants() {
+fn a_token_can_be_printed_in_several_formats() {
     let server = Server::start(|_| Reply::token(r#"to\\k\"en"#, 3600));
     let machine = Machine::new();
     machine.login("prod", &server, &["--for", "https://a.example/api"]);
@@ -834,7 +834,7 @@ fn fifty_cold_callers_through_a_helper_make_one_request() {
 }
 
 #[test]
-fn a_client_that_runs_its_helper_in_a_loop_does_not_hammer_the_server() {
+fn a_client_that_runs_its_helper_in_a_loop_sends_few_requests() {
     let server = Server::start(|_| Reply::json(401, r#"{"error":"invalid_client"}"#));
     let machine = Machine::new();
     machine.login(
@@ -851,7 +851,7 @@ fn a_client_that_runs_its_helper_in_a_loop_does_not_hammer_the_server() {
 }
 
 #[test]
-fn a_name_selects_and_authorises_nothing() {
+fn naming_a_profile_does_not_replace_a_binding() {
     let desk = Desk::bound_to(&["https://a.example"]);
     desk.machine
         .login("other", &desk.server, &["--for", "https://b.example"]);
@@ -867,7 +867,7 @@ fn a_name_selects_and_authorises_nothing() {
     assert!(get("prod", "a.example").contains(&prod));
     assert_eq!(get("prod", "b.example"), "");
     assert_eq!(get("other", "a.example"), "");
-    // A tie is refused when it is made, and an error where it is there all the same: never a guess.
+    // Two profiles cannot be bound to one URL. If they are all the same, that is an error.
     let tie = desk.run(&["bind", "other", "https://a.example"]).failure(2);
     assert!(
         tie.stderr
@@ -881,7 +881,7 @@ fn a_name_selects_and_authorises_nothing() {
         text.replace("https://b.example/", "https://a.example/"),
     )
     .expect("an edit");
-    // Another path of the server makes its list of URLs anew.
+    // A binding to another path of the server rewrites its list of URLs.
     let lists = desk.machine.config().join("urls");
     for list in fs::read_dir(&lists).expect("lists of URLs") {
         fs::write(list.expect("a list").path(), "damaged").expect("damage");
@@ -898,7 +898,7 @@ fn a_name_selects_and_authorises_nothing() {
     assert!(get("other", "a.example").contains(&other));
     desk.run(&["unbind", "other", "https://a.example"])
         .success();
-    // The longer path counts.
+    // The longest path has precedence.
     desk.run(&["bind", "other", "https://a.example/api"])
         .success();
     let url = |path: &str| {
@@ -908,7 +908,7 @@ fn a_name_selects_and_authorises_nothing() {
     assert_eq!((url("/"), url("/api/x")), (prod, other));
 }
 
-/// How a protocol is asked for a URL.
+/// How a protocol's request contains a URL.
 type Ask = fn(&Desk, &str, &str, &str) -> Option<Ran>;
 
 const PROTOCOLS: [(&str, Ask); 11] = [
@@ -970,12 +970,12 @@ const PROTOCOLS: [(&str, Ask); 11] = [
     }),
 ];
 
-/// No process can be given an argument with a NUL in it.
+/// No result for an argument with a NUL: no process can be started with one.
 fn argument(desk: &Desk, before: &[&str], last: &str) -> Option<Ran> {
     (!last.contains('\0')).then(|| desk.run(&[before, &[last]].concat()))
 }
 
-/// Hosts that are not `a.example`, however they look.
+/// Hosts that look like `a.example`, but are not.
 const STRANGERS: [&str; 83] = [
     "",
     "@",
@@ -1100,7 +1100,7 @@ const PATHS: [&str; 27] = [
 ];
 
 #[test]
-fn no_protocol_hands_out_a_token_for_a_url_that_nobody_is_bound_to() {
+fn no_protocol_returns_a_token_for_a_url_that_is_not_bound() {
     let desk = Desk::bound_to(&["https://a.example", "https://b.example/api"]);
     let mut rows: Vec<(&str, &str, &str)> = Vec::new();
     for host in STRANGERS {
@@ -1162,6 +1162,6 @@ fn no_protocol_hands_out_a_token_for_a_url_that_nobody_is_bound_to() {
         "x".repeat(100_000)
     );
     assert_eq!(desk.tell(GIT, &endless).stdout, "");
-    // The login's, and those after each of Go's five refusals that were not refused.
+    // The login's, and one for each of Go's five calls after a 401 that got a token.
     assert_eq!(desk.server.requests().len(), 1 + 5);
 }

@@ -1,5 +1,5 @@
-//! What nobody can use any more leaves the cache in passing: after a request, a little at a time,
-//! and never from under somebody.
+//! Stale entries are removed after a request: a few at a time, and never while another caller uses
+//! them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,17 +17,17 @@ use crate::files::{picture, sealed, write};
 use crate::server::{Gate, Reply, Request, Server};
 use crate::support::{Machine, Ran, end_of, numbered_tokens, ran, run_by};
 
-/// How many keys one request looks at.
+/// How many keys are checked after one request.
 const LOOKS: usize = 16;
 
 const AN_HOUR_AND_A_BIT: Duration = Duration::from_secs(3700);
 
 #[test]
-fn a_request_removes_what_has_expired_and_keeps_what_has_not() {
+fn a_request_removes_expired_entries_and_no_others() {
     let (machine, server) = logged_in();
     let [own, kept, expired] = [None, Some("KEPT"), Some("EXPIRED")]
         .map(|audience| entry_of(&machine, audience, &["--refresh"]));
-    // What can lie there of a key: each in a place of its own.
+    // Every combination of files that a key can have, each under its own key.
     let planted = [
         plant(&machine, 1, "json", &expired_entry(&key(1))),
         plant(&machine, 2, "json", b"damaged"),
@@ -58,7 +58,7 @@ fn a_request_removes_what_has_expired_and_keeps_what_has_not() {
 }
 
 #[test]
-fn a_token_of_another_login_goes_when_it_has_expired() {
+fn an_expired_token_of_another_login_is_removed() {
     let (machine, _server) = logged_in();
     let entry = entry_of(&machine, Some("OTHER"), &[]);
     change(&entry, "login", &json!("another"));
@@ -97,7 +97,7 @@ fn a_cached_token_and_a_failure_remove_nothing() {
 }
 
 #[test]
-fn a_half_written_file_goes_when_its_writer_must_be_dead() {
+fn an_old_temporary_file_is_removed() {
     let (machine, _server) = logged_in();
     let fresh = plant_as(&machine, ".tmp-fresh", b"half");
     let old = plant_as(&machine, ".tmp-old", b"half");
@@ -107,7 +107,7 @@ fn a_half_written_file_goes_when_its_writer_must_be_dead() {
 }
 
 #[test]
-fn a_refusal_that_may_hold_is_not_forgotten() {
+fn a_failure_that_may_still_apply_is_not_removed() {
     let (machine, _server) = logged_in();
     let entry = plant(&machine, 1, "json", &expired_entry(&key(1)));
     let note = plant(&machine, 1, "note", b"{}");
@@ -119,7 +119,7 @@ fn a_refusal_that_may_hold_is_not_forgotten() {
 }
 
 #[test]
-fn who_has_the_turn_is_not_disturbed() {
+fn a_locked_entry_is_not_removed() {
     let (machine, _server) = logged_in();
     let entry = plant(&machine, 1, "json", &expired_entry(&key(1)));
     let lock = plant(&machine, 1, "lock", b"");
@@ -145,7 +145,7 @@ fn without_locks_nothing_is_removed() {
 }
 
 #[test]
-fn files_that_are_not_ours_stay() {
+fn files_of_others_are_not_removed() {
     let (machine, _server) = logged_in();
     let capital = key(0xa).to_uppercase();
     let names = [
@@ -159,7 +159,7 @@ fn files_that_are_not_ours_stay() {
         format!("{}.tmp-x", key(1)),
     ];
     let files = names.map(|name| plant_as(&machine, &name, b"somebody's"));
-    // One of a version to come, which alone knows until when it works.
+    // One of a later version. Only that version can read when it expires.
     let sealed = plant(&machine, 3, "json", b"hallpass-sealed-1 \x00\xff");
     // One with a mode that hallpass does not give its files.
     let open = plant(&machine, 2, "json", &expired_entry(&key(2)));
@@ -245,7 +245,7 @@ fn callers_of_expired_tokens_make_one_request_each_while_others_clean_up() {
 }
 
 #[test]
-fn a_token_that_came_a_moment_ago_is_not_removed() {
+fn a_token_that_was_stored_a_moment_ago_is_not_removed() {
     let (machine, server) = logged_in();
     let entry = entry_of(&machine, Some("OTHER"), &[]);
     expire(&entry);
@@ -262,7 +262,7 @@ fn a_token_that_came_a_moment_ago_is_not_removed() {
 }
 
 #[test]
-fn who_opened_a_lock_file_before_it_was_removed_shares_the_turn_of_the_next() {
+fn a_caller_that_opened_a_lock_file_before_its_removal_waits_for_the_new_one() {
     let (gate, first, answer) = (Gate::new(), AtomicBool::new(true), numbered_tokens());
     let held = gate.clone();
     let server = Server::start(move |request: &Request| {
@@ -337,7 +337,7 @@ impl Stopped {
     }
 }
 
-/// A machine with one profile, `prod`, whose cached token was brought by somebody who had the turn.
+/// A machine with one profile, `prod`, whose cached token was stored by a caller that held the lock.
 fn logged_in() -> (Machine, Server) {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
@@ -350,7 +350,7 @@ fn refresh(machine: &Machine) {
     machine.run(&["token", "prod", "--refresh"]).token();
 }
 
-/// The entry that a request for this audience makes.
+/// The entry of a request for this audience.
 fn entry_of(machine: &Machine, audience: Option<&str>, more: &[&str]) -> PathBuf {
     let audience = audience.map(|audience| format!("--audience={audience}"));
     let arguments = ["token", "prod"].into_iter().chain(audience.as_deref());
