@@ -1,47 +1,123 @@
 //! The layers, held by a test: each module uses only what it may, and an external crate belongs to
 //! one module.
 
-use std::collections::BTreeMap;
+mod planted;
+mod program;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-/// What each module may use. Between the layers, imports go down only.
-const ALLOWED: [(&str, &[&str]); 14] = [
-    ("main", &["cli", "platform"]),
-    ("cli", &["commands", "error", "message", "platform"]),
+use program::Program;
+
+/// What each module may use, and what for. Each may use only modules that come after it.
+///
+/// A protocol reaches no store and no server: it requests what it needs.
+const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
+    (
+        "main",
+        &[
+            ("cli", "the program's one call"),
+            ("platform", "the entry point of each platform"),
+        ],
+    ),
+    (
+        "cli",
+        &[
+            ("commands", "it starts them"),
+            ("error", "the exit code"),
+            ("message", "it prints the error"),
+            ("platform", "the arguments, standard output and the signals"),
+        ],
+    ),
     (
         "commands",
         &[
-            "broker",
-            "cache",
-            "error",
-            "message",
-            "oauth",
-            "platform",
-            "profile",
-            "profiles",
-            "protocols",
-            "secrets",
-            "types",
+            ("broker", "the token of a profile"),
+            ("cache", "tokens to list and to remove"),
+            ("error", "what failed"),
+            ("message", "what the user is told"),
+            ("oauth", "login and logout talk to the server"),
+            ("platform", "files, the terminal, child processes"),
+            ("profile", "the settings that a login makes"),
+            ("profiles", "which profile is meant"),
+            ("protocols", "the helper that is called"),
+            ("secrets", "the secret to keep, read or remove"),
+            ("types", "durations, URLs, secrets"),
         ],
     ),
-    // A protocol reaches no store and no server: it requests what it needs.
-    ("protocols", &["error", "profile", "types"]),
-    ("broker", &["cache", "error", "types"]),
-    ("cache", &["error", "platform", "profile", "types"]),
+    (
+        "protocols",
+        &[
+            ("error", "each protocol reports errors in its own format"),
+            ("profile", "the binding that a request matches"),
+            ("types", "the token and the URL of a reply"),
+        ],
+    ),
+    (
+        "broker",
+        &[
+            ("cache", "tokens and locks"),
+            ("error", "what failed"),
+            ("types", "the token, and a failure that others share"),
+        ],
+    ),
+    (
+        "cache",
+        &[
+            ("error", "what failed"),
+            ("platform", "files and locks"),
+            ("profile", "entries belong to a profile"),
+            ("types", "what an entry holds"),
+        ],
+    ),
     (
         "oauth",
-        &["error", "message", "platform", "profile", "types"],
+        &[
+            ("error", "what the server refused"),
+            ("message", "warnings about its responses"),
+            ("platform", "certificate files and key commands"),
+            ("profile", "the settings of the request"),
+            ("types", "URLs, keys, tokens"),
+        ],
     ),
-    ("profiles", &["error", "platform", "profile", "types"]),
+    (
+        "profiles",
+        &[
+            ("error", "which profile is missing or broken"),
+            ("platform", "profile files"),
+            ("profile", "what the files hold"),
+            ("types", "durations and URLs"),
+        ],
+    ),
     (
         "secrets",
-        &["error", "message", "platform", "profile", "types"],
+        &[
+            ("error", "why there is no secret"),
+            ("message", "hints about the keychain"),
+            ("platform", "files, commands, deadlines"),
+            ("profile", "where the secret is"),
+            ("types", "secrets, and the digest that names them"),
+        ],
     ),
-    ("profile", &["error", "types"]),
-    ("platform", &["error", "message", "types"]),
-    ("types", &["error"]),
-    ("message", &["error"]),
+    (
+        "profile",
+        &[
+            ("error", "settings that cannot be used"),
+            ("types", "URLs and digests"),
+        ],
+    ),
+    (
+        "platform",
+        &[
+            ("error", "what the system refused"),
+            ("message", "warnings about variables and signals"),
+            ("types", "secrets that are typed or read"),
+        ],
+    ),
+    ("types", &[("error", "values that cannot be parsed")]),
+    ("message", &[("error", "it prints errors")]),
     ("error", &[]),
 ];
 
@@ -84,17 +160,44 @@ const CRATES: [(&str, &[&str]); 31] = [
     ("time", &["types", "oauth"]),
 ];
 
+/// Used wherever values are: the serialisers, and what wipes secrets from memory.
+const EVERYWHERE: [&str; 3] = ["serde", "serde_json", "zeroize"];
+
 #[test]
 fn a_module_uses_only_what_it_may() {
-    for (module, text) in modules() {
-        let allowed = ALLOWED.iter().find(|(name, _)| *name == module);
-        let (_, allowed) = allowed.unwrap_or_else(|| panic!("`{module}` is in no layer"));
-        for used in names_after(&text, "crate::") {
-            assert!(
-                used == module || allowed.contains(&used.as_str()),
-                "`{module}` uses `{used}`, which it may not"
-            );
+    assert_eq!(violations(&PROGRAM), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_allowed_that_no_module_uses() {
+    let uses = PROGRAM.uses();
+    let is_used = |user: &str, used: &str| uses.iter().any(|it| it.user == user && it.used == used);
+    for (user, allowed) in ALLOWED {
+        for (used, _) in allowed {
+            assert!(is_used(user, used), "`{user}` does not use `{used}`");
         }
+    }
+    for (used, users) in CRATES {
+        for user in users {
+            assert!(is_used(user, used), "`{user}` does not use {used}");
+        }
+    }
+}
+
+#[test]
+fn each_file_is_part_of_the_program_or_of_its_tests() {
+    for (path, _) in files() {
+        let below_src = path
+            .strip_prefix("src")
+            .expect("below src")
+            .with_extension("");
+        let parts = below_src.iter().filter_map(|part| part.to_str());
+        let module: Vec<_> = parts.map(str::to_owned).collect();
+        assert!(
+            module == ["main"] || PROGRAM.knows(&module),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -105,12 +208,9 @@ fn main_describes_every_module() {
         .lines()
         .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
         .collect();
-    let declared = main
-        .lines()
-        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
     let mut sorted = described.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, declared.collect::<Vec<_>>());
+    assert_eq!(sorted, PROGRAM.modules());
     let mut listed: Vec<_> = ALLOWED.iter().map(|(name, _)| *name).collect();
     listed.retain(|name| *name != "main");
     // In the same order, and each may use only modules that come after it.
@@ -118,27 +218,8 @@ fn main_describes_every_module() {
     assert_eq!(listed, described);
     for (module, allowed) in ALLOWED {
         let position = |name: &str| described.iter().position(|it| *it == name);
-        for used in allowed {
+        for (used, _) in allowed {
             assert!(position(module) < position(used), "{module} uses {used}");
-        }
-    }
-}
-
-#[test]
-fn an_external_crate_belongs_to_one_module() {
-    let modules = modules();
-    for (name, allowed) in CRATES {
-        let users: Vec<_> = modules
-            .iter()
-            .filter(|(_, text)| uses_crate(text, name))
-            .map(|(module, _)| module.as_str())
-            .collect();
-        assert!(!users.is_empty(), "nobody uses {name}");
-        for user in users {
-            assert!(
-                allowed.contains(&user),
-                "`{user}` uses {name}, which is for {allowed:?}"
-            );
         }
     }
 }
@@ -150,8 +231,6 @@ fn every_external_crate_is_listed_here() {
     let (dependencies, _) = dependencies
         .split_once("[dev-dependencies]")
         .expect("an end of them");
-    // The serialisers, and the wiper of secrets, are used wherever nouns are.
-    let everywhere = ["serde", "serde_json", "zeroize"];
     for line in dependencies
         .lines()
         .filter(|line| !line.starts_with(['[', '#']))
@@ -162,17 +241,9 @@ fn every_external_crate_is_listed_here() {
         let name = name.replace('-', "_");
         let listed = CRATES.iter().any(|(listed, _)| *listed == name);
         assert!(
-            listed || everywhere.contains(&name.as_str()),
+            listed || EVERYWHERE.contains(&name.as_str()),
             "{name} belongs to no module"
         );
-    }
-}
-
-#[test]
-fn only_the_platform_module_has_unsafe_code() {
-    for (module, text) in modules() {
-        let has_it = text.contains("unsafe {") || text.contains("unsafe extern");
-        assert!(!has_it || module == "platform", "{module}");
     }
 }
 
@@ -194,52 +265,42 @@ fn only_these_files_print() {
     }
 }
 
-/// Whether a path begins with the crate's name: `time::` is one, `crate::time::` and `tokio::time::` are not.
-fn uses_crate(text: &str, name: &str) -> bool {
-    text.match_indices(&format!("{name}::"))
-        .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+static PROGRAM: LazyLock<Program> = LazyLock::new(|| {
+    let text_of = |module: &[String]| {
+        let path = match module {
+            [] => PathBuf::from("src/main.rs"),
+            _ => Path::new("src").join(module.join("/")).with_extension("rs"),
+        };
+        fs::read_to_string(path).ok()
+    };
+    Program::read(&crate_names(), text_of)
+});
+
+fn crate_names() -> Vec<&'static str> {
+    CRATES.iter().map(|(name, _)| *name).collect()
 }
 
-/// The words that follow `prefix`, and those in braces after it.
-fn names_after(text: &str, prefix: &str) -> Vec<String> {
-    let word = |text: &str| -> String {
-        text.chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect()
-    };
-    let mut names = Vec::new();
-    for (at, _) in text.match_indices(prefix) {
-        let rest = &text[at + prefix.len()..];
-        match rest.strip_prefix('{') {
-            None => names.push(word(rest)),
-            Some(list) => {
-                let (list, _) = list.split_once('}').unwrap_or_default();
-                names.extend(
-                    list.split(',')
-                        .map(|item| word(item.trim()))
-                        .filter(|item| !item.is_empty()),
-                );
-            }
+/// Each use that the tables above do not allow.
+fn violations(program: &Program) -> Vec<String> {
+    let mut violations = BTreeSet::new();
+    for it in program.uses() {
+        let allowed = if it.is_external {
+            let users = CRATES.iter().find(|(name, _)| *name == it.used);
+            users.is_none_or(|(_, users)| users.contains(&it.user.as_str()))
+        } else {
+            let module = ALLOWED.iter().find(|(name, _)| *name == it.user);
+            module.is_some_and(|(_, allowed)| allowed.iter().any(|(name, _)| *name == it.used))
+        };
+        if !allowed {
+            violations.insert(format!("`{}` uses `{}`: {}", it.user, it.used, it.place));
         }
     }
-    names
-}
-
-/// Each module's text: its file, and the files in the directory of its name.
-fn modules() -> BTreeMap<String, String> {
-    let mut modules: BTreeMap<String, String> = BTreeMap::new();
-    for (path, text) in files() {
-        let below_src = path.strip_prefix("src").expect("below src");
-        let first = below_src
-            .iter()
-            .next()
-            .and_then(|part| part.to_str())
-            .expect("a name");
-        *modules
-            .entry(first.trim_end_matches(".rs").to_owned())
-            .or_default() += &text;
+    for user in program.unsafe_code() {
+        if user != "platform" {
+            violations.insert(format!("`{user}` has unsafe code"));
+        }
     }
-    modules
+    violations.into_iter().collect()
 }
 
 /// The program's files without their tests and comments.
