@@ -1,5 +1,5 @@
-//! The commands: each file has a command's arguments, then its steps. The only floor that opens
-//! the real doors: the clock, the keychain, the network.
+//! The commands: each file has a command's arguments, then its steps. The only module that uses the
+//! real stores and the network.
 
 pub(crate) mod bind;
 mod command_line;
