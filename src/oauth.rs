@@ -1,4 +1,4 @@
-//! The token endpoint: one POST over HTTP, within one deadline. The only room that knows HTTP.
+//! The token endpoint: one POST over HTTP, within one deadline. Only this module uses HTTP.
 
 mod advice;
 mod client_auth;
@@ -44,7 +44,7 @@ pub(crate) use discovery::{Metadata, discover};
 pub(crate) use key::{Key, choose_among};
 pub(crate) use trust::trust_in_effect;
 
-/// How long a revocation may take: it is a courtesy.
+/// How long a revocation may take. It is best effort: a failure is only a warning.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a request may take before a person is told what hallpass waits for.
@@ -138,7 +138,7 @@ fn tls_key(
 /// Asks for a token (RFC 6749 §4.4).
 ///
 /// One request; one more where the first was cut off, met a server in trouble, or was told to come
-/// back within the deadline. Redirects are not followed: the secret is for this origin alone.
+/// back within the deadline. Redirects are not followed: the secret goes to this origin only.
 ///
 /// # Errors
 /// What the token endpoint, or the network on the way to it, had to say.
@@ -249,7 +249,7 @@ async fn noting<T>(notes: Notes, url: &str, work: impl Future<Output = T>) -> T 
 }
 
 /// Runs one conversation on this thread, and leaves behind what does not end in time (a name
-/// server that is mute keeps a thread busy).
+/// server that does not respond keeps a thread busy).
 fn within<T, F: Future<Output = T>>(
     limit: Duration,
     conversation: impl FnOnce(Instant) -> F,

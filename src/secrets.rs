@@ -194,7 +194,7 @@ pub(crate) fn credential(
     })
 }
 
-/// Reads the private key of a certificate that is shown beside another way of authentication.
+/// Reads the private key of a client certificate that is used with another authentication method.
 pub(crate) fn certificate_key(profile: &Profile) -> Result<Option<PrivateKey>> {
     let Some(path) = profile.certificate_key.as_deref() else {
         return Ok(None);

@@ -32,7 +32,7 @@ pub(super) struct Proof {
     pub(super) parameters: Vec<(&'static str, Zeroizing<String>)>,
 }
 
-/// A new proof; an assertion is made anew for every attempt.
+/// The client authentication of one attempt; an assertion is signed again for every attempt.
 pub(super) fn prove(
     profile: &Profile,
     name: Option<&ProfileName>,

@@ -21,7 +21,7 @@ use crate::profile::{Profile, ProfileName, TokenEndpoint};
 /// The largest body that is read, compressed or not.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// A client for one server: whom it trusts, its own certificate, its proxy.
+/// A client for one server: the CAs it trusts, its client certificate, its proxy.
 pub(super) struct Http {
     setup: Setup,
     client: Client,

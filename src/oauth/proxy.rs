@@ -103,7 +103,7 @@ fn parse(variable: &'static str, text: &str) -> std::result::Result<Proxy, &'sta
     })
 }
 
-/// `%XX` as the character that it stands for. A percent sign alone stands for itself.
+/// `%XX` as the character that it stands for. A percent sign without digits stands for itself.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

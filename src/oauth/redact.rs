@@ -94,7 +94,7 @@ struct Spellings {
     /// As it is, and in base64, on its own or beside the client identifier.
     literal: Vec<Zeroizing<String>>,
     /// The ways in which an encoding may write each of its characters. Encoders differ in which
-    /// characters they leave alone, and in upper and lower case.
+    /// characters they leave as they are, and in upper and lower case.
     encoded: Vec<Vec<Vec<Zeroizing<String>>>>,
 }
 

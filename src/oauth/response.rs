@@ -17,7 +17,7 @@ use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::web_url::WebUrl;
 
-/// Members that callers need beside the token: where Salesforce's and Zoom's APIs are.
+/// Members that callers need besides the token: where Salesforce's and Zoom's APIs are.
 const MEMBERS_FOR_CALLERS: [&str; 2] = ["instance_url", "api_url"];
 
 const BEARER: &str = "Bearer";

@@ -14,7 +14,7 @@ pub(super) fn verdict(
     context: &ResponseContext<'_>,
 ) -> Option<Error> {
     let status = response.status;
-    // A failure whatever the status, even beside a token (RFC 6749 §5.2).
+    // A failure whatever the status, even with a token (RFC 6749 §5.2).
     let has_error = document
         .and_then(Json::members)
         .and_then(|members| members.get("error"))

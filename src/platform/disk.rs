@@ -21,11 +21,11 @@ const TEMPORARY_PREFIX: &str = ".tmp-";
 const REPLACE_ATTEMPTS: u32 = 300;
 const REPLACE_PAUSE: Duration = Duration::from_millis(3);
 
-/// How often a lock file that was removed is opened anew. Nobody removes so many in a row; but a
+/// How often a lock file that was removed is opened again. Nobody removes so many in a row; but a
 /// file system may number its files anew each time, and its locks are as good as others.
 const MOST_REOPENINGS: u32 = 16;
 
-/// How often a directory that was removed before anything lay in it is made anew. It takes another
+/// How often a directory that was removed before it held anything is made again. It takes another
 /// process each time.
 const MOST_REMAKINGS: u32 = 100;
 
@@ -176,7 +176,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io
     Ok(())
 }
 
-/// Makes a file in a directory of ours alone. Whoever finds the directory empty may remove it
+/// Makes a file in a directory of hallpass. Whoever finds the directory empty may remove it
 /// (a logout, a caller of a login that is over), also just before the file is there.
 fn in_private_directory<T>(directory: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
     let attempt = || private_directory(directory).and_then(|()| make());
@@ -391,7 +391,7 @@ impl LockFile {
     /// Not on Windows, where a file that follows under its name could not be told from it.
     pub(crate) const CAN_BE_REMOVED: bool = cfg!(unix);
 
-    /// Opens the file, and makes it where it is missing, in a directory of ours alone.
+    /// Opens the file, and makes it where it is missing, in a directory of hallpass.
     ///
     /// # Errors
     /// What the system says: a read-only disk, a foreign directory, something else in its place.

@@ -128,7 +128,7 @@ fn listen(child: &mut Child, limit: Duration) -> io::Result<Option<Ended>> {
 
 type Drained = io::Result<Zeroizing<Vec<u8>>>;
 
-/// Reads a stream beside the others, so that none fills up, and no more of it than a secret can have.
+/// Reads a stream in its own thread, so that no pipe fills up, and at most as much as a secret can have.
 fn drain(stream: Option<impl Read + Send + 'static>) -> io::Result<mpsc::Receiver<Drained>> {
     let stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
     let (sender, receiver) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! A secret in a file that its owner alone can read: one that the user names, or one that systemd
+//! A secret in a file that only its owner can read: one that the user names, or one that systemd
 //! puts into `$CREDENTIALS_DIRECTORY`.
 
 use std::path::{Path, PathBuf};

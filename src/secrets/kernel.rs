@@ -1,6 +1,6 @@
 //! The Linux kernel's keyring, for machines without a Secret Service: a secret lies in memory, for
-//! every session of the user, until the machine restarts. It is asked for by hand, never in the
-//! place of a keychain that is missing.
+//! every session of the user, until the machine restarts. It is used only if the user
+//! chooses it, never as a fallback for a missing keychain.
 
 use zeroize::Zeroizing;
 

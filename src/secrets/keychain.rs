@@ -1,7 +1,8 @@
 //! The platform's keychain: Secret Service, macOS Keychain, Windows Credential Manager.
 //!
-//! keyring waits for ever for a service that is mute or a dialog that nobody answers, and calls
-//! most troubles by the same name. Here every call has a deadline, and every trouble says what to do.
+//! The keyring crates wait without limit for a service that does not respond or a dialog that nobody
+//! answers, and report most failures as one error. Here every call has a timeout, and every error has
+//! a hint.
 
 mod keychain_error;
 #[cfg(not(any(target_os = "macos", windows)))]
@@ -123,7 +124,7 @@ pub(crate) fn delete(name: &ProfileName, account: &str, limit: Duration) -> Resu
     }
 }
 
-/// What a person reads beside the item.
+/// The label that keychain programs show for the item.
 fn label(profile: &str) -> String {
     format!("hallpass client secret ({profile})")
 }

@@ -37,7 +37,7 @@ impl CachedFailure {
         Self::until(error, now, Duration::ZERO, false)
     }
 
-    /// By the token endpoint, in an HTTP response. It is left alone for a moment.
+    /// By the token endpoint, in an HTTP response. No new request is sent for a moment.
     pub(crate) fn brief(error: &Error, now: Timestamp) -> Self {
         Self::until(error, now, HOLD_OFF, false)
     }

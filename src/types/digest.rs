@@ -1,4 +1,4 @@
-//! Names for things that must not be confused: SHA-256 over fields that cannot run together.
+//! Names for values that must not be confused: SHA-256 over fields with their lengths.
 
 use sha2::{Digest as _, Sha256};
 

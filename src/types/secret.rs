@@ -40,7 +40,8 @@ impl ClientSecret {
     /// at the end dropped.
     ///
     /// # Errors
-    /// What is wrong with it, fit to follow "the client secret "; never the secret itself.
+    /// What is wrong with it, as the end of a sentence that begins with "the client
+    /// secret "; never the secret itself.
     pub(crate) fn parse(bytes: &Zeroizing<Vec<u8>>) -> Result<Self, &'static str> {
         if bytes.len() > CLIENT_SECRET_LIMIT {
             return Err("is longer than 64 KiB");

@@ -22,7 +22,8 @@ pub(crate) struct WebUrl {
 
 impl WebUrl {
     /// # Errors
-    /// What is wrong with it, fit to follow "the URL "; the text is not repeated, as it may hold a secret.
+    /// What is wrong with it, as the end of a sentence that begins with "the URL ".
+    /// The text is not repeated, as it may hold a secret.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         Self::parse_with(WEB, text).map_err(|fault| {
             fault.unwrap_or("must begin with https:// (or http:// for this machine itself)")
@@ -124,7 +125,7 @@ impl WebUrl {
         &self.text
     }
 
-    /// `scheme://host[:port]`: whom one talks to.
+    /// `scheme://host[:port]` (RFC 6454): the server that a request goes to.
     pub(crate) fn origin(&self) -> &str {
         &self.text[..self.origin_end]
     }
@@ -170,7 +171,7 @@ impl WebUrl {
     /// This URL, if a secret or a token may be sent to it: https, or http on this machine itself.
     ///
     /// # Errors
-    /// What is wrong with it, fit to follow "the URL ".
+    /// What is wrong with it, as the end of a sentence that begins with "the URL ".
     pub(crate) fn for_secrets(self) -> Result<Self, &'static str> {
         if self.is_https() || self.is_loopback() {
             Ok(self)

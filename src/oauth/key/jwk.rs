@@ -48,7 +48,7 @@ const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 
 impl Jwk {
     /// # Errors
-    /// What is wrong with it, fit to follow "the private key ".
+    /// What is wrong with it, as the end of a sentence that begins with "the private key ".
     pub(super) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
         let members: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|_| "is not readable JSON")?;

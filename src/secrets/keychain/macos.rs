@@ -26,7 +26,7 @@ pub(super) fn decode(stored: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     stored
 }
 
-/// An item whose name is `hallpass`, with the account beside it.
+/// An item whose name is `hallpass`, with the account as its second key.
 pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, KeychainError> {
     Ok(Store::new()?.build(SERVICE, account, None)?)
 }
