@@ -57,8 +57,8 @@ impl ProfileName {
             return Ok(Self(text.to_owned()));
         }
         // An argument may be a secret that somebody put in the wrong place: it is not repeated.
-        Err(Error::usage("that is not a valid profile name").hint(
-            "a profile name has up to 64 of a-z 0-9 . _ - and begins with a letter or a digit",
+        Err(Error::usage("invalid profile name").hint(
+            "use up to 64 characters from a-z, 0-9, \".\", \"_\" and \"-\", starting with a letter or digit",
         ))
     }
 

@@ -50,10 +50,11 @@ impl Profiles {
         match self.names()?.as_slice() {
             [] => Err(no_profile()?),
             [only] => Ok(only.clone()),
-            several => Err(
-                Error::usage(format!("which profile? there are {}", list(several)))
-                    .hint("name one as the argument, or in HALLPASS_PROFILE"),
-            ),
+            several => Err(Error::usage(format!(
+                "more than one profile exists: {}",
+                list(several)
+            ))
+            .hint("name one as the argument, or set HALLPASS_PROFILE")),
         }
     }
 
@@ -70,9 +71,9 @@ impl Profiles {
             return match name_given(None)? {
                 None => Ok(found),
                 Some(_) => Err(Error::usage(
-                    "HALLPASS_PROFILE names a profile, and HALLPASS_TOKEN_URL describes another one",
+                    "HALLPASS_PROFILE and HALLPASS_TOKEN_URL are both set",
                 )
-                .hint("unset one of them, or name the profile as the argument")),
+                .hint("unset one of them, or name a profile as the argument")),
             };
         }
         let name = self.choose(named)?;
@@ -182,7 +183,7 @@ impl Profiles {
                 let format = serde_json::from_str::<FormatOnly>(content)
                     .map_or(FORMAT, |found| found.format);
                 if format != FORMAT {
-                    return Err(unusable("was written by another version of hallpass"));
+                    return Err(unusable("was written by a newer version of hallpass"));
                 }
                 let fault = parsed
                     .err()
@@ -200,7 +201,7 @@ impl Profiles {
 
     /// There is no profile of this name, for a command that needs one that is there.
     pub(crate) fn unknown(&self, name: &ProfileName) -> Error {
-        let error = Error::not_found(format!("there is no profile `{name}`"));
+        let error = Error::not_found(format!("no profile named {name}"));
         match self.names().unwrap_or_default().as_slice() {
             [] => error,
             others => error.hint(format!("name one of: {}", list(others))),
@@ -215,7 +216,7 @@ impl Profiles {
                 list(others)
             ),
         };
-        Error::not_found(format!("there is no profile `{name}`")).hint(hint)
+        Error::not_found(format!("no profile named {name}")).hint(hint)
     }
 
     /// Takes the right to change profiles: one login or logout at a time, so that none removes a
@@ -245,7 +246,7 @@ impl Profiles {
         };
         if !free {
             return Err(
-                Error::unavailable("another hallpass login or logout is under way")
+                Error::unavailable("another hallpass login or logout is running")
                     .hint("finish it (it may wait for the keychain), then try again"),
             );
         }
@@ -275,7 +276,7 @@ fn no_profile() -> Result<Error> {
         Error::usage("HALLPASS_CLIENT_ID is set but HALLPASS_TOKEN_URL is not")
             .hint("set HALLPASS_TOKEN_URL, or run `hallpass login` to store a profile")
     } else {
-        Error::not_found("there is no profile yet").hint("run `hallpass login`")
+        Error::not_found("no profiles yet").hint("run `hallpass login` to create one")
     })
 }
 
@@ -296,11 +297,11 @@ pub(crate) fn name_given(named: Option<&str>) -> Result<Option<ProfileName>> {
     }
     match std::env::var("HALLPASS_PROFILE") {
         Ok(name) if !name.is_empty() => ProfileName::parse(&name).map(Some).map_err(|mut error| {
-            "HALLPASS_PROFILE is not a valid profile name".clone_into(&mut error.message);
+            "invalid profile name in HALLPASS_PROFILE".clone_into(&mut error.message);
             error
         }),
         Err(std::env::VarError::NotUnicode(_)) => {
-            Err(Error::usage("HALLPASS_PROFILE is not a valid profile name"))
+            Err(Error::usage("invalid profile name in HALLPASS_PROFILE"))
         }
         _ => Ok(None),
     }

@@ -80,7 +80,7 @@ pub(crate) fn unbind(args: &UnbindArgs) -> Result<String> {
         if profile.bindings.len() == before {
             return Err(
                 Error::not_found(format!("the profile is not bound to {}", url.as_str()))
-                    .hint("`hallpass status` lists what it is bound to"),
+                    .hint("run `hallpass status` to see its URLs"),
             );
         }
         Ok(())
@@ -103,8 +103,8 @@ fn change(which: &Which, step: impl Fn(&mut Profile, &BoundUrl) -> Result<()>) -
         .map(|binding| binding.url.as_str())
         .collect();
     message::note(&match urls.as_slice() {
-        [] => format!("the profile `{name}` answers for no URL"),
-        urls => format!("the profile `{name}` answers for {}", urls.join(", ")),
+        [] => format!("profile {name} is no longer bound to any URL"),
+        urls => format!("profile {name} is now used for {}", urls.join(", ")),
     });
     Ok(String::new())
 }
@@ -117,14 +117,14 @@ impl Which {
             _ => (None, self.words.as_slice()),
         };
         if urls.is_empty() {
-            return Err(Error::usage("which URL? none was given"));
+            return Err(Error::usage("no URL given"));
         }
         let urls = urls.iter().map(|url| {
             BoundUrl::parse(url).map_err(|fault| Error::usage(format!("the URL {fault}")))
         });
         let urls = urls.collect::<Result<_>>()?;
         if named.is_none() && is_described()? {
-            let what = "HALLPASS_TOKEN_URL describes a profile, whose URLs are in HALLPASS_FOR";
+            let what = "HALLPASS_TOKEN_URL is set; the URLs of a profile from the environment are in HALLPASS_FOR";
             return Err(Error::usage(what)
                 .hint("set HALLPASS_FOR to its URLs, separated by spaces")
                 .hint("or name a stored profile before the URL"));

@@ -37,8 +37,10 @@ const MOST_ROUNDS: usize = 5;
 
 pub(crate) fn run(args: &Args) -> Result<String> {
     if args.client_secret.is_some() {
-        return Err(Error::usage("a secret is not taken as an argument: every process on this machine can read it")
-            .hint("leave it out to be asked for it, or pipe it in: some-command | hallpass login --secret-stdin"));
+        return Err(Error::usage(
+            "hallpass does not accept a secret as an argument, because other processes can read it",
+        )
+        .hint("leave it out: `hallpass login` prompts for it, or reads it with --secret-stdin"));
     }
     if args.provider.as_deref() == Some("help") {
         return Ok(presets::list());
@@ -57,11 +59,10 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         drop(editor);
         login.verify_again(&mut verified)?;
     }
-    Err(Error::unavailable(format!(
-        "profile {} was changed by other logins again and again",
-        login.name
-    ))
-    .hint("nothing was changed by this login; run it again"))
+    Err(
+        Error::unavailable(format!("other logins keep changing profile {}", login.name))
+            .hint("this login changed nothing; run it again"),
+    )
 }
 
 /// Makes the login count, and says so.
@@ -80,11 +81,13 @@ fn finish(
         None => Ok(()),
     });
     if let Err(error) = kept {
-        message::warning(&format!("the cache could not be renewed: {error}"));
+        message::warning(&format!(
+            "the cached tokens of before were not replaced: {error}"
+        ));
     }
     if let Err(error) = remove_stale(editor, name, profile, &stale) {
         message::warning(&format!(
-            "the previous secret was not removed: {error}; the next login or logout removes it"
+            "cannot remove the previous secret: {error}; the next login or logout will try again"
         ));
     }
     report(name, profile, verified.token.as_ref());
@@ -133,35 +136,35 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
     let what = if profile.client_auth.has_key() && profile.encrypted_key.is_none() {
         "private key"
     } else {
-        "secret"
+        "client secret"
     };
     let place = match &profile.secret {
         SecretSource::Keychain { .. } => {
-            format!("its {what} is in the keychain ({})", keychain::NAME)
+            format!("is saved in the keychain ({})", keychain::NAME)
         }
         SecretSource::Kernel { .. } => {
-            format!("its {what} is in the kernel keyring, until this machine restarts")
+            "is saved in the kernel keyring until this machine restarts".to_owned()
         }
-        SecretSource::File(path) => format!("its {what} stays in {}", path.display()),
+        SecretSource::File(path) => format!("stays in {}", path.display()),
         SecretSource::Credential(credential) => {
-            format!("its {what} is the credential {credential} of systemd")
+            format!("is read from the systemd credential {credential}")
         }
         SecretSource::Env(variable) => {
-            format!("its {what} comes from the environment variable {variable}")
+            format!("is read from the environment variable {variable}")
         }
         SecretSource::Command(_) | SecretSource::Shell(_) => {
-            format!("its {what} comes from the command")
+            "is read from the output of the command".to_owned()
         }
     };
     message::note(&format!(
-        "logged in to the profile `{name}` as the client `{}`; {place}",
+        "logged in: profile {name}, client {}. The {what} {place}",
         profile.client_id
     ));
     match token {
         Some(token) => message::note(&format!(
-            "a token was issued that lasts until {}",
-            token.expires_at.rfc3339()
+            "got a token, {}",
+            token.validity(token.received_at)
         )),
-        None => message::note("the login was not proven by a token request"),
+        None => message::note("not verified: no token was requested (--no-verify)"),
     }
 }

@@ -91,7 +91,7 @@ fn forget_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Re
         match forgotten {
             Ok(forgotten) => forgotten.report(name),
             Err(error) => {
-                message::warning(&format!("the profile `{name}` was not forgotten: {error}"));
+                message::warning(&format!("cannot log out of {name}: {error}"));
                 fail(error);
             }
         }
@@ -215,7 +215,7 @@ impl Logout<'_> {
                 Err(error) if self.force => {
                     all = false;
                     message::warning(&format!(
-                        "the secret of `{name}` may remain in the {} as the item {} of the service hallpass: {error}",
+                        "the secret of {name} may remain in the {} as the item {} of the service hallpass: {error}",
                         store(item),
                         item.account
                     ));
@@ -278,7 +278,7 @@ impl Farewell {
             }),
             Err(error) => {
                 message::warning(&format!(
-                    "the authorization server will not be told: {error}"
+                    "the tokens will not be revoked at the server: {error}"
                 ));
                 None
             }
@@ -296,7 +296,7 @@ impl Farewell {
             .and_then(|key| oauth::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref()));
         if let Err(error) = revoked {
             message::warning(&format!(
-                "the tokens were forgotten here, but not revoked: {error}"
+                "the tokens were removed here, but not revoked at the server: {error}"
             ));
         }
     }

@@ -16,6 +16,7 @@ use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
 use crate::secrets::{self, WaitLimit};
 use crate::types::cached_failure::CachedFailure;
+use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 
@@ -87,7 +88,10 @@ pub(super) fn obtain(
             });
         }
     }
-    Err(Error::unavailable("the profile changes faster than a token can be had").hint("try again"))
+    Err(
+        Error::unavailable("the profile kept changing while a token was requested")
+            .hint("try again"),
+    )
 }
 
 /// Requests the tokens of one profile, as it was when it was selected.
@@ -176,7 +180,7 @@ fn wait_limit(profile: &Profile) -> Result<Duration> {
 
 fn logged_out(selected: &SelectedProfile) -> Error {
     let name = &selected.name;
-    Error::not_found(format!("the profile `{name}` was logged out meanwhile"))
+    Error::not_found(format!("profile {name} was logged out meanwhile"))
         .hint(format!("run `hallpass login {name}`"))
 }
 
@@ -208,9 +212,9 @@ fn token_with_warnings(
         Outcome::Stale { token, .. } | Outcome::Fresh { token, .. } if options.quiet => Some(token),
         Outcome::Stale { token, failure } => {
             message::warning(&format!(
-                "the token could not be renewed ({}); the cached one serves until {}",
+                "cannot renew the token ({}); using the cached one, {}",
                 failure.message(),
-                token.expires_at.rfc3339()
+                token.validity(Timestamp::now())
             ));
             Some(token)
         }
@@ -219,7 +223,7 @@ fn token_with_warnings(
             if let Some(error) = not_cached {
                 if directories.is_nowhere() {
                     message::warning(
-                        "the token was not cached: the home directory is unknown (HOME)",
+                        "the home directory is unknown (HOME is not set); the token was not saved",
                     );
                 } else {
                     message::warning(&format!("{error}; the token was not saved"));
@@ -229,8 +233,8 @@ fn token_with_warnings(
             // A lifetime equal to it is too short as well, because the next call comes later.
             if !options.min_ttl.is_zero() && lifetime <= options.min_ttl {
                 message::warning(&format!(
-                    "the server's tokens last {} s, which is too short for --min-ttl: every call asks anew",
-                    lifetime.as_secs()
+                    "this server's tokens last {}, not longer than --min-ttl, so every call requests a new token",
+                    duration::in_words(lifetime)
                 ));
             }
             Some(token)

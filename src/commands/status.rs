@@ -274,8 +274,8 @@ fn described(overrides: &Overrides, token: &CachedToken) -> String {
         .into_iter()
         .filter_map(|(name, value)| Some(format!(", {name} {}", value.as_ref()?)));
     format!(
-        "cached until {} (fingerprint {}{})",
-        token.expires_at.rfc3339(),
+        "cached, {}, fingerprint {}{}",
+        token.validity(Timestamp::now()),
         token.access_token.fingerprint(),
         requested.collect::<String>()
     )

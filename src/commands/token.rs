@@ -194,7 +194,7 @@ fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Se
         }
         (Bound::ByNobody, None) => "no profile is bound to this URL".to_owned(),
     };
-    Err(Error::not_found(nobody).hint("if it may have the token: hallpass bind PROFILE URL"))
+    Err(Error::not_found(nobody).hint("to allow it: hallpass bind PROFILE URL"))
 }
 
 fn as_json(obtained: &Obtained) -> String {

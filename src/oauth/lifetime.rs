@@ -8,6 +8,7 @@ use time::format_description::well_known::{Iso8601, Rfc2822};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::json::{Json, Members};
+use crate::types::duration;
 use crate::types::secret::AccessToken;
 use crate::types::token::Timestamp;
 
@@ -134,9 +135,10 @@ pub(super) fn lifetime(
         } else {
             "behind"
         };
+        let off = Duration::try_from_secs_f64(difference.abs()).unwrap_or(Duration::MAX);
         Some(format!(
             "this machine's clock is {} {which} the server's; set it right",
-            in_words(difference.abs())
+            duration::in_words(off)
         ))
     } else if contradicts && server_now <= clocks.ours {
         Some(
@@ -216,16 +218,4 @@ pub(super) fn date_header(text: &str) -> Option<f64> {
     let moment = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
     let seconds = u64::try_from(moment.unix_timestamp()).ok()?;
     Some(Duration::from_secs(seconds).as_secs_f64())
-}
-
-/// The two largest units.
-fn in_words(seconds: f64) -> String {
-    let seconds = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let minutes = seconds.as_secs() / 60;
-    let (days, hours) = (minutes / 1440, minutes / 60 % 24);
-    match (days, hours, minutes % 60) {
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
 }

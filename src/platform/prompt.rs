@@ -56,7 +56,7 @@ pub(crate) fn show(text: &str) {
 /// # Errors
 /// `Usage` when there is no answer.
 pub(crate) fn ask(question: &str) -> Result<String> {
-    let cancelled = || Error::usage(format!("cancelled at the question: {question}"));
+    let cancelled = || Error::usage(format!("cancelled at the prompt: {question}"));
     let mut stderr = io::stderr();
     let asked = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
     asked.map_err(|error| cancelled().because(error))?;
@@ -86,7 +86,7 @@ pub(crate) fn ask_until<T>(
         }
     }
     Err(Error::usage(format!(
-        "no usable answer to the question: {question}"
+        "no valid answer to the prompt: {question}"
     )))
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<Clie
         match type_secret(question)? {
             Ok(secret) => {
                 let characters = secret.expose().chars().count();
-                note(&format!("read a secret of {characters} characters"));
+                note(&format!("secret received ({characters} characters)"));
                 return Ok(secret);
             }
             Err(error) if attempts.are_left() => message::error(&error),
@@ -125,9 +125,8 @@ pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<Clie
 /// # Errors
 /// `Usage` when nothing can be read.
 fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
-    let no_answer = |error| {
-        Error::usage("the client secret could not be read from the terminal").because(error)
-    };
+    let no_answer =
+        |error| Error::usage("cannot read the client secret from the terminal").because(error);
     platform::wipe_what_is_freed();
     let typed = Zeroizing::new(Vec::with_capacity(LONG_LINE));
     let typed = Rc::new(RefCell::new(typed));
@@ -158,17 +157,13 @@ fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
         return Ok(Err(Error::usage(
             "the client secret has more than one line",
         )
-        .hint(
-            "copy it again; something before or after it may have come along",
-        )));
+        .hint("copy it again without the text around it")));
     }
     if has_lost_a_control_character(&typed.borrow()) {
         return Ok(Err(Error::usage(
             "the client secret holds a control character",
         )
-        .hint(
-            "copy it again; a tab or an escape sequence may have come along",
-        )));
+        .hint("copy it again without tabs and escape sequences")));
     }
     let secret = ClientSecret::parse(&Zeroizing::new(answer.as_bytes().to_vec()));
     Ok(secret.map_err(|fault| Error::usage(format!("the client secret {fault}"))))

@@ -26,7 +26,7 @@ impl SelectedProfile {
             let Some(binding) = longest(&profile, |binding| binding.url.covers(url)) else {
                 let name = &self.name;
                 let what = format!("the profile `{name}` is no longer bound to this URL");
-                let hint = format!("if it may have the token: hallpass bind {name} URL");
+                let hint = format!("to allow it: hallpass bind {name} URL");
                 return Err(Error::not_found(what).hint(hint));
             };
             self.binding = Some(binding.clone());

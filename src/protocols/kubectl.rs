@@ -63,7 +63,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
             let url = url.map_err(|fault| Error::usage(format!("the cluster's URL {fault}")))?;
             call.provider.bound_to(&url)?.ok_or_else(|| {
                 Error::not_found("no profile is bound to this cluster").hint(format!(
-                    "if it may have the token: hallpass bind PROFILE {}",
+                    "to allow it: hallpass bind PROFILE {}",
                     url.origin()
                 ))
             })?

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+const INVALID: &str = "use seconds, or a duration such as 90s, 5m, 2h or 1d";
+
 /// A span of time as people write it: `90`, `90s`, `5m`, `2h`, `1d`.
 pub(crate) fn parse(text: &str) -> std::result::Result<Duration, String> {
     let unit_at = text
@@ -13,7 +15,7 @@ pub(crate) fn parse(text: &str) -> std::result::Result<Duration, String> {
         "m" => 60,
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
-        _ => return Err("write a number of seconds, or 90s, 5m, 2h, 1d".to_owned()),
+        _ => return Err(INVALID.to_owned()),
     };
     let seconds = number
         .parse::<u64>()
@@ -21,7 +23,26 @@ pub(crate) fn parse(text: &str) -> std::result::Result<Duration, String> {
         .and_then(|number| number.checked_mul(unit));
     seconds
         .map(Duration::from_secs)
-        .ok_or_else(|| "write a number of seconds, or 90s, 5m, 2h, 1d".to_owned())
+        .ok_or_else(|| INVALID.to_owned())
+}
+
+/// For people, in the two largest units: `23 h 59 min`.
+pub(crate) fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let (large, small) = if hours >= 48 {
+        ((days, "d"), (hours % 24, "h"))
+    } else if hours > 0 {
+        ((hours, "h"), (minutes % 60, "min"))
+    } else if minutes > 0 {
+        ((minutes, "min"), (seconds % 60, "s"))
+    } else {
+        ((seconds, "s"), (0, ""))
+    };
+    match (large, small) {
+        ((large, unit), (0, _)) => format!("{large} {unit}"),
+        ((large, unit), (small, part)) => format!("{large} {unit} {small} {part}"),
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +74,22 @@ mod tests {
             "٣",
         ] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_shown_in_their_two_largest_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (90, "1 min 30 s"),
+            (3600, "1 h"),
+            (86_399, "23 h 59 min"),
+            (86_400, "24 h"),
+            (183_600, "2 d 3 h"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), text);
         }
     }
 }

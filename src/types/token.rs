@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::types::duration;
 use crate::types::secret::AccessToken;
 
 /// How far a clock may have gone back before a token that it dates into the future is distrusted.
@@ -47,6 +48,12 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// For people: `2026-11-28 02:16 UTC`.
+    pub(crate) fn date(self) -> String {
+        let date = self.rfc3339().replacen('T', " ", 1);
+        format!("{} UTC", date.get(..16).unwrap_or(&date))
+    }
+
     /// RFC 3339, in UTC, to the second.
     pub(crate) fn rfc3339(self) -> String {
         let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);
@@ -75,6 +82,15 @@ pub(crate) struct CachedToken {
 }
 
 impl CachedToken {
+    /// For people: how long the token is valid from this moment, and its end.
+    pub(crate) fn validity(&self, from: Timestamp) -> String {
+        format!(
+            "valid for {} (until {})",
+            duration::in_words(self.expires_at.since(from)),
+            self.expires_at.date()
+        )
+    }
+
     /// Whether to hand this token out, rather than ask for another: the only expiry arithmetic.
     ///
     /// It must last for `min_ttl`, and for the margin in which it is due: 60 s, or a quarter of a

@@ -71,7 +71,8 @@ fn a_client_goes_from_login_to_logout(keychain: &Keychain) {
     let desk = Desk::with(keychain);
     let ran = desk.log_in("prod", SECRET).success();
     assert!(
-        ran.stderr.contains("its secret is in the keychain ("),
+        ran.stderr
+            .contains("The client secret is saved in the keychain ("),
         "{ran:?}"
     );
     let account = desk.account("prod");

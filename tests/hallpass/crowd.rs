@@ -1042,7 +1042,7 @@ fn none_cached(machine: &Machine) -> bool {
 fn kept(ran: &Ran, token: &str) {
     assert_eq!((ran.code, ran.stdout.trim_end()), (0, token), "{ran:?}");
     assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
-    let begin = "hallpass: warning: the token could not be renewed (";
+    let begin = "hallpass: warning: cannot renew the token (";
     assert!(ran.stderr.starts_with(begin), "{ran:?}");
 }
 

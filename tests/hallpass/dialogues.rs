@@ -189,7 +189,7 @@ fn a_name_that_cannot_be_one_is_asked_for_again() {
         ("Audience (empty for none): ", ""),
         ("Scope (empty for none): ", ""),
         (NAME, "My Profile"),
-        ("not a valid profile name", "work"),
+        ("invalid profile name", "work"),
         ("Client secret: ", "s3cret"),
     ];
     Dialogue::new().logs_in(&["login"], &script, "work");
@@ -385,8 +385,8 @@ fn the_first_login_in_the_readme_is_what_the_terminal_shows() {
     let screen = screen.replace("Profile name [default]", "Profile name [login]");
     // The only line that depends on the time.
     let without_time = |text: &str| {
-        let lines = text.lines().map(|line| match line.split_once(" until ") {
-            Some((before, _)) if line.contains("token was issued") => before,
+        let lines = text.lines().map(|line| match line.split_once(" (until ") {
+            Some((before, _)) if line.contains("got a token") => before,
             _ => line,
         });
         lines.collect::<Vec<_>>().join("\n")

@@ -142,7 +142,7 @@ fn what_is_missing_or_wrong_is_told_by_name() {
             "HALLPASS_PROFILE",
             "prod",
             2,
-            "HALLPASS_PROFILE names a profile, and HALLPASS_TOKEN_URL",
+            "HALLPASS_PROFILE and HALLPASS_TOKEN_URL are both set",
         ),
     ] {
         let mut machine = machine(&server);

@@ -389,7 +389,7 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
     let ran = desk.run(&["logout"]).success();
     assert!(
         ran.stderr
-            .contains("the authorization server will not be told"),
+            .contains("the tokens will not be revoked at the server"),
         "{ran:?}"
     );
     assert_eq!(thief.connections(), 0);
@@ -657,7 +657,7 @@ fn the_way_out_of_a_dead_keychain_works() {
         .success();
     let warning = line(&ran, "hallpass: warning: ");
     assert!(
-        warning.starts_with("the previous secret was not removed: "),
+        warning.starts_with("cannot remove the previous secret: "),
         "{warning}"
     );
     assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
@@ -784,7 +784,7 @@ fn through_a_fault(fault: Fault, said: &str, advice: &str) {
     fails(desk.run(&["token", "--refresh"]));
     assert_eq!(desk.server.requests().len(), requests);
     let status = desk.run(&["status"]).success();
-    assert!(status.stdout.contains("cached until"), "{status:?}");
+    assert!(status.stdout.contains("cached, valid for"), "{status:?}");
     assert_eq!(desk.run(&["token"]).token(), "token-1");
     fails(desk.run(&["logout", "prod"]));
     assert!(config.join("prod.json").exists(), "it can be repeated");

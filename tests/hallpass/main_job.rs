@@ -48,7 +48,7 @@ fn one_login_gives_tokens_until_logout() {
 
     let status = machine.run(&["status"]).success().stdout;
     assert!(
-        status.contains("keychain (Secret Service)") && status.contains("cached until"),
+        status.contains("keychain (Secret Service)") && status.contains("cached, valid for"),
         "{status}"
     );
     assert!(

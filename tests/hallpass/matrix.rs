@@ -220,7 +220,7 @@ fn metadata_choose_the_endpoints_and_the_first_method_that_fits() {
         let mut arguments = Arguments::login(&server, &material, client);
         arguments.add(more);
         let ran = arguments.run(&machine).success();
-        let shown = format!("using {method}, the first method of the server's that fits");
+        let shown = format!("using {method}, the first of the server's methods that can be used");
         // A key for assertions leaves no choice.
         let has_choice = method != "private_key_jwt";
         assert_eq!(ran.stderr.contains(&shown), has_choice, "{ran:?}");

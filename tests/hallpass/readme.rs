@@ -258,11 +258,13 @@ fn options(line: &str) -> Option<String> {
 /// Replaces what differs from run to run (tokens, times, ports) by a fixed word.
 fn normalised(transcript: &str) -> String {
     let known = |word: &str| {
-        let bare = word.trim_end_matches(')');
+        let bare = word.trim_end_matches([')', ',']);
         let all = |test: fn(&u8) -> bool| bare.bytes().all(|byte| test(&byte));
         if bare.len() == 43 && all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b)) {
             "TOKEN".to_owned()
-        } else if bare.len() == 20 && bare.starts_with("20") && bare.ends_with('Z') {
+        } else if bare.len() == 10 && bare.starts_with("20") && bare.matches('-').count() == 2 {
+            "DATE".to_owned()
+        } else if bare.len() == 5 && all(|b| b.is_ascii_digit() || *b == b':') {
             "TIME".to_owned()
         } else if bare.len() == 12 && all(u8::is_ascii_hexdigit) {
             word.replace(bare, "FINGERPRINT")

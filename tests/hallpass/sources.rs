@@ -312,16 +312,22 @@ fn a_secret_command_gets_no_secret_of_ours() {
 fn a_store_and_an_option_that_contradict_each_other_are_refused() {
     let desk = Desk::new();
     for (more, said) in [
-        (&["--store", "file"][..], "--store needs --secret-file"),
-        (&["--store", "command"], "--store needs --secret-command"),
-        (&["--store", "env"], "--store needs --secret-env"),
+        (
+            &["--store", "file"][..],
+            "--store file needs --secret-file FILE",
+        ),
+        (
+            &["--store", "command"],
+            "--store command needs --secret-command COMMAND",
+        ),
+        (&["--store", "env"], "--store env needs --secret-env NAME"),
         (
             &["--store", "file", "--secret-env", "A"],
-            "--store needs --secret-file",
+            "--store file needs --secret-file FILE",
         ),
         (
             &["--store", "keychain", "--secret-env", "A"],
-            "--store names another place",
+            "--store keychain conflicts with --secret-env",
         ),
         (
             &["--store", "vault"],

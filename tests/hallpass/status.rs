@@ -75,7 +75,7 @@ fn status_shows_each_profile_and_nothing_secret() {
             "\n  secret          file {}\n",
             machine.root().join("secret").display()
         ),
-        "\n  token           cached until 20",
+        "\n  token           cached, valid for ",
     ] {
         assert!(file.contains(line), "{line}: {file}");
     }

@@ -41,9 +41,9 @@ fn a_login_asks_for_what_was_not_given() {
     terminal.send(&format!("{SECRET}\r"));
     let characters = SECRET.chars().count();
     terminal.expect(&format!(
-        "hallpass: read a secret of {characters} characters\r\n"
+        "hallpass: secret received ({characters} characters)\r\n"
     ));
-    terminal.expect("hallpass: logged in to the profile `default` as the client `client:one`");
+    terminal.expect("hallpass: logged in: profile default, client client:one.");
     let ended = terminal.end();
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     assert_eq!(ended.after, ended.before, "the terminal is as it was");
@@ -159,7 +159,7 @@ fn a_typed_secret_is_stored_exactly() {
         terminal.send(typed);
         terminal.send("\r");
         let characters = kept.chars().count();
-        terminal.expect(&format!("read a secret of {characters} characters\r\n"));
+        terminal.expect(&format!("secret received ({characters} characters)\r\n"));
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(0), "{ended:?}");
         assert_eq!(stored(&desk.keychain), kept.as_bytes(), "{typed:?}");

@@ -18,7 +18,7 @@ use crate::profile::settings::{Layers, Setting, Settings};
 /// `Usage` when there is none.
 pub(super) fn find_preset(name: &str) -> Result<&'static Preset> {
     Preset::find(name).ok_or_else(|| {
-        Error::usage("there is no such preset").hint("`hallpass login --provider help` lists them")
+        Error::usage("unknown preset").hint("`hallpass login --provider help` lists them")
     })
 }
 
@@ -67,7 +67,7 @@ pub(super) fn of_metadata(metadata: &Metadata, layers: &Layers) -> Settings {
     let above = above.iter().find_map(|layer| layer.client_auth.value());
     if let (None, Some(first)) = (above, first) {
         message::note(&format!(
-            "using {}, the first method of the server's that fits",
+            "using {}, the first of the server's methods that can be used",
             first.as_str()
         ));
     }

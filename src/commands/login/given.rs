@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
-use clap::builder::PossibleValue;
 
 use super::options::{Args, AuthArg, BasicArg, BodyArg, StoreArg};
 use crate::commands::words;
@@ -109,6 +108,11 @@ impl Args {
         to_us && !has_new
     }
 
+    fn store_name(&self) -> Option<String> {
+        let value = self.store?.to_possible_value()?;
+        Some(value.get_name().to_owned())
+    }
+
     /// Where the secret is to be, if anything was said about it. A new secret goes to the store that
     /// had the old one.
     fn secret_source(&self, kept: Option<&SecretSource>) -> Result<Option<SecretSource>> {
@@ -124,18 +128,18 @@ impl Args {
         };
         match (self.store.map(StoreArg::store), &place) {
             (Some(Ok(store)), None) => return Ok(Some(SecretSource::new_item(store))),
-            (Some(Ok(_)), Some(_)) => {
-                return Err(Error::usage(
-                    "--store names another place than the option beside it",
-                ));
+            (Some(Ok(_)), Some(kind)) => {
+                let store = self.store_name().unwrap_or_default();
+                let option = format!("--secret-{}", kind.kind());
+                return Err(Error::usage(format!(
+                    "--store {store} conflicts with {option}"
+                )));
             }
             (Some(Err(option)), place) => {
-                let named = self.store.and_then(|store| store.to_possible_value());
-                let named = named.as_ref().map(PossibleValue::get_name);
-                if named != place.as_ref().map(SecretSource::kind) {
-                    return Err(Error::usage(format!(
-                        "--store needs {option} beside it here"
-                    )));
+                let store = self.store_name();
+                if store.as_deref() != place.as_ref().map(SecretSource::kind) {
+                    let store = store.unwrap_or_default();
+                    return Err(Error::usage(format!("--store {store} needs {option}")));
                 }
             }
             (None, _) => {}

@@ -205,15 +205,15 @@ pub(super) enum StoreArg {
 }
 
 impl StoreArg {
-    /// The store of ours, or the option that names the place.
+    /// The store that hallpass writes to, or the option that the store needs.
     pub(super) fn store(self) -> Result<Store, &'static str> {
         match self {
             Self::Keychain => Ok(Store::Keychain),
             Self::Kernel => Ok(Store::Kernel),
-            Self::File => Err("--secret-file"),
-            Self::Credential => Err("--secret-credential"),
-            Self::Command => Err("--secret-command"),
-            Self::Env => Err("--secret-env"),
+            Self::File => Err("--secret-file FILE"),
+            Self::Credential => Err("--secret-credential NAME"),
+            Self::Command => Err("--secret-command COMMAND"),
+            Self::Env => Err("--secret-env NAME"),
         }
     }
 }

@@ -237,7 +237,7 @@ fn a_short_token_is_printed_once_and_asked_for_once() {
     let (machine, server) = answered(Reply::token("short", 4));
     let ran = machine.run(&["token", "--min-ttl", "1h"]).success();
     assert_eq!(ran.stdout, "short\n");
-    assert!(ran.stderr.contains("too short for --min-ttl"), "{ran:?}");
+    assert!(ran.stderr.contains("not longer than --min-ttl"), "{ran:?}");
     assert_eq!(server.requests().len(), 1);
     // The same token again.
     let ran = machine.run(&["token", "--min-ttl", "1h"]).success();
