@@ -179,7 +179,7 @@ pub(crate) fn ask(
                 if notes == Notes::Shown && pause >= NOTE_AFTER && message::reaches_a_person() {
                     let seconds = pause.as_secs_f64().ceil();
                     message::note(&format!(
-                        "waiting {seconds} s, as {} asked",
+                        "waiting {seconds} s, as requested by {}",
                         endpoint.origin()
                     ));
                 }
@@ -215,7 +215,7 @@ pub(crate) fn revoke(
             let revoked = match sent.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) if (200..300).contains(&response.status) => Ok(()),
                 Ok(response) => Err(Error::unavailable(format!(
-                    "{} answered {} to the revocation",
+                    "{} answered {} to the revocation request",
                     endpoint.origin(),
                     response.status
                 ))),

@@ -204,7 +204,7 @@ impl Profiles {
         let error = Error::not_found(format!("no profile named {name}"));
         match self.names().unwrap_or_default().as_slice() {
             [] => error,
-            others => error.hint(format!("name one of: {}", list(others))),
+            others => error.hint(format!("existing profiles: {}", list(others))),
         }
     }
 
@@ -212,7 +212,7 @@ impl Profiles {
         let hint = match self.names().unwrap_or_default().as_slice() {
             [] => format!("run `hallpass login {name}`"),
             others => format!(
-                "run `hallpass login {name}`, or name one of: {}",
+                "run `hallpass login {name}`; existing profiles: {}",
                 list(others)
             ),
         };
@@ -360,7 +360,7 @@ impl Editor<'_> {
         let path = self.profiles.items_file(name);
         let unreadable = |reason: &str| {
             Error::broken(format!("the list of keychain items {} {reason}", path.display()))
-                .hint("remove it, and in the keychain the items of the service `hallpass` that this profile no longer needs")
+                .hint("delete it, and delete the unused items of the service `hallpass` from the keychain")
         };
         let mut items = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
             Ok(Found::Nothing) => BTreeSet::new(),
@@ -398,14 +398,14 @@ impl Editor<'_> {
 fn fault(profile: &Profile) -> Option<String> {
     let mut names = profile.parameters.keys();
     if let Some(name) = names.find(|it| is_standard_parameter(it) || is_credential_parameter(it)) {
-        return Some(format!("has `{name}` among its other parameters"));
+        return Some(format!("sets `{name}` as an extra parameter"));
     }
     let mut claims = profile.assertion.iter().flat_map(|it| it.claims.keys());
     if let Some(name) = claims.find(|name| is_standard_claim(name)) {
-        return Some(format!("has `{name}` among its other claims"));
+        return Some(format!("sets `{name}` as an extra claim"));
     }
     if profile.client_id.is_empty() || profile.client_id.contains(char::is_control) {
-        return Some("has a client_id that is empty or has a control character".to_owned());
+        return Some("has a client_id that is empty or contains a control character".to_owned());
     }
     let seconds = [
         ("timeout_seconds", profile.timeout_seconds),
@@ -413,7 +413,7 @@ fn fault(profile: &Profile) -> Option<String> {
         ("max_ttl_seconds", profile.max_ttl_seconds),
     ];
     let zero = seconds.iter().find(|(_, seconds)| *seconds == Some(0));
-    zero.map(|(name, _)| format!("has {name} 0; write at least 1"))
+    zero.map(|(name, _)| format!("has {name} 0; use at least 1"))
 }
 
 fn cannot_write(error: impl Into<io::Error>) -> Error {

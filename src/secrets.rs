@@ -205,7 +205,7 @@ pub(crate) fn certificate_key(profile: &Profile) -> Result<Option<PrivateKey>> {
             "the private key of the certificate, {}, is encrypted",
             path.display()
         );
-        let hint = "beside a client secret or an assertion, use a key that is not encrypted, in a file that only you can read";
+        let hint = "with a client secret or an assertion, use an unencrypted key in a file that only you can read";
         return Err(Error::locked(what).hint(hint));
     }
     Ok(Some(key))
@@ -227,9 +227,9 @@ pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
 /// A secret is not sent where nobody agreed to send it.
 fn changed(name: &ProfileName) -> Error {
     Error::refused(format!(
-        "the profile `{name}` was changed after its login: its secret was entrusted to other settings"
+        "profile {name} was edited after login; its secret may be used only with the settings from that login"
     ))
-    .hint(format!("if the change is yours, run `hallpass login {name}` again"))
+    .hint(format!("to accept the change: hallpass login {name}"))
 }
 
 /// What tells one content of the credential's places from another without opening them: another

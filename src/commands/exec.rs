@@ -71,7 +71,7 @@ impl Args {
 
 pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     let Some((program, arguments)) = args.command.split_first() else {
-        return Err(Error::usage("which program? none was given"));
+        return Err(Error::usage("no program given"));
     };
     let of_the_default = [(VARIABLE.to_owned(), None)];
     let wanted = match args.variables.as_slice() {
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     }
     let error = inherited.replace_process(&mut command);
     Err(match error.kind() {
-        io::ErrorKind::NotFound => Error::new(Kind::NoSuchProgram, "there is no such program"),
+        io::ErrorKind::NotFound => Error::new(Kind::NoSuchProgram, "program not found"),
         _ => Error::new(Kind::CannotRun, "the program cannot be run").because(error),
     })
 }

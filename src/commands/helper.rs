@@ -90,9 +90,7 @@ impl Helper {
             provider: &provider,
         });
         if provider.is_bound_elsewhere.get() {
-            message::note(
-                "profiles are bound to other paths of this server, to none that was asked for",
-            );
+            message::note("profiles are bound only to other paths of this server");
         }
         answer
     }

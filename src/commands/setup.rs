@@ -174,7 +174,7 @@ fn shown(path: &Path) -> Result<String> {
     text.map(str::to_owned).ok_or_else(|| {
         let fault = "has characters that cannot be written into settings";
         Error::usage(format!("the path {} {fault}", path.display()))
-            .hint("call hallpass by a link in another directory")
+            .hint("run hallpass through a link in another directory")
     })
 }
 

@@ -188,7 +188,7 @@ fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Se
     let bound = profiles.bound_to(url, named.as_ref())?;
     let nobody = match (bound, named) {
         (Bound::By(who), _) => return Ok(*who),
-        (_, Some(name)) => format!("the profile `{name}` is not bound to this URL"),
+        (_, Some(name)) => format!("profile {name} is not bound to this URL"),
         (Bound::Elsewhere, None) => {
             "no profile is bound to this URL, only to other paths of its server".to_owned()
         }

@@ -87,7 +87,7 @@ fn advise(error: Error, name: Option<&ProfileName>) -> Error {
 }
 
 fn unsuitable() -> Error {
-    Error::usage("the authentication method of the profile does not fit its secret or private key")
+    Error::usage("the profile's authentication method does not match its secret or private key")
 }
 
 /// The credentials of HTTP Basic: percent-encoded first (RFC 6749 §2.3.1), so that a colon or a

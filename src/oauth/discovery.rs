@@ -138,7 +138,7 @@ fn read(
         )
     };
     let Some(issuer) = text(&members, "issuer") else {
-        let error = Error::refused(format!("the metadata at {location} name no issuer"));
+        let error = Error::refused(format!("the metadata at {location} has no issuer"));
         return Err((
             Use::Incomplete,
             error.hint("use --token-url URL instead of --issuer"),
@@ -154,11 +154,11 @@ fn read(
         };
         let text = value
             .text()
-            .ok_or_else(|| format!("name a {name} that is not a text"))?;
+            .ok_or_else(|| format!("has a {name} that is not a string"))?;
         let endpoint =
-            TokenEndpoint::parse(&text).map_err(|fault| format!("name a {name} that {fault}"))?;
+            TokenEndpoint::parse(&text).map_err(|fault| format!("has a {name} that {fault}"))?;
         if url.is_https() && !endpoint.is_https() {
-            return Err(format!("name a {name} without TLS"));
+            return Err(format!("has a {name} without TLS"));
         }
         Ok(Some(endpoint))
     };
@@ -180,7 +180,7 @@ fn read(
     let has_aliases = aliases.is_some();
     let aliases = aliases.and_then(Json::members);
     if has_aliases && aliases.is_none() {
-        ignored("have mtls_endpoint_aliases that are not an object");
+        ignored("has mtls_endpoint_aliases that are not an object");
     }
     let alias = |name| {
         endpoint(aliases.as_ref()?, name).unwrap_or_else(|what| {
@@ -196,7 +196,7 @@ fn read(
     Ok(Metadata {
         token_endpoint: endpoint(&members, "token_endpoint")
             .map_err(|what| unusable(&what))?
-            .ok_or_else(|| unusable("name no token endpoint"))?,
+            .ok_or_else(|| unusable("has no token_endpoint"))?,
         revocation_endpoint: optional(&members, "revocation_endpoint"),
         mtls_token_endpoint: alias("token_endpoint"),
         mtls_revocation_endpoint: alias("revocation_endpoint"),
@@ -209,10 +209,10 @@ fn read(
 fn other_issuer(issuer: &str, location: &str) -> Error {
     let shown = clean(issuer, FOREIGN_TEXT_LIMIT);
     let error = Error::refused(format!(
-        "the metadata at {location} are about another issuer: {shown}"
+        "the metadata at {location} is for another issuer: {shown}"
     ));
     let error = if TokenEndpoint::parse(issuer).is_ok() {
-        error.hint(format!("if that is the one you mean: --issuer {shown}"))
+        error.hint(format!("to use that issuer: --issuer {shown}"))
     } else {
         error
     };

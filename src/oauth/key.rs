@@ -197,8 +197,8 @@ fn decrypt(key: &PrivateKey, passphrase: &ClientSecret) -> Result<PrivateKeyDer<
             pkcs8::Error::EncryptedPrivateKey(fault) if fault != pkcs5::Error::DecryptFailed => {
                 unsupported()
             }
-            _ => Error::locked("the passphrase does not fit the private key")
-                .hint("check the passphrase: it is what the profile has as its secret"),
+            _ => Error::locked("wrong passphrase for the private key")
+                .hint("check the passphrase; it is stored as the profile's secret"),
         })?;
     Ok(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()).into())
 }

@@ -137,7 +137,7 @@ pub(super) fn lifetime(
         };
         let off = Duration::try_from_secs_f64(difference.abs()).unwrap_or(Duration::MAX);
         Some(format!(
-            "this machine's clock is {} {which} the server's; set it right",
+            "this machine's clock is {} {which} the server's; correct it",
             duration::in_words(off)
         ))
     } else if contradicts && server_now <= clocks.ours {

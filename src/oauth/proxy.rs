@@ -70,7 +70,7 @@ fn parse(variable: &'static str, text: &str) -> std::result::Result<Proxy, &'sta
         "http" => "http",
         "https" => "https",
         socks if socks.starts_with("socks") => {
-            return Err("names a SOCKS proxy, which hallpass does not support");
+            return Err("is a SOCKS proxy, which hallpass does not support");
         }
         _ => return Err(NOT_A_URL),
     };

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName, TokenType};
 use crate::types::cached_failure::CachedFailure;
+use crate::types::duration;
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::web_url::WebUrl;
@@ -198,7 +199,7 @@ fn other_type(kind: &str, context: &ResponseContext<'_>) -> Error {
     .hint("ask the server's administrator to register this client for bearer tokens");
     if is_bearer(kind, Some(TokenType::Bearer)) {
         return error.hint(format!(
-            "if the token is used as a bearer token all the same: {}",
+            "if the API accepts it as a bearer token: {}",
             context.setting("--token-type bearer", "HALLPASS_TOKEN_TYPE=bearer")
         ));
     }
@@ -277,8 +278,9 @@ fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAt
         Some(pause) => FailedAttempt {
             refusal: CachedFailure::retry_after(
                 &fault.hint(format!(
-                    "the server asked for no request before {}{at_once}",
-                    now.plus(pause).rfc3339()
+                    "the server asked hallpass to wait {} (until {}){at_once}",
+                    duration::in_words(pause),
+                    now.plus(pause).date()
                 )),
                 now,
                 pause,

@@ -204,7 +204,7 @@ fn to_trust(
 ) -> String {
     if let Some(variable) = distrusted {
         return format!(
-            "{variable} names other certificates than at the login, which are not used for a stored secret; if you trust them, {}",
+            "{variable} has changed since login; its new certificates are not trusted with a stored secret; if you trust them, {}",
             advice::log_in_again(name)
         );
     }

@@ -45,7 +45,7 @@ impl Trust {
         {
             let ca_file = ca_file.display();
             return Err(Error::locked(format!(
-                "the CA file {ca_file} has changed since the login, so it may trust someone else with the secret"
+                "the CA file {ca_file} has changed since login; hallpass does not trust the new content"
             ))
             .hint(format!(
                 "if you trust its certificates, {}",

@@ -161,7 +161,7 @@ fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
     }
     if has_lost_a_control_character(&typed.borrow()) {
         return Ok(Err(Error::usage(
-            "the client secret holds a control character",
+            "the client secret contains a control character",
         )
         .hint("copy it again without tabs and escape sequences")));
     }

@@ -25,7 +25,7 @@ impl SelectedProfile {
         if let Some(url) = &self.url {
             let Some(binding) = longest(&profile, |binding| binding.url.covers(url)) else {
                 let name = &self.name;
-                let what = format!("the profile `{name}` is no longer bound to this URL");
+                let what = format!("profile {name} is no longer bound to this URL");
                 let hint = format!("to allow it: hallpass bind {name} URL");
                 return Err(Error::not_found(what).hint(hint));
             };

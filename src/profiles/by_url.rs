@@ -77,7 +77,7 @@ impl Profiles {
                 let all: Vec<_> = found.into_iter().map(|found| found.name).collect();
                 return Err(
                     Error::usage(format!("several profiles are bound to this URL: {}", list(&all)))
-                        .hint("say which one with --profile NAME, or unbind the others: hallpass unbind NAME URL"),
+                        .hint("choose one with --profile NAME, or unbind the others: hallpass unbind NAME URL"),
                 );
             }
             if let Some(found) = found.pop() {
@@ -107,7 +107,7 @@ impl Profiles {
     fn read_or_rebuild(&self, path: &Path) -> Result<Vec<Entry>> {
         match read_list(path) {
             Err(error) if error.kind == Kind::Usage => self.rebuilt(path).map_err(|profile| {
-                let what = "the list was left: a profile cannot be read either";
+                let what = "the list was not rebuilt, because a profile cannot be read";
                 error.hint(format!("{what} ({profile})"))
             }),
             entries => entries,
@@ -168,10 +168,10 @@ impl Profiles {
                 };
                 if is_bound {
                     let (bound, url) = (entry.url.as_str(), url.as_str());
-                    return Err(Error::usage(format!(
-                        "the profile `{other}` is already bound to {url}"
-                    ))
-                    .hint(format!("to move it: hallpass unbind {other} {bound}")));
+                    return Err(
+                        Error::usage(format!("profile {other} is already bound to {url}"))
+                            .hint(format!("to move it: hallpass unbind {other} {bound}")),
+                    );
                 }
             }
         }
@@ -182,7 +182,7 @@ impl Profiles {
 fn read_list(path: &Path) -> Result<Vec<Entry>> {
     let unusable = |reason: &str| {
         Error::usage(format!("the list of URLs {} {reason}", path.display()))
-            .hint("run `hallpass bind PROFILE URL` again, which makes a new one of the profiles")
+            .hint("run `hallpass bind PROFILE URL` again to rebuild it")
     };
     match disk::read(path, PROFILE_LIMIT, Trust::Settings) {
         Ok(Found::Nothing) => Ok(Vec::new()),

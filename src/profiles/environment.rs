@@ -78,7 +78,7 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
         };
         let missing = "HALLPASS_CLIENT_ID is not";
         return Err(
-            Error::usage(format!("{described_by} is set, and {missing}")).hint(format!(
+            Error::usage(format!("{described_by} is set but {missing}")).hint(format!(
                 "set it too, or unset {described_by} to use a profile"
             )),
         );
@@ -158,7 +158,7 @@ fn preset(given: &Settings) -> Result<Option<Settings>> {
     let Some(name) = variable(PROVIDER)? else {
         return match answers.as_slice() {
             [] => Ok(None),
-            _ => Err(Error::usage(format!("{SET} is set, and {PROVIDER} is not"))),
+            _ => Err(Error::usage(format!("{SET} is set but {PROVIDER} is not"))),
         };
     };
     let preset = Preset::find(&name).ok_or_else(|| {
@@ -185,8 +185,8 @@ fn preset(given: &Settings) -> Result<Option<Settings>> {
 fn set_credential(given: &mut Settings) -> Result<()> {
     let (certificate, key) = (path(CERT)?, path(KEY)?);
     match (&certificate, &key) {
-        (Some(_), None) => return Err(Error::usage(format!("{CERT} is set, and {KEY} is not"))),
-        (None, Some(_)) => return Err(Error::usage(format!("{KEY} is set, and {CERT} is not"))),
+        (Some(_), None) => return Err(Error::usage(format!("{CERT} is set but {KEY} is not"))),
+        (None, Some(_)) => return Err(Error::usage(format!("{KEY} is set but {CERT} is not"))),
         _ => {}
     }
     let jwt_key = path(JWT_KEY)?;
@@ -238,7 +238,7 @@ fn secret_is_set() -> bool {
 fn jwt_audience() -> Result<Option<AssertionAudience>> {
     let audience = variable(JWT_AUD)?.map(|text| AssertionAudience::parse(&text));
     if audience == Some(AssertionAudience::Issuer) {
-        let fault = "cannot be `issuer`: only a login finds out about the issuer";
+        let fault = "cannot be `issuer`: only a login discovers the issuer";
         return Err(bad(JWT_AUD, fault).hint("set it to the issuer's URL"));
     }
     Ok(audience)
@@ -304,9 +304,8 @@ fn parameters() -> Result<Vec<(String, String)>> {
     let parameters = names_and_values("HALLPASS_PARAM")?;
     for (name, _) in &parameters {
         if is_standard_parameter(name) {
-            let fault = format!(
-                "cannot set `{name}`: it has a variable of its own, or only hallpass sets it"
-            );
+            let fault =
+                format!("cannot set `{name}`: it has its own variable, or is set by hallpass");
             return Err(bad("HALLPASS_PARAM", &fault));
         }
         if is_credential_parameter(name) {
@@ -375,7 +374,7 @@ fn names_and_values(name: &str) -> Result<Vec<(String, String)>> {
 fn variable(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(value) if value.contains(char::is_control) => {
-            Err(bad(name, "holds a control character"))
+            Err(bad(name, "contains a control character"))
         }
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(std::env::VarError::NotPresent) => Ok(None),
@@ -392,7 +391,7 @@ fn path(name: &str) -> Result<Option<PathBuf>> {
     let given = variable(name)?.map(std::path::absolute);
     given
         .transpose()
-        .map_err(|error| bad(name, "is no path").because(error))
+        .map_err(|error| bad(name, "is not a path").because(error))
 }
 
 /// The value is not repeated: it may be a secret in the wrong variable.

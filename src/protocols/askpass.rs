@@ -25,7 +25,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
         has_port,
     }) = quoted_url(question)
     else {
-        return Err(Error::not_found("the question names no URL between quotes"));
+        return Err(Error::not_found("the prompt contains no quoted URL"));
     };
     let mut found = call.provider.bound_to(&url)?;
     if found.is_none() && !has_port && !is_called_by_git(call) {
@@ -33,7 +33,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
     }
     let Some(mut selected) = found else {
         return Err(Error::not_found(
-            "no profile is bound to the URL of the question",
+            "no profile is bound to the URL in the prompt",
         ));
     };
     if user.is_none() {

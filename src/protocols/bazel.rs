@@ -24,12 +24,12 @@ struct Request {
 
 fn run(call: &mut Call<'_>) -> Result<Answer> {
     if call.arguments != ["get"] {
-        return Err(Error::usage("which command? Bazel runs get"));
+        return Err(Error::usage("unknown command; use get"));
     }
     let request = read_to_end(call.input)?;
     let request = std::str::from_utf8(&request).unwrap_or_default();
     let request: Request = serde_json::from_str(request)
-        .map_err(|_| Error::usage("the request is no JSON object with a `uri`"))?;
+        .map_err(|_| Error::usage("the request is not a JSON object with a `uri`"))?;
     let selected = match url(&request.uri) {
         Some(url) => call.provider.bound_to(&url)?,
         None => None,

@@ -35,12 +35,12 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
             "\n"
         ))),
         Some("store") => Ok(failure(
-            "hallpass keeps no passwords: its tokens come from `hallpass login`",
+            "hallpass does not store passwords; to add a client, run `hallpass login`",
             None,
         )),
         Some("erase") => erase(call),
         _ => Err(Error::usage(
-            "which command? there are get, list, store, erase and version",
+            "unknown command; use get, list, store, erase or version",
         )),
     }
 }

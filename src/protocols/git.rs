@@ -34,9 +34,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
         )),
         // `store` runs after every command that succeeded. Unknown operations must be ignored.
         Some(_) => Ok(Answer::nothing()),
-        None => Err(Error::usage(
-            "which operation? git runs get, store and erase",
-        )),
+        None => Err(Error::usage("no operation given; use get, store or erase")),
     }
 }
 

@@ -44,18 +44,14 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
     let variable = "KUBERNETES_EXEC_INFO";
     let info = (call.variable)(variable).ok_or_else(|| {
         Error::usage(format!("{variable} is not set")).hint(
-            "kubectl sets it: name `hallpass` and `kubectl-credential` in the kubeconfig's exec",
+            "kubectl sets it when it runs `hallpass kubectl-credential` from the kubeconfig (users[].user.exec)",
         )
     })?;
     let info: ExecInfo = serde_json::from_str(&info)
-        .map_err(|_| Error::usage(format!("{variable} is no ExecCredential")))?;
+        .map_err(|_| Error::usage(format!("{variable} is not an ExecCredential")))?;
     if !VERSIONS.contains(&info.api_version.as_str()) {
-        return Err(
-            Error::usage("this apiVersion of an ExecCredential is not known").hint(format!(
-                "write apiVersion: {} in the kubeconfig",
-                VERSIONS[0]
-            )),
-        );
+        return Err(Error::usage("unknown apiVersion of an ExecCredential")
+            .hint(format!("use apiVersion: {} in the kubeconfig", VERSIONS[0])));
     }
     let mut selected = match &info.spec.cluster {
         Some(cluster) => {

@@ -17,10 +17,10 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
     match call.arguments {
         [verb, host] if verb == "get" => get(call, host),
         [verb, _] if verb == "store" || verb == "forget" => Err(Error::usage(
-            "hallpass keeps no tokens of others: its own come from `hallpass login`",
+            "hallpass does not store tokens for other programs; to add a client, run `hallpass login`",
         )),
         _ => Err(Error::usage(
-            "which command? Terraform runs get, store and forget with a host",
+            "unknown command; use get, store or forget, with a host",
         )),
     }
 }

@@ -26,10 +26,10 @@ pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>
     let mut command = program::command(name.as_ref()).map_err(|reason| {
         let name = clean(name, 100);
         match reason {
-            NoProgram::Relative => Error::locked(format!(
-                "the secret command `{name}` depends on the directory that hallpass is called in"
-            ))
-            .hint("log in again, with the absolute path of the program in --secret-command"),
+            NoProgram::Relative => {
+                Error::locked(format!("the secret command `{name}` has a relative path"))
+                    .hint("log in again with an absolute path in --secret-command")
+            }
             NoProgram::NotFound => {
                 Error::locked(format!("the secret command `{name}` is not in PATH"))
                     .hint("install it, or log in again with its absolute path in --secret-command")

@@ -29,7 +29,11 @@ fn content(path: &Path, situation: Situation<'_>) -> Result<Option<Zeroizing<Vec
         Ok(Found::Content(content)) => Ok(Some(Zeroizing::new(content))),
         Ok(Found::Nothing) => Ok(None),
         Ok(Found::Distrusted(reason)) => {
-            let error = Error::locked(format!("the secret file {at} {reason}"));
+            let message = match reason.strip_prefix("can be read by ") {
+                Some(users) => format!("{users} can read the secret file {at}"),
+                None => format!("the secret file {at} {reason}"),
+            };
+            let error = Error::locked(message);
             Err(
                 if reason.ends_with("by other users") || reason.ends_with("to another user") {
                     error.hint(how_to_protect(path, situation))
@@ -65,13 +69,13 @@ fn how_to_protect(path: &Path, situation: Situation<'_>) -> String {
 /// Reads what systemd has put there for the unit that we run in.
 pub(super) fn read_credential(name: &str, situation: Situation<'_>) -> Result<Zeroizing<Vec<u8>>> {
     let not_there = |why| {
-        Error::not_found(format!("the credential {name} is not there: {why}")).hint(format!(
+        Error::not_found(format!("cannot read the systemd credential {name}: {why}")).hint(format!(
             "start hallpass in a unit with LoadCredential={name}:FILE"
         ))
     };
     let path =
         credential_path(name).ok_or_else(|| not_there("CREDENTIALS_DIRECTORY is not set"))?;
-    content(&path, situation)?.ok_or_else(|| not_there("the unit has others"))
+    content(&path, situation)?.ok_or_else(|| not_there("the unit has no credential of this name"))
 }
 
 /// Where it is, in a unit that has credentials.

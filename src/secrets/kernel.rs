@@ -102,22 +102,24 @@ mod keyring {
     fn told(name: &ProfileName, error: KeyError) -> Error {
         if is_absent(error) {
             return Error::not_found(format!(
-                "the kernel keyring has no client secret for `{name}`: it forgets all when the machine restarts"
+                "the kernel keyring has no client secret for profile {name}; it is emptied when the machine restarts"
             ))
             .hint(format!("run `hallpass login {name}` again"));
         }
         if matches!(error, KeyError::QuotaExceeded) {
             return Error::locked("the kernel keyring is full for this user").hint(format!(
-                "see /proc/key-users, and remove what is not needed with `keyctl`, or {ELSEWHERE}"
+                "remove unneeded keys with `keyctl` (see /proc/key-users), or {ELSEWHERE}"
             ));
         }
         let reason = match error {
-            KeyError::PermissionDenied | KeyError::AccessDenied => "it is forbidden",
-            KeyError::OperationNotSupported | KeyError::Unknown(38) => "the kernel has none",
-            _ => "the kernel refused",
+            KeyError::PermissionDenied | KeyError::AccessDenied => "permission denied",
+            KeyError::OperationNotSupported | KeyError::Unknown(38) => {
+                "this kernel does not support it"
+            }
+            _ => "the kernel reported an error",
         };
         Error::locked(format!("the kernel keyring cannot be used here: {reason}"))
-            .hint(format!("containers mostly forbid it; {ELSEWHERE}"))
+            .hint(format!("most containers forbid it; {ELSEWHERE}"))
     }
 }
 
@@ -126,7 +128,7 @@ mod keyring {
     use super::{ELSEWHERE, Error, ProfileName, Result, Unwritten, Zeroizing};
 
     fn nowhere<T>() -> Result<T> {
-        Err(Error::usage("the kernel keyring is Linux's: this machine has none").hint(ELSEWHERE))
+        Err(Error::usage("the kernel keyring exists only on Linux").hint(ELSEWHERE))
     }
 
     pub(in crate::secrets) fn read(_: &ProfileName, _: &str) -> Result<Zeroizing<Vec<u8>>> {

@@ -62,7 +62,7 @@ impl ClientSecret {
             return Err("has more than one line");
         }
         if text.contains(char::is_control) {
-            return Err("holds a control character");
+            return Err("contains a control character");
         }
         Ok(Self(Zeroizing::new(text.to_owned())))
     }

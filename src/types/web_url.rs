@@ -25,9 +25,8 @@ impl WebUrl {
     /// What is wrong with it, as the end of a sentence that begins with "the URL ".
     /// The text is not repeated, as it may hold a secret.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        Self::parse_with(WEB, text).map_err(|fault| {
-            fault.unwrap_or("must begin with https:// (or http:// for this machine itself)")
-        })
+        Self::parse_with(WEB, text)
+            .map_err(|fault| fault.unwrap_or("must start with https:// (or http:// for localhost)"))
     }
 
     /// The same for what tokens are used with besides the web: git sends mail, too.
@@ -37,7 +36,7 @@ impl WebUrl {
     pub(crate) fn parse_service(text: &str) -> Result<Self, &'static str> {
         Self::parse_with(WEB_AND_MAIL, text).map_err(|fault| {
             fault.unwrap_or(
-                "must begin with https:// (or smtp://, smtps://, imap://, imaps:// for mail)",
+                "must start with https:// (or smtp://, smtps://, imap://, imaps:// for mail)",
             )
         })
     }
@@ -176,7 +175,7 @@ impl WebUrl {
         if self.is_https() || self.is_loopback() {
             Ok(self)
         } else {
-            Err("must be https (http is for this machine itself alone)")
+            Err("must use https; plain http is allowed only for localhost")
         }
     }
 

@@ -98,7 +98,7 @@ fn a_url_belongs_to_one_profile() {
         &["bind", "other", "https://b.example", "https://a.example/"],
     ] {
         let ran = machine.run(arguments).failure(2);
-        let told = "the profile `prod` is already bound to https://a.example/";
+        let told = "profile prod is already bound to https://a.example/";
         assert!(ran.stderr.contains(told), "{ran:?}");
         let hint = "hallpass unbind prod https://a.example/";
         assert!(ran.stderr.contains(hint), "{ran:?}");

@@ -40,7 +40,7 @@ fn the_profile_is_the_one_that_was_named_else_the_only_one() {
     );
     let ran = fails(machine.run(&["token", "two"]), 3);
     assert!(ran.stderr.contains("no profile named two"), "{ran:?}");
-    assert!(ran.stderr.contains("name one of: one"), "{ran:?}");
+    assert!(ran.stderr.contains("existing profiles: one"), "{ran:?}");
 
     machine.login("two", &server, &["--audience", "for-two"]);
     for arguments in [&["token"][..], &["token", "--refresh"], &["logout"]] {
@@ -192,7 +192,10 @@ fn a_logout_leaves_nothing_and_a_second_one_finds_nothing() {
         machine.login(name, &server, &[]);
     }
     let ran = fails(machine.run(&["logout", "prod"]), 3);
-    assert!(ran.stderr.contains("hint: name one of: a, b\n"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("hint: existing profiles: a, b\n"),
+        "{ran:?}"
+    );
     // No terminal, no question.
     assert_eq!(machine.run(&["logout", "--all"]).success().stdout, "");
     assert_eq!(machine.files(), [machine.config().join("lock")]);
@@ -421,7 +424,10 @@ fn a_login_that_is_not_verified_asks_nobody() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     let ran = machine.login("prod", &server, &["--no-verify"]);
-    assert!(ran.stderr.contains("not proven"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("not verified: no token was requested"),
+        "{ran:?}"
+    );
     assert_eq!(server.connections(), 0);
     assert!(machine.entries("prod").is_empty());
     assert_eq!(machine.run(&["token"]).token(), "token-1");
@@ -521,10 +527,16 @@ fn a_span_of_time_is_written_as_people_do() {
     ] {
         let option = format!("--min-ttl={text}");
         let ran = fails(machine.run(&["token", &option]), 2);
-        assert!(ran.stderr.contains("or 90s, 5m, 2h, 1d"), "{text}: {ran:?}");
+        assert!(
+            ran.stderr.contains("such as 90s, 5m, 2h or 1d"),
+            "{text}: {ran:?}"
+        );
         let option = format!("--timeout={text}");
         let ran = fails(machine.run(&["login", "prod", &option]), 2);
-        assert!(ran.stderr.contains("or 90s, 5m, 2h, 1d"), "{text}: {ran:?}");
+        assert!(
+            ran.stderr.contains("such as 90s, 5m, 2h or 1d"),
+            "{text}: {ran:?}"
+        );
     }
     let ran = fails(machine.run(&["login", "prod", "--timeout", "0"]), 2);
     assert!(ran.stderr.contains("at least 1s"), "{ran:?}");
@@ -652,8 +664,7 @@ fn a_secret_as_an_argument_is_refused_in_every_spelling() {
         arguments.extend(spelling);
         let ran = fails(machine.run(&arguments), 2);
         assert!(
-            ran.stderr
-                .contains("every process on this machine can read it"),
+            ran.stderr.contains("other processes can read it"),
             "{ran:?}"
         );
         assert!(
@@ -682,11 +693,11 @@ fn messages_about_arguments_name_the_option() {
         ),
         (
             &["login", "--param", "x"],
-            "invalid value for --param: write NAME=VALUE",
+            "invalid value for --param: use NAME=VALUE",
         ),
         (
             &["login", "--token-url", "ftp://a"],
-            "invalid value for --token-url: the URL must begin with https://",
+            "invalid value for --token-url: the URL must start with https://",
         ),
         (
             &["login", "--auth", "basic"],
@@ -853,7 +864,7 @@ fn a_missing_setting_is_named_where_nobody_can_be_asked() {
         );
         assert!(
             ran.stderr
-                .contains("the client id is empty or holds a control character"),
+                .contains("the client ID is empty or contains a control character"),
             "{ran:?}"
         );
     }

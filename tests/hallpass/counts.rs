@@ -264,7 +264,7 @@ fn under(tool: &[&str], machine: &Machine, call: &Call) -> (String, Ran) {
     whole.stdin(fs::File::open(&request).expect("a request"));
     let said = ran(whole);
     let is_answered = if call.arguments[0] == "exec" {
-        said.stderr.contains("there is no such program")
+        said.stderr.contains("program not found")
     } else {
         said.code == 0 && said.stdout.contains("token-")
     };

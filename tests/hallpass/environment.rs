@@ -112,7 +112,7 @@ fn what_is_missing_or_wrong_is_told_by_name() {
             "HALLPASS_TOKEN_URL",
             "http://a.example/",
             2,
-            "HALLPASS_TOKEN_URL must be https",
+            "HALLPASS_TOKEN_URL must use https",
         ),
         (
             "HALLPASS_BODY",
@@ -130,13 +130,13 @@ fn what_is_missing_or_wrong_is_told_by_name() {
             "HALLPASS_FOR",
             "ftp://a",
             2,
-            "HALLPASS_FOR must begin with https://",
+            "HALLPASS_FOR must start with https://",
         ),
         (
             "HALLPASS_SCOPE",
             "a\tb",
             2,
-            "HALLPASS_SCOPE holds a control character",
+            "HALLPASS_SCOPE contains a control character",
         ),
         (
             "HALLPASS_PROFILE",

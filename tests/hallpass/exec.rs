@@ -90,7 +90,7 @@ fn the_exit_code_is_the_programs_own() {
     }
     for missing in ["no-such-program-here", "/no/such/program"] {
         let ran = machine.run(&["exec", "--", missing]).failure(127);
-        assert!(ran.stderr.contains("there is no such program"), "{ran:?}");
+        assert!(ran.stderr.contains("program not found"), "{ran:?}");
     }
     let data = machine.private_file("data", b"no program");
     for refused in [data.to_str().expect("UTF-8"), "/"] {

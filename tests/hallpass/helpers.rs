@@ -570,7 +570,8 @@ fn go_gets_cached_tokens_first_and_a_new_one_after_a_rejection() {
         .success();
     assert_eq!(ran.stdout, "");
     assert!(
-        ran.stderr.contains("bound to other paths of this server"),
+        ran.stderr
+            .contains("bound only to other paths of this server"),
         "{ran:?}"
     );
     assert_eq!(

@@ -193,7 +193,7 @@ fn two_items_that_look_the_same_are_told_and_mended_by_login() {
     let ran = desk.run(&["token", "--refresh"]).failure(6);
     says(
         &ran,
-        "the keychain has 2 secrets for `prod`",
+        "the keychain has 2 secrets for profile prod",
         "hallpass login prod",
     );
     assert_eq!(desk.server.requests().len(), 1, "neither was sent");
@@ -240,7 +240,7 @@ fn an_item_that_was_removed_behind_our_back_wants_a_new_login() {
     let ran = desk.run(&["token", "--refresh"]).failure(3);
     says(
         &ran,
-        "has no client secret for `prod`",
+        "has no client secret for profile prod",
         "hallpass login prod",
     );
     assert_eq!(desk.server.requests().len(), 1);
@@ -372,7 +372,7 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
         let ran = desk.run(&["token", "--refresh"]).failure(4);
         says(
             &ran,
-            "the profile `prod` was changed after its login",
+            "profile prod was edited after login",
             "hallpass login prod",
         );
     }
@@ -563,7 +563,7 @@ fn a_login_from_elsewhere_finds_no_secret_in_an_empty_keychain() {
     let ran = desk.run(&["token", "--refresh"]).failure(3);
     says(
         &ran,
-        "has no client secret for `prod`",
+        "has no client secret for profile prod",
         "hallpass login prod",
     );
 }

@@ -25,6 +25,7 @@ mod limits;
 mod main_job;
 mod material;
 mod matrix;
+mod messages;
 mod methods;
 mod names;
 mod output;

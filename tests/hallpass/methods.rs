@@ -168,17 +168,17 @@ fn metadata_that_cannot_be_believed_are_refused_before_the_secret_is_sent() {
         (
             |issuer| json!({ "token_endpoint": format!("{issuer}/t") }),
             4,
-            "name no issuer",
+            "has no issuer",
         ),
         (
             |issuer| json!({ "issuer": issuer }),
             5,
-            "name no token endpoint",
+            "has no token_endpoint",
         ),
         (
             |issuer| json!({ "issuer": issuer, "token_endpoint": "http://evil.example/t" }),
             5,
-            "must be https",
+            "must use https",
         ),
         (|_| json!([]), 5, "without a JSON object"),
     ];
@@ -444,8 +444,7 @@ fn a_standard_parameter_is_not_overwritten_by_an_edit() {
     std::fs::write(&path, profile.replace("\"x\"", "\"client_id\"")).expect("an edit");
     let ran = machine.run(&["token"]).failure(2);
     assert!(
-        ran.stderr
-            .contains("`client_id` among its other parameters"),
+        ran.stderr.contains("`client_id` as an extra parameter"),
         "{ran:?}"
     );
     assert_eq!(server.requests().len(), 1);

@@ -214,7 +214,7 @@ fn a_preset_of_the_environment_says_what_it_still_needs() {
                 ("HALLPASS_TOKEN_URL", "https://a.example/"),
                 ("HALLPASS_SET", "a=b"),
             ],
-            "HALLPASS_SET is set, and HALLPASS_PROVIDER is not",
+            "HALLPASS_SET is set but HALLPASS_PROVIDER is not",
         ),
         (
             &[
@@ -230,6 +230,6 @@ fn a_preset_of_the_environment_says_what_it_still_needs() {
     }
     let only = [("HALLPASS_PROVIDER", "spotify")];
     let ran = with_environment(&mut Machine::new(), &only).failure(2);
-    let said = "HALLPASS_PROVIDER is set, and HALLPASS_CLIENT_ID is not";
+    let said = "HALLPASS_PROVIDER is set but HALLPASS_CLIENT_ID is not";
     assert!(ran.stderr.contains(said), "{ran:?}");
 }

@@ -130,7 +130,7 @@ fn a_key_that_is_gone_is_told_and_mended_by_a_login() {
     let ran = desk.run(&["token", "--refresh"]).failure(3);
     assert!(
         ran.stderr
-            .contains("the kernel keyring has no client secret for `prod`"),
+            .contains("the kernel keyring has no client secret for profile prod"),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("hallpass login prod"), "{ran:?}");
@@ -146,10 +146,7 @@ fn an_edited_profile_does_not_get_its_key() {
     let text = fs::read_to_string(&file).expect("the profile");
     fs::write(&file, text.replace("client:one", "client:two")).expect("an edit");
     let ran = desk.run(&["token", "--refresh"]).failure(4);
-    assert!(
-        ran.stderr.contains("was changed after its login"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("was edited after login"), "{ran:?}");
     assert_eq!(desk.server.requests().len(), 1);
     desk.run(&["logout"]).success();
 }
@@ -225,7 +222,7 @@ fn a_secret_that_moves_out_of_a_file_is_still_in_the_file_and_that_is_said() {
     let path = file.to_str().expect("UTF-8");
     desk.log_in(&["--secret-file", path], "").success();
     let ran = desk.run(&["login", "prod", "--store", "kernel"]).success();
-    let said = format!("the secret is still in {path}, too");
+    let said = format!("the secret is also still in {path};");
     assert!(ran.stderr.contains(&said), "{ran:?}");
     assert!(file.exists());
     desk.run(&["logout"]).success();
@@ -279,8 +276,8 @@ fn a_kernel_that_forbids_its_keyring_is_told_and_nothing_is_left() {
         "--secret-stdin",
     ];
     for (fault, said) in [
-        ("ENOSYS", "the kernel has none"),
-        ("EPERM", "it is forbidden"),
+        ("ENOSYS", "this kernel does not support it"),
+        ("EPERM", "permission denied"),
     ] {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-o", "/dev/null", "-e", "trace=keyctl,add_key"]);
@@ -369,7 +366,7 @@ fn a_variable_is_named_in_the_profile_and_its_value_leaves_the_environment() {
     assert!(ran.stderr.contains("APP_SECRET is not set"), "{ran:?}");
     for (value, fault) in [
         ("a\nb", "has more than one line"),
-        ("a\tb", "holds a control character"),
+        ("a\tb", "contains a control character"),
     ] {
         desk.machine.set("APP_SECRET", value);
         let ran = desk.run(&["token"]).failure(2);
@@ -421,7 +418,10 @@ fn a_credential_of_systemd_is_found_by_its_name() {
     assert!(!profile.contains(&path), "{profile}");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
     let ran = desk.run(&["token", "--refresh"]).failure(6);
-    assert!(ran.stderr.contains("can be read by other users"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("other users can read the secret file "),
+        "{ran:?}"
+    );
     fs::remove_file(&file).expect("removed");
     let mut is_missing = |directory: &str| {
         desk.machine.set("CREDENTIALS_DIRECTORY", directory);

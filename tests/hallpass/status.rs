@@ -184,8 +184,8 @@ fn status_tells_tokens_apart_and_leaves_out_those_of_other_settings() {
         panic!("{:?}", tokens());
     };
     assert!(!own.contains("scope"), "{own}");
-    assert!(write.ends_with(", scope write)"), "{write}");
-    assert!(audience.ends_with(", audience urn:api)"), "{audience}");
+    assert!(write.ends_with(", scope write"), "{write}");
+    assert!(audience.ends_with(", audience urn:api"), "{audience}");
     // Edited by hand: the next `hallpass token` asks for another token.
     let path = machine.config().join("p.json");
     let profile = fs::read_to_string(&path).expect("a profile");
@@ -194,7 +194,7 @@ fn status_tells_tokens_apart_and_leaves_out_those_of_other_settings() {
     let [write] = &tokens()[..] else {
         panic!("{:?}", tokens());
     };
-    assert!(write.ends_with(", scope write)"), "{write}");
+    assert!(write.ends_with(", scope write"), "{write}");
     assert_eq!(machine.run(&["token", "p"]).success().stdout, "token-4\n");
     assert_eq!(tokens().len(), 2);
 }

@@ -173,26 +173,29 @@ fn a_typed_secret_is_stored_exactly() {
 fn a_secret_with_a_control_character_is_refused_not_mended() {
     let desk = Desk::new();
     for (typed, said) in [
-        ("s3\tcret\r", "the client secret holds a control character"),
+        (
+            "s3\tcret\r",
+            "the client secret contains a control character",
+        ),
         (
             "s3\u{1b}[Acret\r",
-            "the client secret holds a control character",
+            "the client secret contains a control character",
         ),
         (
             "s3cret\u{1b}OP\r",
-            "the client secret holds a control character",
+            "the client secret contains a control character",
         ),
         (
             "s3\u{0}cret\r",
-            "the client secret holds a control character",
+            "the client secret contains a control character",
         ),
         (
             "s3\u{1}cret\r",
-            "the client secret holds a control character",
+            "the client secret contains a control character",
         ),
         (
             "s3\u{85}cret\r",
-            "the client secret holds a control character",
+            "the client secret contains a control character",
         ),
         ("\r", "the client secret is empty"),
         (

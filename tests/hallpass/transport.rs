@@ -490,7 +490,7 @@ fn the_most_useful_failure_of_a_search_is_reported() {
     let template = r#"{"issuer": "https://login.example/{tenantid}/v2.0"}"#;
     for (body, code, says) in [
         ("<html>", 5, "without a JSON object"),
-        ("{}", 4, "name no issuer"),
+        ("{}", 4, "has no issuer"),
         (
             template,
             4,
@@ -629,7 +629,10 @@ fn a_person_is_told_that_the_server_asked_to_wait_and_a_program_is_not() {
         login(&machine, &server.url("/"), &more).success();
         let input = machine.private_file("request", request.as_bytes());
         let shown = shown_at_a_terminal(&machine, arguments, &input);
-        let note = format!("hallpass: waiting 2 s, as {} asked\n", server.url(""));
+        let note = format!(
+            "hallpass: waiting 2 s, as requested by {}\n",
+            server.url("")
+        );
         assert_eq!(shown.contains(&note), is_told, "{arguments:?}: {shown}");
         assert_eq!(
             shown.contains("hallpass: "),
@@ -841,7 +844,7 @@ fn a_ca_file_that_changed_after_the_login_is_not_trusted_until_the_next_one() {
     let ran = machine.run(&["token", "--refresh"]).failure(6);
     assert_says(
         &ran,
-        &[text(&ca), "has changed since the login", "hallpass login"],
+        &[text(&ca), "has changed since login", "hallpass login"],
     );
     assert_eq!(attacker.connections(), 0);
     machine.set("NO_PROXY", "*");

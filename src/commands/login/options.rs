@@ -298,7 +298,7 @@ fn name_and_value(text: &str) -> std::result::Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() && !text.contains(char::is_control) => {
             Ok((name.to_owned(), value.to_owned()))
         }
-        _ => Err("write NAME=VALUE, without control characters".to_owned()),
+        _ => Err("use NAME=VALUE, without control characters".to_owned()),
     }
 }
 
@@ -306,12 +306,12 @@ fn parameter(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = name_and_value(text)?;
     if is_credential_parameter(&name) {
         return Err(format!(
-            "`{name}` is a credential, which other processes could read here; hallpass sends the client's secret (--secret-stdin) or key (--jwt-key) only"
+            "`{name}` is a credential, and other processes can read arguments; use --secret-stdin for a secret, or --jwt-key for a key"
         ));
     }
     if is_standard_parameter(&name) {
         return Err(format!(
-            "`{name}` is set by an option of its own, or by hallpass itself"
+            "`{name}` has an option of its own, or is set by hallpass"
         ));
     }
     Ok((name, value))

@@ -228,7 +228,7 @@ impl<'a> Login<'a> {
         }
         if let Some(SecretSource::File(path)) = self.moving().map(|before| &before.secret) {
             message::note(&format!(
-                "the secret is still in {}, too: remove it there if nobody else needs it",
+                "the secret is also still in {}; delete it there if nothing else uses it",
                 path.display()
             ));
         }
@@ -255,7 +255,7 @@ pub(super) fn load(
 pub(super) fn check_client_id(client_id: &str) -> Result<()> {
     if client_id.is_empty() || client_id.contains(char::is_control) {
         return Err(Error::usage(
-            "the client id is empty or holds a control character",
+            "the client ID is empty or contains a control character",
         ));
     }
     Ok(())
@@ -269,11 +269,11 @@ pub(super) const MISSING_KEY: &str =
 fn explain(error: &MergeError, preset: Option<&Preset>) -> Error {
     match (error, preset) {
         (MergeError::NoKey, Some(preset)) if preset.auth.has_key() => {
-            Error::usage(format!("{} wants a private key", preset.title))
+            Error::usage(format!("{} needs a private key", preset.title))
                 .hint("name it with --jwt-key FILE")
         }
         (MergeError::NoTokenEndpoint, _) => Error::usage("the token URL is missing"),
-        (MergeError::NoClientId, _) => Error::usage("the client id is missing"),
+        (MergeError::NoClientId, _) => Error::usage("the client ID is missing"),
         (MergeError::NoKey, _) => Error::usage("the private key is missing").hint(MISSING_KEY),
         (MergeError::NoCertificate, _) => {
             Error::usage("the client's certificate is missing: --cert FILE")

@@ -75,7 +75,7 @@ pub(super) fn check_current(
         return Ok(());
     }
     Err(Error::usage(format!(
-        "profile {name} became {} meanwhile",
+        "another login replaced profile {name}: it is now {}",
         client_of(current)
     ))
     .hint("nothing was changed: log in again under another name, or add --replace"))

@@ -200,7 +200,7 @@ impl Login<'_> {
             _ => before != now,
         };
         if is_moved {
-            let fault = format!("the secret of profile {} was moved meanwhile", self.name);
+            let fault = format!("another login moved the secret of profile {}", self.name);
             return Err(Error::usage(fault).hint("nothing was changed; run this login again"));
         }
         // The secret is the one that was read, wherever an item of another login has its own.

@@ -250,7 +250,7 @@ fn path_entry(text: &str) -> Result<String, TransportError> {
 fn with_user(words: &[String]) -> Result<String, TransportError> {
     match words {
         [scheme, user, under] => Ok(format!("{scheme}://{}@{under}/", userinfo(user))),
-        _ => Err("it is no URL"),
+        _ => Err("it is not a URL"),
     }
 }
 

@@ -34,10 +34,10 @@ pub(super) fn place(place: &CacheEntry, home: &Path) -> Result<PathBuf> {
         };
         if value.is_empty() {
             if place.empty_is_none {
-                return Err(
-                    Error::usage(format!("{name} is empty, which means no such file"))
-                        .hint(format!("unset {name}")),
-                );
+                return Err(Error::usage(format!(
+                    "{name} is empty, so there is no file to change"
+                ))
+                .hint(format!("unset {name}")));
             }
             continue;
         }

@@ -49,7 +49,7 @@ pub(super) fn undo(home: &Path, record: &mut Record) -> Result<bool> {
         Some(before) => env(home, &["-w", &format!("GOAUTH={before}")])?,
         None => env(home, &["-u", "GOAUTH"])?,
     };
-    message::note("took GOAUTH back");
+    message::note("removed the GOAUTH setting");
     Ok(true)
 }
 

@@ -50,7 +50,7 @@ pub(super) fn make(path: &Path, wanted_by: &str, facts: &Facts, record: &mut Rec
         }
         let is_old = is_recorded && (path.is_symlink() || cfg!(windows));
         if !is_old {
-            let fault = format!("{} is there, and is not hallpass", path.display());
+            let fault = format!("{} exists and is not hallpass", path.display());
             return Err(
                 Error::usage(fault).hint("move it away, or choose another directory with --dir")
             );

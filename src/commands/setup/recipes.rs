@@ -455,7 +455,7 @@ impl Tool {
             format!("{profile} is not bound to any URL")
         } else {
             format!(
-                "{profile} is bound only to URLs with a path, and {} asks for a host",
+                "{profile} is bound only to URLs with a path, but {} needs a whole host",
                 self.name
             )
         };

@@ -80,7 +80,7 @@ impl Facts {
             let escaped = syntax(&words).map_err(|fault| {
                 let shown = words.first().cloned().unwrap_or_default();
                 Error::usage(format!("cannot write {shown} into these settings: {fault}")).hint(
-                    "call hallpass by a link in a directory with a plain name, or choose one with --dir",
+                    "run hallpass through a link in a directory with a plain name, or choose one with --dir",
                 )
             })?;
             words = vec![escaped];

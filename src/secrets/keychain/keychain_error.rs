@@ -55,7 +55,7 @@ impl KeychainError {
     pub(super) fn error(self, name: &ProfileName) -> Error {
         match self {
             Self::Absent => Error::not_found(format!(
-                "the keychain ({NAME}) has no client secret for `{name}`"
+                "the keychain ({NAME}) has no client secret for profile {name}"
             ))
             .hint(format!("run `hallpass login {name}` to store it again"))
             .hint("or unlock the keychain's database, if it hides items while it is locked"),
@@ -72,7 +72,7 @@ impl KeychainError {
                 "create one (Seahorse: new password keyring, set as default), or {ELSEWHERE}"
             )),
             Self::Ambiguous(count) => Error::locked(format!(
-                "the keychain has {count} secrets for `{name}` with the same attributes"
+                "the keychain has {count} secrets for profile {name} with the same attributes"
             ))
             .hint(format!("run `hallpass login {name}` to replace them")),
             Self::Mute(limit) => Error::locked(format!(

@@ -15,7 +15,7 @@ pub(super) const NAME: &str = "Windows Credential Manager";
 pub(super) const START: &str = "";
 
 pub(super) const UNLOCK: &str =
-    "log on to this machine itself: the Credential Manager is closed to network logons";
+    "log on to this machine directly; network logons cannot use the Credential Manager";
 
 /// Nothing to do: this keychain keeps bytes as they are, and a limit of its own must not be reached
 /// sooner.
