@@ -696,7 +696,7 @@ fn an_invalid_profile_name_is_reported_in_the_protocols_error_format() {
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
     let ran = desk.tell(&["docker-credential", name, "get"], "a.example");
     assert_eq!(ran.code, 1);
-    assert!(ran.stdout.contains("not a valid profile name"), "{ran:?}");
+    assert!(ran.stdout.contains("invalid profile name"), "{ran:?}");
     desk.run(&["pnpm-tokenhelper", name]).failure(2);
 }
 
