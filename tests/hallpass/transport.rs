@@ -521,15 +521,15 @@ fn an_endpoint_that_is_not_needed_may_be_unusable() {
     for (more, ignored) in [
         (
             r#", "revocation_endpoint": "http://not.local.example/revoke""#,
-            "name a revocation_endpoint that",
+            "has a revocation_endpoint that",
         ),
         (
             r#", "revocation_endpoint": 1"#,
-            "name a revocation_endpoint that is not a text, which is ignored",
+            "has a revocation_endpoint that is not a string, which is ignored",
         ),
         (
             r#", "revocation_endpoint": "relative""#,
-            "name a revocation_endpoint that",
+            "has a revocation_endpoint that",
         ),
         (
             r#", "mtls_endpoint_aliases": {"token_endpoint": "http://not.local.example/"}"#,
@@ -537,7 +537,7 @@ fn an_endpoint_that_is_not_needed_may_be_unusable() {
         ),
         (
             r#", "mtls_endpoint_aliases": {"revocation_endpoint": {}}"#,
-            "name a revocation_endpoint that is not a text, in mtls_endpoint_aliases, which is ignored",
+            "has a revocation_endpoint that is not a string, in mtls_endpoint_aliases, which is ignored",
         ),
         (
             r#", "mtls_endpoint_aliases": []"#,
