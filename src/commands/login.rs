@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
             return finish(&directories, &editor, &login, &verified);
         }
         drop(editor);
-        login.verify_again(&mut verified)?;
+        verified = login.verify(verified.input)?;
     }
     Err(
         Error::unavailable(format!("other logins keep changing profile {}", login.name))
@@ -73,7 +73,7 @@ fn finish(
     verified: &Verified,
 ) -> Result<String> {
     let (name, profile) = (&login.name, &verified.profile);
-    let stale = commit(editor, name, profile, verified.for_store.as_ref())?;
+    let stale = commit(editor, name, profile, verified.input.for_store.as_ref())?;
     // From here on the login counts, and what goes wrong is worth a warning.
     let cache = Cache::of(directories, name);
     let kept = cache.clear().and_then(|()| match &verified.token {

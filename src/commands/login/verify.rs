@@ -11,11 +11,22 @@ use crate::message;
 use crate::oauth::{self, Notes, TokenClient};
 use crate::platform::prompt;
 use crate::profile::token_request::TokenRequest;
-use crate::profile::{ClientAuth, Item, Profile, ProfileName, SecretSource};
+use crate::profile::{ClientAuth, Item, Profile, SecretSource};
 use crate::secrets::{self, WaitLimit};
 use crate::types::cached_failure::CachedFailure;
 use crate::types::secret::Credential;
 use crate::types::token::CachedToken;
+
+/// The credential, and the profile that it is for.
+pub(super) struct Input {
+    /// What the layers made, before the key and this machine had their say.
+    merged: Profile,
+    /// Of the secret, before it was read: what changes meanwhile is another version.
+    version: Option<String>,
+    /// What goes into a store of hallpass: a secret, a private key, or a key's passphrase.
+    pub(super) for_store: Option<Zeroizing<Vec<u8>>>,
+    credential: Option<Credential>,
+}
 
 /// What a login stores.
 pub(super) struct Verified {
@@ -23,13 +34,7 @@ pub(super) struct Verified {
     pub(super) request: TokenRequest,
     /// None if no token was requested.
     pub(super) token: Option<CachedToken>,
-    /// What goes into a store of hallpass: a secret, a private key, or a key's passphrase.
-    pub(super) for_store: Option<Zeroizing<Vec<u8>>>,
-    credential: Option<Credential>,
-    /// What the layers made, before the key and this machine had their say.
-    merged: Profile,
-    /// Of the secret, before it was read: what changes meanwhile is another version.
-    version: Option<String>,
+    pub(super) input: Input,
 }
 
 impl Login<'_> {
@@ -61,12 +66,10 @@ impl Login<'_> {
         loop {
             let merged = self.merge()?;
             let is_typed = self.is_typed(&merged);
-            let mut error = match self.read_credential(merged) {
-                Ok(mut verified) => match self.verify_again(&mut verified) {
-                    Ok(()) => return Ok(verified),
-                    Err(error) => error,
-                },
-                Err(error) => return Err(error),
+            let input = self.read_credential(merged)?;
+            let mut error = match self.verify(input) {
+                Ok(verified) => return Ok(verified),
+                Err(error) => error,
             };
             let is_wrong = matches!(error.kind, Kind::Refused | Kind::Locked);
             if !is_typed || !is_wrong || !self.attempts.are_left() {
@@ -86,7 +89,7 @@ impl Login<'_> {
         profile.secret.item().is_some() && !is_piped && self.moving().is_none()
     }
 
-    fn read_credential(&mut self, merged: Profile) -> Result<Verified> {
+    fn read_credential(&mut self, merged: Profile) -> Result<Input> {
         let moving = self.moving();
         let moving = moving.filter(|before| before.has_the_same_credential_kind(&merged));
         let version = secrets::version(&merged);
@@ -104,15 +107,11 @@ impl Login<'_> {
             }
             None => None,
         };
-        let request = TokenRequest::new(&self.name, &merged, None, None, version.as_deref());
-        Ok(Verified {
-            profile: merged.clone(),
-            request,
-            token: None,
-            for_store,
-            credential,
+        Ok(Input {
             merged,
             version,
+            for_store,
+            credential,
         })
     }
 
@@ -147,33 +146,39 @@ impl Login<'_> {
 
     /// Completes the profile, and requests a token with it unless the user does not want that: one
     /// real token request, before anything is stored.
-    pub(super) fn verify_again(&self, verified: &mut Verified) -> Result<()> {
-        let mut profile = verified.merged.clone();
-        if let Some(credential) = &verified.credential {
+    pub(super) fn verify(&self, input: Input) -> Result<Verified> {
+        let mut profile = input.merged.clone();
+        if let Some(credential) = &input.credential {
             sign::choose_algorithm(&mut profile, credential, &self.layers, &self.algorithms)?;
         }
-        if profile.certificate_key.is_some() {
-            // One that cannot be read is better known now.
-            secrets::certificate_key(&profile)?;
-        }
+        // Also without a request: one that cannot be read is better known now.
+        let certificate_key = secrets::certificate_key(&profile)?;
         profile.trust = oauth::trust_in_effect(profile.ca_file.as_deref())?;
-        if let (Some(_), Some(item)) = (&verified.for_store, profile.secret.item()) {
+        if let (Some(_), Some(item)) = (&input.for_store, profile.secret.item()) {
             profile.secret = SecretSource::kept(Item {
                 account: profile.item_account(&self.name),
                 ..item
             });
         }
-        let version = verified.version.as_deref();
-        verified.request = TokenRequest::new(&self.name, &profile, None, None, version);
-        verified.token = match &verified.credential {
+        let version = input.version.as_deref();
+        let request = TokenRequest::new(&self.name, &profile, None, None, version);
+        let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
-                let request = &verified.request;
-                Some(request_token(&self.name, &profile, request, credential)?)
+                let (name, credential) = (&self.name, credential.clone());
+                let client = TokenClient::of(name, &profile, credential, certificate_key.as_ref())?;
+                let token = oauth::ask(&profile, &request, &client, Notes::Shown);
+                let token = token.map_err(CachedFailure::into_error)?;
+                warn_of_response(&request, &token);
+                Some(token)
             }
             _ => None,
         };
-        verified.profile = profile;
-        Ok(())
+        Ok(Verified {
+            profile,
+            request,
+            token,
+            input,
+        })
     }
 
     /// Merges the layers once more with the profile as it is now, when nobody else can change it.
@@ -194,7 +199,7 @@ impl Login<'_> {
         self.layers.keep(current);
         let mut merged = self.merge()?;
         replace::add_new_bindings(&mut merged.bindings, seen, current);
-        let (before, now) = (&verified.merged.secret, &merged.secret);
+        let (before, now) = (&verified.input.merged.secret, &merged.secret);
         let is_moved = match (before.item(), now.item()) {
             (Some(before), Some(now)) => before.store != now.store,
             _ => before != now,
@@ -204,13 +209,13 @@ impl Login<'_> {
             return Err(Error::usage(fault).hint("nothing was changed; run this login again"));
         }
         // The secret is the one that was read, wherever an item of another login has its own.
-        merged.secret.clone_from(&verified.merged.secret);
+        merged.secret.clone_from(&verified.input.merged.secret);
         let bindings = merged.bindings.clone();
-        let holds = request_settings(&merged) == request_settings(&verified.merged);
+        let holds = request_settings(&merged) == request_settings(&verified.input.merged);
         verified.profile.bindings = bindings;
         verified.profile.derived.clone_from(&merged.derived);
         verified.profile.removed.clone_from(&merged.removed);
-        verified.merged = merged;
+        verified.input.merged = merged;
         Ok(holds)
     }
 }
@@ -223,18 +228,4 @@ fn request_settings(profile: &Profile) -> Profile {
         removed: Vec::new(),
         ..profile.clone()
     }
-}
-
-fn request_token(
-    name: &ProfileName,
-    profile: &Profile,
-    request: &TokenRequest,
-    credential: &Credential,
-) -> Result<CachedToken> {
-    let certificate_key = secrets::certificate_key(profile)?;
-    let means = TokenClient::of(name, profile, credential.clone(), certificate_key.as_ref())?;
-    let token =
-        oauth::ask(profile, request, &means, Notes::Shown).map_err(CachedFailure::into_error)?;
-    warn_of_response(request, &token);
-    Ok(token)
 }
