@@ -193,7 +193,12 @@ impl Login<'_> {
         replace::check_current(&self.name, seen, current, &verified.profile, replace)?;
         let is_other = |current: &&Profile| !replace::is_same_client(current, &verified.profile);
         self.replaced = current.filter(is_other).cloned();
-        let Some(current) = current.filter(|current| !is_other(current)) else {
+        // A login that changes the client of a profile keeps what else the profile has.
+        let is_renewed = |current: &&Profile| {
+            let renewed = self.renewed.as_ref();
+            renewed.is_some_and(|renewed| replace::is_same_client(current, renewed))
+        };
+        let Some(current) = current.filter(|it| !is_other(it) || is_renewed(it)) else {
             return Ok(true);
         };
         self.layers.keep(current);
