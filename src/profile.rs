@@ -241,6 +241,11 @@ impl Profile {
     }
 }
 
+/// Whether a client ID can be sent and shown.
+pub(crate) fn is_client_id(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_control)
+}
+
 /// Whether a parameter is a credential in some grant (RFC 6749 §4, RFC 7521, RFC 8693): settings are
 /// no place for it.
 pub(crate) fn is_credential_parameter(name: &str) -> bool {

@@ -13,7 +13,7 @@ use crate::platform::disk::{self, Directories, Durability, Found, LockFile};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{
-    FORMAT, Item, Profile, ProfileName, is_credential_parameter, is_standard_claim,
+    FORMAT, Item, Profile, ProfileName, is_client_id, is_credential_parameter, is_standard_claim,
     is_standard_parameter,
 };
 
@@ -404,7 +404,7 @@ fn fault(profile: &Profile) -> Option<String> {
     if let Some(name) = claims.find(|name| is_standard_claim(name)) {
         return Some(format!("sets `{name}` as an extra claim"));
     }
-    if profile.client_id.is_empty() || profile.client_id.contains(char::is_control) {
+    if !is_client_id(&profile.client_id) {
         return Some("has a client_id that is empty or contains a control character".to_owned());
     }
     let seconds = [

@@ -10,7 +10,7 @@ use crate::oauth::Metadata;
 use crate::platform::prompt::Attempts;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{Layers, MergeError, Settings};
-use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource};
+use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource, is_client_id};
 use crate::profiles::{Profiles, name_given};
 use crate::types::digest::unique;
 
@@ -118,12 +118,9 @@ impl<'a> Login<'a> {
         let issuer = layers.iter().find_map(|layer| layer.issuer.value());
         let client_id = layers.iter().find_map(|layer| layer.client_id.value());
         let is_same = |profile: &&Profile| {
-            if !knows_server {
-                return true;
-            }
-            let is_same_server = endpoint == Some(&profile.token_endpoint)
-                || (issuer.is_some() && issuer == profile.issuer.as_ref());
-            is_same_server && client_id.is_none_or(|id| *id == profile.client_id)
+            !knows_server
+                || (replace::is_same_server(profile, endpoint, issuer)
+                    && client_id.is_none_or(|id| *id == profile.client_id))
         };
         self.renewed = self.existing.as_ref().filter(is_same).cloned();
     }
@@ -253,12 +250,12 @@ pub(super) fn load(
 }
 
 pub(super) fn check_client_id(client_id: &str) -> Result<()> {
-    if client_id.is_empty() || client_id.contains(char::is_control) {
-        return Err(Error::usage(
-            "the client ID is empty or contains a control character",
-        ));
+    if is_client_id(client_id) {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::usage(
+        "the client ID is empty or contains a control character",
+    ))
 }
 
 /// What to do about a private key that is missing.

@@ -15,9 +15,18 @@ const COMMON_LABELS: [&str; 12] = [
 
 /// Whether two profiles are for one client of one authorization server.
 pub(super) fn is_same_client(one: &Profile, other: &Profile) -> bool {
-    let is_same_server = one.token_endpoint == other.token_endpoint
-        || (one.issuer.is_some() && one.issuer == other.issuer);
-    is_same_server && one.client_id == other.client_id
+    let issuer = other.issuer.as_ref();
+    is_same_server(one, Some(&other.token_endpoint), issuer) && one.client_id == other.client_id
+}
+
+/// Whether a profile is for the authorization server with this token endpoint or this issuer.
+pub(super) fn is_same_server(
+    profile: &Profile,
+    endpoint: Option<&TokenEndpoint>,
+    issuer: Option<&String>,
+) -> bool {
+    endpoint == Some(&profile.token_endpoint)
+        || (issuer.is_some() && issuer == profile.issuer.as_ref())
 }
 
 /// Asks before another client is replaced. Without a terminal, that takes `--replace`.
