@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::{fs, thread};
 
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use clap::Parser;
 use serde_json::Value;
 
-use server::{Reply, Request, Server, form_decode};
+use server::{Reply, Request, Server};
 
 /// An OAuth 2.0 authorization server on loopback, for demonstrations
 #[derive(Parser)]
@@ -137,7 +137,7 @@ impl Authority {
             let text = |name| parameters.value(name).map(str::to_owned);
             Some((text("client_id")?, text("client_secret")?))
         };
-        let credentials = basic_credentials(request).or_else(in_body);
+        let credentials = request.basic_credentials().or_else(in_body);
         credentials.is_some_and(|(id, secret)| id == self.client_id && secret == self.client_secret)
     }
 }
@@ -201,12 +201,4 @@ impl Parameters {
             .map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none())
     }
-}
-
-/// HTTP Basic as RFC 6749, 2.3.1 has it: both halves are form-encoded before they are joined.
-fn basic_credentials(request: &Request) -> Option<(String, String)> {
-    let encoded = request.header("Authorization")?.strip_prefix("Basic ")?;
-    let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;
-    let (id, secret) = decoded.split_once(':')?;
-    Some((form_decode(id), form_decode(secret)))
 }

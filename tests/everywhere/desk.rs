@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base64::Engine as _;
 use tempfile::TempDir;
 
 use crate::keychain::Keychain;
-use crate::server::{Reply, Server, form_decode};
+use crate::server::{Reply, Server};
 
 /// It has what each encoding must get right.
 pub(crate) const SECRET: &str = "s3cr%t+w:th/a \"quote\" & = ü";
@@ -139,16 +138,11 @@ impl Desk {
 
     /// The same, without the first of them.
     pub(crate) fn secrets_sent_since(&self, first: usize) -> Vec<String> {
-        let secret_in = |authorization: &str| {
-            let encoded = authorization.strip_prefix("Basic ").expect("Basic");
-            let pair = base64::engine::general_purpose::STANDARD.decode(encoded);
-            let pair = String::from_utf8(pair.expect("base64")).expect("UTF-8");
-            form_decode(pair.split_once(':').expect("a pair").1)
-        };
         let requests = self.server.requests();
         requests[first..]
             .iter()
-            .filter_map(|request| request.header("authorization").map(secret_in))
+            .filter(|request| request.header("authorization").is_some())
+            .map(|request| request.basic_credentials().expect("credentials").1)
             .collect()
     }
 

@@ -479,15 +479,7 @@ fn a_secret_that_one_caller_cannot_read_does_not_affect_the_others() {
     );
     let command = shlex::try_join(["sh", "-c", &script]).expect("a command line");
     let url = server.url("/oauth/token");
-    let arguments = [
-        "login",
-        "p",
-        "--replace",
-        "--token-url",
-        &url,
-        "--client-id",
-        CLIENT_ID,
-    ];
+    let arguments = login_as(&url, CLIENT_ID);
     let secret = ["--secret-command", &command, "--no-verify"];
     machine.run(&[&arguments[..], &secret].concat()).success();
     let runs = || {
@@ -757,15 +749,7 @@ fn without_locks_every_caller_gets_a_token() {
         let machine = Machine::new();
         let secret = machine.private_file("secret", SECRET.as_bytes());
         let url = server.url("/oauth/token");
-        let login = [
-            "login",
-            "p",
-            "--replace",
-            "--token-url",
-            &url,
-            "--client-id",
-            CLIENT_ID,
-        ];
+        let login = login_as(&url, CLIENT_ID);
         let secret = ["--secret-file", secret.to_str().expect("a path in UTF-8")];
         let login = [&login[..], &secret, &["--no-verify"]].concat();
         let no_locks = format!("inject=flock:error={error}");
@@ -823,15 +807,7 @@ fn logins_at_once_to_one_profile_leave_one_of_them() {
         for id in ["one", "two", "three", "four"] {
             let (machine, url) = (&machine, &url);
             scope.spawn(move || {
-                let arguments = [
-                    "login",
-                    "p",
-                    "--replace",
-                    "--token-url",
-                    url,
-                    "--client-id",
-                    id,
-                ];
+                let arguments = login_as(url, id);
                 let secret = ["--secret-stdin", "--auth", "client_secret_post"];
                 let arguments = [&arguments[..], &secret].concat();
                 machine.run_with_input(&arguments, id.as_bytes()).success();
@@ -1005,6 +981,12 @@ fn log_in_unproven(machine: &Machine, server: &Server) {
     machine.login("p", server, &["--no-verify"]);
 }
 
+/// The arguments of a login of this client, whatever client the profile has.
+fn login_as<'a>(url: &'a str, client: &'a str) -> [&'a str; 7] {
+    let [at, by] = ["--token-url", "--client-id"];
+    ["login", "p", "--replace", at, url, by, client]
+}
+
 /// Another client at the same server, with the same secret.
 fn log_in_as(id: &str, machine: &Machine, server: &Server) {
     log_in_with(id, machine, server, &[]);
@@ -1013,15 +995,7 @@ fn log_in_as(id: &str, machine: &Machine, server: &Server) {
 fn log_in_with(id: &str, machine: &Machine, server: &Server, more: &[&str]) {
     let secret = machine.root().join("secret").display().to_string();
     let url = server.url("/oauth/token");
-    let arguments = [
-        "login",
-        "p",
-        "--replace",
-        "--token-url",
-        &url,
-        "--client-id",
-        id,
-    ];
+    let arguments = login_as(&url, id);
     let secret = ["--secret-file", &secret, "--auth", "client_secret_post"];
     machine
         .run(&[&arguments[..], &secret, more].concat())

@@ -21,23 +21,16 @@ fn authorization_server() -> Server {
         if request.method == "GET" {
             return Reply::json(404, "{}");
         }
-        let basic = decoded(request.header("authorization").unwrap_or_default());
+        let good = ("client-one".to_owned(), "s3cret".to_owned());
         let form = request.form();
         let has = |name: &str, value: &str| form.contains(&(name.to_owned(), value.to_owned()));
         let is_in_form = has("client_id", "client-one") && has("client_secret", "s3cret");
-        if basic == "client-one:s3cret" || is_in_form {
+        if request.basic_credentials() == Some(good) || is_in_form {
             Reply::token("token-1", 3600)
         } else {
             Reply::json(401, r#"{"error": "invalid_client"}"#)
         }
     })
-}
-
-fn decoded(basic: &str) -> String {
-    use base64::Engine as _;
-    let text = basic.strip_prefix("Basic ").unwrap_or_default();
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text);
-    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
 /// What is shown, and what is typed then.
@@ -83,6 +76,13 @@ const MENU: &str = "Number or name: ";
 const OTHER: &str = "Issuer or token URL: ";
 const NAME: &str = "Profile name [default]: ";
 
+/// Steps that go as they should.
+const CLIENT: (&str, &str) = ("Client ID: ", "client-one");
+const NO_AUDIENCE: (&str, &str) = ("Audience (empty for none): ", "");
+const NO_SCOPE: (&str, &str) = ("Scope (empty for none): ", "");
+const DEFAULT_NAME: (&str, &str) = (NAME, "");
+const GOOD_SECRET: (&str, &str) = ("Client secret: ", "s3cret");
+
 #[test]
 fn a_number_that_is_not_in_the_menu_is_asked_for_again() {
     let server = authorization_server();
@@ -93,11 +93,11 @@ fn a_number_that_is_not_in_the_menu_is_asked_for_again() {
         (MENU, "keycloack"),
         (MENU, "another server"),
         (OTHER, &url),
-        ("Client ID: ", "client-one"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
-        ("Client secret: ", "s3cret"),
+        CLIENT,
+        NO_AUDIENCE,
+        NO_SCOPE,
+        DEFAULT_NAME,
+        GOOD_SECRET,
     ];
     // The message and the question come together: an empty answer is one more mistake.
     Dialogue::new().logs_in(&["login"], &script, "default");
@@ -114,11 +114,11 @@ fn a_url_that_cannot_be_one_is_asked_for_again() {
         ("the URL ", "http://login.example/token"),
         ("must use https", "https://a b/token"),
         (OTHER, &url),
-        ("Client ID: ", "client-one"),
+        CLIENT,
         ("Audience (empty for none): ", "urn:api"),
         ("Scope (empty for none): ", "read write"),
-        (NAME, ""),
-        ("Client secret: ", "s3cret"),
+        DEFAULT_NAME,
+        GOOD_SECRET,
     ];
     let profile = Dialogue::new().logs_in(&["login"], &script, "default");
     assert_eq!(profile["audience"], "urn:api");
@@ -133,11 +133,11 @@ fn an_issuer_is_told_from_a_token_url_by_its_metadata() {
         (MENU, "15"),
         (OTHER, &*wrong),
         ("no metadata", issuer.as_str()),
-        ("Client ID: ", "client-one"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
-        ("Client secret: ", "s3cret"),
+        CLIENT,
+        NO_AUDIENCE,
+        NO_SCOPE,
+        DEFAULT_NAME,
+        GOOD_SECRET,
     ];
     let profile = Dialogue::new().logs_in(&["login"], &script, "default");
     // Issuers are compared as they are written: the server's has no slash at its end.
@@ -153,11 +153,11 @@ fn a_url_is_an_answer_to_the_menu() {
     let script = [
         (MENU, "ftp://login.example"),
         (OTHER, &*url),
-        ("Client ID: ", "client-one"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
-        ("Client secret: ", "s3cret"),
+        CLIENT,
+        NO_AUDIENCE,
+        NO_SCOPE,
+        DEFAULT_NAME,
+        GOOD_SECRET,
     ];
     Dialogue::new().logs_in(&["login"], &script, "default");
 }
@@ -171,10 +171,10 @@ fn an_empty_client_id_is_asked_for_again() {
         ("Client ID: ", ""),
         ("the client ID is empty", " "),
         ("the client ID is empty", "client-one"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
-        ("Client secret: ", "s3cret"),
+        NO_AUDIENCE,
+        NO_SCOPE,
+        DEFAULT_NAME,
+        GOOD_SECRET,
     ];
     Dialogue::new().logs_in(&["login"], &script, "default");
 }
@@ -185,12 +185,12 @@ fn a_name_that_cannot_be_one_is_asked_for_again() {
     let url = server.url("/token");
     let script = [
         (MENU, &*url),
-        ("Client ID: ", "client-one"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
+        CLIENT,
+        NO_AUDIENCE,
+        NO_SCOPE,
         (NAME, "My Profile"),
         ("invalid profile name", "work"),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     Dialogue::new().logs_in(&["login"], &script, "work");
 }
@@ -201,13 +201,13 @@ fn a_secret_that_the_server_refuses_may_be_typed_again() {
     let url = server.url("/token");
     let script = [
         (MENU, &*url),
-        ("Client ID: ", "client-one"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
+        CLIENT,
+        NO_AUDIENCE,
+        NO_SCOPE,
+        DEFAULT_NAME,
         ("Client secret: ", "wrong"),
         ("invalid_client", ""),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     Dialogue::new().logs_in(&["login"], &script, "default");
 }
@@ -219,12 +219,12 @@ fn a_client_id_that_the_server_refuses_may_be_corrected() {
     let script = [
         (MENU, &*url),
         ("Client ID: ", "client-won"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
-        ("Client secret: ", "s3cret"),
+        NO_AUDIENCE,
+        NO_SCOPE,
+        DEFAULT_NAME,
+        GOOD_SECRET,
         ("Client ID [client-won]: ", "client-one"),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     Dialogue::new().logs_in(&["login"], &script, "default");
 }
@@ -235,15 +235,15 @@ fn a_secret_that_is_empty_is_asked_for_again_and_after_three_attempts_it_ends() 
     let url = server.url("/token");
     let begin = [
         (MENU, &*url),
-        ("Client ID: ", "client-one"),
-        ("Audience (empty for none): ", ""),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
+        CLIENT,
+        NO_AUDIENCE,
+        NO_SCOPE,
+        DEFAULT_NAME,
         ("Client secret: ", ""),
         ("the client secret is empty", "wrong"),
         ("Client ID [client-one]: ", ""),
     ];
-    let good = [&begin[..], &[("Client secret: ", "s3cret")]].concat();
+    let good = [&begin[..], &[GOOD_SECRET]].concat();
     Dialogue::new().logs_in(&["login"], &good, "default");
     let bad = [&begin[..], &[("Client secret: ", "wrong")]].concat();
     let dialogue = Dialogue::new();
@@ -258,13 +258,13 @@ fn an_answer_that_is_neither_yes_nor_no_is_asked_for_again() {
     let url = server.url("/token");
     let script = [
         (MENU, &*url),
-        ("Client ID: ", "client-one"),
+        CLIENT,
         ("Audience (empty for none): ", "https://api.example/v1"),
-        ("Scope (empty for none): ", ""),
-        (NAME, ""),
+        NO_SCOPE,
+        DEFAULT_NAME,
         ("for https://api.example/v1? [Y/n]: ", "perhaps"),
         ("please answer yes or no", "y"),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     let profile = Dialogue::new().logs_in(&["login"], &script, "default");
     assert_eq!(profile["for"], json!(["https://api.example/v1"]));
@@ -279,10 +279,10 @@ fn a_preset_is_chosen_by_its_name_and_its_answers_are_checked_at_once() {
         ("acme.eu.auth0.com", "https://auth.invalid/"),
         ("Audience, exactly as the API has it", ""),
         ("is empty", "https://api.example/"),
-        ("Client ID: ", "client-one"),
+        CLIENT,
         ("Profile name [auth0]: ", ""),
         ("for https://api.example/? [Y/n]: ", "n"),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     let ended = dialogue.run(&["login", "--no-verify"], &script);
     assert_eq!(ended.exit, Some(0), "{ended:?}");
@@ -304,22 +304,22 @@ fn a_dialogue_that_meets_the_same_client_renews_its_profile() {
     let dialogue = Dialogue::new();
     let first = [
         (MENU, &*url),
-        ("Client ID: ", "client-one"),
+        CLIENT,
         ("Audience (empty for none): ", "urn:one"),
-        ("Scope (empty for none): ", ""),
+        NO_SCOPE,
         (NAME, "work"),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     dialogue.logs_in(&["login"], &first, "work");
     let bind = ["bind", "work", "https://git.example"];
     dialogue.machine.run(&bind).success();
     let second = [
         (MENU, &*url),
-        ("Client ID: ", "client-one"),
+        CLIENT,
         ("Audience (empty for none): ", "urn:two"),
-        ("Scope (empty for none): ", ""),
+        NO_SCOPE,
         (NAME, "work"),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     let profile = dialogue.logs_in(&["login"], &second, "work");
     assert_eq!(profile["audience"], "urn:two", "an answer counts");
@@ -333,20 +333,14 @@ fn another_client_is_replaced_at_a_terminal_only_by_a_yes() {
     let (old_url, new_url) = (old.url("/token"), new.url("/token"));
     let login = ["login", "p", "--client-id", "client-one", "--token-url"];
     let run = |url: &str, script: Script<'_>| dialogue.run(&[&login[..], &[url]].concat(), script);
-    assert_eq!(
-        run(&old_url, &[("Client secret: ", "s3cret")]).exit,
-        Some(0)
-    );
+    assert_eq!(run(&old_url, &[GOOD_SECRET]).exit, Some(0));
     for answer in ["", "n", "No"] {
         let ended = run(&new_url, &[("Replace profile p? [y/N]: ", answer)]);
         assert_eq!(ended.exit, Some(2), "{ended:?}");
         assert!(ended.screen.contains("--replace"), "{ended:?}");
     }
     assert!(new.requests().is_empty());
-    let script = [
-        ("Replace profile p? [y/N]: ", "y"),
-        ("Client secret: ", "s3cret"),
-    ];
+    let script = [("Replace profile p? [y/N]: ", "y"), GOOD_SECRET];
     let ended = run(&new_url, &script);
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     assert!(
@@ -369,14 +363,14 @@ fn the_first_login_in_the_readme_is_what_the_terminal_shows() {
         (MENU, "15"),
         (OTHER, "login.example"),
         (OTHER, &*server.url("")),
-        ("Client ID: ", "client-one"),
+        CLIENT,
         ("Audience (empty for none): ", "https://api.example/"),
-        ("Scope (empty for none): ", ""),
+        NO_SCOPE,
         (NAME, "work"),
         ("for https://api.example/? [Y/n]: ", ""),
         ("Client secret: ", "s3cret-with-a-typo"),
         ("Client ID [client-one]: ", ""),
-        ("Client secret: ", "s3cret"),
+        GOOD_SECRET,
     ];
     let ended = dialogue.run(&["login"], &script);
     assert_eq!(ended.exit, Some(0), "{ended:?}");

@@ -893,17 +893,9 @@ impl Desk {
 
     /// The secret in each request, in their order.
     fn secrets_sent(&self) -> Vec<String> {
-        let secret_in = |authorization: &str| {
-            let encoded = authorization.strip_prefix("Basic ").expect("Basic");
-            let pair = base64_decode(encoded);
-            let (_, secret) = pair.split_once(':').expect("a pair");
-            crate::server::form_decode(secret)
-        };
-        let requests = self.server.requests();
-        requests
-            .iter()
-            .map(|request| secret_in(request.header("authorization").expect("credentials")))
-            .collect()
+        let requests = self.server.requests().into_iter();
+        let secrets = requests.map(|request| request.basic_credentials().expect("credentials").1);
+        secrets.collect()
     }
 }
 

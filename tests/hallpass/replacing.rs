@@ -14,6 +14,11 @@ fn login(machine: &Machine, arguments: &[&str]) -> Ran {
     machine.run(&[&["login"], arguments, &["--secret-file", secret]].concat())
 }
 
+/// The arguments of the client `1`, for the profile `p`.
+fn client_1(url: &str) -> [&str; 5] {
+    ["p", "--token-url", url, "--client-id", "1"]
+}
+
 fn profile(machine: &Machine, name: &str) -> Value {
     let file = machine.config().join(format!("{name}.json"));
     serde_json::from_slice(&fs::read(file).expect("a profile")).expect("JSON")
@@ -79,11 +84,7 @@ fn the_same_client_is_renewed_and_keeps_its_settings() {
         "--for",
         "https://u.example",
     ];
-    login(
-        &machine,
-        &[&["p", "--token-url", &url, "--client-id", "1"], &more[..]].concat(),
-    )
-    .success();
+    login(&machine, &[&client_1(&url)[..], &more].concat()).success();
     let bind = [
         "bind",
         "p",
@@ -94,15 +95,7 @@ fn the_same_client_is_renewed_and_keeps_its_settings() {
     machine.run(&bind).success();
     login(
         &machine,
-        &[
-            "p",
-            "--token-url",
-            &url,
-            "--client-id",
-            "1",
-            "--for",
-            "https://u.example",
-        ],
+        &[&client_1(&url)[..], &["--for", "https://u.example"]].concat(),
     )
     .success();
     let now = profile(&machine, "p");
@@ -179,7 +172,7 @@ fn a_binding_that_is_made_while_a_login_waits_is_kept() {
         });
         let machine = Machine::new();
         let url = server.url("/t");
-        login(&machine, &["p", "--token-url", &url, "--client-id", "1"]).success();
+        login(&machine, &client_1(&url)).success();
         let mut waiting = machine.hallpass(&[&["login", "p", "--scope", "wait"], more].concat());
         let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped());
         let waiting = waiting.spawn().expect("hallpass starts");
@@ -212,22 +205,14 @@ fn a_credential_is_no_parameter() {
         let parameter = format!("{name}=hunter2");
         let ran = login(
             &machine,
-            &[
-                "p",
-                "--token-url",
-                &url,
-                "--client-id",
-                "1",
-                "--param",
-                &parameter,
-            ],
+            &[&client_1(&url)[..], &["--param", &parameter]].concat(),
         );
         let ran = ran.failure(2);
         assert!(ran.stderr.contains("is a credential"), "{ran:?}");
         assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
     }
     assert!(server.requests().is_empty());
-    login(&machine, &["p", "--token-url", &url, "--client-id", "1"]).success();
+    login(&machine, &client_1(&url)).success();
     let file = machine.config().join("p.json");
     let mut edited = profile(&machine, "p");
     edited["parameters"] = json!({ "password": "hunter2" });

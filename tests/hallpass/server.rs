@@ -174,6 +174,17 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The client and the secret of HTTP Basic as RFC 6749 §2.3.1 has it: both are form-encoded before
+    /// they are joined.
+    pub(crate) fn basic_credentials(&self) -> Option<(String, String)> {
+        use base64::Engine as _;
+        let encoded = self.header("authorization")?.strip_prefix("Basic ")?;
+        let decoded = base64::engine::general_purpose::STANDARD.decode(encoded);
+        let decoded = String::from_utf8(decoded.ok()?).ok()?;
+        let (client, secret) = decoded.split_once(':')?;
+        Some((form_decode(client), form_decode(secret)))
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

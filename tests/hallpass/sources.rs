@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::secret_service::SecretService;
-use crate::server::{Server, form_decode};
+use crate::server::Server;
 use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
 const SECRET_WORD: &str = "plainsecretword";
@@ -48,15 +48,8 @@ impl Desk {
     }
 
     fn secrets_sent(&self) -> Vec<String> {
-        use base64::Engine as _;
         let requests = self.server.requests().into_iter();
-        let secrets = requests.map(|request| {
-            let header = request.header("authorization").expect("credentials");
-            let pair = header.strip_prefix("Basic ").expect("Basic");
-            let pair = base64::engine::general_purpose::STANDARD.decode(pair);
-            let pair = String::from_utf8(pair.expect("base64")).expect("UTF-8");
-            form_decode(pair.split_once(':').expect("a pair").1)
-        });
+        let secrets = requests.map(|request| request.basic_credentials().expect("credentials").1);
         secrets.collect()
     }
 
