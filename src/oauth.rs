@@ -294,7 +294,7 @@ async fn post(
     .await
 }
 
-/// What a fault means for whoever asked.
+/// What a transport error means for the caller.
 fn failed_attempt(fault: TransportError, profile: &Profile, name: &ProfileName) -> FailedAttempt {
     // Only what came in a response is the server's word: the rest may be this machine's network, or
     // this process's own trouble.

@@ -32,7 +32,7 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that one may take, whatever the profile says: a clock can be added to.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a token is kept whose lifetime nobody tells, when the profile does not say.
+/// How long a token without `expires_in` is cached, if the profile does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 
 /// The longest time that a token is kept, when the profile does not say.
@@ -156,7 +156,7 @@ pub(crate) struct Profile {
     pub(crate) trust: RecordedTrust,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_seconds: Option<u64>,
-    /// How long a token is kept whose lifetime nobody tells.
+    /// How long a token without `expires_in` is cached, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) default_ttl_seconds: Option<u64>,
     /// The longest time that a token is kept, whatever the server promises.

@@ -24,7 +24,7 @@ pub(crate) use environment::{directories, from_environment, is_described};
 const PROFILE_LIMIT: u64 = 256 * 1024;
 
 /// How long a login or logout waits for another one.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EDIT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings' directory.
 #[derive(Debug)]
@@ -231,7 +231,7 @@ impl Profiles {
             |error| Error::broken(format!("cannot lock {}", path.display())).because(error);
         disk::settings_directory(&self.directory).map_err(cannot_lock)?;
         let mut lock = LockFile::open(&path).map_err(cannot_lock)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EDIT_LOCK_TIMEOUT;
         let free = loop {
             match lock.try_exclusive() {
                 Ok(false) => {}

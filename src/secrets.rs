@@ -30,7 +30,7 @@ const ELSEWHERE: &str =
 /// How long to wait for a keychain or a command, and for the person whom it may ask.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WaitLimit {
-    /// Somebody sits at the terminal: `login`, `logout`.
+    /// A person waits at the terminal: `login`, `logout`.
     Person,
     /// A program calls: `token`.
     Program,
@@ -75,14 +75,10 @@ impl WaitLimit {
 /// # Errors
 /// `Refused` when the profile was changed since its login, `NotFound` when there is no secret,
 /// `Locked` when a person must open something first.
-pub(crate) fn read(
-    name: &ProfileName,
-    profile: &Profile,
-    patience: WaitLimit,
-) -> Result<Credential> {
-    let content = content(name, profile, patience)?;
+pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Result<Credential> {
+    let content = content(name, profile, wait)?;
     let source = &profile.secret;
-    let situation = Situation::of(name, patience);
+    let situation = Situation::of(name, wait);
     credential(profile, &content, |what, fault| match source {
         SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {
             Error::not_found(format!("the {what} in the {} {fault}", place(source)))
@@ -119,11 +115,11 @@ fn place(source: &SecretSource) -> String {
 pub(crate) fn content(
     name: &ProfileName,
     profile: &Profile,
-    patience: WaitLimit,
+    wait: WaitLimit,
 ) -> Result<Zeroizing<Vec<u8>>> {
-    let limit = patience.limit()?;
+    let limit = wait.limit()?;
     platform::wipe_what_is_freed();
-    let situation = Situation::of(name, patience);
+    let situation = Situation::of(name, wait);
     match &profile.secret {
         SecretSource::Keychain { account } | SecretSource::Kernel { account }
             if *account != profile.item_account(name) =>
@@ -143,26 +139,26 @@ pub(crate) fn content(
     }
 }
 
-/// Puts a secret into a store of ours.
+/// Saves a secret in a store that hallpass manages.
 pub(crate) fn write(
     name: &ProfileName,
     item: &Item,
     secret: &Zeroizing<Vec<u8>>,
-    patience: WaitLimit,
+    wait: WaitLimit,
 ) -> std::result::Result<(), Unwritten> {
     match item.store {
         Store::Keychain => {
-            let limit = patience.limit().map_err(Unwritten::nothing)?;
+            let limit = wait.limit().map_err(Unwritten::nothing)?;
             keychain::write(name, &item.account, secret, limit)
         }
         Store::Kernel => kernel::write(name, &item.account, secret),
     }
 }
 
-/// Removes a secret from a store of ours; one that is not there is fine.
-pub(crate) fn delete(name: &ProfileName, item: &Item, patience: WaitLimit) -> Result<()> {
+/// Removes a secret from such a store; a missing one is not an error.
+pub(crate) fn delete(name: &ProfileName, item: &Item, wait: WaitLimit) -> Result<()> {
     match item.store {
-        Store::Keychain => keychain::delete(name, &item.account, patience.limit()?),
+        Store::Keychain => keychain::delete(name, &item.account, wait.limit()?),
         Store::Kernel => kernel::delete(name, &item.account),
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let mut verified = login.verify_what_is_given()?;
     for _ in 0..MOST_ROUNDS {
         let editor = profiles.edit()?;
-        // Somebody may have bound a URL, or logged in, while this login waited.
+        // Another command may have bound a URL, or logged in, while this login waited.
         if login.merge_again(&mut verified)? {
             return finish(&directories, &editor, &login, &verified);
         }

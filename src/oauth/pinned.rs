@@ -1,4 +1,4 @@
-//! A server's own certificate in the CA file: trusted as it is, whoever signed it.
+//! A server's own certificate in the CA file: trusted as it is, no matter who signed it.
 
 use std::sync::Arc;
 

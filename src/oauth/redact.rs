@@ -38,7 +38,7 @@ impl<'a> Redactor<'a> {
     /// Hides the values of these headers in messages as well.
     pub(super) fn with_headers(mut self, headers: &'a Headers) -> Self {
         let values = headers.iter().map(|(_, value)| value);
-        // One with a UUID is of use to whoever looks for the request in the server's log.
+        // One with a UUID helps a person who looks for the request in the server's log.
         let values = values.filter(|value| value.len() >= SHORTEST_HEADER && !value.contains(UUID));
         self.headers = values.collect();
         self
@@ -52,7 +52,7 @@ impl<'a> Redactor<'a> {
         clean(&text, FOREIGN_TEXT_LIMIT)
     }
 
-    /// A value from a server for whoever calls: cleaned, without the client secret, cut. A header's
+    /// A value from a server for the caller: cleaned, without the client secret, cut. A header's
     /// value may well be a part of it, such as a tenant's name.
     pub(super) fn clean_value(&self, text: &str) -> String {
         clean(&self.redact(&clean(text, usize::MAX)), FOREIGN_TEXT_LIMIT)

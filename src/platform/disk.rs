@@ -22,7 +22,7 @@ const REPLACE_ATTEMPTS: u32 = 300;
 const REPLACE_PAUSE: Duration = Duration::from_millis(3);
 
 /// How often a lock file that was removed is opened again. Nobody removes so many in a row; but a
-/// file system may number its files anew each time, and its locks are as good as others.
+/// file system may give its files new numbers each time, and its locks are as good as others.
 const MOST_REOPENINGS: u32 = 16;
 
 /// How often a directory that was removed before it held anything is made again. It takes another

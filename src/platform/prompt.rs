@@ -19,7 +19,7 @@ use crate::types::secret::{self, ClientSecret, PrivateKey};
 /// More bytes than people type into a line: growing would leave copies behind that nobody wipes.
 const LONG_LINE: usize = 4096;
 
-/// Whether somebody is there to answer.
+/// Whether a person can answer.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -14,8 +14,8 @@ pub(super) enum Situation<'a> {
 }
 
 impl<'a> Situation<'a> {
-    pub(super) fn of(name: &'a ProfileName, patience: WaitLimit) -> Self {
-        match patience {
+    pub(super) fn of(name: &'a ProfileName, wait: WaitLimit) -> Self {
+        match wait {
             _ if name.is_of_environment() => Self::Environment,
             WaitLimit::Person => Self::LoggingIn,
             WaitLimit::Program => Self::Stored(name),
