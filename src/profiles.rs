@@ -179,18 +179,18 @@ impl Profiles {
                 Some(fault) => Err(unusable(&fault)),
                 None => Ok(profile),
             },
-            parsed => {
-                let format = serde_json::from_str::<FormatOnly>(content)
-                    .map_or(FORMAT, |found| found.format);
-                if format != FORMAT {
-                    return Err(unusable("was written by a newer version of hallpass"));
+            parsed => Err(match format_of(content) {
+                Format::Newer => Error::usage(format!(
+                    "the profile file {} was written by a newer version of hallpass",
+                    path.display()
+                ))
+                .hint("update hallpass"),
+                Format::Other => unusable("is not a profile of hallpass"),
+                Format::Ours => {
+                    let fault = parsed.err().map(|fault| format!(": {fault}"));
+                    unusable(&format!("is damaged{}", fault.unwrap_or_default()))
                 }
-                let fault = parsed
-                    .err()
-                    .map(|fault| fault.to_string())
-                    .unwrap_or_default();
-                Err(unusable(&format!("is damaged: {fault}")))
-            }
+            }),
         }
     }
 
@@ -307,9 +307,23 @@ pub(crate) fn name_given(named: Option<&str>) -> Result<Option<ProfileName>> {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct FormatOnly {
-    format: u32,
+/// The format of a profile file that cannot be read.
+enum Format {
+    Ours,
+    Newer,
+    Other,
+}
+
+fn format_of(content: &str) -> Format {
+    match serde_json::from_str::<serde_json::Value>(content) {
+        // Such as a file that was cut.
+        Err(_) => Format::Ours,
+        Ok(file) => match file.get("format").and_then(serde_json::Value::as_u64) {
+            Some(format) if format == u64::from(FORMAT) => Format::Ours,
+            Some(format) if format > u64::from(FORMAT) => Format::Newer,
+            _ => Format::Other,
+        },
+    }
 }
 
 /// The right to change profiles, held until it is dropped.

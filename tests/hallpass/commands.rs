@@ -408,7 +408,11 @@ fn a_damaged_profile_is_mended_as_its_hint_says() {
     fs::write(machine.config().join("prod.json"), "{}").expect("a damaged profile");
     for arguments in [&["token"][..], &["login", "prod"], &["status", "prod"]] {
         let ran = fails(machine.run(arguments), 2);
-        assert!(ran.stderr.contains("prod.json is damaged"), "{ran:?}");
+        assert!(
+            ran.stderr
+                .contains("prod.json is not a profile of hallpass"),
+            "{ran:?}"
+        );
         assert!(
             ran.stderr
                 .contains("hint: run `hallpass login prod --replace --token-url"),

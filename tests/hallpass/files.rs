@@ -651,7 +651,7 @@ type ProfileDamage = (&'static str, fn(&Path, &Machine));
 
 #[test]
 fn a_profile_file_that_cannot_be_believed_is_refused_by_name() {
-    let rows: [ProfileDamage; 20] = [
+    let rows: [ProfileDamage; 22] = [
         ("0666", |path, _| set_mode(path, 0o666)),
         ("0620", |path, _| set_mode(path, 0o620)),
         ("a link", |path, machine| {
@@ -704,11 +704,17 @@ fn a_profile_file_that_cannot_be_believed_is_refused_by_name() {
         ("200,000 deep", |path, _| {
             write(path, "[".repeat(200_000).as_bytes());
         }),
-        ("another format", |path, _| {
+        ("a newer format", |path, _| {
             edit(path, "\"format\": 1", "\"format\": 2");
         }),
-        ("a future format", |path, _| {
-            write(path, br#"{"format": 7, "clients": []}"#);
+        ("a much newer format", |path, _| {
+            write(path, br#"{"format": 4294967296, "clients": []}"#);
+        }),
+        ("format 0", |path, _| {
+            edit(path, "\"format\": 1", "\"format\": 0");
+        }),
+        ("a format in words", |path, _| {
+            edit(path, "\"format\": 1", "\"format\": \"2\"");
         }),
         ("no format", |path, _| edit(path, "\"format\": 1,", "")),
         ("an unknown member", |path, _| {
@@ -739,8 +745,12 @@ fn a_profile_file_that_cannot_be_believed_is_refused_by_name() {
         let refused = ran(token).failure(2);
         assert!(refused.stderr.contains("prod.json"), "{what}: {refused:?}");
         let is_open = refused.stderr.contains("can be written by other users");
+        let is_newer = refused.stderr.contains("by a newer version of hallpass");
+        assert_eq!(is_newer, what.ends_with(" newer format"), "{what}");
         let mended_by = if is_open {
             "hint: run: chmod go-w "
+        } else if is_newer {
+            "hint: update hallpass\n"
         } else {
             "hallpass login prod"
         };
