@@ -12,7 +12,16 @@ pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod token;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::types::choice::Choice;
 use crate::types::duration::parse as duration;
+
+/// Parses an option's value out of a few; the help and the messages list them.
+fn choice<C: Choice>() -> impl TypedValueParser<Value = C> {
+    PossibleValuesParser::new(C::NAMES.iter().copied())
+        .try_map(|name| C::parse(&name).ok_or("unknown"))
+}
 
 /// A repeatable option's values as one text, as RFC 6749 §3.3 writes scopes; empty ones stand for nothing.
 fn words(values: &[String]) -> String {

@@ -1,6 +1,7 @@
 //! Values that every layer uses, and that know nothing of files, keychains or the network.
 
 pub(crate) mod cached_failure;
+pub(crate) mod choice;
 pub(crate) mod digest;
 pub(crate) mod duration;
 pub(crate) mod private_key;

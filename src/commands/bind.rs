@@ -1,8 +1,7 @@
 //! `hallpass bind` and `hallpass unbind`: which URLs a profile's tokens are for.
 //! A helper hands a token out for these URLs alone.
 
-use clap::ValueEnum;
-
+use super::choice;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
@@ -22,8 +21,8 @@ pub(crate) struct BindArgs {
     #[arg(long, value_name = "NAME", value_parser = |text: &str| username(text.to_owned()))]
     username: Option<String>,
     /// How the client presents the token, if it supports several ways [default: the client's default]
-    #[arg(long, value_name = "SCHEME")]
-    scheme: Option<SchemeArg>,
+    #[arg(long, value_name = "SCHEME", value_parser = choice::<Scheme>())]
+    scheme: Option<Scheme>,
 }
 
 /// Remove a URL from a profile
@@ -40,32 +39,12 @@ struct Which {
     words: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "kebab-case")]
-enum SchemeArg {
-    Bearer,
-    Basic,
-    Raw,
-    IdentityToken,
-}
-
-impl SchemeArg {
-    fn scheme(self) -> Scheme {
-        match self {
-            Self::Bearer => Scheme::Bearer,
-            Self::Basic => Scheme::Basic,
-            Self::Raw => Scheme::Raw,
-            Self::IdentityToken => Scheme::IdentityToken,
-        }
-    }
-}
-
 pub(crate) fn bind(args: &BindArgs) -> Result<String> {
     change(&args.which, |profile, url| {
         let binding = Binding {
             url: url.clone(),
             username: args.username.clone(),
-            scheme: args.scheme.map(SchemeArg::scheme),
+            scheme: args.scheme,
         };
         profile.bindings.retain(|binding| binding.url != *url);
         profile.bindings.push(binding);

@@ -220,7 +220,7 @@ impl Usable {
             }
         }
         let source = &self.profile.secret;
-        row["secret"] = json!({ "store": source.kind(), "place": secret_place(source) });
+        row["secret"] = json!({ "store": source.kind().as_str(), "place": secret_place(source) });
         let tokens = self.tokens.iter().map(|(overrides, token)| {
             json!({
                 "fingerprint": token.access_token.fingerprint(),

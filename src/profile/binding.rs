@@ -6,6 +6,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::types::choice::choice;
 use crate::types::web_url::{WebUrl, reencoded_path};
 
 /// A URL that a profile's tokens are meant for: scheme, host, port, and a path by whole segments.
@@ -81,18 +82,18 @@ impl<'de> Deserialize<'de> for BoundUrl {
     }
 }
 
-/// How a token is presented where the client leaves that to its helper.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Scheme {
-    /// `Authorization: Bearer TOKEN` (RFC 6750 §2.1).
-    Bearer,
-    /// As the password of a user (RFC 7617).
-    Basic,
-    /// The token alone as the header's value.
-    Raw,
-    /// Docker: as an identity token, which the registry's token service exchanges for another one.
-    IdentityToken,
+choice! {
+    /// How a token is presented where the client leaves that to its helper.
+    pub(crate) enum Scheme {
+        /// `Authorization: Bearer TOKEN` (RFC 6750 §2.1).
+        Bearer = "bearer",
+        /// As the password of a user (RFC 7617).
+        Basic = "basic",
+        /// Only the token as the header's value.
+        Raw = "raw",
+        /// Docker: as an identity token, which the registry's token service exchanges for another one.
+        IdentityToken = "identity-token",
+    }
 }
 
 /// A URL that a profile answers for, and what its clients want to know besides.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::choice::choice;
+
 /// Where the client secret lies.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,15 +68,37 @@ impl SecretSource {
         Some(Item { store, account })
     }
 
-    /// The kind of place, in one word.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> SourceKind {
         match self {
-            Self::Keychain { .. } => "keychain",
-            Self::Kernel { .. } => "kernel",
-            Self::File(_) => "file",
-            Self::Credential(_) => "credential",
-            Self::Command(_) | Self::Shell(_) => "command",
-            Self::Env(_) => "env",
+            Self::Keychain { .. } => SourceKind::Keychain,
+            Self::Kernel { .. } => SourceKind::Kernel,
+            Self::File(_) => SourceKind::File,
+            Self::Credential(_) => SourceKind::Credential,
+            Self::Command(_) | Self::Shell(_) => SourceKind::Command,
+            Self::Env(_) => SourceKind::Env,
+        }
+    }
+}
+
+choice! {
+    /// The kind of place where a secret is, as options and `hallpass status` name it.
+    pub(crate) enum SourceKind {
+        Keychain = "keychain",
+        Kernel = "kernel",
+        File = "file",
+        Credential = "credential",
+        Command = "command",
+        Env = "env",
+    }
+}
+
+impl SourceKind {
+    /// The store, if hallpass itself writes to it.
+    pub(crate) fn store(self) -> Option<Store> {
+        match self {
+            Self::Keychain => Some(Store::Keychain),
+            Self::Kernel => Some(Store::Kernel),
+            Self::File | Self::Credential | Self::Command | Self::Env => None,
         }
     }
 }

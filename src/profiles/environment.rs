@@ -19,6 +19,7 @@ use crate::profile::{
     TokenEndpoint, TokenType, is_credential_parameter, is_resource, is_standard_claim,
     is_standard_parameter,
 };
+use crate::types::choice::Choice;
 use crate::types::duration;
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
@@ -104,11 +105,6 @@ fn settings() -> Result<Settings> {
         let endpoint = TokenEndpoint::parse(&url);
         endpoint.map_err(|fault| bad(TOKEN_URL, fault))
     });
-    let token_type = match variable("HALLPASS_TOKEN_TYPE")?.as_deref() {
-        None => None,
-        Some("bearer") => Some(TokenType::Bearer),
-        Some(_) => return Err(bad("HALLPASS_TOKEN_TYPE", "can only be bearer")),
-    };
     let urls = words("HALLPASS_FOR")?.into_iter().map(|url| {
         let url = BoundUrl::parse(&url);
         url.map_err(|fault| bad("HALLPASS_FOR", fault))
@@ -120,15 +116,10 @@ fn settings() -> Result<Settings> {
     let mut given = Settings {
         token_endpoint: endpoint.transpose()?.into(),
         client_id: variable("HALLPASS_CLIENT_ID")?.into(),
-        client_auth: choice(AUTH, &ClientAuth::ALL, ClientAuth::as_str)?.into(),
-        body: choice("HALLPASS_BODY", &BodyFormat::ALL, BodyFormat::as_str)?.into(),
-        basic_encoding: choice(
-            "HALLPASS_BASIC_ENCODING",
-            &BasicEncoding::ALL,
-            BasicEncoding::as_str,
-        )?
-        .into(),
-        token_type: token_type.into(),
+        client_auth: choice::<ClientAuth>(AUTH)?.into(),
+        body: choice::<BodyFormat>("HALLPASS_BODY")?.into(),
+        basic_encoding: choice::<BasicEncoding>("HALLPASS_BASIC_ENCODING")?.into(),
+        token_type: choice::<TokenType>("HALLPASS_TOKEN_TYPE")?.into(),
         grant_type: variable("HALLPASS_GRANT_TYPE")?.into(),
         audience: variable("HALLPASS_AUDIENCE")?.into(),
         scope: variable("HALLPASS_SCOPE")?.into(),
@@ -140,7 +131,7 @@ fn settings() -> Result<Settings> {
         timeout_seconds: seconds("HALLPASS_TIMEOUT")?.into(),
         default_ttl_seconds: seconds("HALLPASS_DEFAULT_TTL")?.into(),
         max_ttl_seconds: seconds("HALLPASS_MAX_TTL")?.into(),
-        jwt_algorithm: choice(JWT_ALG, &JwtAlgorithm::ALL, JwtAlgorithm::as_str)?.into(),
+        jwt_algorithm: choice::<JwtAlgorithm>(JWT_ALG)?.into(),
         jwt_audience: jwt_audience()?.into(),
         jwt_type: variable("HALLPASS_JWT_TYP")?.into(),
         jwt_key_id: variable("HALLPASS_JWT_KID")?.into(),
@@ -329,14 +320,13 @@ fn headers() -> Result<Vec<(String, String)>> {
 }
 
 /// One of several names.
-fn choice<T: Copy>(name: &str, all: &[T], spelling: fn(T) -> &'static str) -> Result<Option<T>> {
+fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
     let Some(given) = variable(name)? else {
         return Ok(None);
     };
-    let known = all.iter().copied().find(|known| spelling(*known) == given);
-    known.map(Some).ok_or_else(|| {
-        let all: Vec<_> = all.iter().map(|known| spelling(*known)).collect();
-        bad(name, &format!("is not one of {}", all.join(", ")))
+    C::parse(&given).map(Some).ok_or_else(|| match C::NAMES {
+        [only] => bad(name, &format!("can only be {only}")),
+        names => bad(name, &format!("is not one of {}", names.join(", "))),
     })
 }
 

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum as _;
-
-use super::options::{Args, AuthArg, BasicArg, BodyArg, StoreArg};
+use super::options::Args;
 use crate::commands::words;
 use crate::error::{Error, Result};
 use crate::profile::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
-use crate::profile::{ClientAuth, Profile, SecretSource, TokenType};
+use crate::profile::{ClientAuth, Profile, SecretSource, SourceKind};
 use crate::secrets;
 
 impl Args {
@@ -44,10 +42,10 @@ impl Args {
             parameters: settings::named(&self.param),
             headers: settings::named(&self.header),
             grant_type: Setting::text(self.grant_type.clone()),
-            token_type: self.token_type.map(|_| TokenType::Bearer).into(),
-            client_auth: self.auth.map(AuthArg::client_auth).or(signs).into(),
-            body: self.body.map(BodyArg::format).into(),
-            basic_encoding: self.basic_encoding.map(BasicArg::encoding).into(),
+            token_type: self.token_type.into(),
+            client_auth: self.auth.or(signs).into(),
+            body: self.body.into(),
+            basic_encoding: self.basic_encoding.into(),
             key: self.key_place(key_is_the_certificates)?.into(),
             jwt_algorithm: self.jwt_alg.into(),
             jwt_audience: self.jwt_aud.as_deref().map(AssertionAudience::parse).into(),
@@ -80,7 +78,7 @@ impl Args {
             None => kept.is_some_and(|kept| kept.certificate_key.is_some()),
         };
         let is_tls = match self.auth {
-            Some(auth) => auth.client_auth().is_tls(),
+            Some(auth) => auth.is_tls(),
             None => self.jwt_key.is_none() && self.cert.is_some(),
         };
         has_certificate && !is_tls
@@ -102,15 +100,10 @@ impl Args {
 
     /// Whether the secret that is there goes to another store of hallpass.
     pub(super) fn moves(&self) -> bool {
-        let to_us = self.store.is_some_and(|store| store.store().is_ok());
+        let to_us = self.store.and_then(SourceKind::store).is_some();
         let has_new =
             self.secret_stdin || self.key_stdin || self.jwt_key.is_some() || self.key.is_some();
         to_us && !has_new
-    }
-
-    fn store_name(&self) -> Option<String> {
-        let value = self.store?.to_possible_value()?;
-        Some(value.get_name().to_owned())
     }
 
     /// Where the secret is to be, if anything was said about it. A new secret goes to the store that
@@ -126,23 +119,20 @@ impl Args {
             let command = self.secret_command.clone();
             command.map(with_absolute_program).transpose()?
         };
-        match (self.store.map(StoreArg::store), &place) {
-            (Some(Ok(store)), None) => return Ok(Some(SecretSource::new_item(store))),
-            (Some(Ok(_)), Some(kind)) => {
-                let store = self.store_name().unwrap_or_default();
-                let option = format!("--secret-{}", kind.kind());
-                return Err(Error::usage(format!(
-                    "--store {store} conflicts with {option}"
-                )));
-            }
-            (Some(Err(option)), place) => {
-                let store = self.store_name();
-                if store.as_deref() != place.as_ref().map(SecretSource::kind) {
-                    let store = store.unwrap_or_default();
+        if let Some(kind) = self.store {
+            match (kind.store(), &place) {
+                (Some(store), None) => return Ok(Some(SecretSource::new_item(store))),
+                (Some(_), Some(place)) => {
+                    let (store, option) = (kind.as_str(), place.kind().as_str());
+                    let fault = format!("--store {store} conflicts with --secret-{option}");
+                    return Err(Error::usage(fault));
+                }
+                (None, place) if place.as_ref().map(SecretSource::kind) != Some(kind) => {
+                    let (store, option) = (kind.as_str(), place_option(kind));
                     return Err(Error::usage(format!("--store {store} needs {option}")));
                 }
+                (None, _) => {}
             }
-            (None, _) => {}
         }
         if self.secret_stdin || self.key_stdin {
             let store = kept.and_then(SecretSource::item).map(|item| item.store);
@@ -150,6 +140,16 @@ impl Args {
         }
         Ok(place)
     }
+}
+
+/// The option that gives the place of a secret, with its value.
+fn place_option(kind: SourceKind) -> String {
+    let value = match kind {
+        SourceKind::File => "FILE",
+        SourceKind::Command => "COMMAND",
+        _ => "NAME",
+    };
+    format!("--secret-{} {value}", kind.as_str())
 }
 
 /// A program that is named by a path is the same one from every directory; a plain name is looked up

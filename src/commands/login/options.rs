@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::commands::duration;
+use crate::commands::{choice, duration};
 use crate::profile::binding::BoundUrl;
 use crate::profile::headers::Headers;
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, Store, TokenEndpoint,
-    is_credential_parameter, is_resource, is_standard_claim, is_standard_parameter,
+    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, SourceKind, TokenEndpoint,
+    TokenType, is_credential_parameter, is_resource, is_standard_claim, is_standard_parameter,
 };
 
 /// The headings of the options in the help.
@@ -66,11 +65,11 @@ pub(crate) struct Args {
     #[arg(long, help_heading = CLIENT, value_name = "ID")]
     pub(super) client_id: Option<String>,
     /// Client authentication method [default: the first supported one in the server's metadata, or `client_secret_basic`]
-    #[arg(long, help_heading = CLIENT, value_name = "METHOD")]
-    pub(super) auth: Option<AuthArg>,
+    #[arg(long, help_heading = CLIENT, value_name = "METHOD", value_parser = choice::<ClientAuth>())]
+    pub(super) auth: Option<ClientAuth>,
     /// Where to keep the secret: `keychain` or `kernel`; the others need the option that gives the place
-    #[arg(long, help_heading = SECRET, value_name = "STORE")]
-    pub(super) store: Option<StoreArg>,
+    #[arg(long, help_heading = SECRET, value_name = "STORE", value_parser = choice::<SourceKind>())]
+    pub(super) store: Option<SourceKind>,
     /// Read the secret (or the key's passphrase) from standard input
     #[arg(long, help_heading = SECRET, group = "source")]
     pub(super) secret_stdin: bool,
@@ -108,7 +107,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = KEY, value_name = "FILE", group = "key-source")]
     pub(super) jwt_key: Option<PathBuf>,
     /// Signature algorithm of assertions [default: the key's own, or the first one in the server's metadata that fits the key]
-    #[arg(long, help_heading = KEY, value_name = "ALGORITHM", value_parser = algorithm())]
+    #[arg(long, help_heading = KEY, value_name = "ALGORITHM", value_parser = choice::<JwtAlgorithm>())]
     pub(super) jwt_alg: Option<JwtAlgorithm>,
     /// ID of the key at the server
     #[arg(long, help_heading = KEY, value_name = "ID")]
@@ -144,14 +143,14 @@ pub(crate) struct Args {
     #[arg(long, help_heading = ADVANCED, value_name = "TYPE")]
     pub(super) grant_type: Option<String>,
     /// Use the server's tokens as bearer tokens, whatever type it reports
-    #[arg(long, help_heading = ADVANCED, value_name = "TYPE")]
-    pub(super) token_type: Option<TokenTypeArg>,
+    #[arg(long, help_heading = ADVANCED, value_name = "TYPE", value_parser = choice::<TokenType>())]
+    pub(super) token_type: Option<TokenType>,
     /// Format of the token request [default: form]
-    #[arg(long, help_heading = ADVANCED, value_name = "FORMAT")]
-    pub(super) body: Option<BodyArg>,
+    #[arg(long, help_heading = ADVANCED, value_name = "FORMAT", value_parser = choice::<BodyFormat>())]
+    pub(super) body: Option<BodyFormat>,
     /// Encoding of the credentials in an HTTP Basic header [default: percent]
-    #[arg(long, help_heading = ADVANCED, value_name = "ENCODING")]
-    pub(super) basic_encoding: Option<BasicArg>,
+    #[arg(long, help_heading = ADVANCED, value_name = "ENCODING", value_parser = choice::<BasicEncoding>())]
+    pub(super) basic_encoding: Option<BasicEncoding>,
     /// Time limit of a token request [default: 30s]
     #[arg(long, help_heading = ADVANCED, value_name = "DURATION", value_parser = some_time)]
     pub(super) timeout: Option<Duration>,
@@ -164,94 +163,6 @@ pub(crate) struct Args {
     /// Always refused: an argument can be seen by every process
     #[arg(long, hide = true, aliases = ["secret", "password", "client_secret"], num_args = 0..=1)]
     pub(super) client_secret: Option<Vec<String>>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum AuthArg {
-    ClientSecretBasic,
-    ClientSecretPost,
-    ClientSecretJwt,
-    PrivateKeyJwt,
-    TlsClientAuth,
-    SelfSignedTlsClientAuth,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum BodyArg {
-    Form,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum TokenTypeArg {
-    Bearer,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum BasicArg {
-    Percent,
-    Raw,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(super) enum StoreArg {
-    Keychain,
-    Kernel,
-    File,
-    Credential,
-    Command,
-    Env,
-}
-
-impl StoreArg {
-    /// The store that hallpass writes to, or the option that the store needs.
-    pub(super) fn store(self) -> Result<Store, &'static str> {
-        match self {
-            Self::Keychain => Ok(Store::Keychain),
-            Self::Kernel => Ok(Store::Kernel),
-            Self::File => Err("--secret-file FILE"),
-            Self::Credential => Err("--secret-credential NAME"),
-            Self::Command => Err("--secret-command COMMAND"),
-            Self::Env => Err("--secret-env NAME"),
-        }
-    }
-}
-
-impl AuthArg {
-    pub(super) fn client_auth(self) -> ClientAuth {
-        match self {
-            Self::ClientSecretBasic => ClientAuth::ClientSecretBasic,
-            Self::ClientSecretPost => ClientAuth::ClientSecretPost,
-            Self::ClientSecretJwt => ClientAuth::ClientSecretJwt,
-            Self::PrivateKeyJwt => ClientAuth::PrivateKeyJwt,
-            Self::TlsClientAuth => ClientAuth::TlsClientAuth,
-            Self::SelfSignedTlsClientAuth => ClientAuth::SelfSignedTlsClientAuth,
-        }
-    }
-}
-
-impl BodyArg {
-    pub(super) fn format(self) -> BodyFormat {
-        match self {
-            Self::Form => BodyFormat::Form,
-            Self::Json => BodyFormat::Json,
-        }
-    }
-}
-
-impl BasicArg {
-    pub(super) fn encoding(self) -> BasicEncoding {
-        match self {
-            Self::Percent => BasicEncoding::Percent,
-            Self::Raw => BasicEncoding::Raw,
-        }
-    }
-}
-
-fn algorithm() -> impl TypedValueParser<Value = JwtAlgorithm> {
-    let names = JwtAlgorithm::ALL.map(JwtAlgorithm::as_str);
-    PossibleValuesParser::new(names).try_map(|name| JwtAlgorithm::parse(&name).ok_or("unknown"))
 }
 
 fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::oauth::{Key, choose_among};
 use crate::profile::settings::Layers;
 use crate::profile::{JwtAlgorithm, Profile};
+use crate::types::choice::Choice as _;
 use crate::types::secret::Credential;
 
 /// What the record of derived settings calls the algorithm.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::profile::JwtAlgorithm;
+use crate::types::choice::Choice as _;
 
 type Bytes = Zeroizing<Vec<u8>>;
 

@@ -1,0 +1,64 @@
+//! Signed assertions, with which a client authenticates (RFC 7523).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::choice::choice;
+
+/// The `typ` in an assertion's header, so that it cannot be taken for another kind of JWT
+/// (draft-ietf-oauth-rfc7523bis).
+pub(crate) const ASSERTION_TYPE: &str = "client-authentication+jwt";
+
+/// How a client makes its assertions (RFC 7523 §3).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Assertion {
+    /// None where the key decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) algorithm: Option<JwtAlgorithm>,
+    /// The `aud` claim: one text, so that an assertion serves one server alone.
+    pub(crate) audience: String,
+    /// The header's `typ`.
+    #[serde(rename = "type")]
+    pub(crate) typ: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key_id: Option<String>,
+    /// The PEM certificate whose thumbprint goes into the header (`x5t#S256`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Other claims, which some servers require.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) claims: BTreeMap<String, String>,
+}
+
+/// Whether hallpass itself sets this claim (RFC 7523 §3), or leaves it out on purpose.
+pub(crate) fn is_standard_claim(name: &str) -> bool {
+    ["iss", "sub", "aud", "iat", "nbf", "exp", "jti"].contains(&name)
+}
+
+choice! {
+    /// How an assertion is signed, by its registered name (RFC 7518 §3.1, RFC 8037).
+    pub(crate) enum JwtAlgorithm {
+        HS256 = "HS256",
+        HS384 = "HS384",
+        HS512 = "HS512",
+        RS256 = "RS256",
+        RS384 = "RS384",
+        RS512 = "RS512",
+        PS256 = "PS256",
+        PS384 = "PS384",
+        PS512 = "PS512",
+        ES256 = "ES256",
+        ES384 = "ES384",
+        EdDsa = "EdDSA",
+    }
+}
+
+impl JwtAlgorithm {
+    /// Signs with a secret that both sides know, not with a private key.
+    pub(crate) fn is_hmac(self) -> bool {
+        matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
+    }
+}
