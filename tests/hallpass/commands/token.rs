@@ -1,0 +1,230 @@
+//! `hallpass token`: the profile that it uses, its output and its durations.
+
+use serde_json::{Value, json};
+
+use super::{COMMANDS, fails, is_moment, members, names, settings};
+use crate::server::{Gate, Reply, Request, Server};
+use crate::support::{Machine, numbered_tokens};
+
+#[test]
+fn the_profile_is_the_one_that_was_named_else_the_only_one() {
+    let mut machine = Machine::new();
+    let server = Server::start(|request: &Request| {
+        let audience = request
+            .form()
+            .into_iter()
+            .find(|(name, _)| name == "audience");
+        Reply::token(&audience.expect("an audience").1, 3600)
+    });
+    let ran = fails(machine.run(&["token"]), 3);
+    assert!(ran.stderr.contains("no profiles yet"), "{ran:?}");
+    assert!(ran.stderr.contains("hint: run `hallpass login`"), "{ran:?}");
+    fails(machine.run(&["logout"]), 3);
+
+    machine.login("one", &server, &["--audience", "for-one"]);
+    assert_eq!(machine.run(&["token"]).token(), "for-one");
+    machine.set("HALLPASS_PROFILE", "");
+    assert_eq!(
+        machine.run(&["token"]).token(),
+        "for-one",
+        "an empty variable is none"
+    );
+    let ran = fails(machine.run(&["token", "two"]), 3);
+    assert!(ran.stderr.contains("no profile named two"), "{ran:?}");
+    assert!(ran.stderr.contains("existing profiles: one"), "{ran:?}");
+
+    machine.login("two", &server, &["--audience", "for-two"]);
+    for arguments in [&["token"][..], &["token", "--refresh"], &["logout"]] {
+        let ran = fails(machine.run(arguments), 2);
+        assert!(
+            ran.stderr
+                .contains("more than one profile exists: one, two"),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("HALLPASS_PROFILE"), "{ran:?}");
+    }
+    assert_eq!(machine.run(&["token", "one"]).token(), "for-one");
+    machine.set("HALLPASS_PROFILE", "two");
+    assert_eq!(machine.run(&["token"]).token(), "for-two");
+    assert_eq!(
+        machine.run(&["token", "one"]).token(),
+        "for-one",
+        "the argument wins"
+    );
+    let status = machine.run(&["status"]).success().stdout;
+    assert!(status.starts_with("two\n"), "{status}");
+    assert!(!status.contains("for-one"), "{status}");
+    machine.run(&["logout"]).success();
+    assert_eq!(names(&machine), ["one"]);
+    fails(machine.run(&["token"]), 3);
+    machine.set("HALLPASS_PROFILE", "No Name");
+    for command in COMMANDS {
+        let ran = fails(machine.run(&[command]), 2);
+        assert!(
+            ran.stderr
+                .contains("invalid profile name in HALLPASS_PROFILE"),
+            "{ran:?}"
+        );
+        assert!(!ran.stderr.contains("No Name"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_token_as_json_has_the_members_of_rfc_6749_and_its_end() {
+    let machine = Machine::new();
+    let server = Server::start(|request: &Request| match request.form().as_slice() {
+        [_, (_, scope)] => Reply::json(
+            200,
+            format!(
+                r#"{{"access_token":"t","token_type":"bearer","scope":"{scope} more","expires_in":600}}"#
+            ),
+        ),
+        _ => Reply::json(200, r#"{"access_token":"t","expires_in":600}"#),
+    });
+    machine.login("prod", &server, &[]);
+    let rows = [
+        (&[][..], json!("Bearer"), Value::Null),
+        (
+            &["--scope", "a", "--scope", "b"],
+            json!("bearer"),
+            json!("a b more"),
+        ),
+    ];
+    for (more, token_type, scope) in rows {
+        // Asked for, then from the cache.
+        for _ in 0..2 {
+            let mut arguments = vec!["token", "--json"];
+            arguments.extend(more);
+            let ran = machine.run(&arguments).success();
+            assert_eq!(ran.stderr, "");
+            assert_eq!(ran.stdout.matches('\n').count(), 1, "{ran:?}");
+            let printed: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+            assert_eq!(
+                members(&printed),
+                [
+                    "access_token",
+                    "expires_at",
+                    "expires_in",
+                    "scope",
+                    "token_type"
+                ]
+            );
+            assert_eq!(printed["access_token"], "t");
+            assert_eq!(printed["token_type"], token_type);
+            assert_eq!(printed["scope"], scope);
+            let left = printed["expires_in"].as_u64().expect("a whole number");
+            assert!((540..=600).contains(&left), "{printed}");
+            assert!(is_moment(&printed["expires_at"]), "{printed}");
+        }
+    }
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn the_scope_that_was_asked_for_is_told_where_the_server_is_silent() {
+    let machine = Machine::new();
+    let server = Server::start(|_| Reply::json(200, r#"{"access_token":"t","expires_in":600}"#));
+    machine.login("prod", &server, &["--scope", "read"]);
+    let printed: Value =
+        serde_json::from_str(&machine.run(&["token", "--json"]).success().stdout).expect("JSON");
+    assert_eq!(printed["scope"], "read");
+}
+
+#[test]
+fn a_span_of_time_is_written_as_people_do() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    for (text, seconds) in [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("2h", 7200),
+        ("1d", 86_400),
+    ] {
+        machine
+            .run(&["login", "prod", "--no-verify", "--timeout", text])
+            .success();
+        assert_eq!(
+            settings(&machine, "prod")["timeout_seconds"],
+            seconds,
+            "{text}"
+        );
+        machine.run(&["token", "--min-ttl", text]).success();
+    }
+    let before = settings(&machine, "prod");
+    for text in [
+        "",
+        "s",
+        "-1",
+        "1.5h",
+        "5 m",
+        "1w",
+        "1h30m",
+        "soon",
+        "99999999999999999999",
+        "9999999999999999999d",
+    ] {
+        let option = format!("--min-ttl={text}");
+        let ran = fails(machine.run(&["token", &option]), 2);
+        assert!(
+            ran.stderr.contains("such as 90s, 5m, 2h or 1d"),
+            "{text}: {ran:?}"
+        );
+        let option = format!("--timeout={text}");
+        let ran = fails(machine.run(&["login", "prod", &option]), 2);
+        assert!(
+            ran.stderr.contains("such as 90s, 5m, 2h or 1d"),
+            "{text}: {ran:?}"
+        );
+    }
+    let ran = fails(machine.run(&["login", "prod", "--timeout", "0"]), 2);
+    assert!(ran.stderr.contains("at least 1s"), "{ran:?}");
+    assert_eq!(settings(&machine, "prod"), before);
+}
+
+#[test]
+fn a_time_beyond_all_measure_is_no_bug() {
+    const LONGEST: &str = "18446744073709551615";
+    let mut machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &["--timeout", LONGEST]);
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    let ran = machine.run(&["token", "--min-ttl", LONGEST]).success();
+    assert_eq!(ran.stdout, "token-2\n");
+    machine.set("HALLPASS_KEYCHAIN_TIMEOUT", LONGEST);
+    assert_eq!(machine.run(&["token"]).token(), "token-2");
+    machine
+        .run(&["login", "prod", "--secret-command", "echo s3cret"])
+        .success();
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-4");
+}
+
+#[test]
+fn a_token_lasts_as_long_as_was_asked_for_or_a_warning_says_so() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &[]);
+    assert_eq!(
+        machine.run(&["token", "--min-ttl", "50m"]).token(),
+        "token-1"
+    );
+    let ran = machine.run(&["token", "--min-ttl", "2h"]).success();
+    assert_eq!(ran.stdout, "token-2\n");
+    assert_eq!(
+        ran.stderr,
+        "hallpass: warning: this server's tokens last 1 h, not longer than --min-ttl, so every call requests a new token\n"
+    );
+}
+
+#[test]
+fn the_time_limit_of_a_profile_holds() {
+    let machine = Machine::new();
+    let gate = Gate::new();
+    let held = gate.clone();
+    let server = Server::start(move |_| Reply::token("late", 60).held_by(&held));
+    machine.login("prod", &server, &["--no-verify", "--timeout", "1s"]);
+    let ran = fails(machine.run(&["token"]), 5);
+    assert!(ran.stderr.contains("did not answer within 1 s"), "{ran:?}");
+    gate.open();
+}

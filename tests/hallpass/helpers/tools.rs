@@ -1,0 +1,297 @@
+//! The other tools, from Docker to askpass: the exact answer and the exact error of each.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::Desk;
+use crate::support::ran;
+
+#[test]
+fn docker_gets_the_error_texts_that_it_knows() {
+    let desk = Desk::bound_to(&["https://registry.example", "http://127.0.0.1:5000"]);
+    let get = &["docker-credential", "get"];
+    for server in [
+        "registry.example",
+        "https://registry.example/v1/",
+        "127.0.0.1:5000",
+    ] {
+        assert_eq!(
+            desk.json(get, server),
+            json!({ "ServerURL": server, "Username": "oauth2", "Secret": "token-1" })
+        );
+    }
+    // A loopback host may mean both https and http.
+    desk.run(&["bind", "prod", "https://127.0.0.1:5000/path"])
+        .success();
+    desk.answer(get, "127.0.0.1:5000");
+    desk.run(&["unbind", "prod", "https://127.0.0.1:5000/path"])
+        .success();
+    let ran = desk.tell(get, "other.example");
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    assert_eq!(ran.stdout, "credentials not found in native keychain\n");
+    assert_eq!(
+        desk.json(&["docker-credential", "list"], ""),
+        json!({ "registry.example": "oauth2", "127.0.0.1:5000": "oauth2" })
+    );
+    desk.run(&[
+        "bind",
+        "prod",
+        "https://registry.example",
+        "--scheme",
+        "identity-token",
+    ])
+    .success();
+    assert_eq!(desk.json(get, "registry.example")["Username"], "<token>");
+    let stored = r#"{"ServerURL":"registry.example","Username":"a","Secret":"b"}"#;
+
+    let ran = desk.tell(&["docker-credential", "store"], stored);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    assert!(ran.stdout.contains("hallpass login"), "{ran:?}");
+    assert_eq!(
+        desk.answer(&["docker-credential", "erase"], "registry.example"),
+        ""
+    );
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    desk.server.stop();
+    let ran = desk.tell(get, "registry.example");
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("cannot connect"), "{ran:?}");
+}
+
+#[test]
+fn cargo_gets_the_protocol_version_before_it_sends_a_request() {
+    let desk = Desk::bound_to(&["https://cargo.example/index"]);
+    let request = |url: &str, kind: &str, arguments: &str| {
+        format!(
+            r#"{{"v":1,"registry":{{"index-url":"{url}","name":"x","headers":[]}},"kind":"{kind}","operation":"read","args":[{arguments}]}}
+"#
+        )
+    };
+    let plugin = &["--cargo-plugin"];
+    let bound = "sparse+https://cargo.example/index/";
+    let answer = desk.answer(plugin, &request(bound, "get", ""));
+    assert!(answer.starts_with("{\"v\":[1]}\n"), "{answer}");
+    let granted = desk.json(plugin, &request(bound, "get", r#""--profile","prod""#));
+    assert_eq!(granted["Ok"]["token"], "Bearer token-1");
+    assert_eq!(granted["Ok"]["cache"], "expires");
+    assert!(granted["Ok"]["expiration"].is_u64());
+    let refused = |input: &str| desk.json(plugin, input)["Err"]["kind"].clone();
+    assert_eq!(
+        refused(&request("sparse+https://other.example/", "get", "")),
+        "url-not-supported"
+    );
+    assert_eq!(
+        refused(&request(bound, "login", "")),
+        "operation-not-supported"
+    );
+    assert_eq!(refused("{}"), "operation-not-supported");
+    assert_eq!(
+        refused(&request(bound, "get", r#""--profile","none""#)),
+        "not-found"
+    );
+    desk.run(&[
+        "bind",
+        "prod",
+        "https://cargo.example/index",
+        "--scheme",
+        "raw",
+    ])
+    .success();
+    assert_eq!(
+        desk.json(plugin, &request(bound, "get", ""))["Ok"]["token"],
+        "token-1"
+    );
+}
+
+#[test]
+fn bazel_gets_headers() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let get = &["bazel-credential", "get"];
+    for uri in ["https://a.example/x", "grpcs://a.example"] {
+        let answer = desk.json(get, &json!({ "uri": uri }).to_string());
+        assert_eq!(
+            answer["headers"],
+            json!({ "Authorization": ["Bearer token-1"] })
+        );
+        let expires = answer["expires"].as_str().expect("a time");
+        assert!(expires.len() == 20 && expires.ends_with('Z'), "{expires}");
+    }
+    let other = json!({ "uri": "https://b.example/" }).to_string();
+    assert_eq!(desk.json(get, &other), json!({ "headers": {} }));
+    desk.tell(get, "{}").failure(2);
+}
+
+#[test]
+fn kubectl_gets_the_version_that_it_asked_for() {
+    let mut desk = Desk::bound_to(&["https://k8s.example:6443"]);
+    for version in ["v1", "v1beta1"] {
+        let version = format!("client.authentication.k8s.io/{version}");
+        for spec in [
+            json!({}),
+            json!({ "cluster": { "server": "https://k8s.example:6443" } }),
+        ] {
+            let info = json!({ "kind": "ExecCredential", "apiVersion": version, "spec": spec });
+            desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+            let answer = desk.json(&["kubectl-credential"], "");
+            assert_eq!(answer["apiVersion"], version.as_str());
+            assert_eq!(answer["kind"], "ExecCredential");
+            assert_eq!(answer["status"]["token"], "token-1");
+        }
+    }
+    let info = json!({ "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": { "cluster": { "server": "https://other.example:6443" } } });
+    desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+    let ran = desk
+        .run(&["kubectl-credential", "--profile", "prod"])
+        .failure(3);
+    assert!(
+        ran.stderr
+            .contains("hallpass bind PROFILE https://other.example:6443"),
+        "{ran:?}"
+    );
+    let info = json!({ "apiVersion": "client.authentication.k8s.io/v2", "spec": {} });
+    desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+    desk.run(&["kubectl-credential"]).failure(2);
+    desk.machine.set("KUBERNETES_EXEC_INFO", "");
+    desk.run(&["kubectl-credential"]).failure(2);
+}
+
+#[test]
+fn go_gets_cached_tokens_first_and_a_new_one_after_a_rejection() {
+    let desk = Desk::bound_to(&["https://go.example/mod", "http://127.0.0.1:1/"]);
+    let block =
+        |number| format!("https://go.example/mod\n\nAuthorization: Bearer token-{number}\n\n");
+    assert_eq!(desk.answer(&["goauth"], ""), block(1));
+    let response = "HTTP/1.1 401 Unauthorized\n\n";
+    assert_eq!(
+        desk.answer(&["goauth", "https://go.example/mod/x"], response),
+        block(2)
+    );
+    let ran = desk
+        .tell(&["goauth", "https://go.example/other"], response)
+        .success();
+    assert_eq!(ran.stdout, "");
+    assert!(
+        ran.stderr
+            .contains("bound only to other paths of this server"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        desk.answer(&["goauth", "https://other.example/"], response),
+        ""
+    );
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    assert_eq!(desk.answer(&["goauth"], ""), "");
+    assert_eq!(desk.server.requests().len(), 2);
+}
+
+#[test]
+fn terraform_gets_an_object() {
+    let desk = Desk::bound_to(&["https://tf.example"]);
+    let get = |host| desk.json(&["terraform-credentials", "get", host], "");
+    assert_eq!(get("tf.example"), json!({ "token": "token-1" }));
+    assert_eq!(get("other.example"), json!({}));
+    assert_eq!(get("tf.example/x"), json!({}));
+    for verb in ["store", "forget"] {
+        desk.tell(&["terraform-credentials", verb, "tf.example"], "{}")
+            .failure(2);
+    }
+}
+
+#[test]
+fn keyring_has_three_output_formats_and_one_exit_code_for_not_found() {
+    let desk = Desk::bound_to(&["https://pypi.example"]);
+    let url = "https://pypi.example/simple";
+    assert_eq!(desk.answer(&["keyring", "get", url, "me"], ""), "token-1\n");
+    assert_eq!(
+        desk.answer(&["keyring", "get", url, "--mode", "creds"], ""),
+        "oauth2\ntoken-1\n"
+    );
+    assert_eq!(
+        desk.json(
+            &["keyring", "--mode=creds", "--output=json", "get", url],
+            ""
+        ),
+        json!({ "username": "oauth2", "password": "token-1" })
+    );
+    assert_eq!(
+        desk.answer(&["keyring", "get", "pypi.example", "me"], ""),
+        "token-1\n"
+    );
+    let mercurial = ["keyring", "get", "Mercurial", "me@@https://pypi.example"];
+    assert_eq!(desk.answer(&mercurial, ""), "token-1\n");
+    for arguments in [
+        &["get", "https://other.example/", "me"][..],
+        &["get", "other.example", "me"],
+        &["get", "Mercurial", "me@@https://other.example"],
+        &["get", "Mercurial", "me"],
+        &["get", "Mercurial"],
+        &["set", url, "me"],
+        &["del", url, "me"],
+        &["--unknown", "get"],
+        &[],
+    ] {
+        let ran = desk.run(&[&["keyring"], arguments].concat());
+        assert_eq!(
+            (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+            (1, "", "")
+        );
+    }
+}
+
+#[test]
+fn google_gets_a_failure_in_the_answer_itself() {
+    let desk = Desk::bound_to(&[]);
+    let answer = desk.json(&["google-executable"], "");
+    assert_eq!(answer["success"], true);
+    assert_eq!(answer["id_token"], "token-1");
+    assert!(answer["expiration_time"].is_u64());
+    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    desk.server.stop();
+    let answer = desk.json(&["google-executable"], "");
+    assert_eq!(answer["success"], false);
+    assert!(
+        answer["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("cannot connect"))
+    );
+}
+
+#[test]
+fn askpass_answers_a_question_in_any_language() {
+    let desk = Desk::bound_to(&["https://a.example"]);
+    let ask = |question| desk.run(&["askpass", question]);
+    assert_eq!(
+        ask("Password for 'https://me@a.example': ").token(),
+        "token-1"
+    );
+    assert_eq!(
+        ask("Passwort für 'https://me@a.example/x.git': ").token(),
+        "token-1"
+    );
+    assert_eq!(ask("Username for 'https://a.example': ").token(), "oauth2");
+    ask("Password for 'https://me@b.example': ").failure(3);
+    ask("Enter passphrase for key").failure(3);
+    ask("Password for 'https://a.example@evil.example': ").failure(3);
+}
+
+/// git's question contains a port that is not the default one, wget's contains none.
+#[test]
+fn askpass_uses_the_only_bound_port_for_a_question_without_a_port() {
+    let desk = Desk::bound_to(&["https://a.example:8443", "https://b.example:1/path"]);
+    let ask = |question| desk.run(&["askpass", question]);
+    assert_eq!(ask("Username for 'https://a.example': ").token(), "oauth2");
+    let question = "Password for 'https://me@a.example': ";
+    assert_eq!(ask(question).token(), "token-1");
+    ask("Password for 'https://me@a.example:443': ").failure(3);
+    ask("Password for 'http://me@a.example': ").failure(3);
+    ask("Password for 'https://me@example': ").failure(3);
+    ask("Password for 'https://me@b.example': ").failure(3);
+    let mut by_git = desk.machine.hallpass(&["askpass", question]);
+    by_git.env("PATH", "/usr/lib/git-core:/usr/bin");
+    ran(by_git).failure(3);
+    let bind = ["bind", "prod", "https://a.example:9443"];
+    desk.machine.run(&bind).success();
+    desk.run(&["askpass", question]).failure(3);
+}

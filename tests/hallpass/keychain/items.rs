@@ -1,0 +1,455 @@
+//! The items that hallpass keeps in a keychain, and what it does about items that others changed.
+
+use std::fs;
+use std::process::Command;
+
+use super::{Desk, OURS, SECRET_WORD, count_items, finish, says, secret_tool, spawn, store};
+use crate::secret_service::SecretService;
+use crate::server::Server;
+use crate::support::{CLIENT_ID, SECRET, numbered_tokens};
+
+#[test]
+fn an_item_is_named_after_its_profile_and_a_plain_secret_is_stored_as_it_is() {
+    let long = "x€\"'\\%+ ".repeat(500);
+    assert_eq!(long.len(), 5_000);
+    for secret in [SECRET, &long, " spaces around ", "--client-secret", "a"] {
+        let keychain = SecretService::start();
+        let desk = Desk::with(&keychain);
+        desk.log_in("prod", secret).success();
+        let account = desk.account("prod");
+        assert!(account.starts_with("prod:"), "{account}");
+        let found = keychain.lookup(&[("service", "hallpass"), ("username", &account)]);
+        let found = String::from_utf8(found.expect("an item")).expect("UTF-8");
+        if ["--client-secret", "a"].contains(&secret) {
+            assert_eq!(found, secret);
+        } else {
+            // What keychains change is stored in another form, on one line.
+            let encoded = found.strip_prefix("hallpass-base64:").expect("a marker");
+            assert_eq!(base64_decode(encoded), secret);
+        }
+        let listed = keychain.search(OURS);
+        let label = "label = hallpass client secret (prod)";
+        assert_eq!(listed.matches(label).count(), 1, "{listed}");
+        assert_eq!(count_items(&keychain), 1, "{listed}");
+        // And it comes back as it went in.
+        desk.run(&["token", "--refresh"]).token();
+        let sent: Vec<_> = desk.server.requests();
+        assert_eq!(sent.len(), 2);
+        assert_eq!(
+            sent[0].header("authorization"),
+            sent[1].header("authorization")
+        );
+    }
+}
+
+#[test]
+fn a_second_login_replaces_the_first() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("prod", "the first").success();
+    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    let first = desk.account("prod");
+
+    desk.log_in("prod", "the second").success();
+    assert_ne!(desk.account("prod"), first);
+    assert_eq!(count_items(&keychain), 1);
+    assert_eq!(
+        secret_of(&keychain, &desk, "prod").as_deref(),
+        Some(&b"the second"[..])
+    );
+    assert_eq!(
+        desk.run(&["token"]).token(),
+        "token-2",
+        "the old client's token is gone"
+    );
+    desk.run(&["token", "--refresh"]).token();
+    assert_eq!(
+        desk.secrets_sent(),
+        ["the first", "the second", "the second"]
+    );
+}
+
+#[test]
+fn a_login_with_a_secret_file_or_command_empties_the_keychain() {
+    let command = format!("echo {SECRET_WORD}");
+    for source in ["--secret-file", "--secret-command"] {
+        let keychain = SecretService::start();
+        let desk = Desk::with(&keychain);
+        desk.log_in("prod", SECRET).success();
+        let file = desk.machine.private_file("secret", SECRET_WORD.as_bytes());
+        let value = match source {
+            "--secret-file" => file.to_str().expect("a path in UTF-8"),
+            _ => &command,
+        };
+        desk.run(&["login", "prod", source, value]).success();
+        assert!(keychain.is_empty(), "{source}");
+        desk.run(&["token", "--refresh"]).token();
+        assert_eq!(desk.secrets_sent(), [SECRET, SECRET_WORD, SECRET_WORD]);
+        let settings = desk.machine.config();
+        assert_eq!(
+            desk.machine
+                .files()
+                .iter()
+                .filter(|file| file.starts_with(&settings))
+                .collect::<Vec<_>>(),
+            [&settings.join("lock"), &settings.join("prod.json")],
+            "no list of keychain items is left"
+        );
+    }
+}
+
+#[test]
+fn two_profiles_lie_side_by_side() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("one", "first secret").success();
+    desk.log_in("two", "second secret").success();
+    assert_eq!(count_items(&keychain), 2);
+
+    desk.run(&["logout", "one"]).success();
+    assert_eq!(count_items(&keychain), 1);
+    assert_eq!(
+        secret_of(&keychain, &desk, "two").as_deref(),
+        Some(&b"second secret"[..])
+    );
+    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
+
+    desk.log_in("one", "third secret").success();
+    desk.run(&["logout", "--all"]).success();
+    assert!(keychain.is_empty());
+    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+}
+
+#[test]
+fn a_profile_that_was_copied_by_hand_costs_the_other_one_nothing() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("one", "first secret").success();
+    let file = |name| desk.machine.config().join(name);
+    for last in [&["logout", "two"][..], &["logout", "--all"]] {
+        for (from, to) in [("one.json", "two.json"), ("one.items", "two.items")] {
+            fs::copy(file(from), file(to)).expect("a copy");
+        }
+        // Both do away with an item of this profile that no longer counts.
+        desk.log_in("two", "second secret").success();
+        assert_eq!(count_items(&keychain), 2);
+        assert_eq!(
+            secret_of(&keychain, &desk, "one").as_deref(),
+            Some(&b"first secret"[..])
+        );
+        desk.run(last).success();
+    }
+    assert!(keychain.is_empty());
+}
+
+#[test]
+fn what_others_keep_is_left_alone() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    let strangers: [&[(&str, &str)]; 3] = [
+        &[("service", "other"), ("username", "prod")],
+        &[("service", "hallpass"), ("username", "prod")],
+        &[("service", "hallpass-2")],
+    ];
+    for attributes in strangers {
+        store(&keychain, attributes, "not ours");
+    }
+    desk.log_in("prod", SECRET).success();
+    desk.log_in("prod", "another").success();
+    desk.run(&["token", "--refresh"]).token();
+    desk.run(&["logout"]).success();
+    for attributes in strangers {
+        let found = keychain.lookup(attributes);
+        assert_eq!(found.as_deref(), Some(&b"not ours"[..]), "{attributes:?}");
+    }
+    assert_eq!(count_items(&keychain), 1, "nothing of ours is left");
+}
+
+#[test]
+fn two_items_that_look_the_same_are_told_and_mended_by_login() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("prod", SECRET).success();
+    let account = desk.account("prod");
+    let twin = [
+        ("service", "hallpass"),
+        ("username", account.as_str()),
+        ("more", "1"),
+    ];
+    store(&keychain, &twin, "a twin");
+
+    let ran = desk.run(&["token", "--refresh"]).failure(6);
+    says(
+        &ran,
+        "the keychain has 2 secrets for profile prod",
+        "hallpass login prod",
+    );
+    assert_eq!(desk.server.requests().len(), 1, "neither was sent");
+    assert_eq!(desk.run(&["token"]).token(), "token-1");
+
+    desk.log_in("prod", SECRET).success();
+    assert_eq!(count_items(&keychain), 1);
+    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
+}
+
+#[test]
+fn logout_removes_all_items_that_look_the_same() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("prod", SECRET).success();
+    let account = desk.account("prod");
+    for more in ["1", "2"] {
+        let twin = [
+            ("service", "hallpass"),
+            ("username", account.as_str()),
+            ("more", more),
+        ];
+        store(&keychain, &twin, "a twin");
+    }
+    assert_eq!(count_items(&keychain), 3);
+    desk.run(&["logout"]).success();
+    assert!(keychain.is_empty());
+}
+
+#[test]
+fn an_item_that_was_removed_behind_our_back_wants_a_new_login() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("prod", SECRET).success();
+    let cleared = secret_tool(&keychain, &["clear", "service", "hallpass"], "");
+    assert!(cleared.status.success(), "{cleared:?}");
+    assert!(keychain.is_empty());
+
+    assert_eq!(
+        desk.run(&["token"]).token(),
+        "token-1",
+        "the cached token works"
+    );
+    let ran = desk.run(&["token", "--refresh"]).failure(3);
+    says(
+        &ran,
+        "has no client secret for profile prod",
+        "hallpass login prod",
+    );
+    assert_eq!(desk.server.requests().len(), 1);
+
+    desk.log_in("prod", SECRET).success();
+    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
+    // Neither does it keep a logout.
+    secret_tool(&keychain, &["clear", "service", "hallpass"], "");
+    desk.run(&["logout"]).success();
+    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+}
+
+#[test]
+fn an_item_that_holds_no_secret_any_more_is_told() {
+    for (content, said) in [("", "is empty"), ("two\nlines", "has more than one line")] {
+        let keychain = SecretService::start();
+        let desk = Desk::with(&keychain);
+        desk.log_in("prod", SECRET).success();
+        let account = desk.account("prod");
+        let ours = [("service", "hallpass"), ("username", account.as_str())];
+        store(&keychain, &ours, content);
+        assert_eq!(count_items(&keychain), 1, "it was replaced");
+
+        let ran = desk.run(&["token", "--refresh"]).failure(3);
+        says(
+            &ran,
+            &format!("the client secret in the keychain {said}"),
+            "hallpass login prod",
+        );
+        assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
+        assert_eq!(desk.run(&["token"]).token(), "token-1");
+    }
+}
+
+#[test]
+fn a_secret_that_was_changed_in_the_keychain_is_the_one_that_is_sent() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("prod", SECRET).success();
+    let account = desk.account("prod");
+    store(
+        &keychain,
+        &[("service", "hallpass"), ("username", &account)],
+        "rotated",
+    );
+    desk.run(&["token", "--refresh"]).token();
+    assert_eq!(desk.secrets_sent(), [SECRET, "rotated"]);
+}
+
+/// It stored every secret as it was given.
+#[test]
+fn what_version_0_1_0_stored_is_still_read() {
+    let keychain = SecretService::start();
+    for secret in [
+        " a\\b ",
+        "schl\u{fc}ssel",
+        "padding==",
+        "{\"a\":\"b\"}",
+        "hallpass-base64:?",
+    ] {
+        let desk = Desk::with(&keychain);
+        desk.log_in("prod", SECRET).success();
+        let account = desk.account("prod");
+        let item = [("service", "hallpass"), ("username", &account)];
+        store(&keychain, &item, secret);
+        desk.run(&["token", "--refresh"]).token();
+        assert_eq!(desk.secrets_sent(), [SECRET, secret]);
+        desk.run(&["logout"]).success();
+    }
+    let key = rcgen::KeyPair::generate()
+        .expect("a P-256 key")
+        .serialize_pem();
+    let desk = Desk::with(&keychain);
+    let method = ["--auth", "private_key_jwt", "--jwt-alg", "ES256"];
+    let url = desk.server.url("/oauth/token");
+    let login = [
+        "login",
+        "prod",
+        "--token-url",
+        &url,
+        "--client-id",
+        CLIENT_ID,
+    ];
+    let login = [&login[..], &method, &["--key-stdin"]].concat();
+    desk.run_with_input(&login, key.as_bytes()).success();
+    let account = desk.account("prod");
+    let item = [("service", "hallpass"), ("username", account.as_str())];
+    store(&keychain, &item, &key);
+    assert_eq!(keychain.lookup(&item).as_deref(), Some(key.as_bytes()));
+    desk.run(&["token", "--refresh"]).token();
+}
+
+#[test]
+fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    let thief = Server::start(numbered_tokens());
+    desk.log_in("prod", SECRET).success();
+    let file = desk.machine.config().join("prod.json");
+    let before = fs::read_to_string(&file).expect("the profile");
+    let edits = [
+        (desk.server.url("/oauth/token"), thief.url("/oauth/token")),
+        (desk.server.url("/oauth/token"), desk.server.url("/echo")),
+        (CLIENT_ID.to_owned(), "client:two".to_owned()),
+        (
+            "client_secret_basic".to_owned(),
+            "client_secret_post".to_owned(),
+        ),
+        (
+            r#""body": "form""#.to_owned(),
+            r#""body": "json""#.to_owned(),
+        ),
+        (
+            r#""client_id""#.to_owned(),
+            format!(
+                r#""revocation_endpoint": "{}", "client_id""#,
+                thief.url("/revoke")
+            ),
+        ),
+        (
+            r#""client_id""#.to_owned(),
+            r#""ca_file": "/tmp/ca.pem", "client_id""#.to_owned(),
+        ),
+    ];
+    for (there, instead) in edits {
+        let edited = before.replacen(&there, &instead, 1);
+        assert_ne!(edited, before, "{instead}");
+        fs::write(&file, edited).expect("an edited profile");
+        let ran = desk.run(&["token", "--refresh"]).failure(4);
+        says(
+            &ran,
+            "profile prod was edited after login",
+            "hallpass login prod",
+        );
+    }
+    assert_eq!(thief.connections(), 0);
+    assert_eq!(desk.server.connections(), 1);
+
+    // Nor at a logout that would revoke the token there.
+    let elsewhere = format!(
+        r#""revocation_endpoint": "{}", "client_id""#,
+        thief.url("/revoke")
+    );
+    let edited = before.replacen(r#""client_id""#, &elsewhere, 1);
+    fs::write(&file, edited).expect("an edited profile");
+    let ran = desk.run(&["logout"]).success();
+    assert!(
+        ran.stderr
+            .contains("the tokens will not be revoked at the server"),
+        "{ran:?}"
+    );
+    assert_eq!(thief.connections(), 0);
+    assert!(keychain.is_empty());
+}
+
+#[test]
+fn an_edited_profile_that_is_put_right_works_again() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in("prod", SECRET).success();
+    let file = desk.machine.config().join("prod.json");
+    let before = fs::read_to_string(&file).expect("the profile");
+    fs::write(&file, before.replace(CLIENT_ID, "x")).expect("an edited profile");
+    desk.run(&["token"]).failure(4);
+    fs::write(&file, before).expect("the profile");
+    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-2");
+}
+
+#[test]
+fn twenty_callers_open_the_keychain_once() {
+    let keychain = SecretService::start();
+    let desk = Desk::with(&keychain);
+    desk.log_in_with("prod", SECRET, &["--no-verify"]).success();
+    for clients in [1, 0] {
+        let before = bus_clients_so_far(&keychain);
+        let callers: Vec<_> = (0..20)
+            .map(|_| spawn(&mut desk.command(&["token"])))
+            .collect();
+        for caller in callers {
+            assert_eq!(finish(caller).token(), "token-1");
+        }
+        // The question itself comes from one more.
+        let came = bus_clients_so_far(&keychain) - before - 1;
+        assert_eq!(came, clients, "first one reads it, then none has to");
+    }
+    assert_eq!(desk.server.requests().len(), 1);
+}
+
+fn base64_decode(text: &str) -> String {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+    String::from_utf8(bytes.expect("base64")).expect("UTF-8")
+}
+
+fn secret_of(keychain: &SecretService, desk: &Desk, profile: &str) -> Option<Vec<u8>> {
+    keychain.secret(&[
+        ("service", "hallpass"),
+        ("username", &desk.account(profile)),
+    ])
+}
+
+/// The bus numbers its clients, and tells the one that asks its own number.
+fn bus_clients_so_far(keychain: &SecretService) -> u32 {
+    let asked = Command::new("dbus-send")
+        .args([
+            "--session",
+            "--print-reply",
+            "--dest=org.freedesktop.DBus",
+            "/",
+        ])
+        .arg("org.freedesktop.DBus.GetId")
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs(keychain.environment())
+        .output()
+        .expect("dbus-send (Debian package: dbus-bin)");
+    let answer = String::from_utf8(asked.stdout).expect("an answer in UTF-8");
+    let (_, own) = answer
+        .split_once("destination=:1.")
+        .expect("the asker's name");
+    let digits: String = own.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
