@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use crate::error::{Error, Result};
 use crate::profile::TokenEndpoint;
-use crate::types::web_url::WebUrl;
+use crate::types::web_url::{WebUrl, decode_lossy};
 
 /// In this order, as curl has it.
 const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -87,7 +87,7 @@ fn parse(variable: &'static str, text: &str) -> std::result::Result<Proxy, &'sta
     let url = WebUrl::parse(&format!("{scheme}://{host}")).map_err(|_| NOT_A_URL)?;
     let credentials = credentials.filter(|text| !text.is_empty()).map(|text| {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        (decode(user), decode(password))
+        (decode_lossy(user), decode_lossy(password))
     });
     if let Some((user, password)) = &credentials
         && [user, password]
@@ -101,25 +101,6 @@ fn parse(variable: &'static str, text: &str) -> std::result::Result<Proxy, &'sta
         url,
         credentials,
     })
-}
-
-/// `%XX` as the character that it stands for. A percent sign without digits stands for itself.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| first == b'%');
-        let decoded = digits
-            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        bytes.push(decoded.unwrap_or(first));
-        rest = if decoded.is_some() {
-            &after[2..]
-        } else {
-            after
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether a list for `NO_PROXY` has this server: hosts, domains and addresses, between commas or spaces.

@@ -233,6 +233,12 @@ pub(crate) fn encode_all_reserved(text: &str) -> String {
     encoded
 }
 
+/// Decodes each `%XX`. A percent sign without two digits stays as it is, and what is not UTF-8 becomes
+/// U+FFFD.
+pub(crate) fn decode_lossy(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 // These search byte by byte. The searchers of `str` take five times as many instructions for texts
 // as short as URLs, and a cached token for a URL reads five of them.
 
