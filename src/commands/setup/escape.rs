@@ -2,10 +2,13 @@
 //!
 //! Each takes the words of a command, or a single text, and says why it cannot be written.
 
-type TransportError = &'static str;
+use crate::types::web_url::encode_all_reserved;
+
+/// Why a text cannot be written in a syntax.
+type Reason = &'static str;
 
 /// The function of a syntax that a recipe names.
-pub(super) type Syntax = fn(&[String]) -> Result<String, TransportError>;
+pub(super) type Syntax = fn(&[String]) -> Result<String, Reason>;
 
 pub(super) const SYNTAXES: &[(&str, Syntax)] = &[
     ("sh", |words| Ok(posix_line(words))),
@@ -97,7 +100,7 @@ fn powershell_line(words: &[String]) -> String {
 }
 
 /// A command as cmd.exe reads it.
-fn cmd_line(words: &[String]) -> Result<String, TransportError> {
+fn cmd_line(words: &[String]) -> Result<String, Reason> {
     // Percent signs are expanded in quotes, too, and nothing takes that away.
     if words.iter().any(|word| word.contains(['"', '%'])) {
         return Err("cmd.exe cannot quote it");
@@ -125,7 +128,7 @@ fn users_shell(words: &[String]) -> String {
 }
 
 /// What a program gives to the platform's own shell, as `system(3)` does.
-fn system_shell(words: &[String]) -> Result<String, TransportError> {
+fn system_shell(words: &[String]) -> Result<String, Reason> {
     if cfg!(windows) {
         cmd_line(words)
     } else {
@@ -162,7 +165,7 @@ fn backslashes(text: &str, special: &str) -> String {
 }
 
 /// The name of a setting ends at the equals sign, and no quoting changes that.
-fn npmrc_key(text: &str) -> Result<String, TransportError> {
+fn npmrc_key(text: &str) -> Result<String, Reason> {
     if text.contains('=') {
         return Err("the name of a setting cannot have an equals sign in .npmrc");
     }
@@ -170,7 +173,7 @@ fn npmrc_key(text: &str) -> Result<String, TransportError> {
 }
 
 /// pnpm looks whether the file is there, and then gives its path to a shell as it stands.
-fn pnpm(text: &str) -> Result<String, TransportError> {
+fn pnpm(text: &str) -> Result<String, Reason> {
     if is_plain_path(text) {
         Ok(backslashes(text, ";#\\"))
     } else {
@@ -184,7 +187,7 @@ pub(super) fn is_plain_path(path: &str) -> bool {
 }
 
 /// Go splits at semicolons first; then words are in quotes of either kind, without escapes.
-fn goauth(words: &[String]) -> Result<String, TransportError> {
+fn goauth(words: &[String]) -> Result<String, Reason> {
     let mut quoted = Vec::new();
     for word in words {
         let needs_quotes = word.is_empty() || word.contains([' ', '"', '\'']);
@@ -213,7 +216,7 @@ fn rclone(words: &[String]) -> String {
 }
 
 /// Sets a variable in the user's shell: its name, then its value.
-fn variable(words: &[String]) -> Result<String, TransportError> {
+fn variable(words: &[String]) -> Result<String, Reason> {
     let (name, value) = words.split_first().ok_or("it has no name")?;
     let value = users_shell(&[value.concat()]);
     Ok(if cfg!(windows) {
@@ -230,7 +233,7 @@ fn variable(words: &[String]) -> Result<String, TransportError> {
 }
 
 /// Puts a directory before the others of the PATH.
-fn path_entry(text: &str) -> Result<String, TransportError> {
+fn path_entry(text: &str) -> Result<String, Reason> {
     if cfg!(windows) {
         return Ok(format!(
             "$env:PATH = '{};' + $env:PATH",
@@ -247,23 +250,11 @@ fn path_entry(text: &str) -> Result<String, TransportError> {
 }
 
 /// A URL with a user name: its scheme, the name, and what comes after.
-fn with_user(words: &[String]) -> Result<String, TransportError> {
+fn with_user(words: &[String]) -> Result<String, Reason> {
     match words {
-        [scheme, user, under] => Ok(format!("{scheme}://{}@{under}/", userinfo(user))),
+        [scheme, user, under] => Ok(format!("{scheme}://{}@{under}/", encode_all_reserved(user))),
         _ => Err("it is not a URL"),
     }
-}
-
-/// The user name in a URL (RFC 3986, section 3.2.1).
-fn userinfo(text: &str) -> String {
-    let encoded = text.bytes().map(|byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    });
-    encoded.collect()
 }
 
 #[cfg(test)]

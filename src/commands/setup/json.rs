@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::escape::json as quoted;
 
-/// Why a file is left alone, fit to follow its name.
-type CachedFailure = &'static str;
+/// Why a file is not changed, as what follows its name.
+type Reason = &'static str;
 
 /// An object without members, as it is written where there is no file.
 pub(super) const EMPTY: &str = "{\n}\n";
@@ -31,7 +31,7 @@ pub(super) fn put_in(
     object: Option<&str>,
     key: &str,
     value: &str,
-) -> Result<Put, CachedFailure> {
+) -> Result<Put, Reason> {
     let members = members(text)?;
     let Some(name) = object else {
         let put = put_member(text, &members, key, value)?;
@@ -69,7 +69,7 @@ pub(super) fn take_out(
     key: &str,
     value: &str,
     with_object: bool,
-) -> Result<String, CachedFailure> {
+) -> Result<String, Reason> {
     let all = members(text)?;
     let Some(name) = object else {
         let found = find(&all, key)?.filter(|at| all[*at].is(text, value));
@@ -92,7 +92,7 @@ pub(super) fn is_empty(text: &str) -> bool {
 }
 
 /// Where the member of this name is. Of two with one name, every program uses another one.
-fn find(members: &[Member], key: &str) -> Result<Option<usize>, CachedFailure> {
+fn find(members: &[Member], key: &str) -> Result<Option<usize>, Reason> {
     let mut found = members
         .iter()
         .enumerate()
@@ -118,7 +118,7 @@ struct Member {
 }
 
 /// The members of an object, in their order.
-fn members(text: &str) -> Result<Vec<Member>, CachedFailure> {
+fn members(text: &str) -> Result<Vec<Member>, Reason> {
     let members: Members<'_> = serde_json::from_str(text).map_err(
         |_| "is not plain JSON (an object, without comments), so hallpass cannot change it",
     )?;
@@ -164,7 +164,7 @@ fn put_member(
     members: &[Member],
     key: &str,
     value: &str,
-) -> Result<Option<String>, CachedFailure> {
+) -> Result<Option<String>, Reason> {
     match find(members, key)? {
         None => Ok(Some(insert(text, members, key, &quoted(value)))),
         Some(at) if members[at].is(text, value) => Ok(None),
