@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use pkcs8::der::asn1::AnyRef;
+use pkcs8::der::{Decode as _, Tag, Tagged as _};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use time::{PrimitiveDateTime, format_description};
 
 /// Accepts what the inner verifier accepts, and one of these certificates itself.
 ///
 /// A certificate made with `openssl req -x509` is a CA certificate, which no verifier accepts as a
-/// server's. Its name and its dates are checked all the same, and so is the handshake's signature.
+/// server's. Its name and its dates are still checked, and so is the handshake's signature.
 #[derive(Debug)]
 pub(super) struct Pinned {
     inner: Arc<dyn ServerCertVerifier>,
@@ -97,67 +100,33 @@ fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Ce
 
 /// When a certificate is valid, in seconds since 1970 (RFC 5280 §4.1).
 fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
-    const INTEGER: u8 = 0x02;
-    const SEQUENCE: u8 = 0x30;
-    const VERSION: u8 = 0xa0;
-    let (certificate, _) = element(certificate, SEQUENCE)?;
-    let (mut fields, _) = element(certificate, SEQUENCE)?;
-    if let Some((_, rest)) = element(fields, VERSION) {
-        fields = rest;
+    let certificate = Vec::<AnyRef<'_>>::from_der(certificate).ok()?;
+    let fields: Vec<AnyRef<'_>> = certificate.first()?.decode_as().ok()?;
+    // The version may be left out. Then come the serial number, the signature, and the issuer.
+    let has_version = fields.first()?.tag().is_context_specific();
+    let validity: Vec<AnyRef<'_>> = fields.get(3 + usize::from(has_version))?.decode_as().ok()?;
+    match validity.as_slice() {
+        [not_before, not_after] => Some((point_in_time(*not_before)?, point_in_time(*not_after)?)),
+        _ => None,
     }
-    let (_serial_number, fields) = element(fields, INTEGER)?;
-    let (_signature, fields) = element(fields, SEQUENCE)?;
-    let (_issuer, fields) = element(fields, SEQUENCE)?;
-    let (validity, _) = element(fields, SEQUENCE)?;
-    let (not_before, rest) = point_in_time(validity)?;
-    let (not_after, _) = point_in_time(rest)?;
-    Some((not_before, not_after))
 }
 
-/// The content of a DER element with this tag, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&[first, length], rest) = der.split_first_chunk()?;
-    if first != tag {
-        return None;
-    }
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(length), rest),
-        0x81..=0x84 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-            let length = digits
-                .iter()
-                .fold(0, |length, &digit| length << 8 | usize::from(digit));
-            (length, rest)
-        }
+/// `YYMMDDHHMMSSZ` for the years 1950 to 2049, or the same with a year of four digits. Before 1970, 0:
+/// the time types of `der` know no such date, and some certificates have one.
+fn point_in_time(encoded: AnyRef<'_>) -> Option<u64> {
+    let text = std::str::from_utf8(encoded.value()).ok()?;
+    let century = match encoded.tag() {
+        Tag::UtcTime if text < "50" => "20",
+        Tag::UtcTime => "19",
+        Tag::GeneralizedTime => "",
         _ => return None,
     };
-    rest.split_at_checked(length)
-}
-
-/// `YYMMDDHHMMSSZ`, or the same with a year of four digits.
-fn point_in_time(der: &[u8]) -> Option<(u64, &[u8])> {
-    const UTC_TIME: u8 = 0x17;
-    const GENERALIZED_TIME: u8 = 0x18;
-    let (text, short, rest) = match element(der, UTC_TIME) {
-        Some((text, rest)) => (text, true, rest),
-        None => element(der, GENERALIZED_TIME).map(|(text, rest)| (text, false, rest))?,
-    };
-    let digits = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let (year, digits) = digits.split_at_checked(if short { 2 } else { 4 })?;
-    let year: i32 = match (short, year.parse().ok()?) {
-        (true, year @ 50..) => 1900 + year,
-        (true, year) => 2000 + year,
-        (false, year) => year,
-    };
-    let part = |at: usize| digits.get(at..at + 2)?.parse::<u8>().ok();
-    let month = time::Month::try_from(part(0)?).ok()?;
-    let date = time::Date::from_calendar_date(year, month, part(2)?).ok()?;
-    let at = date.with_hms(part(4)?, part(6)?, part(8)?).ok()?;
-    let seconds = at.assume_utc().unix_timestamp();
-    Some((u64::try_from(seconds).unwrap_or(0), rest))
+    let format =
+        format_description::parse_borrowed::<2>("[year][month][day][hour][minute][second]Z")
+            .ok()?;
+    let time = PrimitiveDateTime::parse(&format!("{century}{text}"), &format).ok()?;
+    let seconds = time.assume_utc().unix_timestamp();
+    Some(u64::try_from(seconds).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -168,6 +137,7 @@ mod tests {
     fn the_dates_of_a_certificate_are_read() {
         let mut params = rcgen::CertificateParams::new(["a.example".to_owned()]).expect("a name");
         for (from, until) in [
+            ((1950, 1, 1), (9999, 12, 31)),
             ((1999, 2, 28), (2049, 12, 31)),
             ((2024, 2, 29), (2050, 1, 1)),
         ] {
@@ -175,7 +145,8 @@ mod tests {
             params.not_after = rcgen::date_time_ymd(until.0, until.1, until.2);
             let key = rcgen::KeyPair::generate().expect("a key");
             let certificate = params.self_signed(&key).expect("a certificate");
-            let seconds = |date: time::OffsetDateTime| date.unix_timestamp().unsigned_abs();
+            let seconds =
+                |date: time::OffsetDateTime| u64::try_from(date.unix_timestamp()).unwrap_or(0);
             assert_eq!(
                 validity(certificate.der()),
                 Some((seconds(params.not_before), seconds(params.not_after)))
