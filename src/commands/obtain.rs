@@ -155,7 +155,7 @@ impl TokenSource for ProfileSource<'_> {
         } else {
             Notes::Shown
         };
-        oauth::ask(&self.selected.profile, &self.request, client, notes)
+        oauth::request_token(&self.selected.profile, &self.request, client, notes)
     }
 
     fn is_current(&self) -> Result<bool> {

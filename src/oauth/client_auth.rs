@@ -1,50 +1,56 @@
-//! How the client proves itself: one proof per request, never two (RFC 6749 §2.3).
+//! How a request authenticates the client (RFC 6749 §2.3): in one place, from the profile's method and
+//! the credential.
+//!
+//! There are two layers. [`authenticate`] is for the request itself, and [`tls_key`] for the handshake
+//! before it (RFC 8705), which may come with any of the other methods.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::hmac;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use serde_json::json;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::advice;
+use super::assertion::client_assertion;
 use super::key::Key;
+use super::signer::signer;
 use crate::error::{Error, Kind, Result};
-use crate::profile::{Assertion, BasicEncoding, ClientAuth, JwtAlgorithm, Profile, ProfileName};
-use crate::types::digest::{sha256, unique};
-use crate::types::secret::{ClientSecret, Credential};
-use crate::types::token::Timestamp;
+use crate::profile::{BasicEncoding, ClientAuth, Profile, ProfileName};
+use crate::types::secret::{ClientSecret, Credential, PrivateKey};
 use crate::types::web_url::encode_all_reserved;
 
-/// How long an assertion is valid, in seconds: long enough for a slow network, too short to be stolen.
-const ASSERTION_LIFETIME: u64 = 60;
+/// A signed JWT as the client's assertion (RFC 7523 §2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How far an assertion is dated back, in seconds: some servers refuse one that their clock, a little
-/// behind this one, puts into the future. `nbf` is left out for the same reason (RFC 7523 §3).
-const CLOCK_SKEW: u64 = 5;
-
-/// What goes into a request to prove the client.
+/// What a request carries to authenticate the client.
 #[derive(Default)]
-pub(super) struct Proof {
+pub(super) struct ClientAuthentication {
     /// The value of the Authorization header.
     pub(super) authorization: Option<Zeroizing<String>>,
     pub(super) parameters: Vec<(&'static str, Zeroizing<String>)>,
 }
 
-/// The client authentication of one attempt; an assertion is signed again for every attempt.
-pub(super) fn prove(
+impl ClientAuthentication {
+    fn with_parameters(parameters: Vec<(&'static str, Zeroizing<String>)>) -> Self {
+        Self {
+            authorization: None,
+            parameters,
+        }
+    }
+}
+
+/// The authentication of one attempt: an assertion is signed again for each.
+///
+/// # Errors
+/// `Usage` when the credential does not fit the method, `Locked` when a key or certificate cannot be
+/// used.
+pub(super) fn authenticate(
     profile: &Profile,
     name: Option<&ProfileName>,
     credential: &Credential,
-) -> Result<Proof> {
+) -> Result<ClientAuthentication> {
     let client_id = ("client_id", Zeroizing::new(profile.client_id.clone()));
-    let with = |parameters| Proof {
-        authorization: None,
-        parameters,
-    };
+    let with = ClientAuthentication::with_parameters;
     Ok(match (profile.client_auth, credential) {
-        (ClientAuth::ClientSecretBasic, Credential::Secret(secret)) => Proof {
+        (ClientAuth::ClientSecretBasic, Credential::Secret(secret)) => ClientAuthentication {
             authorization: Some(basic(profile.basic_encoding, &profile.client_id, secret)),
             parameters: vec![],
         },
@@ -54,17 +60,20 @@ pub(super) fn prove(
         ]),
         (ClientAuth::ClientSecretJwt, Credential::Secret(_))
         | (ClientAuth::PrivateKeyJwt, Credential::Key { .. }) => {
-            let assertion = profile.assertion.as_ref().ok_or_else(unsuitable)?;
-            let jwt = jwt(&profile.client_id, assertion, credential)
+            let settings = profile.assertion.as_ref().ok_or_else(unsuitable)?;
+            let signer = signer(credential)?;
+            let assertion = client_assertion(&profile.client_id, settings, &*signer)
                 .map_err(|error| advise(error, name))?;
-            let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
             with(vec![
                 client_id,
-                ("client_assertion_type", Zeroizing::new(kind.to_owned())),
-                ("client_assertion", jwt),
+                (
+                    "client_assertion_type",
+                    Zeroizing::new(JWT_BEARER.to_owned()),
+                ),
+                ("client_assertion", assertion),
             ])
         }
-        // The handshake proves the client; the parameter says which one it is (RFC 8705 §2).
+        // The handshake authenticates the client; the parameter identifies it (RFC 8705 §2).
         (
             ClientAuth::TlsClientAuth | ClientAuth::SelfSignedTlsClientAuth,
             Credential::Key { .. },
@@ -73,7 +82,26 @@ pub(super) fn prove(
     })
 }
 
-/// What to do about an algorithm that does not fit the key, or a key that fits several.
+/// The private key of the certificate for the TLS handshake: the credential itself, where that is the
+/// method, or the key of a certificate that the profile has as well.
+///
+/// # Errors
+/// `Locked` when the key cannot be used.
+pub(super) fn tls_key(
+    profile: &Profile,
+    credential: Option<&Credential>,
+    certificate_key: Option<&PrivateKey>,
+) -> Result<Option<Key>> {
+    match (credential, certificate_key) {
+        (Some(Credential::Key { key, passphrase }), _) if profile.client_auth.is_tls() => {
+            Key::read(key, passphrase.as_ref()).map(Some)
+        }
+        (_, Some(key)) => Key::read(key, None).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Adds what to do about an algorithm that does not fit the key, or a key that fits several.
 fn advise(error: Error, name: Option<&ProfileName>) -> Error {
     if error.kind != Kind::Usage {
         return error;
@@ -112,77 +140,12 @@ pub(super) fn basic(
     ))
 }
 
-/// A signed assertion (RFC 7523 §3).
-fn jwt(
-    client_id: &str,
-    assertion: &Assertion,
-    credential: &Credential,
-) -> Result<Zeroizing<String>> {
-    let key = match credential {
-        Credential::Key { key, passphrase } => Some(Key::read(key, passphrase.as_ref())?),
-        Credential::Secret(_) => None,
-    };
-    let algorithm = match (assertion.algorithm, &key) {
-        (Some(algorithm), _) => algorithm,
-        (None, Some(key)) => key.default_algorithm()?,
-        (None, None) => JwtAlgorithm::HS256,
-    };
-    let mut header = json!({ "alg": algorithm.as_str(), "typ": assertion.typ });
-    let own_id = key.as_ref().and_then(Key::id);
-    if let Some(key_id) = assertion.key_id.as_deref().or(own_id) {
-        header["kid"] = key_id.into();
-    }
-    if let Some(certificate) = &assertion.certificate {
-        let unusable = || {
-            Error::locked(format!(
-                "cannot use the certificate {}",
-                certificate.display()
-            ))
-        };
-        let der = CertificateDer::from_pem_file(certificate)
-            .map_err(|error| unusable().because(error))?;
-        header["x5t#S256"] = URL_SAFE_NO_PAD.encode(sha256(&der)).into();
-    }
-    let issued_at = (Timestamp::now().0 / 1000).saturating_sub(CLOCK_SKEW);
-    let mut claims = json!({
-        "iss": client_id,
-        "sub": client_id,
-        "aud": assertion.audience,
-        "iat": issued_at,
-        "exp": issued_at + ASSERTION_LIFETIME,
-        "jti": unique()?,
-    });
-    for (name, value) in &assertion.claims {
-        claims[name] = value.as_str().into();
-    }
-    let encode = |json: &serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    let signed = format!("{}.{}", encode(&header), encode(&claims));
-    let signature = match (key, credential) {
-        (Some(key), _) => key.sign(algorithm, signed.as_bytes())?,
-        (None, Credential::Secret(secret)) => {
-            let algorithm = match algorithm {
-                JwtAlgorithm::HS256 => hmac::HMAC_SHA256,
-                JwtAlgorithm::HS384 => hmac::HMAC_SHA384,
-                JwtAlgorithm::HS512 => hmac::HMAC_SHA512,
-                _ => return Err(unsuitable()),
-            };
-            let key = hmac::Key::new(algorithm, secret.expose().as_bytes());
-            hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
-        }
-        _ => return Err(unsuitable()),
-    };
-    Ok(Zeroizing::new(format!(
-        "{signed}.{}",
-        URL_SAFE_NO_PAD.encode(signature)
-    )))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::profile;
+    use crate::profile::{self, Assertion};
 
     fn secret(text: &str) -> ClientSecret {
         ClientSecret::parse(&Zeroizing::new(text.as_bytes().to_vec())).expect("a secret")
@@ -203,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_proves_itself_once() {
+    fn a_client_authenticates_once_in_each_method() {
         let credential = Credential::Secret(secret("s3cret"));
         let mut profile = profile::example();
         profile.assertion = Some(Assertion {
@@ -228,29 +191,14 @@ mod tests {
             ),
         ] {
             profile.client_auth = method;
-            let proof = prove(&profile, None, &credential).expect("a proof");
-            let names: Vec<_> = proof.parameters.iter().map(|(name, _)| *name).collect();
+            let sent = authenticate(&profile, None, &credential).expect("an authentication");
+            let names: Vec<_> = sent.parameters.iter().map(|(name, _)| *name).collect();
             assert_eq!(
-                (proof.authorization.is_some(), names.as_slice()),
+                (sent.authorization.is_some(), names.as_slice()),
                 (header, parameters)
             );
         }
         profile.client_auth = ClientAuth::PrivateKeyJwt;
-        assert!(prove(&profile, None, &credential).is_err());
-    }
-
-    #[test]
-    fn no_two_assertions_are_the_same() {
-        let credential = Credential::Secret(secret("s3cret"));
-        let assertion = Assertion {
-            algorithm: None,
-            audience: "https://login.blooma.ai/".to_owned(),
-            typ: "JWT".to_owned(),
-            key_id: None,
-            certificate: None,
-            claims: BTreeMap::new(),
-        };
-        let jwt = || jwt("client", &assertion, &credential).expect("an assertion");
-        assert_ne!(jwt(), jwt());
+        assert!(authenticate(&profile, None, &credential).is_err());
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
+use super::exchange::{Notes, noting, within};
 use super::http::Http;
 use super::json::{Json, Members, in_utf8};
 use super::response::HttpResponse;
 use super::transport_error::TransportError;
-use super::{Notes, noting, within};
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::TokenEndpoint;

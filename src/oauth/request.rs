@@ -1,9 +1,9 @@
-//! What is sent: the parameters in the profile's format, and the client's proof of itself.
+//! What is sent: the parameters in the profile's format, with the client's authentication.
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::client_auth::Proof;
+use super::client_auth::ClientAuthentication;
 use crate::error::Result;
 use crate::profile::headers::UUID;
 use crate::profile::token_request::TokenRequest;
@@ -29,11 +29,11 @@ impl Message {
     pub(super) fn token_request(
         profile: &Profile,
         request: &TokenRequest,
-        proof: &Proof,
+        authentication: &ClientAuthentication,
     ) -> Result<Self> {
         let parameters = request.parameters.iter();
         let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
-        Self::new(profile, profile.body, parameters.collect(), proof)
+        Self::new(profile, profile.body, parameters.collect(), authentication)
     }
 
     /// RFC 7009 §2.1: a form, whatever the token endpoint takes.
@@ -43,23 +43,23 @@ impl Message {
     pub(super) fn revocation(
         profile: &Profile,
         token: &AccessToken,
-        proof: &Proof,
+        authentication: &ClientAuthentication,
     ) -> Result<Self> {
         let parameters = vec![
             ("token", token.expose()),
             ("token_type_hint", "access_token"),
         ];
-        Self::new(profile, BodyFormat::Form, parameters, proof)
+        Self::new(profile, BodyFormat::Form, parameters, authentication)
     }
 
     fn new<'a>(
         profile: &Profile,
         format: BodyFormat,
         mut parameters: Vec<(&'a str, &'a str)>,
-        proof: &'a Proof,
+        authentication: &'a ClientAuthentication,
     ) -> Result<Self> {
-        let proven = proof.parameters.iter();
-        parameters.extend(proven.map(|(name, value)| (*name, value.as_str())));
+        let added = authentication.parameters.iter();
+        parameters.extend(added.map(|(name, value)| (*name, value.as_str())));
         let (content_type, body) = match format {
             BodyFormat::Form => ("application/x-www-form-urlencoded", form(&parameters)),
             BodyFormat::Json => ("application/json", json(&parameters)),
@@ -75,7 +75,7 @@ impl Message {
         Ok(Self {
             body,
             content_type,
-            authorization: proof.authorization.clone(),
+            authorization: authentication.authorization.clone(),
             headers: headers.collect::<Result<_>>()?,
         })
     }

@@ -1,7 +1,7 @@
 //! How assertions are signed: what was named, else what the key and the server allow.
 
 use crate::error::{Error, Result};
-use crate::oauth::{Key, choose_among};
+use crate::oauth::{choose_among, signer};
 use crate::profile::settings::Layers;
 use crate::profile::{JwtAlgorithm, Profile};
 use crate::types::choice::Choice as _;
@@ -20,20 +20,14 @@ pub(super) fn choose_algorithm(
     layers: &Layers,
     listed_by_server: &[String],
 ) -> Result<()> {
-    use JwtAlgorithm::{HS256, HS384, HS512};
+    use JwtAlgorithm::HS256;
     let Some(assertion) = &mut profile.assertion else {
         return Ok(());
     };
-    let key = match credential {
-        Credential::Key { key, passphrase } => Some(Key::read(key, passphrase.as_ref())?),
-        Credential::Secret(_) => None,
-    };
-    let fitting = key
-        .as_ref()
-        .map_or(&[HS256, HS384, HS512][..], Key::algorithms);
+    let signer = signer(credential)?;
+    let fitting = signer.algorithms();
     let named = layers.given.jwt_algorithm.value().copied();
     let kept = assertion.algorithm.filter(|kept| fitting.contains(kept));
-    let own = key.as_ref().and_then(Key::own_algorithm);
     let listed = listed_by_server.iter();
     let mut listed = listed.filter_map(|name| JwtAlgorithm::parse(name));
     let listed = listed.find(|algorithm| fitting.contains(algorithm));
@@ -43,13 +37,16 @@ pub(super) fn choose_algorithm(
         [HS256, ..] => Some(HS256),
         _ => None,
     };
-    let found = named.or(kept).or(own).or(listed).or(only);
+    let found = named
+        .or(kept)
+        .or(signer.own_algorithm())
+        .or(listed)
+        .or(only);
     let algorithm = found.ok_or_else(|| choose_among(fitting).hint("choose one with --jwt-alg"))?;
     if !fitting.contains(&algorithm) {
-        let what = if key.is_some() {
-            "the private key"
-        } else {
-            "a client secret"
+        let what = match credential {
+            Credential::Key { .. } => "the private key",
+            Credential::Secret(_) => "a client secret",
         };
         let fault = format!("{what} cannot sign with {}", algorithm.as_str());
         return Err(Error::usage(fault));

@@ -166,7 +166,7 @@ impl Login<'_> {
             Some(credential) if !self.args.no_verify => {
                 let (name, credential) = (&self.name, credential.clone());
                 let client = TokenClient::of(name, &profile, credential, certificate_key.as_ref())?;
-                let token = oauth::ask(&profile, &request, &client, Notes::Shown);
+                let token = oauth::request_token(&profile, &request, &client, Notes::Shown);
                 let token = token.map_err(CachedFailure::into_error)?;
                 warn_of_response(&request, &token);
                 Some(token)

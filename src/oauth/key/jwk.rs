@@ -4,12 +4,15 @@ use std::iter;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use pkcs8::der::asn1::{AnyRef, UintRef};
+use pkcs8::der::asn1::{AnyRef, OctetStringRef, UintRef};
 use pkcs8::der::{Encode as _, Tag, TagNumber};
+use pkcs8::spki::AlgorithmIdentifierRef;
+use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::{P256, P384};
 use crate::profile::JwtAlgorithm;
 use crate::types::choice::Choice as _;
 
@@ -24,28 +27,28 @@ pub(super) struct Jwk {
     pub(super) algorithm: Option<JwtAlgorithm>,
 }
 
-/// A named curve: its `crv`, its object identifier (RFC 5480 §2.1.1.1), and the length of a coordinate.
+/// A curve: its `crv` (RFC 7518 §6.2.1.1), its object identifier, and the bytes of a coordinate.
 struct Curve {
     name: &'static str,
-    identifier: &'static [u8],
+    identifier: ObjectIdentifier,
     length: usize,
 }
 
 const CURVES: [Curve; 2] = [
     Curve {
         name: "P-256",
-        identifier: &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+        identifier: P256,
         length: 32,
     },
     Curve {
         name: "P-384",
-        identifier: &[0x2b, 0x81, 0x04, 0x00, 0x22],
+        identifier: P384,
         length: 48,
     },
 ];
 
-/// The object identifier of Ed25519 (RFC 8410 §3).
-const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+/// RFC 8410 §3.
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 impl Jwk {
     /// # Errors
@@ -113,25 +116,21 @@ fn ec(curve: &Curve, number: impl Fn(&'static str) -> Option<Bytes>) -> Option<V
     let content = [
         element(Tag::Integer, &[1])?,
         element(Tag::OctetString, &number("d")?)?,
-        element(
-            explicit(0),
-            &element(Tag::ObjectIdentifier, curve.identifier)?,
-        )?,
+        element(explicit(0), &curve.identifier.to_der().ok()?)?,
         element(explicit(1), &element(Tag::BitString, &point)?)?,
     ];
     element(Tag::Sequence, &content.concat())
 }
 
-/// `PrivateKeyInfo` (RFC 8410 §7): version, algorithm, the key in two octet strings.
+/// `PrivateKeyInfo`, whose octet string has another one in it (RFC 8410 §7).
 fn ed25519(number: impl Fn(&'static str) -> Option<Bytes>) -> Option<Vec<u8>> {
-    let algorithm = element(Tag::ObjectIdentifier, ED25519)?;
-    let key = element(Tag::OctetString, &number("d")?)?;
-    let content = [
-        element(Tag::Integer, &[0])?,
-        element(Tag::Sequence, &algorithm)?,
-        element(Tag::OctetString, &key)?,
-    ];
-    element(Tag::Sequence, &content.concat())
+    let algorithm = AlgorithmIdentifierRef {
+        oid: ED25519,
+        parameters: None,
+    };
+    let key = Zeroizing::new(element(Tag::OctetString, &number("d")?)?);
+    let key = OctetStringRef::new(&key).ok()?;
+    PrivateKeyInfoRef::new(algorithm, key).to_der().ok()
 }
 
 fn element(tag: Tag, content: &[u8]) -> Option<Vec<u8>> {

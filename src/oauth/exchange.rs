@@ -1,0 +1,101 @@
+//! Requests and their responses within one deadline, and what a person is told meanwhile.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::http::Http;
+use super::request::Message;
+use super::response::HttpResponse;
+use super::transport_error::TransportError;
+use crate::error::{Error, Result};
+use crate::message;
+use crate::profile::TokenEndpoint;
+
+/// How long a request may take before a note says what hallpass waits for.
+const NOTE_AFTER: Duration = Duration::from_millis(1500);
+
+/// Whether a person reads notes on what hallpass waits for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Notes {
+    Shown,
+    /// A helper's standard error may be part of its answer.
+    Hidden,
+}
+
+impl Notes {
+    fn are_read(self) -> bool {
+        self == Self::Shown && message::reaches_a_person()
+    }
+}
+
+/// Prints a note if a request takes long.
+pub(super) async fn noting<T>(notes: Notes, url: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    if notes.are_read() {
+        if let Ok(done) = timeout(NOTE_AFTER, &mut work).await {
+            return done;
+        }
+        message::note(&format!("waiting for {url}"));
+    }
+    work.await
+}
+
+/// Waits before another attempt, as long as the server asked for.
+pub(super) async fn wait(notes: Notes, url: &str, pause: Duration) {
+    if pause >= NOTE_AFTER && notes.are_read() {
+        let seconds = pause.as_secs_f64().ceil();
+        message::note(&format!("waiting {seconds} s, as requested by {url}"));
+    }
+    sleep(pause).await;
+}
+
+/// Runs requests on this thread, up to a deadline. What does not end in time is left behind: a name
+/// server that does not respond keeps a thread busy.
+pub(super) fn within<T, F: Future<Output = T>>(
+    limit: Duration,
+    requests: impl FnOnce(Instant) -> F,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::broken("cannot start the network").because(error))?;
+    let result = runtime.block_on(async { requests(Instant::now() + limit).await });
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+/// Sends a request, and reads the response.
+pub(super) async fn post(
+    http: &Http,
+    endpoint: &TokenEndpoint,
+    message: &Message,
+) -> std::result::Result<HttpResponse, TransportError> {
+    http.exchange(|client| {
+        let mut post = client
+            .post(endpoint.as_str())
+            .header("accept", "application/json")
+            .header("accept-encoding", "identity")
+            .header("content-type", message.content_type);
+        if let Some(authorization) = &message.authorization {
+            post = post.header("authorization", authorization.as_str());
+        }
+        // These replace what hallpass sets of the same name.
+        let mut headers = HeaderMap::new();
+        for (name, value) in &message.headers {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let value = HeaderValue::from_str(value);
+            // A profile has no others.
+            if let (Ok(name), Ok(mut value)) = (name, value) {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+        post = post.headers(headers);
+        post.body(message.body.to_string())
+    })
+    .await
+}

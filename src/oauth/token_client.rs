@@ -1,0 +1,71 @@
+//! What a token request needs besides its parameters: the credential, and HTTP for the token endpoint.
+
+use std::thread;
+
+use super::client_auth::tls_key;
+use super::http::Http;
+use crate::error::Result;
+use crate::profile::{Profile, ProfileName};
+use crate::types::secret::{Credential, PrivateKey};
+
+pub(crate) struct TokenClient {
+    pub(super) credential: Credential,
+    pub(super) http: Http,
+}
+
+impl TokenClient {
+    /// With a credential that is already loaded.
+    ///
+    /// # Errors
+    /// Why no request can be sent.
+    pub(crate) fn of(
+        name: &ProfileName,
+        profile: &Profile,
+        credential: Credential,
+        certificate_key: Option<&PrivateKey>,
+    ) -> Result<Self> {
+        let tls_key = tls_key(profile, Some(&credential), certificate_key)?;
+        let http = Http::to(
+            &profile.token_endpoint,
+            profile,
+            Some(name),
+            tls_key.as_ref(),
+        )?;
+        Ok(Self { credential, http })
+    }
+
+    /// Reads the credential; if that may block, HTTP is set up meanwhile.
+    ///
+    /// No connection is opened yet: a keychain may wait for a person, and a server does not.
+    ///
+    /// # Errors
+    /// Why there is no credential, or why no request can be sent.
+    pub(crate) fn prepare(
+        name: &ProfileName,
+        profile: &Profile,
+        credential: impl FnOnce() -> Result<Credential>,
+        certificate_key: Option<&PrivateKey>,
+    ) -> Result<Self> {
+        // The handshake needs the credential.
+        if !profile.secret.may_block() || profile.client_auth.is_tls() {
+            return Self::of(name, profile, credential()?, certificate_key);
+        }
+        let tls_key = tls_key(profile, None, certificate_key)?;
+        let set_up = || {
+            Http::to(
+                &profile.token_endpoint,
+                profile,
+                Some(name),
+                tls_key.as_ref(),
+            )
+        };
+        thread::scope(|scope| {
+            let http = thread::Builder::new().spawn_scoped(scope, set_up);
+            let credential = credential()?;
+            // If no thread could be started, it is done now.
+            let http = http.ok().and_then(|thread| thread.join().ok());
+            let http = http.unwrap_or_else(set_up)?;
+            Ok(Self { credential, http })
+        })
+    }
+}
