@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ENTRY_LIMIT, EntryContent, is_of_another_version, parse_any_login};
+use super::format::{ENTRY_LIMIT, EntryContent, is_of_another_version, parse_any_login};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found, LockFile};
 use crate::types::cached_failure::LONGEST_HOLD_OFF;

@@ -1,0 +1,185 @@
+//! The file format of a cached token: a line with the format and a checksum, then JSON.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::Trust;
+use crate::platform::disk::{self, Found};
+use crate::profile::token_request::Overrides;
+use crate::types::digest::hex;
+use crate::types::secret::AccessToken;
+use crate::types::token::{CachedToken, Timestamp};
+
+/// The most bytes that are read of an entry: a token of 64 KiB fits.
+pub(super) const ENTRY_LIMIT: u64 = 256 * 1024;
+
+/// The first word of an entry. Other formats begin with another word.
+const ENTRY_FORMAT: &str = "hallpass-token-1";
+
+/// The JSON of an entry, after its first line.
+#[derive(Deserialize, Serialize)]
+pub(super) struct EntryContent<'a> {
+    /// The request's key, so that a file under another name is not accepted.
+    request: &'a str,
+    #[serde(borrow)]
+    login: Cow<'a, str>,
+    /// Borrowed, unless the JSON contains an escape.
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    token_type: &'a str,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    /// For `hallpass status`.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub(super) overrides: Cow<'a, Overrides>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    members: BTreeMap<String, String>,
+    /// Milliseconds since 1970, as `expires_at_ms`.
+    received_at_ms: u64,
+    expires_at_ms: u64,
+}
+
+impl EntryContent<'_> {
+    pub(super) fn into_token(self) -> Option<CachedToken> {
+        Some(CachedToken {
+            access_token: AccessToken::parse(&self.access_token)?,
+            token_type: self.token_type.to_owned(),
+            scope: self.scope,
+            members: self.members,
+            received_at: Timestamp(self.received_at_ms),
+            expires_at: Timestamp(self.expires_at_ms),
+            warning: None,
+        })
+    }
+}
+
+/// `FORMAT CHECKSUM`, a line end, and the entry as JSON.
+pub(super) fn serialize(
+    token: &CachedToken,
+    key: &str,
+    login: &str,
+    overrides: &Overrides,
+) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_string(&EntryContent {
+        request: key,
+        login: login.into(),
+        access_token: token.access_token.expose().into(),
+        token_type: &token.token_type,
+        scope: token.scope.clone(),
+        overrides: Cow::Borrowed(overrides),
+        members: token.members.clone(),
+        received_at_ms: token.received_at.0,
+        expires_at_ms: token.expires_at.0,
+    })?;
+    let entry = format!("{ENTRY_FORMAT} {}\n{json}", checksum(json.as_bytes()));
+    if entry.len() as u64 > ENTRY_LIMIT {
+        // It could not be read again.
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is too large",
+        ));
+    }
+    Ok(entry.into_bytes())
+}
+
+/// Reads an entry of this login.
+pub(super) fn read_entry<T>(
+    path: &Path,
+    key: &str,
+    login: &str,
+    convert: impl FnOnce(EntryContent<'_>) -> Option<T>,
+) -> Option<T> {
+    match disk::read(path, ENTRY_LIMIT, Trust::Private) {
+        Ok(Found::Content(content)) => convert(parse_entry(&content, key, login)?),
+        _ => None,
+    }
+}
+
+fn parse_entry<'a>(content: &'a [u8], key: &str, login: &str) -> Option<EntryContent<'a>> {
+    parse_any_login(content, key).filter(|entry| entry.login == login)
+}
+
+/// Parses an entry of this key, of any login, if its checksum is right.
+pub(super) fn parse_any_login<'a>(content: &'a [u8], key: &str) -> Option<EntryContent<'a>> {
+    let (head, json) = std::str::from_utf8(content).ok()?.split_once('\n')?;
+    let (format, sum) = head.split_once(' ')?;
+    if format != ENTRY_FORMAT || sum != checksum(json.as_bytes()) {
+        return None;
+    }
+    let entry: EntryContent<'_> = serde_json::from_str(json).ok()?;
+    (entry.request == key).then_some(entry)
+}
+
+/// Whether the first word shows that another version of hallpass wrote this. Only that version can
+/// read when the token expires.
+pub(super) fn is_of_another_version(content: &[u8]) -> bool {
+    let word = content.split(|byte| *byte == b' ').next();
+    word.is_some_and(|word| word.starts_with(b"hallpass-") && word != ENTRY_FORMAT.as_bytes())
+}
+
+/// FNV-1a with 64 bits. It detects accidental damage, not tampering.
+fn checksum(bytes: &[u8]) -> String {
+    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hex(&sum.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> CachedToken {
+        CachedToken {
+            access_token: AccessToken::parse("eyJz93a-k4laUWw").expect("a token"),
+            token_type: "Bearer".to_owned(),
+            scope: Some("USER".to_owned()),
+            members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
+            received_at: Timestamp(1_795_000_000_123),
+            expires_at: Timestamp(1_795_086_400_123),
+            warning: None,
+        }
+    }
+
+    fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
+        super::parse_entry(content, key, login)?.into_token()
+    }
+
+    #[test]
+    fn an_entry_can_be_written_and_read() {
+        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
+        assert_eq!(parse_entry(&content, "key", "login"), Some(token()));
+    }
+
+    #[test]
+    fn an_entry_of_another_request_or_login_is_not_accepted() {
+        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
+        assert_eq!(parse_entry(&content, "another", "login"), None);
+        assert_eq!(parse_entry(&content, "key", "another"), None);
+    }
+
+    #[test]
+    fn every_changed_bit_and_missing_byte_is_detected() {
+        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
+        for at in 0..content.len() {
+            assert_eq!(
+                parse_entry(&content[..at], "key", "login"),
+                None,
+                "cut at {at}"
+            );
+            for bit in 0..8 {
+                let mut damaged = content.clone();
+                damaged[at] ^= 1 << bit;
+                assert_eq!(
+                    parse_entry(&damaged, "key", "login"),
+                    None,
+                    "bit {bit} of byte {at}"
+                );
+            }
+        }
+    }
+}

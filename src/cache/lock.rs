@@ -1,0 +1,199 @@
+//! The lock of an entry: one caller requests a token, the others wait for what it stores.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::sweep;
+use super::{CacheEntry, Snapshot};
+use crate::error::Result;
+use crate::platform::disk::{self, LockFile};
+use crate::types::cached_failure::CachedFailure;
+use crate::types::token::{CachedToken, Timestamp};
+
+/// How often a waiting caller checks for a token. A suspended process keeps its lock, and another
+/// one may have requested a token meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How an attempt to lock an entry ended.
+#[derive(Debug)]
+pub(crate) enum LockOutcome<'a> {
+    /// This caller requests a token. No other caller stored one while it waited.
+    Acquired(EntryLock<'a>),
+    /// Another caller stored a token.
+    Token(CachedToken),
+    /// Another caller's request failed, and the failure applies to this caller, too.
+    Failed(CachedFailure),
+}
+
+impl CacheEntry {
+    /// Waits for the lock, or for another caller's token or failure. A failure that does not come from
+    /// the server is not shared: the next caller that waits gets the lock.
+    ///
+    /// `snapshot` is the state before the wait, so any difference came from another caller. If the file
+    /// cannot be locked, every caller may request. `limit` is how long the holder may take before its lock
+    /// is replaced. After twice the limit this caller may request without the lock.
+    pub(crate) fn lock(&self, snapshot: &Snapshot, limit: Duration) -> LockOutcome<'_> {
+        let Ok(mut lock) = self.open_lock() else {
+            return LockOutcome::Acquired(self.entry_lock(None));
+        };
+        match self.wait_for_lock(&mut lock, snapshot, limit) {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => LockOutcome::Acquired(self.entry_lock(Some(lock))),
+            Err(_) => LockOutcome::Acquired(self.entry_lock(None)),
+        }
+    }
+
+    /// Returns what another caller stored, or nothing once we hold the lock.
+    ///
+    /// # Errors
+    /// The lock cannot be had.
+    fn wait_for_lock(
+        &self,
+        lock: &mut LockFile,
+        snapshot: &Snapshot,
+        limit: Duration,
+    ) -> io::Result<Option<LockOutcome<'_>>> {
+        let mut wait = Wait::of(limit);
+        // After the first wait all callers wake at once, because usually there is a token for all.
+        let mut in_line = false;
+        loop {
+            if lock.try_exclusive()? {
+                return Ok(self.change_since(snapshot));
+            }
+            let left = wait.left();
+            if left.is_zero() {
+                wait.extend()?;
+                *lock = lock.replace()?;
+                continue;
+            }
+            let step = left.min(POLL_INTERVAL);
+            let is_free = if in_line {
+                lock.wait_in_line(step)?
+            } else {
+                lock.wait_until_free(step)?
+            };
+            if let Some(outcome) = self.change_since(snapshot) {
+                return Ok(Some(outcome));
+            }
+            if is_free {
+                // The holder failed or was killed, and one of those who wait replaces it.
+                in_line = true;
+                let _ = wait.extend();
+            } else if lock.is_removed() {
+                *lock = self.open_lock()?;
+                let _ = wait.extend();
+            }
+        }
+    }
+
+    /// Locks without waiting. None if another caller holds the lock, or the file cannot be locked.
+    pub(crate) fn try_lock(&self, snapshot: &Snapshot) -> Option<LockOutcome<'_>> {
+        let mut lock = self.open_lock().ok()?;
+        if !lock.try_exclusive().ok()? {
+            return None;
+        }
+        let outcome = self.change_since(snapshot);
+        Some(outcome.unwrap_or_else(|| LockOutcome::Acquired(self.entry_lock(Some(lock)))))
+    }
+
+    pub(super) fn open_lock(&self) -> io::Result<LockFile> {
+        disk::private_directory(&self.root)?;
+        LockFile::open(&self.lock_path())
+    }
+
+    /// What another caller stored since the snapshot.
+    fn change_since(&self, snapshot: &Snapshot) -> Option<LockOutcome<'_>> {
+        if let Some(token) = self
+            .token()
+            .filter(|token| snapshot.token.as_ref() != Some(token))
+        {
+            return Some(LockOutcome::Token(token));
+        }
+        let record = self
+            .read_failure()
+            .filter(|record| snapshot.failure.as_ref() != Some(record))?;
+        Some(match record.failure {
+            Some(failure) => LockOutcome::Failed(failure),
+            // The server's tokens have no lifetime, so every caller needs its own.
+            None => LockOutcome::Acquired(self.entry_lock(None)),
+        })
+    }
+
+    fn entry_lock(&self, lock: Option<LockFile>) -> EntryLock<'_> {
+        EntryLock { entry: self, lock }
+    }
+}
+
+/// How long to wait for the lock's holder, and once more for the one that replaces it.
+struct Wait {
+    limit: Duration,
+    deadline: Instant,
+    is_extended: bool,
+}
+
+impl Wait {
+    fn of(limit: Duration) -> Self {
+        Self {
+            limit,
+            deadline: Instant::now() + limit,
+            is_extended: false,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Starts the wait again, but only once: many holders that fail one after another must not keep us
+    /// waiting for ever.
+    fn extend(&mut self) -> io::Result<()> {
+        if self.is_extended {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.is_extended = true;
+        self.deadline = Instant::now() + self.limit;
+        Ok(())
+    }
+}
+
+/// The right to request this entry's token. If it is dropped without a result, or the process is
+/// killed, another caller gets it.
+#[derive(Debug)]
+pub(crate) struct EntryLock<'a> {
+    entry: &'a CacheEntry,
+    /// None if the file could not be locked, or the wait was too long.
+    pub(super) lock: Option<LockFile>,
+}
+
+impl EntryLock<'_> {
+    /// Stores a new token for all callers.
+    ///
+    /// Also removes some stale entries. After a request that takes little extra time; a hit, a failure
+    /// or a caller that waits does not do it.
+    ///
+    /// # Errors
+    /// `Broken` if it cannot be written.
+    pub(crate) fn store(self, token: &CachedToken) -> Result<()> {
+        let Self { entry, lock } = self;
+        let written = if token.lasts() {
+            let written = entry.write(token);
+            written.and_then(|()| disk::remove(&entry.failure_path()))
+        } else {
+            disk::remove(&entry.path).and_then(|()| entry.write_failure(None))
+        };
+        written.map_err(|error| entry.cannot_write(error))?;
+        // Without a lock nothing is removed, because another caller may be about to write it.
+        if let (Some(lock), Some(directory)) = (lock, entry.path.parent()) {
+            // Callers that wait get the token first.
+            drop(lock);
+            // The time differs in each call; in a container the process number may not.
+            sweep::sweep(directory, &entry.key, Timestamp::now().0);
+        }
+        Ok(())
+    }
+
+    /// Stores a failure for the callers that wait, and for later ones as long as it applies.
+    pub(crate) fn store_failure(self, failure: CachedFailure) -> io::Result<()> {
+        self.entry.write_failure(Some(failure))
+    }
+}
