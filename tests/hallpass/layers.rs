@@ -122,7 +122,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
 ];
 
 /// Each external crate, the modules that may use it, and why there.
-const CRATES: [(&str, &[&str]); 31] = [
+const CRATES: [(&str, &[&str]); 32] = [
     ("strsim", &["platform"]),
     ("percent_encoding", &["types"]),
     ("url", &["types"]),
@@ -151,6 +151,7 @@ const CRATES: [(&str, &[&str]); 31] = [
     ("base64", &["oauth", "protocols", "secrets"]),
     ("rpassword", &["platform"]),
     ("tempfile", &["platform"]),
+    ("libc", &["platform"]),
     ("rustix", &["platform"]),
     ("signal_hook", &["platform"]),
     ("clap", &["cli", "commands"]),

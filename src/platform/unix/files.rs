@@ -1,0 +1,137 @@
+//! Modes and owners of files, and how they are opened.
+
+use std::fs::{DirBuilder, File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use crate::platform::{Access, FileKind, Trust, WRITABLE_BY_OTHERS};
+
+/// Opens a file without waiting for the other end of a pipe, and without following a link at its path
+/// (except [`Trust::Secret`]).
+///
+/// By a direct system call, because the C library makes two.
+pub(crate) fn open_private(path: &Path, trust: Trust, access: Access) -> io::Result<File> {
+    let mut flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
+    flags |= match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Create => OFlags::RDWR | OFlags::CREATE,
+    };
+    if trust != Trust::Secret {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
+    Ok(File::from(rustix::io::retry_on_intr(open)?))
+}
+
+/// Duplicates a file descriptor. Both share the file's position and flags.
+pub(crate) fn duplicate(descriptor: u32) -> io::Result<File> {
+    let descriptor = i32::try_from(descriptor).map_err(|_| Errno::BADF)?;
+    // SAFETY: it is used for this call only, which fails if the descriptor is not open.
+    #[allow(unsafe_code, reason = "std has no safe conversion from a number")]
+    let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) };
+    Ok(File::from(rustix::io::fcntl_dupfd_cloexec(borrowed, 3)?))
+}
+
+/// Opens a pipe or a terminal for writing. Waits for a pipe's reader, as a shell does.
+pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let open = || openat(CWD, path, flags, Mode::empty());
+    Ok(File::from(rustix::io::retry_on_intr(open)?))
+}
+
+pub(crate) fn file_kind(metadata: &Metadata) -> FileKind {
+    let kind = metadata.file_type();
+    if kind.is_symlink() {
+        FileKind::Link
+    } else if kind.is_file() {
+        FileKind::Regular
+    } else if kind.is_dir() {
+        FileKind::Directory
+    } else if kind.is_fifo() || kind.is_char_device() {
+        FileKind::Stream
+    } else {
+        FileKind::Other
+    }
+}
+
+/// Whether another user put a pipe into a shared directory such as `/tmp`, perhaps to intercept what is
+/// written to that path (`protected_fifos` in `proc_sys_fs(5)`).
+pub(crate) fn is_planted(path: &Path, metadata: &Metadata) -> bool {
+    const SHARED: u32 = 0o1002;
+    let directory = path.parent().and_then(|parent| parent.metadata().ok());
+    directory.is_some_and(|directory| {
+        let owners = [geteuid().as_raw(), directory.uid()];
+        directory.mode() & SHARED == SHARED && !owners.contains(&metadata.uid())
+    })
+}
+
+pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+/// Why this file must not be trusted, as text that follows its name.
+pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str> {
+    let owner = metadata.uid();
+    let is_own = owner == geteuid().as_raw() || (trust == Trust::Secret && owner == 0);
+    let others_may = metadata.mode()
+        & if trust == Trust::Settings {
+            0o022
+        } else {
+            0o077
+        };
+    if !metadata.is_file() {
+        Some("is not a regular file")
+    } else if !is_own {
+        Some("belongs to another user")
+    } else if others_may & 0o022 != 0 {
+        Some(WRITABLE_BY_OTHERS)
+    } else if others_may != 0 {
+        Some("can be read by other users")
+    } else if trust == Trust::Private && metadata.nlink() > 1 {
+        Some("has a second name")
+    } else {
+        None
+    }
+}
+
+/// Why this directory must not be trusted, as text that follows its name.
+pub(crate) fn distrust_directory(metadata: &Metadata) -> Option<&'static str> {
+    if ![geteuid().as_raw(), 0].contains(&metadata.uid()) {
+        Some("belongs to another user")
+    } else if metadata.mode() & 0o022 != 0 {
+        Some(WRITABLE_BY_OTHERS)
+    } else {
+        None
+    }
+}
+
+/// Whether both are the same file. The number of links would not show that a file was removed: NFS
+/// renames a removed file that is still open.
+pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Creates a directory that only the user can enter, or checks an existing one. If others may write to
+/// the user's directory, its mode is corrected.
+pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let directory = File::open(path)?;
+    let metadata = directory.metadata()?;
+    if metadata.uid() != geteuid().as_raw() {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the directory belongs to another user",
+        ));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        directory.set_permissions(Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
