@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::write_private;
+use super::replace::write_private;
 use crate::error::{Error, Result};
 use crate::platform::{self, FileKind};
 

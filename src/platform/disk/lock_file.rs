@@ -1,0 +1,186 @@
+//! Lock files: only one process at a time holds the lock, and the others can wait for it.
+
+use std::fs::{File, Metadata, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::remove;
+use super::replace::{REPLACE_ATTEMPTS, REPLACE_PAUSE, in_private_directory};
+use crate::platform::{self, Access, Trust};
+
+/// How often to open a lock file again that seems to have been removed. Some file systems report a
+/// new inode number each time; their locks work nevertheless.
+const REOPEN_LIMIT: u32 = 16;
+
+/// An empty file to lock. The kernel releases the lock when its holder ends.
+///
+/// The file can be removed by the lock's holder, by a logout, and by a caller that has waited for too
+/// long ([`LockFile::replace`]). Another process may still have the removed file open. So after
+/// locking, it checks that the path still leads to the file that it locked.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    file: File,
+    path: PathBuf,
+    opened: Metadata,
+    is_held: bool,
+    waiter: Option<Waiter>,
+}
+
+/// A thread that waits for a lock, because no system has a lock call with a timeout. The thread may
+/// wait until the process ends.
+#[derive(Debug)]
+struct Waiter {
+    is_exclusive: bool,
+    result: mpsc::Receiver<io::Result<()>>,
+}
+
+impl LockFile {
+    /// False on Windows, where std cannot tell a new file from the removed one.
+    pub(crate) const CAN_BE_REMOVED: bool = cfg!(unix);
+
+    /// Opens or creates the file, in a directory of hallpass.
+    ///
+    /// # Errors
+    /// A read-only disk, another user's directory, or something else at this path.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let open = || platform::open_private(path, Trust::Private, Access::Create);
+        let file = in_private_directory(directory, open)?;
+        let opened = file.metadata()?;
+        match platform::distrust(&opened, Trust::Private) {
+            None => Ok(Self {
+                file,
+                path: path.to_owned(),
+                opened,
+                is_held: false,
+                waiter: None,
+            }),
+            Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidInput, reason)),
+        }
+    }
+
+    /// Takes the lock if it is free, until this value is dropped. If the file was removed since it was
+    /// opened, this opens and locks the file that is now at its path.
+    ///
+    /// # Errors
+    /// Some file systems do not support locks.
+    pub(crate) fn try_exclusive(&mut self) -> io::Result<bool> {
+        let mut reopenings = REOPEN_LIMIT;
+        loop {
+            if !self.is_held {
+                match self.file.try_lock() {
+                    Ok(()) => self.is_held = true,
+                    Err(TryLockError::WouldBlock) => return Ok(false),
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
+            }
+            if reopenings == 0 || !self.is_removed() {
+                return Ok(true);
+            }
+            reopenings -= 1;
+            *self = Self::open(&self.path)?;
+        }
+    }
+
+    /// Whether the path leads to no file or to another file.
+    pub(crate) fn is_removed(&self) -> bool {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => !platform::is_same_file(&self.opened, &found),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Removes the file of a lock that is held, if the platform allows it.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        if Self::CAN_BE_REMOVED && !self.is_removed() {
+            remove(&self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the lock file, because its holder keeps it: a suspended process does not release its
+    /// locks. The old holder does no harm if it continues, because it replaces files atomically.
+    ///
+    /// # Errors
+    /// Windows, a file system without locks, a full disk.
+    pub(crate) fn replace(&self) -> io::Result<Self> {
+        let directory = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        if !Self::CAN_BE_REMOVED {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // Lock the directory: otherwise another caller could replace the file between the check and the
+        // removal.
+        let directory = File::open(directory)?;
+        for _ in 0..REPLACE_ATTEMPTS {
+            match directory.try_lock() {
+                Ok(()) => {
+                    if !self.is_removed() {
+                        remove(&self.path)?;
+                    }
+                    return Self::open(&self.path);
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(REPLACE_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Waits until the lock is free, for at most `limit`. Call it again to continue waiting. All callers
+    /// wake together, because they wait for a shared lock, which they release at once.
+    ///
+    /// Returns whether it was free in time.
+    pub(crate) fn wait_until_free(&mut self, limit: Duration) -> io::Result<bool> {
+        self.wait(false, limit)
+    }
+
+    /// The same, but the callers wake one at a time, and each has the lock when it wakes.
+    pub(crate) fn wait_in_line(&mut self, limit: Duration) -> io::Result<bool> {
+        let is_free = self.wait(true, limit)?;
+        self.is_held |= is_free;
+        Ok(is_free)
+    }
+
+    fn wait(&mut self, is_exclusive: bool, limit: Duration) -> io::Result<bool> {
+        let waiter = self.waiter.take();
+        let waiter = match waiter.filter(|waiter| waiter.is_exclusive == is_exclusive) {
+            Some(waiter) => waiter,
+            None => Waiter {
+                is_exclusive,
+                result: start_waiting(self.file.try_clone()?, is_exclusive)?,
+            },
+        };
+        if let Ok(locked) = waiter.result.recv_timeout(limit) {
+            return locked.map(|()| true);
+        }
+        self.waiter = Some(waiter);
+        Ok(false)
+    }
+}
+
+/// Returns where the result of the lock call will arrive.
+fn start_waiting(file: File, is_exclusive: bool) -> io::Result<mpsc::Receiver<io::Result<()>>> {
+    let (sender, result) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        let locked = loop {
+            let locked = if is_exclusive {
+                file.lock()
+            } else {
+                file.lock_shared()
+            };
+            match locked {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                locked => break locked,
+            }
+        };
+        if !is_exclusive {
+            // Some systems report an error although they released the lock.
+            let _ = file.unlock();
+        }
+        let _ = sender.send(locked);
+    })?;
+    Ok(result)
+}

@@ -1,0 +1,41 @@
+//! Unix: executable files and the shell.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::Access;
+
+/// The path, if it is an executable file.
+pub(super) fn executable(path: &Path) -> Option<PathBuf> {
+    let may_run = rustix::fs::access(path, Access::EXEC_OK).is_ok();
+    (may_run && path.is_file()).then(|| path.to_owned())
+}
+
+pub(super) fn root() -> PathBuf {
+    PathBuf::from("/")
+}
+
+/// Runs a line in the shell.
+pub(crate) fn shell(line: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", line]).current_dir(super::directory());
+    shell
+}
+
+/// The processes that a program starts.
+#[cfg(not(target_os = "linux"))]
+pub(crate) struct Descendants(());
+
+#[cfg(not(target_os = "linux"))]
+impl Descendants {
+    pub(crate) fn watch() -> Self {
+        Self(())
+    }
+
+    /// Ends the program, but not the processes that it started: only Linux has a way to find them.
+    #[expect(clippy::unused_self, reason = "Linux has a list of other children")]
+    pub(crate) fn end(&self, child: &mut std::process::Child) {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
