@@ -1,7 +1,7 @@
 //! Decides how to get a token: reuse a cached one, wait for another caller's request, or request one.
 //!
-//! Callers share tokens, and failures that the server reported. A failure of this process alone is
-//! not shared: the next caller sends a request of its own.
+//! Callers share tokens, and failures that the server reported. A failure of this process is not
+//! shared: the next caller sends its own request.
 
 use std::time::Duration;
 

@@ -43,30 +43,29 @@ enum Command {
     Setup(setup::Args),
 }
 
-/// Runs the process to its exit code: what to print goes to standard output, all else to standard
-/// error.
+/// Runs a command, and returns the exit code. Only results go to standard output.
 pub(crate) fn run(arguments: &[OsString]) -> u8 {
     report_panics_without_their_message();
     let inherited = platform::harden(arguments.get(1).is_some_and(|word| word == "exec"));
     if let Some(helper) = Helper::find(arguments) {
-        return answer(helper);
+        return run_helper(helper);
     }
-    let result = match without_clap(arguments) {
+    let result = match parse_without_clap(arguments) {
         Some(command) => execute(command, inherited, &arguments[0]),
         None => match Cli::try_parse_from(arguments) {
             Ok(cli) => execute(cli.command, inherited, &arguments[0]),
             Err(error) => usage::explain(&error, arguments),
         },
     };
-    // The process ends with this: to give the memory back first is a system call for nothing.
+    // The process ends after this. Freeing the memory would be one more system call.
     match result.and_then(|output| print(output.leak())) {
         Ok(()) => 0,
         Err(error) => fail(error),
     }
 }
 
-/// Runs a helper. Its answer, a failure too, is in the protocol's format.
-fn answer(helper: Helper) -> u8 {
+/// Runs a helper protocol. Its answer can also be an error in the protocol's format.
+fn run_helper(helper: Helper) -> u8 {
     let answer = match helper.run(&print) {
         Ok(answer) => answer,
         Err(error) => return fail(error),
@@ -82,15 +81,14 @@ fn answer(helper: Helper) -> u8 {
 }
 
 fn fail(mut error: Error) -> u8 {
-    // A misspelled variable may be the reason, whatever went wrong.
+    // A misspelled variable can be the reason for any error.
     error.hints.extend(variables::unknown());
     message::error(&error);
     error.kind.exit_code()
 }
 
-/// Reads the commands that programs run all the time. None: clap is to read them, which also
-/// explains what is wrong with them.
-fn without_clap(arguments: &[OsString]) -> Option<Command> {
+/// Parses the commands that programs run often. None if clap must parse them, which also reports errors.
+fn parse_without_clap(arguments: &[OsString]) -> Option<Command> {
     let [_program, command, words @ ..] = arguments else {
         return None;
     };
@@ -101,7 +99,7 @@ fn without_clap(arguments: &[OsString]) -> Option<Command> {
     }
 }
 
-fn execute(command: Command, inherited: Inherited, called: &OsStr) -> Result<String> {
+fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<String> {
     match command {
         Command::Login(args) => login::run(&args),
         Command::Token(args) => token::run(&args),
@@ -110,11 +108,11 @@ fn execute(command: Command, inherited: Inherited, called: &OsStr) -> Result<Str
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),
-        Command::Setup(args) => setup::run(&args, called),
+        Command::Setup(args) => setup::run(&args, program),
     }
 }
 
-/// Nothing is printed before all of it is known. A reader who has gone has had enough.
+/// Prints the whole output at once. It is no error if the reader has closed the pipe.
 fn print(output: &str) -> Result<()> {
     match platform::write_to_stdout(output.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -123,19 +121,22 @@ fn print(output: &str) -> Result<()> {
     }
 }
 
-/// A panic is a bug of ours, and its message may hold anything: the place alone is told.
+/// Reports a panic by its location only, because its message may contain a secret.
 fn report_panics_without_their_message() {
     std::panic::set_hook(Box::new(|panic| {
-        // From the crate's own directory on: where it was built is nobody's business.
-        let place = panic.location().map(|at| {
-            let file = at.file();
-            let inside = file
+        // Relative to the crate's directory, without the path on the build machine.
+        let location = panic.location().map(|location| {
+            let file = location.file();
+            let start = file
                 .rfind("/src/")
-                .map_or(0, |src| file[..src].rfind('/').map_or(0, |at| at + 1));
-            format!(" at {}:{}", &file[inside..], at.line())
+                .map_or(0, |src| file[..src].rfind('/').map_or(0, |slash| slash + 1));
+            format!(" at {}:{}", &file[start..], location.line())
         });
-        let error = Error::broken(format!("hallpass has a bug{}", place.unwrap_or_default()))
-            .hint("please report it with this line");
+        let error = Error::broken(format!(
+            "hallpass has a bug{}",
+            location.unwrap_or_default()
+        ))
+        .hint("please report it with this line");
         message::error(&error);
         process::exit(error.kind.exit_code().into());
     }));

@@ -1,5 +1,5 @@
-//! The commands: each file has a command's arguments, then its steps. The only module that uses the
-//! real stores and the network.
+//! The commands, one file each: its arguments, then its steps. The only module that uses the real
+//! stores and the network.
 
 pub(crate) mod bind;
 mod command_line;
@@ -23,7 +23,7 @@ fn choice<C: Choice>() -> impl TypedValueParser<Value = C> {
         .try_map(|name| C::parse(&name).ok_or("unknown"))
 }
 
-/// A repeatable option's values as one text, as RFC 6749 §3.3 writes scopes; empty ones stand for nothing.
+/// Joins the values of a repeatable option with spaces, as in a scope (RFC 6749 §3.3). Ignores empty ones.
 fn words(values: &[String]) -> String {
     let given: Vec<_> = values
         .iter()

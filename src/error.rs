@@ -1,4 +1,4 @@
-//! What can go wrong, sorted by who must act next; only this file knows the exit codes.
+//! Errors, their kinds and the exit codes.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,25 +6,25 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-/// Who must act next. The kind alone decides the exit code.
+/// The kind of an error. Only the kind decides the exit code, which is its number.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Us, or the disk.
+    /// A bug in hallpass, or the system: a file cannot be read or written.
     Broken = 1,
-    /// Who wrote the command line.
+    /// The command line, a setting or a file's permissions must be corrected.
     Usage = 2,
-    /// Nobody here: another helper may know.
+    /// There is no such profile, or none for this URL. Another helper may have a token.
     NotFound = 3,
-    /// A person must mend the client or its settings.
+    /// The authorization server refused the request: the client or its settings must be corrected.
     Refused = 4,
-    /// Time: the network, the authorization server.
+    /// The network or the authorization server failed. A later attempt may succeed.
     Unavailable = 5,
-    /// A person at this machine: the keychain, the secret's file or command.
+    /// The secret cannot be read: the keychain is locked, or its file or command fails.
     Locked = 6,
-    /// Who wrote the command line of `exec`: its program is there and cannot be run, as shells say it.
+    /// `exec`: the program exists but cannot be run. The number is that of shells.
     CannotRun = 126,
-    /// The same: there is no such program.
+    /// `exec`: the program does not exist. The number is that of shells.
     NoSuchProgram = 127,
 }
 
@@ -35,9 +35,9 @@ impl Kind {
     }
 }
 
-/// An error as a person reads it: what happened, and what to do about it.
+/// What happened, and what to do about it.
 ///
-/// `message` and each of `hints` are lower case, one line, without a full stop.
+/// `message` and each of `hints` are one line in lower case, without a full stop.
 #[derive(Debug)]
 pub(crate) struct Error {
     pub(crate) kind: Kind,
@@ -46,7 +46,7 @@ pub(crate) struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What everything here that can fail returns.
+/// The result of everything that can fail.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -83,13 +83,13 @@ impl Error {
         Self::new(Kind::Locked, message)
     }
 
-    /// Adds a command or a setting that fixes the problem, after the hints that are there.
+    /// Adds a hint: one command or setting that fixes the problem.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Names what lies below; its text follows the message.
+    /// Sets the underlying error. Its text follows the message.
     pub(crate) fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
@@ -99,27 +99,27 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        let mut below = self.source();
-        while let Some(source) = below {
+        let mut next = self.source();
+        while let Some(source) = next {
             match source.downcast_ref() {
                 Some(error) => write!(f, ": {}", reason(error))?,
                 None => write!(f, ": {}", without_number(&source.to_string()))?,
             }
-            below = source.source();
+            next = source.source();
         }
         Ok(())
     }
 }
 
-/// What the system says, in the style of our messages: without the number of the error, and without
+/// The system's error text in the style of our messages: without the number of the error, and without
 /// the name of a temporary file, which `tempfile` adds.
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = without_number(&text);
-    // Windows writes whole sentences.
+    // Windows writes full sentences.
     let text = text.trim_end_matches('.');
     let mut letters = text.chars();
-    // Not an abbreviation, such as "IO".
+    // An abbreviation such as "IO" stays in upper case.
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if second.is_lowercase() => first
             .to_lowercase()
@@ -130,7 +130,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Without the number of an error, and what follows it.
+/// The text before the number of an error.
 fn without_number(text: &str) -> &str {
     text.split(" (os error ").next().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! What a person reads on standard error; nothing but this and `prompt`'s questions is printed there.
+//! Messages on standard error. Only this module and `prompt` print there.
 //!
-//! `hallpass: error: ...`, then a line `hallpass: hint: ...` for each hint: lower case, no full stop, one line each.
-//! A success says nothing. Text that came from outside passes through [`clean`] first.
+//! `hallpass: error: ...`, then a line `hallpass: hint: ...` for each hint. Success prints no message.
+//! Foreign text must pass through [`clean`] first.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -26,13 +26,13 @@ pub(crate) fn note(text: &str) {
     write(&format!("hallpass: {}\n", one_line(text)));
 }
 
-/// Whether a person sees notes at once; a program would take them for a part of the outcome.
+/// Whether standard error is a terminal. A program could take notes for a part of the result.
 pub(crate) fn reaches_a_person() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Makes foreign text fit for a terminal and for a log: no control, bidirectional or invisible
-/// characters, no line breaks, and at most `limit` characters.
+/// Makes foreign text safe for a terminal and a log: without control, bidirectional or invisible
+/// characters or line breaks, and at most `limit` characters long.
 pub(crate) fn clean(text: &str, limit: usize) -> String {
     let mut characters = text
         .chars()
@@ -57,9 +57,9 @@ fn one_line(text: &str) -> String {
     clean(text, 4 * FOREIGN_TEXT_LIMIT)
 }
 
-/// One write, so that the lines of many callers on one terminal do not mix.
+/// A single write, so that lines of several processes on one terminal do not mix.
 fn write(lines: &str) {
-    // Nobody is left to tell when standard error is closed.
+    // If standard error is closed, there is no way to report that.
     let _ = std::io::stderr().write_all(lines.as_bytes());
 }
 
@@ -68,7 +68,7 @@ mod tests {
     use super::clean;
 
     #[test]
-    fn foreign_text_loses_what_a_terminal_would_obey() {
+    fn control_characters_are_removed_from_foreign_text() {
         assert_eq!(clean("a\u{1b}[31mb\r\nc\td", 400), "a[31mb  c d");
         assert_eq!(clean("x\u{202e}y\u{200b}z\u{9b}w", 400), "xyzw");
     }

@@ -1,5 +1,5 @@
-//! The operating system: what differs from one to the next, and what Rust's library does not offer.
-//! Only `unix`, `windows` and the files beside them have code that compiles on one system only.
+//! The operating system: what differs between platforms, and what std does not offer. Only files in this
+//! directory contain code for one platform.
 
 pub(crate) mod disk;
 mod memory;
@@ -29,12 +29,12 @@ pub(crate) use os::{
     open_stream, private_directory, standard_input, write_to_stdout,
 };
 
-/// Makes a function from arguments to an exit code the program.
+/// Defines `main`, which calls a function from arguments to an exit code.
 ///
-/// On Unix the C library calls it, not Rust's standard library. That would first prepare to report an
-/// overflow of the stack: 10 system calls more than the 24 of a cached token, 7 page faults, and a
-/// fifth more time. `tests/speed/compare` measures that again. [`unix::start`] does what we need
-/// of the rest.
+/// On Unix the C library calls it directly, without std's startup code, which would first install a
+/// handler for stack overflows: 10 more system calls than the 24 of a cached token, 7 page faults, and a
+/// fifth more time. `tests/speed/compare` measures that again. [`unix::start`] does the part of the
+/// startup code that hallpass needs.
 macro_rules! entry_point {
     ($run:path) => {
         #[cfg(any(not(unix), test))]
@@ -55,14 +55,14 @@ macro_rules! entry_point {
 }
 pub(crate) use entry_point;
 
-/// Takes a variable out of our environment: neither a program that we start nor one that looks at
-/// us gets it any more.
+/// Removes a variable from the environment, and returns its value. Child processes do not get it, and
+/// other processes can no longer read it.
 pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     os::wipe_variable(name);
-    // SAFETY: Rust's own readers and writers of the environment take turns by a lock of std. A
-    // variable is taken before a server or another store is turned to, so what else runs in this
-    // process by now waits for a file lock, and reads no environment.
+    // SAFETY: std's functions for the environment use a lock. Variables are taken before a server or
+    // another store is used, so any other thread of this process waits for a file lock, and does not
+    // read the environment.
     #[allow(unsafe_code, reason = "std has no safe way to remove a variable")]
     unsafe {
         std::env::remove_var(name);
@@ -70,41 +70,42 @@ pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
     Some(value.into_encoded_bytes())
 }
 
-/// Whether there are hardly any descriptors left, after a call that needed some and did not say why
-/// it failed.
+/// Whether there are hardly any file descriptors left. For a call that failed without giving a reason.
 pub(crate) fn is_short_of_descriptors() -> bool {
-    let some = [std::io::pipe(), std::io::pipe()];
-    some.iter()
+    let pipes = [std::io::pipe(), std::io::pipe()];
+    pipes
+        .iter()
         .any(|pipe| pipe.as_ref().err().is_some_and(is_lack_of_descriptors))
 }
 
-/// What a file must be like before it is believed.
+/// The conditions under which a file is trusted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Trust {
-    /// Ours alone to read and write, one name, no link on the way: the cache.
+    /// The cache: only the user may read and write the file, and it is no link and has no second name.
     Private,
-    /// Ours, and nobody else may write: the settings.
+    /// The settings: the file belongs to the user, and nobody else may write it.
     Settings,
-    /// Ours or the superuser's, and nobody else may read; may be reached by a link, as in a container.
+    /// A secret: the file belongs to the user or root, and nobody else may read it. It may be a link, as
+    /// in containers.
     Secret,
 }
 
-/// Why a file or a directory is not believed that `chmod` makes believable.
+/// The reason for distrust that `chmod` removes.
 pub(crate) const WRITABLE_BY_OTHERS: &str = "can be written by other users";
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Access {
     Read,
-    /// To read and write; made where it is missing.
+    /// Read and write. The file is created if it is missing.
     Create,
 }
 
-/// What a name stands for, as far as writing to it goes.
+/// What is at a path, for a program that writes to it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(
     windows,
-    allow(dead_code, reason = "it has no pipes and devices in directories")
+    allow(dead_code, reason = "it has no pipes or devices in directories")
 )]
 pub(crate) enum FileKind {
     Link,

@@ -115,12 +115,12 @@ fn a_failure_is_reported_again_without_a_request() {
         force_refresh: true,
         ..POLICY
     };
-    let asked = obtain(
+    let forced = obtain(
         &test.entry,
         force_refresh,
         &responding(&|_| Ok(token("t", NOW, HOUR))),
     );
-    assert!(matches!(asked, Ok(Outcome::Fresh { .. })), "{asked:?}");
+    assert!(matches!(forced, Ok(Outcome::Fresh { .. })), "{forced:?}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_token_that_still_works_is_used_when_it_cannot_be_renewed() {
     };
     // Time since the token of one hour was received, whether a new token is required, and whether the
     // cached one is used.
-    for (elapsed, force_refresh, kept) in [
+    for (elapsed, force_refresh, is_used) in [
         (MINUTE, false, true),
         (Duration::from_millis(3_599_999), false, true),
         (HOUR, false, false),
@@ -176,15 +176,15 @@ fn a_token_that_still_works_is_used_when_it_cannot_be_renewed() {
             },
             &source,
         );
-        let was_kept =
+        let was_used =
             matches!(&outcome, Ok(Outcome::Stale { token, .. }) if printed(token) == "cached");
-        assert_eq!(was_kept, kept, "{elapsed:?} {force_refresh} {outcome:?}");
-        assert_eq!(outcome.is_err(), !kept);
+        assert_eq!(was_used, is_used, "{elapsed:?} {force_refresh} {outcome:?}");
+        assert_eq!(outcome.is_err(), !is_used);
     }
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "a lock file stays there")]
+#[cfg_attr(windows, ignore = "lock files are never removed")]
 fn a_caller_that_has_waited_too_long_replaces_the_lock() {
     let test = TestEntry::new();
     let stopped = test.entry.lock(&test.entry.snapshot(None), Duration::ZERO);

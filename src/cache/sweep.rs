@@ -115,7 +115,7 @@ mod tests {
     use crate::profile::{self, ProfileName};
 
     #[test]
-    #[cfg_attr(windows, ignore = "a lock file stays there")]
+    #[cfg_attr(windows, ignore = "lock files are never removed")]
     fn a_removed_lock_file_locks_nothing() {
         let cache = TestCache::new();
         let entry = cache.entry("a");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(windows, ignore = "a lock file stays there")]
+    #[cfg_attr(windows, ignore = "lock files are never removed")]
     fn callers_that_wait_for_a_removed_lock_file_get_the_lock_one_at_a_time() {
         let cache = TestCache::new();
         let entries: Vec<_> = (0..20).map(|_| cache.entry("a")).collect();

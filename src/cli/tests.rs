@@ -1,4 +1,4 @@
-//! The command lines that are read without clap, compared with clap.
+//! Compares the parsers without clap with clap.
 
 use clap::{Arg, CommandFactory as _};
 use proptest::prelude::*;
@@ -9,8 +9,8 @@ use super::*;
 const COMMANDS: [&str; 2] = ["token", "exec"];
 
 #[test]
-fn the_usual_command_lines_are_read_without_clap() {
-    for (arguments, is_read) in [
+fn usual_command_lines_are_parsed_without_clap() {
+    for (arguments, is_parsed) in [
         (&["token"][..], true),
         (&["token", "prod"], true),
         (&["token", ""], true),
@@ -69,12 +69,12 @@ fn the_usual_command_lines_are_read_without_clap() {
         (&[], false),
     ] {
         let all: Vec<_> = arguments.iter().map(OsString::from).collect();
-        assert_eq!(read_as_clap_does(&all), is_read, "{arguments:?}");
+        assert_eq!(parses_as_clap_does(&all), is_parsed, "{arguments:?}");
     }
 }
 
 #[test]
-fn every_option_that_clap_knows_is_read_without_it() {
+fn every_option_is_parsed_without_clap() {
     for command in COMMANDS {
         for option in options(command) {
             let spellings = [
@@ -86,7 +86,7 @@ fn every_option_that_clap_knows_is_read_without_it() {
                     let mut line: Vec<_> = [command, &spelling].map(OsString::from).into();
                     line.extend(value.map(OsString::from));
                     line.extend(end(command).iter().map(OsString::from));
-                    assert!(read_as_clap_does(&line), "{line:?}");
+                    assert!(parses_as_clap_does(&line), "{line:?}");
                 }
             }
         }
@@ -97,16 +97,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn what_is_read_without_clap_is_read_as_clap_does(line in line()) {
-        read_as_clap_does(&line);
+    fn both_parsers_return_the_same(line in line()) {
+        parses_as_clap_does(&line);
     }
 }
 
-/// Whether it is read without clap. Panics if it is, and clap reads something else.
+/// Whether the line is parsed without clap. Panics if clap returns something else.
 #[track_caller]
-fn read_as_clap_does(line: &[OsString]) -> bool {
+fn parses_as_clap_does(line: &[OsString]) -> bool {
     let line = [&[OsString::from("hallpass")], line].concat();
-    let Some(read) = without_clap(&line) else {
+    let Some(read) = parse_without_clap(&line) else {
         return false;
     };
     match (read, Cli::try_parse_from(&line).map(|cli| cli.command)) {
@@ -117,7 +117,7 @@ fn read_as_clap_does(line: &[OsString]) -> bool {
     true
 }
 
-/// The options of a command. clap adds those for help and the version only when it reads a line.
+/// The options of a command. clap adds those for help and version only when it parses a line.
 fn options(command: &str) -> Vec<Arg> {
     let cli = Cli::command();
     let command = cli.find_subcommand(command).expect("a command");
@@ -148,7 +148,7 @@ fn values(option: &Arg) -> Vec<Option<String>> {
     }
 }
 
-/// What a command line of this command cannot do without.
+/// The required end of this command's line.
 fn end(command: &str) -> &'static [&'static str] {
     if command == "exec" {
         &["--", "ls"]
@@ -157,7 +157,7 @@ fn end(command: &str) -> &'static [&'static str] {
     }
 }
 
-/// Words as they may follow a command, in any order.
+/// Random words after a command.
 fn line() -> impl Strategy<Value = Vec<OsString>> {
     const VALUES: [&str; 16] = [
         "",

@@ -1,6 +1,4 @@
-//! What is wrong with the arguments, in our own words.
-//!
-//! A value is never repeated: it may be a secret in the wrong place.
+//! Messages about wrong arguments. They never contain a value, which may be a misplaced secret.
 
 use std::ffi::OsString;
 
@@ -10,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::Cli;
 use crate::error::{Error, Result};
 
-/// Help and version are output; the rest is an error.
+/// Returns clap's help or version as output, and everything else as our error.
 pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> Result<String> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(error.render().to_string()),
@@ -21,12 +19,12 @@ pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> Result<Str
     }
 }
 
-/// What clap says of an error.
+/// clap's error, and its context.
 struct Problem<'a> {
     error: &'a clap::Error,
     /// The command's name, if there is one.
     command: Option<String>,
-    /// The option or argument that it is about, without a value.
+    /// The wrong option or argument, without its value.
     option: Option<String>,
 }
 
@@ -67,7 +65,7 @@ impl<'a> Problem<'a> {
         name.starts_with(['-', '<', '[']).then(|| name.to_owned())
     }
 
-    /// The unknown option, if one was meant: what else begins with a dash may be a secret.
+    /// The unknown option, if it looks like one. Other words with a dash may be secrets.
     fn unknown_option(&self) -> Option<&str> {
         self.option
             .as_deref()
@@ -103,7 +101,7 @@ impl<'a> Problem<'a> {
             },
             ErrorKind::TooManyValues => format!("{} takes no value", option.unwrap_or_default()),
             ErrorKind::ValueValidation => {
-                // The value parsers are ours: their messages contain no value.
+                // Our value parsers do not repeat the value.
                 let reason = std::error::Error::source(self.error)
                     .map(ToString::to_string)
                     .unwrap_or_default();
@@ -155,9 +153,9 @@ fn commands() -> Vec<String> {
 }
 
 fn is_option_name(argument: &str) -> bool {
-    let small = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let is_lower_case = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     match argument.strip_prefix("--") {
-        Some(name) => name.len() <= 24 && small(name),
+        Some(name) => name.len() <= 24 && is_lower_case(name),
         None => argument.len() == 2 && argument.starts_with('-'),
     }
 }

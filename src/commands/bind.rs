@@ -1,5 +1,5 @@
-//! `hallpass bind` and `hallpass unbind`: which URLs a profile's tokens are for.
-//! A helper hands a token out for these URLs alone.
+//! `hallpass bind` and `hallpass unbind`: change the URLs that a profile is bound to. Helpers use a
+//! profile's tokens only for these.
 
 use super::choice;
 use crate::error::{Error, Result};
@@ -89,7 +89,7 @@ fn change(which: &Which, step: impl Fn(&mut Profile, &BoundUrl) -> Result<()>) -
 }
 
 impl Which {
-    /// The first word is a profile's name unless it is a URL, which has `://` in it.
+    /// The first word is a profile's name unless it contains `://`, as URLs do.
     fn read(&self, profiles: &Profiles) -> Result<(ProfileName, Vec<BoundUrl>)> {
         let (named, urls) = match self.words.split_first() {
             Some((first, rest)) if !first.contains("://") => (Some(first.as_str()), rest),

@@ -1,25 +1,25 @@
-//! Command lines that programs run all the time, read without clap: to build clap's description of
-//! the commands takes four times the instructions of a cached token.
+//! Parses the arguments of frequent commands without clap: building clap's commands takes four times
+//! the instructions of a cached token.
 //!
-//! A reader accepts only what clap would accept, with the same result, and not everything that clap
-//! would. Whatever it does not accept, an error and a request for help among them, clap reads again
-//! and explains. `cli` has the tests that compare the two.
+//! A parser accepts only what clap would accept, with the same result, but not everything. If it accepts
+//! nothing, clap parses the arguments again, and reports errors or prints help. The tests of `cli`
+//! compare the two.
 
 use std::ffi::OsString;
 use std::slice;
 
-/// The words of a command line after the command's name, in their order.
+/// The words of a command line after the command's name.
 pub(super) struct Words<'a> {
     rest: slice::Iter<'a, OsString>,
-    /// The value that came with the option read last: `--option=value`.
+    /// The value of the last option, if it was `--option=value`.
     attached: Option<&'a str>,
 }
 
 pub(super) enum Word<'a> {
-    /// An option's name, with its dashes.
+    /// The name of an option, with its dashes.
     Option(&'a str),
     Argument(&'a str),
-    /// What follows `--`.
+    /// The words after `--`.
     Rest(&'a [OsString]),
     End,
 }
@@ -32,8 +32,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// The next word. None where clap should read the line: also where the last option had a value
-    /// that was not taken.
+    /// The next word. None if clap must parse the line, for example because the last option takes no
+    /// value but was given one.
     pub(super) fn next(&mut self) -> Option<Word<'a>> {
         if self.attached.is_some() {
             return None;
@@ -56,8 +56,7 @@ impl<'a> Words<'a> {
         })
     }
 
-    /// The value of the option that was just read. None where there is none, or it may be another
-    /// option.
+    /// The value of the last option. None if there is none, or if it looks like another option.
     pub(super) fn value(&mut self) -> Option<&'a str> {
         let value = match self.attached.take() {
             Some(value) => value,
@@ -71,7 +70,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Records what may be given once. None if it was given before.
+/// Sets a value that may be given once. None if it was given before.
 pub(super) fn once<T>(known: &mut Option<T>, value: T) -> Option<()> {
     known.replace(value).is_none().then_some(())
 }

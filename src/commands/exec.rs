@@ -1,5 +1,5 @@
-//! `hallpass exec`: becomes another program, with tokens in its environment.
-//! For programs that have no helper protocol but read a variable.
+//! `hallpass exec`: replaces itself by another program, with tokens in its environment. For programs
+//! that read a variable and have no helper protocol.
 
 use std::ffi::OsString;
 use std::io;
@@ -16,8 +16,8 @@ use crate::profile::SecretSource;
 use crate::profiles::{self, Profiles};
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
-/// The variable that holds the token when nobody names another one.
-const VARIABLE: &str = "HALLPASS_TOKEN";
+/// The variable that is set by default.
+const DEFAULT_VARIABLE: &str = "HALLPASS_TOKEN";
 
 /// Run a program with a token in its environment
 ///
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// A name that the environment can hold: npm has some with slashes and colons.
+/// Any name that the environment can contain: npm's have slashes and colons.
 fn variable(text: &str) -> std::result::Result<(String, Option<String>), String> {
     let (name, profile) = match text.split_once('=') {
         Some((name, profile)) => (name, Some(profile.to_owned())),
@@ -50,7 +50,7 @@ fn variable(text: &str) -> std::result::Result<(String, Option<String>), String>
 }
 
 impl Args {
-    /// Reads the words after `exec`. None: clap is to read them.
+    /// Parses the words after `exec`. None if clap must parse them: see [`super::command_line`].
     pub(crate) fn read(words: &[OsString]) -> Option<Self> {
         let mut args = Self::default();
         let mut min_ttl = None;
@@ -73,9 +73,9 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Error::usage("no program given"));
     };
-    let of_the_default = [(VARIABLE.to_owned(), None)];
+    let default = [(DEFAULT_VARIABLE.to_owned(), None)];
     let wanted = match args.variables.as_slice() {
-        [] => &of_the_default[..],
+        [] => &default[..],
         given => given,
     };
     let mut command = Command::new(program);
@@ -85,26 +85,26 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     let find = |profile: &Option<String>| profiles.find(profile.as_deref());
     let selected = wanted.iter().map(|(_, profile)| find(profile));
     let mut selected = selected.collect::<Result<Vec<_>>>()?;
-    // A client's secret is none of the program's business. A variable that the user names for a
-    // token is set after that.
+    // The program must not get a client secret. This comes first, because the user may choose the same
+    // variable for a token.
     command.env_remove(CLIENT_SECRET_VARIABLE);
-    for who in &selected {
-        if let SecretSource::Env(variable) = &who.profile.secret {
+    for selected in &selected {
+        if let SecretSource::Env(variable) = &selected.profile.secret {
             command.env_remove(variable);
         }
     }
-    let ask = TokenOptions {
+    let options = TokenOptions {
         min_ttl: args.min_ttl,
         ..TokenOptions::default()
     };
     let mut is_any_new = false;
-    for ((name, _), who) in wanted.iter().zip(&mut selected) {
-        let obtained = obtain(&directories, &profiles, &ask, who)?;
+    for ((name, _), selected) in wanted.iter().zip(&mut selected) {
+        let obtained = obtain(&directories, &profiles, &options, selected)?;
         is_any_new |= obtained.is_new;
         command.env(name, obtained.token.access_token.expose());
     }
     if is_any_new {
-        variables::warn_of_unknown();
+        variables::warn_about_unknown();
     }
     let error = inherited.replace_process(&mut command);
     Err(match error.kind() {

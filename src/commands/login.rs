@@ -92,7 +92,7 @@ fn finish(
     }
     report(name, profile, verified.token.as_ref());
     login.report_what_was_there();
-    variables::warn_of_unknown();
+    variables::warn_about_unknown();
     Ok(String::new())
 }
 

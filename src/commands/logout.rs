@@ -1,9 +1,9 @@
 //! `hallpass logout`: removes a profile, its secret and its tokens.
 //!
-//! The profile goes before its secret: from then on, whoever asks for a token learns that it was
-//! logged out. Its list of keychain items goes last, so that a logout that was interrupted can be run
-//! again. Where the keychain does not let its items go, the profile comes back. The authorization
-//! server is told at the end, when nothing here depends on its response.
+//! The profile is removed before its secret, so that callers learn at once that it was logged out. Its
+//! list of keychain items is removed last, so that an interrupted logout can be repeated. If the keychain
+//! refuses to delete an item, the profile is restored. Tokens are revoked at the end, when nothing depends
+//! on the server's response.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
     if args.all {
-        return forget_all(&directories, &profiles, args).map(|()| String::new());
+        return log_out_of_all(&directories, &profiles, args).map(|()| String::new());
     }
     if args.profile.is_none() && is_described()? {
         let what = "HALLPASS_TOKEN_URL describes a profile for each call, which has no login";
@@ -55,17 +55,17 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         name: &name,
         force: args.force,
     };
-    let forgotten = logout.run(&profiles)?;
-    let unlisted = match &forgotten.profile {
+    let removed = logout.run(&profiles)?;
+    let unlisted = match &removed.profile {
         Some(profile) => editor.unlist(&name, &profile.bindings),
         None => editor.unlist_gone(),
     };
     drop(editor);
-    forgotten.report(&name);
+    removed.report(&name);
     unlisted.map(|()| String::new())
 }
 
-fn forget_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Result<()> {
+fn log_out_of_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Result<()> {
     let names = profiles.names_to_forget()?;
     if !args.yes && !names.is_empty() && prompt::can_ask() {
         let all: Vec<_> = names.iter().map(ProfileName::as_str).collect();
@@ -75,11 +75,11 @@ fn forget_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Re
             return Err(Error::usage("cancelled: nothing was logged out"));
         }
     }
-    // One that fails does not keep the others.
+    // Continue with the others after an error.
     let mut first_error = None;
     let mut fail = |error: Error| first_error = first_error.take().or(Some(error));
     for name in &names {
-        let forgotten = profiles.edit().and_then(|editor| {
+        let removed = profiles.edit().and_then(|editor| {
             let logout = Logout {
                 directories,
                 editor: &editor,
@@ -88,19 +88,19 @@ fn forget_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Re
             };
             logout.run(profiles)
         });
-        match forgotten {
-            Ok(forgotten) => forgotten.report(name),
+        match removed {
+            Ok(removed) => removed.report(name),
             Err(error) => {
                 message::warning(&format!("cannot log out of {name}: {error}"));
                 fail(error);
             }
         }
     }
-    // Once for all: a list that is damaged can be made again when the profiles are gone.
+    // Once, after all profiles: then even a damaged list of URLs can be rebuilt.
     if let Err(error) = profiles.edit().and_then(|editor| editor.unlist_gone()) {
         fail(error);
     }
-    // A crash, or a profile's file that was removed by hand, may have left more.
+    // Caches whose profiles no longer exist, after a crash or a profile file removed by hand.
     let cleared = Cache::all(directories).and_then(|all| all.iter().try_for_each(Cache::clear));
     if let Err(error) = cleared {
         fail(error);
@@ -113,21 +113,21 @@ struct Logout<'a> {
     directories: &'a Directories,
     editor: &'a Editor<'a>,
     name: &'a ProfileName,
-    /// Go on where something cannot be read or removed.
+    /// Continue if something cannot be read or removed.
     force: bool,
 }
 
-/// What is known of a profile that is gone, and what is still to be said to its server.
-struct Forgotten {
+/// A profile that was removed, and the tokens that are still to be revoked.
+struct Removed {
     profile: Option<Profile>,
     had_secret: bool,
-    farewell: Option<Farewell>,
+    revocation: Option<Revocation>,
 }
 
-impl Forgotten {
+impl Removed {
     fn report(self, name: &ProfileName) {
-        if let Some(farewell) = self.farewell {
-            farewell.say();
+        if let Some(revocation) = self.revocation {
+            revocation.send();
         }
         // A secret in the user's own file or command stays there.
         let what = if self.had_secret {
@@ -140,20 +140,20 @@ impl Forgotten {
 }
 
 impl Logout<'_> {
-    fn run(&self, profiles: &Profiles) -> Result<Forgotten> {
+    fn run(&self, profiles: &Profiles) -> Result<Removed> {
         let Self { editor, name, .. } = self;
         let cache = Cache::of(self.directories, name);
         let clear = || cache.clear();
         let profile = match profiles.load(name) {
             Ok(profile) => Some(profile),
-            // A damaged one names nothing that its list of items does not name.
+            // Every item of a damaged profile is also in its list of items.
             Err(error) if self.force || error.kind == Kind::Usage => None,
             Err(error) if error.kind == Kind::NotFound => None,
-            Err(error) => return Err(self.or_by_force(error)),
+            Err(error) => return Err(self.hint_at_force(error)),
         };
         let items = self.items(profile.as_ref())?;
         if profile.is_none() && items.is_empty() && !profiles.exists(name) {
-            // What a crash may have left is removed all the same.
+            // A crash may have left cache entries.
             clear()?;
             editor.unlist_gone()?;
             return Err(profiles.unknown(name));
@@ -161,14 +161,14 @@ impl Logout<'_> {
         let tokens = profile
             .as_ref()
             .map(|profile| working_tokens(profile, &cache));
-        let farewell = profile.clone().zip(tokens);
-        let farewell =
-            farewell.and_then(|(profile, tokens)| Farewell::prepare(name, profile, tokens));
+        let revocation = profile.clone().zip(tokens);
+        let revocation =
+            revocation.and_then(|(profile, tokens)| Revocation::prepare(name, profile, tokens));
         clear()?;
-        // Known of until they are gone, also where the profile alone named them.
+        // The items stay listed until they are deleted, including those that only the profile contained.
         editor.save_items(name, &items)?;
         let content = editor.remove(name)?;
-        // Once more: a request that was under way may have brought a token before the profile went.
+        // Again, because a running request may have stored a token before the profile was removed.
         clear()?;
         let own = profile.as_ref().and_then(|profile| profile.secret.item());
         let had_secret = match self.delete(&items, own.as_ref()) {
@@ -179,10 +179,10 @@ impl Logout<'_> {
             }
         };
         editor.save_items(name, &BTreeSet::new())?;
-        Ok(Forgotten {
+        Ok(Removed {
             profile,
             had_secret,
-            farewell,
+            revocation,
         })
     }
 
@@ -198,13 +198,13 @@ impl Logout<'_> {
                     .into_iter()
                     .collect())
             }
-            items => items.map_err(|error| self.or_by_force(error)),
+            items => items.map_err(|error| self.hint_at_force(error)),
         }
     }
 
-    /// Removes the items, and the profile's own one last: without the others, it still works.
+    /// Deletes the items, the profile's current one last, because the profile works without the others.
     ///
-    /// Returns whether there were any, and all of them are gone.
+    /// Returns whether there were items and all were deleted.
     fn delete(&self, items: &BTreeSet<Item>, own: Option<&Item>) -> Result<bool> {
         let Self { name, .. } = self;
         let mut all = !items.is_empty();
@@ -216,22 +216,22 @@ impl Logout<'_> {
                     all = false;
                     message::warning(&format!(
                         "the secret of {name} may remain in the {} as the item {} of the service hallpass: {error}",
-                        store(item),
+                        store_name(item),
                         item.account
                     ));
                 }
                 Err(error) => {
-                    let again = format!(
+                    let hint = format!(
                         "then run `hallpass logout {name}` again (its cached tokens are already removed)"
                     );
-                    return Err(self.or_by_force(error.hint(again)));
+                    return Err(self.hint_at_force(error.hint(hint)));
                 }
             }
         }
         Ok(all)
     }
 
-    fn or_by_force(&self, error: Error) -> Error {
+    fn hint_at_force(&self, error: Error) -> Error {
         error.hint(format!(
             "if that is gone for good: hallpass logout {} --force",
             self.name
@@ -239,14 +239,14 @@ impl Logout<'_> {
     }
 }
 
-fn store(item: &Item) -> String {
+fn store_name(item: &Item) -> String {
     match item.store {
         Store::Keychain => format!("keychain ({})", keychain::NAME),
         Store::Kernel => "kernel keyring".to_owned(),
     }
 }
 
-/// The tokens that somebody could still use.
+/// The cached tokens that have not expired.
 fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToken> {
     let now = Timestamp::now();
     let tokens = cache.tokens(&login_of(profile)).into_iter();
@@ -255,15 +255,15 @@ fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToken> {
     working.map(|token| token.access_token).collect()
 }
 
-/// What it takes to tell the authorization server (RFC 7009), gathered while it is still there.
-struct Farewell {
+/// A token revocation (RFC 7009). It is prepared before the secret is deleted, and sent afterwards.
+struct Revocation {
     endpoint: TokenEndpoint,
     profile: Profile,
     tokens: Vec<AccessToken>,
     credential: Credential,
 }
 
-impl Farewell {
+impl Revocation {
     fn prepare(name: &ProfileName, profile: Profile, tokens: Vec<AccessToken>) -> Option<Self> {
         let endpoint = profile.revocation_endpoint.clone()?;
         if tokens.is_empty() {
@@ -285,7 +285,7 @@ impl Farewell {
         }
     }
 
-    fn say(self) {
+    fn send(self) {
         let Self {
             endpoint,
             profile,

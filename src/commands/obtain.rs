@@ -20,10 +20,10 @@ use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 
-/// How often to try when other logins replace the profile while we wait.
+/// How often to try again because another login replaced the profile in the meantime.
 const ATTEMPTS: usize = 3;
 
-/// What another caller may need in addition to reading its secret and its request.
+/// The time that another caller may need in addition to reading the secret and the request.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The options of a call, which override the profile's settings.

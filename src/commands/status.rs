@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = profiles::directories()?;
-    variables::warn_of_unknown();
+    variables::warn_about_unknown();
     let profiles = Profiles::of(&directories);
     let one = name_given(args.profile.as_deref())?;
     let names = match &one {

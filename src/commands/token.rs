@@ -1,4 +1,4 @@
-//! `hallpass token`: a cached access token if it lasts, else a fresh one.
+//! `hallpass token`: prints an access token, from the cache while it is valid.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
-/// How a token is written, for those who read it.
+/// How the token is printed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 #[value(rename_all = "kebab-case")]
 enum Format {
@@ -81,7 +81,7 @@ enum Format {
 }
 
 impl Format {
-    /// Without a line end.
+    /// Formats the token, without a line end.
     fn write(self, obtained: &Obtained) -> String {
         let token = obtained.token.access_token.expose();
         match self {
@@ -103,7 +103,7 @@ fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
 }
 
 impl Args {
-    /// Reads the words after `token`. None: clap is to read them.
+    /// Parses the words after `token`. None if clap must parse them: see [`super::command_line`].
     pub(crate) fn read(words: &[OsString]) -> Option<Self> {
         let mut args = Self::default();
         let mut min_ttl = None;
@@ -145,18 +145,18 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         )
         .hint("`hallpass login --secret-stdin` gives the profile another secret"));
     }
-    let mut who = match &args.url {
+    let mut selected = match &args.url {
         Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
         None => profiles.find(args.profile.as_deref())?,
     };
-    // What cannot be written to is found out before anything is requested.
+    // Checked before a token is requested.
     let file = args
         .output
         .as_deref()
         .filter(|path| path.as_os_str() != "-");
     let output = file.map(Output::to).transpose()?;
     let secret = args.secret_stdin.then(prompt::read_secret_from_stdin);
-    let ask = TokenOptions {
+    let options = TokenOptions {
         secret: secret.transpose()?,
         scope,
         audience: audience.filter(|audience| !audience.is_empty()),
@@ -164,9 +164,9 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         force_refresh: args.refresh,
         ..TokenOptions::default()
     };
-    let obtained = obtain(&directories, &profiles, &ask, &mut who)?;
+    let obtained = obtain(&directories, &profiles, &options, &mut selected)?;
     if obtained.is_new {
-        variables::warn_of_unknown();
+        variables::warn_about_unknown();
     }
     let format = if args.json {
         Format::Json
@@ -186,20 +186,20 @@ pub(crate) fn run(args: &Args) -> Result<String> {
 fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<SelectedProfile> {
     let named = named.map(ProfileName::parse).transpose()?;
     let bound = profiles.bound_to(url, named.as_ref())?;
-    let nobody = match (bound, named) {
-        (Bound::By(who), _) => return Ok(*who),
+    let reason = match (bound, named) {
+        (Bound::By(selected), _) => return Ok(*selected),
         (_, Some(name)) => format!("profile {name} is not bound to this URL"),
         (Bound::Elsewhere, None) => {
             "no profile is bound to this URL, only to other paths of its server".to_owned()
         }
         (Bound::ByNobody, None) => "no profile is bound to this URL".to_owned(),
     };
-    Err(Error::not_found(nobody).hint("to allow it: hallpass bind PROFILE URL"))
+    Err(Error::not_found(reason).hint("to allow it: hallpass bind PROFILE URL"))
 }
 
 fn as_json(obtained: &Obtained) -> String {
     let Obtained { token, scope, .. } = obtained;
-    let mut answer = json!({
+    let mut json = json!({
         "access_token": token.access_token.expose(),
         "token_type": token.token_type,
         "scope": token.scope.as_ref().or(scope.as_ref()),
@@ -207,7 +207,7 @@ fn as_json(obtained: &Obtained) -> String {
         "expires_in": token.expires_at.since(Timestamp::now()).as_secs(),
     });
     for (name, value) in &token.members {
-        answer[name] = value.as_str().into();
+        json[name] = value.as_str().into();
     }
-    answer.to_string()
+    json.to_string()
 }

@@ -39,7 +39,7 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
     };
     let metadata = file.metadata()?;
     if let Some(reason) = platform::distrust(&metadata, trust)
-        && !(trust == Trust::Secret && secret_file::is_protected_by_its_place(&file, &metadata))
+        && !(trust == Trust::Secret && secret_file::is_mounted_for_us(&file, &metadata))
     {
         return Ok(Found::Distrusted(reason));
     }

@@ -1,8 +1,8 @@
-//! Where memory comes from: an arena that is part of the program, then the C library.
+//! The memory allocator: an arena in the program's data, then the C library.
 //!
-//! musl asks the kernel for memory a few pages at a time, and gives it back before the process ends.
-//! For a cached token that is 8 system calls of 32, and 27,000 instructions of 94,000: without the
-//! arena it takes a fifth more time. `tests/speed/compare` measures that again.
+//! musl requests a few pages at a time from the kernel, and returns them before the process ends. For a
+//! cached token that was 8 of 32 system calls and 27,000 of 94,000 instructions; the arena saves a sixth
+//! of the time. `tests/speed/compare` measures that again.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -11,8 +11,8 @@ use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-/// In bytes: several times what a cached token of a thousand bytes takes. The kernel provides a page
-/// of it when it is first touched.
+/// In bytes: several times what a cached token of a thousand bytes needs. The kernel maps a page when
+/// it is first used.
 const ARENA_SIZE: usize = 16 * 1024;
 
 #[global_allocator]
@@ -21,24 +21,24 @@ static MEMORY: ArenaFirst = ArenaFirst::new();
 /// Whether memory is overwritten when it is freed.
 static WIPES: AtomicBool = AtomicBool::new(false);
 
-/// From now on, overwrites all memory that is freed: the libraries on a secret's way to the keychain
-/// or the server copy it, and wipe none of their copies.
+/// From now on, overwrites all memory that is freed, because the libraries that pass a secret on do not
+/// wipe their copies.
 pub(crate) fn wipe_what_is_freed() {
     WIPES.store(true, Relaxed);
 }
 
-/// Allocates from its arena, one block after the other, and from the system what does not fit. The
-/// last block can grow, shrink and be freed; any other block that is freed is not used again, which
-/// wastes little in a process that ends after a few milliseconds.
-// In this order: the first blocks are on the same page as the count.
+/// A bump allocator: allocates blocks one after the other in its arena, and from the system if the
+/// arena is full. Only the last block can be resized or freed. Other freed blocks are not reused, which
+/// wastes little in a short process.
+// In this order, so that the first blocks are on the same page as `used`.
 #[repr(C)]
 struct ArenaFirst {
-    /// How many bytes of the arena are in use, from the first on: the end of the last block.
+    /// The end of the last block, in bytes from the start of the arena.
     used: AtomicUsize,
     arena: UnsafeCell<[u8; ARENA_SIZE]>,
 }
 
-// SAFETY: each byte of the arena has one owner at a time, by `used`.
+// SAFETY: `used` gives each byte of the arena to one owner at a time.
 #[allow(unsafe_code, reason = "a static is shared")]
 unsafe impl Sync for ArenaFirst {}
 
@@ -54,7 +54,7 @@ impl ArenaFirst {
         self.arena.get().cast()
     }
 
-    /// Where in the arena a block begins, if it is in the arena.
+    /// The offset of a block in the arena, if it is in the arena.
     fn offset(&self, block: *mut u8) -> Option<usize> {
         let offset = block.addr().wrapping_sub(self.start().addr());
         (offset < ARENA_SIZE).then_some(offset)
@@ -75,7 +75,7 @@ impl ArenaFirst {
         }
     }
 
-    /// Moves the end of what is used, if it is still at `from`.
+    /// Changes `used`, if it is still `from`.
     fn move_end(&self, from: usize, to: usize) -> bool {
         let moved = self.used.compare_exchange(from, to, AcqRel, Relaxed);
         moved.is_ok()
@@ -83,9 +83,9 @@ impl ArenaFirst {
 }
 
 // SAFETY: a block has the size and the alignment of its layout, and one owner until it is freed.
-#[allow(unsafe_code, reason = "what an allocator is")]
+#[allow(unsafe_code, reason = "an allocator is unsafe")]
 unsafe impl GlobalAlloc for ArenaFirst {
-    // Not inlined, as the others: that would make the whole program a tenth larger.
+    // Not inlined, nor the others: that would make the program a tenth larger.
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.allocate(layout) {
@@ -100,7 +100,7 @@ unsafe impl GlobalAlloc for ArenaFirst {
         if WIPES.load(Relaxed) {
             // SAFETY: the caller owns the block, which is that long.
             unsafe { block.write_bytes(0, layout.size()) };
-            // Without this the compiler removes a write that nothing reads.
+            // Otherwise the compiler removes the write, because nothing reads it.
             black_box(block);
         }
         match self.offset(block) {
@@ -122,7 +122,7 @@ unsafe impl GlobalAlloc for ArenaFirst {
                     return block;
                 }
             }
-            // The system would not overwrite the old block.
+            // The system's `realloc` would not overwrite the old block.
             None if WIPES.load(Relaxed) => {}
             // SAFETY: the caller keeps the same promises, and the block is the system's.
             None => return unsafe { System.realloc(block, layout, size) },

@@ -1,8 +1,8 @@
-//! Talking to a person: the only file that asks anything, and the one that knows rpassword.
+//! Prompts. The rules:
 //!
-//! The rules: ask only where a person can answer, that is, at a terminal; write questions to
-//! standard error, so that standard output stays clean; never show a secret, and never drop a part
-//! of one in silence; leave the terminal as it was, whatever ends the question.
+//! - Prompt only at a terminal, and on standard error, so that standard output contains only results.
+//! - Never show a secret, and never drop a part of one silently.
+//! - Restore the terminal's settings, also after a signal.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead as _, IsTerminal as _, Read, Write as _};
@@ -16,28 +16,27 @@ use crate::message::{self, note};
 use crate::platform::{self, QuietTerminal};
 use crate::types::secret::{self, ClientSecret, PrivateKey};
 
-/// More bytes than people type into a line: growing would leave copies behind that nobody wipes.
+/// The initial capacity for a typed line, in bytes: a buffer that grows leaves copies in memory.
 const LONG_LINE: usize = 4096;
 
-/// Whether a person can answer.
+/// Whether the user can be prompted.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// How often one question is repeated. A person notices earlier; what only looks like a terminal
-/// must not go on for ever.
-const MOST_REPETITIONS: usize = 10;
+/// How often to repeat one prompt. Input that is no user's must not cause an endless loop.
+const REPETITION_LIMIT: usize = 10;
 
-/// How often a person may type the secret in one login.
-const MOST_ATTEMPTS: usize = 3;
+/// How often the secret can be typed in one login.
+const ATTEMPT_LIMIT: usize = 3;
 
-/// The attempts at the secret that are left.
+/// The remaining attempts to type the secret.
 #[derive(Debug)]
 pub(crate) struct Attempts(usize);
 
 impl Attempts {
     pub(crate) fn new() -> Self {
-        Self(MOST_ATTEMPTS)
+        Self(ATTEMPT_LIMIT)
     }
 
     pub(crate) fn are_left(&self) -> bool {
@@ -45,16 +44,16 @@ impl Attempts {
     }
 }
 
-/// Shows a text that belongs to a question.
+/// Prints text that belongs to a prompt.
 pub(crate) fn show(text: &str) {
-    // What cannot be shown is noticed by the question that follows.
+    // If this fails, the following prompt fails, too.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Asks for one line, without the space around it.
+/// Prompts for a line, and trims it.
 ///
 /// # Errors
-/// `Usage` when there is no answer.
+/// `Usage` at the end of the input.
 pub(crate) fn ask(question: &str) -> Result<String> {
     let cancelled = || Error::usage(format!("cancelled at the prompt: {question}"));
     let mut stderr = io::stderr();
@@ -71,16 +70,16 @@ pub(crate) fn ask(question: &str) -> Result<String> {
     }
 }
 
-/// Asks for one line until it can be used; `read` says what is wrong with it otherwise.
+/// Prompts for a line until it is valid. `parse` returns the value, or the reason to prompt again.
 ///
 /// # Errors
-/// `Usage` when there is no answer that can be used.
+/// `Usage` if there is no valid answer.
 pub(crate) fn ask_until<T>(
     question: &str,
-    read: impl Fn(&str) -> std::result::Result<T, String>,
+    parse: impl Fn(&str) -> std::result::Result<T, String>,
 ) -> Result<T> {
-    for _ in 0..MOST_REPETITIONS {
-        match read(&ask(question)?) {
+    for _ in 0..REPETITION_LIMIT {
+        match parse(&ask(question)?) {
             Ok(value) => return Ok(value),
             Err(fault) => note(&fault),
         }
@@ -90,7 +89,7 @@ pub(crate) fn ask_until<T>(
     )))
 }
 
-/// Asks a question of yes or no; an empty answer is the default.
+/// Prompts for yes or no. An empty answer is the default.
 pub(crate) fn confirm(question: &str, default: bool) -> Result<bool> {
     let choice = if default { "[Y/n]" } else { "[y/N]" };
     ask_until(&format!("{question} {choice}"), |answer| {
@@ -103,8 +102,8 @@ pub(crate) fn confirm(question: &str, default: bool) -> Result<bool> {
     })
 }
 
-/// Asks for the client secret, without showing it. One that cannot be a secret is asked for again
-/// while attempts are left.
+/// Prompts for the client secret, without echo. Prompts again for an invalid one while attempts are
+/// left.
 pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<ClientSecret> {
     loop {
         attempts.0 = attempts.0.saturating_sub(1);
@@ -120,10 +119,10 @@ pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<Clie
     }
 }
 
-/// One attempt: a secret, or what is wrong with what was typed.
+/// One attempt. The inner result is the secret, or why the input is not a valid one.
 ///
 /// # Errors
-/// `Usage` when nothing can be read.
+/// `Usage` if the terminal cannot be read.
 fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
     let no_answer =
         |error| Error::usage("cannot read the client secret from the terminal").because(error);
@@ -134,8 +133,8 @@ fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
     let mut stderr = io::stderr();
     let _ = write!(stderr, "{question}: ").and_then(|()| stderr.flush());
     let answer = if cfg!(unix) {
-        // rpassword edits the line; the terminal is ours, as rpassword leaves it without echo when
-        // a signal ends the process.
+        // rpassword only edits the line. It would leave the terminal without echo if a signal ended the
+        // process.
         let keys = Keys {
             terminal: quiet.terminal().map_err(no_answer)?,
             typed: Rc::clone(&typed),
@@ -169,14 +168,14 @@ fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
     Ok(secret.map_err(|fault| Error::usage(format!("the client secret {fault}"))))
 }
 
-/// Reads the client secret from standard input, up to its end.
+/// Reads the client secret from standard input, up to the end of the input.
 pub(crate) fn read_secret_from_stdin() -> Result<ClientSecret> {
     let content = read_stdin("--secret-stdin", "secret")?;
     ClientSecret::parse(&content)
         .map_err(|fault| Error::usage(format!("the client secret on standard input {fault}")))
 }
 
-/// Reads a private key from standard input, up to its end.
+/// Reads a private key from standard input, up to the end of the input.
 pub(crate) fn read_key_from_stdin() -> Result<PrivateKey> {
     PrivateKey::parse(read_stdin("--key-stdin", "private key")?).map_err(|fault| {
         fault.hint(Error::usage(format!(
@@ -201,7 +200,7 @@ fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
     })
 }
 
-/// The keys as they come, kept beside what rpassword makes of them: it drops what it does not know.
+/// Records the keys that rpassword reads, because it drops control characters silently.
 struct Keys {
     terminal: std::fs::File,
     typed: Rc<RefCell<Zeroizing<Vec<u8>>>>,
@@ -215,13 +214,14 @@ impl Read for Keys {
     }
 }
 
-/// Whether something came with the end of the line but another one, and the mark after a paste.
+/// Whether the rest contains more than line ends and the marker at the end of a paste.
 fn is_more_than_a_line_end(rest: &[u8]) -> bool {
     let rest = Zeroizing::new(String::from_utf8_lossy(rest).replace("\u{1b}[201~", ""));
     rest.contains(|c| c != '\n' && c != '\r')
 }
 
-/// Whether more was typed than text, line editing, and the marks that a terminal puts around a paste.
+/// Whether the input contains control characters other than those of line editing and the terminal's
+/// markers around a paste.
 fn has_lost_a_control_character(typed: &[u8]) -> bool {
     let text = Zeroizing::new(
         String::from_utf8_lossy(typed)
@@ -242,7 +242,7 @@ mod tests {
     use super::has_lost_a_control_character;
 
     #[test]
-    fn a_paste_and_line_editing_are_fine_but_a_tab_is_not() {
+    fn a_paste_and_line_editing_are_allowed_but_a_tab_is_not() {
         assert!(!has_lost_a_control_character(
             "\u{1b}[200~s3cret ä\u{1b}[201~\r".as_bytes()
         ));

@@ -1,6 +1,6 @@
-//! Whether a file with a secret is protected: by its owner and mode, or by where it is.
+//! Secret files that other users may read because of how containers mount them.
 
-pub(crate) use platform::{can_be_made_private, is_protected_by_its_place};
+pub(crate) use platform::{can_be_made_private, is_mounted_for_us};
 
 #[cfg(unix)]
 mod platform {
@@ -11,12 +11,11 @@ mod platform {
     use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
     use rustix::process::geteuid;
 
-    /// Whether others may read the file and that was the decision of whoever put it there.
+    /// Whether a container runtime or root provided this file, so that its mode was their decision.
     ///
-    /// Docker mounts a secret read-only with mode 0444, and Kubernetes with 0644: in the container,
-    /// nobody can change the file or its mode. The superuser may also put one into memory for us
-    /// (Podman).
-    pub(crate) fn is_protected_by_its_place(file: &File, metadata: &Metadata) -> bool {
+    /// Docker mounts secrets read-only with mode 0444, Kubernetes with 0644, and nobody can change that in
+    /// the container. Podman provides a file of root's in memory.
+    pub(crate) fn is_mounted_for_us(file: &File, metadata: &Metadata) -> bool {
         let is_read_only =
             fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
         let only_superuser_writes = metadata.uid() == 0 && metadata.mode() & 0o022 == 0;
@@ -26,7 +25,7 @@ mod platform {
 
     #[cfg(target_os = "linux")]
     fn is_in_memory(file: &File) -> bool {
-        // linux/magic.h: ramfs. The other one is tmpfs, which rustix names for us on no platform.
+        // From linux/magic.h. rustix has no constants for them.
         const RAMFS: u32 = 0x8584_58f6;
         const TMPFS: u32 = 0x0102_1994;
         rustix::fs::fstatfs(file).is_ok_and(|filesystem| {
@@ -40,13 +39,13 @@ mod platform {
         false
     }
 
-    /// Whether `chmod` can be of any help.
+    /// Whether `chmod` would help.
     pub(crate) fn can_be_made_private(path: &Path) -> bool {
         let owner = std::fs::metadata(path).map(|metadata| metadata.uid());
-        let is_ours = owner.is_ok_and(|owner| owner == geteuid().as_raw());
+        let is_own = owner.is_ok_and(|owner| owner == geteuid().as_raw());
         let is_writable =
             statvfs(path).is_ok_and(|mount| !mount.f_flag.contains(StatVfsMountFlags::RDONLY));
-        is_ours && is_writable
+        is_own && is_writable
     }
 }
 
@@ -55,8 +54,8 @@ mod platform {
     use std::fs::{File, Metadata};
     use std::path::Path;
 
-    /// Its access control list alone protects it.
-    pub(crate) fn is_protected_by_its_place(_: &File, _: &Metadata) -> bool {
+    /// Only the access control list counts.
+    pub(crate) fn is_mounted_for_us(_: &File, _: &Metadata) -> bool {
         false
     }
 

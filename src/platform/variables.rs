@@ -1,8 +1,8 @@
-//! The environment variables that hallpass reads, and those that may be misspelled.
+//! The environment variables that hallpass reads, and a check for misspelled ones.
 
 use crate::message;
 
-/// Every variable of hallpass's own; the manual has an entry for each.
+/// Every variable of hallpass. The manual has an entry for each.
 pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_AUDIENCE",
     "HALLPASS_AUTH",
@@ -40,8 +40,8 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_TOKEN_URL",
 ];
 
-/// What to say of each variable that is set, begins like ours, and is not read. Its value is not
-/// repeated: it may be a secret.
+/// A message for each variable that starts with `HALLPASS_` and is not known. The messages do not contain
+/// values, which may be secrets.
 pub(crate) fn unknown() -> Vec<String> {
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<_> = set
@@ -57,9 +57,9 @@ pub(crate) fn unknown() -> Vec<String> {
     unknown
 }
 
-/// The same for a command that succeeds: not where a cached token is given, nor in a helper, whose
-/// standard error some programs take for a part of its answer.
-pub(crate) fn warn_of_unknown() {
+/// Warns about these variables in a command that succeeded. Not for a cached token, which must cost
+/// little, nor in helpers, because some clients take standard error for a part of the answer.
+pub(crate) fn warn_about_unknown() {
     for text in unknown() {
         message::warning(&text);
     }

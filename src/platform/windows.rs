@@ -1,4 +1,4 @@
-//! Windows: its console, and what stands for modes and owners there.
+//! Windows: files and the console.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
@@ -17,11 +17,8 @@ pub(crate) fn harden(_: bool) -> Inherited {
 pub(crate) struct Inherited(());
 
 impl Inherited {
-    /// No process can be replaced here: runs the program to its end, and ends as it did.
-    #[expect(
-        clippy::unused_self,
-        reason = "other platforms have something to give back"
-    )]
+    /// Windows cannot replace a process: runs the program, and ends with its exit code.
+    #[expect(clippy::unused_self, reason = "other platforms restore attributes")]
     pub(crate) fn replace_process(self, command: &mut Command) -> io::Error {
         match command.status() {
             Ok(status) => std::process::exit(status.code().unwrap_or(1)),
@@ -30,12 +27,12 @@ impl Inherited {
     }
 }
 
-/// Makes another name for a program: a copy, as links need a privilege.
+/// Creates a link to a program: a copy, because links need a privilege.
 pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
     std::fs::copy(program, name).map(drop)
 }
 
-/// Nothing to do: a variable that is removed is gone.
+/// Nothing to do: removing the variable is enough.
 pub(super) fn wipe_variable(_: &str) {}
 
 pub(crate) fn open_private(path: &Path, _: Trust, access: Access) -> io::Result<File> {
@@ -57,7 +54,7 @@ pub(crate) fn write_to_stdout(output: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// No limit that anybody reaches.
+/// The limit is too high to reach.
 pub(crate) fn is_lack_of_descriptors(_: &io::Error) -> bool {
     false
 }
@@ -99,7 +96,7 @@ pub(crate) fn distrust_directory(_: &Metadata) -> Option<&'static str> {
     None
 }
 
-/// What tells two files apart is not to be had from the standard library.
+/// std has no stable way to compare files.
 pub(crate) fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
     true
 }
@@ -108,7 +105,7 @@ pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
-/// The console; rpassword itself turns its echo off.
+/// The console. rpassword turns its echo off.
 pub(crate) struct QuietTerminal(File);
 
 impl QuietTerminal {
@@ -121,9 +118,9 @@ impl QuietTerminal {
         self.0.try_clone()
     }
 
-    #[expect(clippy::unused_self, reason = "other platforms have a rest to read")]
+    #[expect(clippy::unused_self, reason = "other platforms read from the terminal")]
     pub(crate) fn rest(&mut self) -> Zeroizing<Vec<u8>> {
-        // The console gives a line at a time.
+        // The console returns one line at a time.
         Zeroizing::default()
     }
 }

@@ -130,10 +130,10 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    #[allow(unsafe_code, reason = "it is what is tested")]
+    #[allow(unsafe_code, reason = "it tests the allocator")]
     fn new(memory: &'a ArenaFirst, size: usize, align: usize) -> Self {
         let layout = Layout::from_size_align(size, align).expect("a layout");
-        // SAFETY: no test asks for a size of 0.
+        // SAFETY: no test uses a size of 0.
         let start = unsafe { memory.alloc(layout) };
         assert!(!start.is_null());
         Self {
@@ -143,7 +143,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    #[allow(unsafe_code, reason = "it is what is tested")]
+    #[allow(unsafe_code, reason = "it tests the allocator")]
     fn resize(&mut self, size: usize) {
         // SAFETY: it was allocated with this layout, and the size is a small one.
         self.start = unsafe { self.memory.realloc(self.start, self.layout, size) };
@@ -151,14 +151,14 @@ impl<'a> Block<'a> {
         self.layout = Layout::from_size_align(size, self.layout.align()).expect("a layout");
     }
 
-    #[allow(unsafe_code, reason = "it is what is tested")]
+    #[allow(unsafe_code, reason = "it tests the allocator")]
     fn fill(&mut self, byte: u8) {
         // SAFETY: this owns the block, which is as long as that.
         unsafe { self.start.write_bytes(byte, self.layout.size()) }
     }
 
-    /// Its first bytes, which have been written.
-    #[allow(unsafe_code, reason = "it is what is tested")]
+    /// The first bytes, which must have been written.
+    #[allow(unsafe_code, reason = "it tests the allocator")]
     fn first(&mut self, count: usize) -> &mut [u8] {
         assert!(count <= self.layout.size());
         // SAFETY: this owns the block, which is as long as that.
@@ -171,7 +171,7 @@ impl<'a> Block<'a> {
 }
 
 impl Drop for Block<'_> {
-    #[allow(unsafe_code, reason = "it is what is tested")]
+    #[allow(unsafe_code, reason = "it tests the allocator")]
     fn drop(&mut self) {
         // SAFETY: it was allocated with this layout.
         unsafe { self.memory.dealloc(self.start, self.layout) };
