@@ -14,6 +14,8 @@ pub(crate) mod token;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::error::{Error, Result};
+use crate::types::checked_text::Scope;
 use crate::types::choice::Choice;
 use crate::types::duration::parse as duration;
 
@@ -23,12 +25,10 @@ fn choice<C: Choice>() -> impl TypedValueParser<Value = C> {
         .try_map(|name| C::parse(&name).ok_or("unknown"))
 }
 
-/// Joins the values of a repeatable option with spaces, as in a scope (RFC 6749 §3.3). Ignores empty ones.
-fn words(values: &[String]) -> String {
-    let given: Vec<_> = values
-        .iter()
-        .filter(|value| !value.is_empty())
-        .map(String::as_str)
-        .collect();
-    given.join(" ")
+/// The values of the option `--scope`; none if all are empty.
+///
+/// # Errors
+/// `Usage` for a scope that cannot be sent.
+fn scope(values: &[String]) -> Result<Option<Scope>> {
+    Scope::join(values).map_err(|fault| Error::usage(format!("invalid value for --scope: {fault}")))
 }

@@ -27,17 +27,16 @@ pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
 pub(crate) use token_endpoint::TokenEndpoint;
 use trust::RecordedTrust;
 
+use crate::types::checked_text::{ClientId, Scope};
 use crate::types::choice::choice;
 use crate::types::digest::Digest;
+use crate::types::seconds::{Lifetime, Timeout};
 
 /// The format that this version writes and reads. A profile of another one is refused, not guessed at.
 pub(crate) const FORMAT: u32 = 1;
 
 /// How long a token request may take when the profile does not say.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The longest that one may take, whatever the profile says: a clock can be added to.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a token without `expires_in` is cached, if the profile does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
@@ -53,7 +52,7 @@ pub(crate) struct Profile {
     /// New with every login: what one login brought never meets what another one left.
     pub(crate) generation: String,
     pub(crate) token_endpoint: TokenEndpoint,
-    pub(crate) client_id: String,
+    pub(crate) client_id: ClientId,
     pub(crate) client_auth: ClientAuth,
     /// Basic credentials as the RFC wants them, or for servers that do not decode them.
     #[serde(default, skip_serializing_if = "BasicEncoding::is_percent")]
@@ -81,9 +80,12 @@ pub(crate) struct Profile {
     pub(crate) grant_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) audience: Option<String>,
-    /// Verbatim: most servers want spaces between scopes, some want commas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) scope: Option<String>,
+    #[serde(
+        default,
+        deserialize_with = "scope",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(crate) scope: Option<Scope>,
     /// RFC 8707.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) resource: Vec<String>,
@@ -107,13 +109,13 @@ pub(crate) struct Profile {
     #[serde(default, skip_serializing_if = "RecordedTrust::is_empty")]
     pub(crate) trust: RecordedTrust,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) timeout_seconds: Option<u64>,
+    pub(crate) timeout_seconds: Option<Timeout>,
     /// How long a token without `expires_in` is cached, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) default_ttl_seconds: Option<u64>,
+    pub(crate) default_ttl_seconds: Option<Lifetime>,
     /// The longest time that a token is kept, whatever the server promises.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) max_ttl_seconds: Option<u64>,
+    pub(crate) max_ttl_seconds: Option<Lifetime>,
     /// Where the client secret lies, or the private key, or the encrypted private key's passphrase.
     pub(crate) secret: SecretSource,
     /// The settings that came from a preset or from metadata: a later login may renew these.
@@ -143,6 +145,16 @@ fn records<'de, D: Deserializer<'de>>(
     Ok(names.map(str::to_owned).collect())
 }
 
+/// A file that was edited may have an empty scope, which means none.
+fn scope<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Scope>, D::Error> {
+    let scope = Option::<String>::deserialize(deserializer)?;
+    let scope = scope.filter(|scope| !scope.is_empty());
+    let scope = scope.map(Scope::try_from).transpose();
+    scope.map_err(serde::de::Error::custom)
+}
+
 impl Profile {
     /// What the secret was entrusted to: whom it may be sent, and how. The account name of the item
     /// in a store of ours holds it, so a profile that was changed afterwards no longer finds the secret.
@@ -151,7 +163,7 @@ impl Profile {
             .field(name.as_str())
             .field(&self.generation)
             .field(self.token_endpoint.as_str())
-            .field(&self.client_id)
+            .field(&*self.client_id)
             .field(self.client_auth.as_str())
             .field(self.body.as_str())
             .optional(self.revocation_endpoint.as_ref().map(TokenEndpoint::as_str))
@@ -178,24 +190,18 @@ impl Profile {
 
     pub(crate) fn default_ttl(&self) -> Duration {
         self.default_ttl_seconds
-            .map_or(DEFAULT_LIFETIME, Duration::from_secs)
+            .map_or(DEFAULT_LIFETIME, Lifetime::duration)
     }
 
     pub(crate) fn max_ttl(&self) -> Duration {
         self.max_ttl_seconds
-            .map_or(LONGEST_LIFETIME, Duration::from_secs)
+            .map_or(LONGEST_LIFETIME, Lifetime::duration)
     }
 
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout_seconds
-            .map_or(DEFAULT_TIMEOUT, Duration::from_secs)
-            .min(LONGEST_TIMEOUT)
+            .map_or(DEFAULT_TIMEOUT, Timeout::duration)
     }
-}
-
-/// Whether a client ID can be sent and shown.
-pub(crate) fn is_client_id(text: &str) -> bool {
-    !text.is_empty() && !text.contains(char::is_control)
 }
 
 /// Whether a parameter is a credential in some grant (RFC 6749 §4, RFC 7521, RFC 8693): settings are
@@ -294,7 +300,7 @@ mod tests {
             |p| {
                 p.token_endpoint = TokenEndpoint::parse("https://evil.example/").expect("a URL");
             },
-            |p| p.client_id.push('x'),
+            |p| p.client_id = ClientId::parse("other").expect("a client ID"),
             |p| p.client_auth = ClientAuth::ClientSecretBasic,
             |p| p.body = BodyFormat::Form,
             |p| p.revocation_endpoint = TokenEndpoint::parse("https://login.evil.example/").ok(),

@@ -1,10 +1,12 @@
 //! Values that every layer uses, and that know nothing of files, keychains or the network.
 
 pub(crate) mod cached_failure;
+pub(crate) mod checked_text;
 pub(crate) mod choice;
 pub(crate) mod digest;
 pub(crate) mod duration;
 pub(crate) mod private_key;
+pub(crate) mod seconds;
 pub(crate) mod secret;
 pub(crate) mod token;
 pub(crate) mod web_url;

@@ -113,6 +113,7 @@ mod tests {
     use crate::platform::disk::{Directories, Durability};
     use crate::profile::token_request::TokenRequest;
     use crate::profile::{self, ProfileName};
+    use crate::types::checked_text::Scope;
 
     #[test]
     #[cfg_attr(windows, ignore = "lock files are never removed")]
@@ -255,7 +256,9 @@ mod tests {
                 cache: self.0.path().join("cache"),
             };
             let name = ProfileName::parse("p").expect("a good name");
-            let request = TokenRequest::new(&name, &profile::example(), Some(scope), None, None);
+            let scope = Scope::parse(scope).expect("a scope");
+            let profile = profile::example();
+            let request = TokenRequest::new(&name, &profile, Some(&scope), None, None);
             Cache::of(&directories, &name).entry(&request)
         }
 

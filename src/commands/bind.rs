@@ -5,9 +5,10 @@ use super::choice;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
-use crate::profile::binding::{Binding, BoundUrl, Scheme, username};
+use crate::profile::binding::{Binding, BoundUrl, Scheme};
 use crate::profile::{Profile, ProfileName};
 use crate::profiles::{Profiles, is_described};
+use crate::types::checked_text::Username;
 
 /// Allow tools to use this profile's tokens for a URL
 ///
@@ -18,8 +19,8 @@ pub(crate) struct BindArgs {
     #[command(flatten)]
     which: Which,
     /// User name for clients that need one [default: the client's own, or `oauth2`]
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| username(text.to_owned()))]
-    username: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = Username::parse)]
+    username: Option<Username>,
     /// How the client presents the token, if it supports several ways [default: the client's default]
     #[arg(long, value_name = "SCHEME", value_parser = choice::<Scheme>())]
     scheme: Option<Scheme>,

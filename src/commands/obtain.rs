@@ -16,6 +16,7 @@ use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
 use crate::secrets::{self, WaitLimit};
 use crate::types::cached_failure::CachedFailure;
+use crate::types::checked_text::Scope;
 use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
@@ -29,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The options of a call, which override the profile's settings.
 #[derive(Debug, Default)]
 pub(super) struct TokenOptions {
-    pub(super) scope: Option<String>,
+    pub(super) scope: Option<Scope>,
     pub(super) audience: Option<String>,
     pub(super) min_ttl: Duration,
     /// Request a new token, even if a cached one is valid.
@@ -45,7 +46,7 @@ pub(super) struct Obtained {
     pub(super) token: CachedToken,
     /// The scope that was requested. A server that grants it may leave it out of the response (RFC 6749
     /// §5.1).
-    pub(super) scope: Option<String>,
+    pub(super) scope: Option<Scope>,
     /// Whether it was requested by this call, not cached.
     pub(super) is_new: bool,
 }
@@ -193,7 +194,7 @@ pub(super) fn request(selected: &SelectedProfile, options: &TokenOptions) -> Tok
     TokenRequest::new(
         &selected.name,
         &selected.profile,
-        options.scope.as_deref(),
+        options.scope.as_ref(),
         options.audience.as_deref(),
         version.as_deref(),
     )

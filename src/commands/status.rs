@@ -77,7 +77,7 @@ impl Row {
         let version = secrets::version(&profile);
         // A token of other settings is not used any more, although the login is the same.
         let is_current = |key: &str, overrides: &Overrides| {
-            let (scope, audience) = (overrides.scope.as_deref(), overrides.audience.as_deref());
+            let (scope, audience) = (overrides.scope.as_ref(), overrides.audience.as_deref());
             TokenRequest::new(&name, &profile, scope, audience, version.as_deref()).key() == key
         };
         let cached = Cache::of(directories, &name).tokens(&login_of(&profile));
@@ -267,12 +267,12 @@ fn text(value: &Value) -> String {
 /// A token's life, and what tells it from the profile's other tokens.
 fn described(overrides: &Overrides, token: &CachedToken) -> String {
     let requested = [
-        ("scope", &overrides.scope),
-        ("audience", &overrides.audience),
+        ("scope", overrides.scope.as_deref()),
+        ("audience", overrides.audience.as_deref()),
     ];
     let requested = requested
         .into_iter()
-        .filter_map(|(name, value)| Some(format!(", {name} {}", value.as_ref()?)));
+        .filter_map(|(name, value)| Some(format!(", {name} {}", value?)));
     format!(
         "cached, {}, fingerprint {}{}",
         token.validity(Timestamp::now()),

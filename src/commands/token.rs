@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::command_line::{Word, Words, flag, once};
 use super::obtain::{Obtained, TokenOptions, obtain};
-use super::{duration, words};
+use super::{duration, scope};
 use crate::error::{Error, Result};
 use crate::platform::disk::Output;
 use crate::platform::prompt;
@@ -137,7 +137,7 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
-    let scope = Some(words(&args.scope)).filter(|scope| !scope.is_empty());
+    let scope = scope(&args.scope)?;
     let audience = args.audience.clone();
     if args.secret_stdin && (args.profile.is_some() || from_environment()?.is_none()) {
         return Err(Error::usage(
@@ -202,7 +202,7 @@ fn as_json(obtained: &Obtained) -> String {
     let mut json = json!({
         "access_token": token.access_token.expose(),
         "token_type": token.token_type,
-        "scope": token.scope.as_ref().or(scope.as_ref()),
+        "scope": token.scope.as_deref().or(scope.as_deref()),
         "expires_at": token.expires_at.rfc3339(),
         "expires_in": token.expires_at.since(Timestamp::now()).as_secs(),
     });

@@ -47,7 +47,7 @@ pub(super) fn authenticate(
     name: Option<&ProfileName>,
     credential: &Credential,
 ) -> Result<ClientAuthentication> {
-    let client_id = ("client_id", Zeroizing::new(profile.client_id.clone()));
+    let client_id = ("client_id", Zeroizing::new(profile.client_id.to_string()));
     let with = ClientAuthentication::with_parameters;
     Ok(match (profile.client_auth, credential) {
         (ClientAuth::ClientSecretBasic, Credential::Secret(secret)) => ClientAuthentication {

@@ -3,9 +3,9 @@
 //! A token goes to no other URL. A request is compared by scheme, host and port exactly, and by
 //! whole segments of the path; nothing is guessed from a first use, a suffix or a pattern.
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::types::checked_text::Username;
 use crate::types::choice::choice;
 use crate::types::web_url::{WebUrl, reencoded_path};
 
@@ -101,24 +101,13 @@ choice! {
 pub(crate) struct Binding {
     pub(crate) url: BoundUrl,
     /// The user in whose name the token is a password.
-    pub(crate) username: Option<String>,
+    pub(crate) username: Option<Username>,
     /// Where the client does not choose.
     pub(crate) scheme: Option<Scheme>,
 }
 
-/// A user name as it fits into one line of every protocol, and before the colon of Basic credentials.
-///
-/// # Errors
-/// What a user name is.
-pub(crate) fn username(text: String) -> Result<String, &'static str> {
-    if text.is_empty() || text.contains(|c: char| c.is_control() || c == ':') {
-        return Err("a user name has no colon and no control character");
-    }
-    Ok(text)
-}
-
 /// The user name of those who have none: what servers ignore, since the token says who it is.
-const USERNAME: &str = "oauth2";
+const DEFAULT_USERNAME: &str = "oauth2";
 
 impl Binding {
     pub(crate) fn of(url: BoundUrl) -> Self {
@@ -130,7 +119,7 @@ impl Binding {
     }
 
     pub(crate) fn username(&self) -> &str {
-        self.username.as_deref().unwrap_or(USERNAME)
+        self.username.as_deref().unwrap_or(DEFAULT_USERNAME)
     }
 }
 
@@ -147,7 +136,7 @@ enum Written {
 struct More {
     url: BoundUrl,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    username: Option<String>,
+    username: Option<Username>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scheme: Option<Scheme>,
 }
@@ -182,10 +171,7 @@ impl<'de> Deserialize<'de> for Binding {
                 scheme,
             }) => Self {
                 url,
-                username: username
-                    .map(self::username)
-                    .transpose()
-                    .map_err(D::Error::custom)?,
+                username,
                 scheme,
             },
         })

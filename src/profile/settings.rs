@@ -16,6 +16,9 @@ use crate::profile::{
     TokenType,
 };
 
+use crate::types::checked_text::{ClientId, Scope};
+use crate::types::seconds::{Lifetime, Timeout};
+
 /// One setting in one layer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Setting<T> {
@@ -105,9 +108,9 @@ impl AssertionAudience {
 pub(crate) struct Settings {
     pub(crate) token_endpoint: Setting<TokenEndpoint>,
     pub(crate) issuer: Setting<String>,
-    pub(crate) client_id: Setting<String>,
+    pub(crate) client_id: Setting<ClientId>,
     pub(crate) audience: Setting<String>,
-    pub(crate) scope: Setting<String>,
+    pub(crate) scope: Setting<Scope>,
     pub(crate) resource: Setting<Vec<String>>,
     /// Other parameters of the token request.
     pub(crate) parameters: NamedSettings,
@@ -134,9 +137,9 @@ pub(crate) struct Settings {
     pub(crate) bindings: Setting<Vec<Binding>>,
     pub(crate) revocation_endpoint: Setting<TokenEndpoint>,
     pub(crate) ca_file: Setting<PathBuf>,
-    pub(crate) timeout_seconds: Setting<u64>,
-    pub(crate) default_ttl_seconds: Setting<u64>,
-    pub(crate) max_ttl_seconds: Setting<u64>,
+    pub(crate) timeout_seconds: Setting<Timeout>,
+    pub(crate) default_ttl_seconds: Setting<Lifetime>,
+    pub(crate) max_ttl_seconds: Setting<Lifetime>,
     /// Where the client secret is, or the private key, or the passphrase of an encrypted key.
     pub(crate) secret: Setting<SecretSource>,
 }

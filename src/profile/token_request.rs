@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Profile, ProfileName};
+use crate::types::checked_text::Scope;
 use crate::types::digest::Digest;
 
 /// What a token is for: every input that changes the answer. Equal requests may share a token,
@@ -11,7 +12,7 @@ use crate::types::digest::Digest;
 pub(crate) struct TokenRequest {
     /// As sent, apart from how the client proves itself: RFC 6749 §4.4.2, and what the profile adds.
     pub(crate) parameters: Vec<(String, String)>,
-    pub(crate) scope: Option<String>,
+    pub(crate) scope: Option<Scope>,
     pub(crate) overrides: Overrides,
     profile: ProfileName,
     key: String,
@@ -22,7 +23,7 @@ pub(crate) struct TokenRequest {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Overrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) scope: Option<String>,
+    pub(crate) scope: Option<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) audience: Option<String>,
 }
@@ -68,21 +69,21 @@ impl TokenRequest {
     pub(crate) fn new(
         name: &ProfileName,
         profile: &Profile,
-        scope: Option<&str>,
+        scope: Option<&Scope>,
         audience: Option<&str>,
         secret_version: Option<&str>,
     ) -> Self {
         let overrides = Overrides {
-            scope: scope.map(str::to_owned),
+            scope: scope.cloned(),
             audience: audience.map(str::to_owned),
         };
         // A profile that was edited may hold what a login never writes: nothing is sent empty.
         let given = |text: &&str| !text.is_empty();
-        let scope = scope.or(profile.scope.as_deref()).filter(given);
+        let scope = scope.or(profile.scope.as_ref());
         let audience = audience.or(profile.audience.as_deref()).filter(given);
         let grant_type = profile.grant_type.as_deref().filter(given);
         let mut parameters = vec![("grant_type", grant_type.unwrap_or("client_credentials"))];
-        parameters.extend(scope.map(|scope| ("scope", scope)));
+        parameters.extend(scope.map(|scope| ("scope", &**scope)));
         parameters.extend(audience.map(|audience| ("audience", audience)));
         parameters.extend(
             profile
@@ -101,7 +102,7 @@ impl TokenRequest {
             .field(name.as_str())
             .field(&profile.generation)
             .field(profile.token_endpoint.as_str())
-            .field(&profile.client_id)
+            .field(&*profile.client_id)
             .field(profile.client_auth.as_str())
             .field(profile.body.as_str())
             .optional(
@@ -121,7 +122,7 @@ impl TokenRequest {
         let key = add_assertion_and_headers(key, profile).hex();
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
-            scope: scope.map(str::to_owned),
+            scope: scope.cloned(),
             overrides,
             parameters: parameters.into_iter().map(owned).collect(),
             profile: name.clone(),
@@ -149,14 +150,16 @@ impl TokenRequest {
 mod tests {
     use super::*;
     use crate::profile;
+    use crate::types::checked_text::ClientId;
 
     #[test]
     fn every_input_that_changes_the_answer_changes_the_key() {
-        let key = |scope, audience, version, change: fn(&mut Profile)| {
+        let key = |scope: Option<&str>, audience, version, change: fn(&mut Profile)| {
+            let scope = scope.map(|scope| Scope::parse(scope).expect("a scope"));
             let mut profile = profile::example();
             change(&mut profile);
             let name = ProfileName::parse("p").expect("a good name");
-            TokenRequest::new(&name, &profile, scope, audience, version)
+            TokenRequest::new(&name, &profile, scope.as_ref(), audience, version)
                 .key()
                 .to_owned()
         };
@@ -166,7 +169,9 @@ mod tests {
             key(None, Some("a"), None, |_| ()),
             key(None, None, Some("a"), |_| ()),
             key(None, None, None, |p| p.generation.push('0')),
-            key(None, None, None, |p| p.client_id.push('0')),
+            key(None, None, None, |p| {
+                p.client_id = ClientId::parse("other").expect("a client ID");
+            }),
             key(None, None, None, |p| p.resource.push("urn:a".to_owned())),
             key(None, None, None, |p| {
                 p.parameters = [("a".to_owned(), "b".to_owned())].into();

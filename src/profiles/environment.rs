@@ -19,8 +19,9 @@ use crate::profile::{
     TokenEndpoint, TokenType, is_credential_parameter, is_resource, is_standard_claim,
     is_standard_parameter,
 };
+use crate::types::checked_text::{ClientId, Scope};
 use crate::types::choice::Choice;
-use crate::types::duration;
+use crate::types::seconds::Seconds;
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
 /// The variable that says that there is such a profile.
@@ -115,14 +116,14 @@ fn settings() -> Result<Settings> {
     };
     let mut given = Settings {
         token_endpoint: endpoint.transpose()?.into(),
-        client_id: variable("HALLPASS_CLIENT_ID")?.into(),
+        client_id: checked("HALLPASS_CLIENT_ID", ClientId::parse)?.into(),
         client_auth: choice::<ClientAuth>(AUTH)?.into(),
         body: choice::<BodyFormat>("HALLPASS_BODY")?.into(),
         basic_encoding: choice::<BasicEncoding>("HALLPASS_BASIC_ENCODING")?.into(),
         token_type: choice::<TokenType>("HALLPASS_TOKEN_TYPE")?.into(),
         grant_type: variable("HALLPASS_GRANT_TYPE")?.into(),
         audience: variable("HALLPASS_AUDIENCE")?.into(),
-        scope: variable("HALLPASS_SCOPE")?.into(),
+        scope: checked("HALLPASS_SCOPE", Scope::parse)?.into(),
         resource: resource()?.into(),
         parameters: settings::named(&parameters()?),
         headers: settings::named(&headers()?),
@@ -330,17 +331,23 @@ fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
     })
 }
 
-fn seconds(name: &str) -> Result<Option<u64>> {
+fn checked<T>(
+    name: &str,
+    parse: fn(&str) -> std::result::Result<T, &'static str>,
+) -> Result<Option<T>> {
+    let given = variable(name)?.map(|text| parse(&text)).transpose();
+    given.map_err(|fault| bad(name, &format!("cannot be used: {fault}")))
+}
+
+fn seconds<const MOST: u64>(name: &str) -> Result<Option<Seconds<MOST>>> {
     let Some(given) = variable(name)? else {
         return Ok(None);
     };
-    match duration::parse(&given) {
-        Ok(time) if time.as_secs() > 0 => Ok(Some(time.as_secs())),
-        _ => Err(bad(
-            name,
-            "is not a number of seconds of at least 1, or a duration such as 90s, 5m, 2h or 1d",
-        )),
-    }
+    Seconds::parse(&given).map(Some).map_err(|_| {
+        let fault =
+            "is not a number of seconds of at least 1, or a duration such as 90s, 5m, 2h or 1d";
+        bad(name, fault)
+    })
 }
 
 /// `NAME=VALUE`, one in each line.

@@ -50,7 +50,7 @@ pub(super) fn request_metadata(layers: &Layers) -> Result<Option<Metadata>> {
 /// How long a request may take.
 pub(super) fn timeout(layers: &Layers) -> Duration {
     let timeout = layers.find(|layer| &layer.timeout_seconds);
-    timeout.map_or(DEFAULT_TIMEOUT, |seconds| Duration::from_secs(*seconds))
+    timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.duration())
 }
 
 /// The metadata's layer, below the others: its endpoints depend on the method.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::derived;
-use super::prepare::check_client_id;
 use crate::error::{Error, Kind, Result};
 use crate::oauth::{Metadata, discover};
 use crate::platform::prompt;
@@ -12,6 +11,7 @@ use crate::profile::binding::BoundUrl;
 use crate::profile::settings::presets::{PRESETS, Preset, Question};
 use crate::profile::settings::{self, Layers, Setting, Settings};
 use crate::profile::{ProfileName, TokenEndpoint};
+use crate::types::checked_text::{ClientId, Scope};
 
 /// The authorization server that a person chose.
 pub(super) enum Server {
@@ -158,10 +158,7 @@ pub(super) fn ask_client_id(layers: &mut Layers, before: Option<&str>) -> Result
             Some(before) if answer.is_empty() => before,
             _ => answer,
         };
-        match check_client_id(answer) {
-            Ok(()) => Ok(answer.to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
+        ClientId::parse(answer).map_err(str::to_owned)
     })?;
     layers.answered.client_id = Setting::Set(answer);
     Ok(())
@@ -181,8 +178,10 @@ pub(super) fn ask_audience_and_scope(layers: &mut Layers) -> Result<()> {
         layers.answered.audience = Setting::text(Some(answer));
     }
     if layers.given.scope.is_unset() {
-        let answer = prompt::ask("Scope (empty for none)")?;
-        layers.answered.scope = Setting::text(Some(answer));
+        let scope = prompt::ask_until("Scope (empty for none)", |answer| {
+            Scope::join(&[answer.to_owned()]).map_err(str::to_owned)
+        })?;
+        layers.answered.scope = Setting::or_removed(scope);
     }
     Ok(())
 }

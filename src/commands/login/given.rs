@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::options::Args;
-use crate::commands::words;
+use crate::commands::scope;
 use crate::error::{Error, Result};
 use crate::profile::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
 use crate::profile::{ClientAuth, Profile, SecretSource, SourceKind};
@@ -15,8 +15,7 @@ impl Args {
     /// # Errors
     /// `Usage` for what cannot be meant, and why a private key's file cannot be read.
     pub(super) fn settings(&self, kept: Option<&Profile>) -> Result<Settings> {
-        let seconds = |time: Option<std::time::Duration>| time.map(|time| time.as_secs()).into();
-        let several = |values: &[String]| (!values.is_empty()).then(|| words(values));
+        let scope = (!self.scope.is_empty()).then(|| scope(&self.scope));
         let resource = (!self.resource.is_empty()).then(|| {
             let given = self.resource.iter().filter(|resource| !resource.is_empty());
             Some(given.cloned().collect::<Vec<_>>()).filter(|list| !list.is_empty())
@@ -37,7 +36,9 @@ impl Args {
             issuer: self.issuer.clone().into(),
             client_id: self.client_id.clone().into(),
             audience: Setting::text(self.audience.clone()),
-            scope: Setting::text(several(&self.scope)),
+            scope: scope
+                .transpose()?
+                .map_or(Setting::Unset, Setting::or_removed),
             resource: resource.map_or(Setting::Unset, Setting::or_removed),
             parameters: settings::named(&self.param),
             headers: settings::named(&self.header),
@@ -64,9 +65,9 @@ impl Args {
                 Some(given) => Setting::or_removed(given.0.clone()),
             },
             ca_file: ca_file.map_or(Setting::Unset, Setting::or_removed),
-            timeout_seconds: seconds(self.timeout),
-            default_ttl_seconds: seconds(self.default_ttl),
-            max_ttl_seconds: seconds(self.max_ttl),
+            timeout_seconds: self.timeout.into(),
+            default_ttl_seconds: self.default_ttl.into(),
+            max_ttl_seconds: self.max_ttl.into(),
             secret: self.secret_source(kept.map(|kept| &kept.secret))?.into(),
         })
     }

@@ -1,17 +1,18 @@
 //! What a login can be told: its options, and how their values are read.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::commands::{choice, duration};
+use crate::commands::choice;
 use crate::profile::binding::BoundUrl;
 use crate::profile::headers::Headers;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, SourceKind, TokenEndpoint,
     TokenType, is_credential_parameter, is_resource, is_standard_claim, is_standard_parameter,
 };
+use crate::types::checked_text::ClientId;
+use crate::types::seconds::{Lifetime, Timeout};
 
 /// The headings of the options in the help.
 const SERVER: &str = "Server";
@@ -62,8 +63,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = SERVER, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) ca_file: Option<PathBuf>,
     /// Client ID
-    #[arg(long, help_heading = CLIENT, value_name = "ID")]
-    pub(super) client_id: Option<String>,
+    #[arg(long, help_heading = CLIENT, value_name = "ID", value_parser = ClientId::parse)]
+    pub(super) client_id: Option<ClientId>,
     /// Client authentication method [default: the first supported one in the server's metadata, or `client_secret_basic`]
     #[arg(long, help_heading = CLIENT, value_name = "METHOD", value_parser = choice::<ClientAuth>())]
     pub(super) auth: Option<ClientAuth>,
@@ -98,11 +99,11 @@ pub(crate) struct Args {
     #[arg(long = "for", help_heading = TOKEN, value_name = "URL", value_parser = bound_url)]
     pub(super) bound_urls: Vec<OrNothing<BoundUrl>>,
     /// Lifetime of a token without `expires_in` [default: 5m]
-    #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = some_time)]
-    pub(super) default_ttl: Option<Duration>,
+    #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = Lifetime::parse)]
+    pub(super) default_ttl: Option<Lifetime>,
     /// Never cache a token longer than this [default: 1d]
-    #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = some_time)]
-    pub(super) max_ttl: Option<Duration>,
+    #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = Lifetime::parse)]
+    pub(super) max_ttl: Option<Lifetime>,
     /// Private key that signs assertions: PEM or JWK
     #[arg(long, help_heading = KEY, value_name = "FILE", group = "key-source")]
     pub(super) jwt_key: Option<PathBuf>,
@@ -152,8 +153,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = ADVANCED, value_name = "ENCODING", value_parser = choice::<BasicEncoding>())]
     pub(super) basic_encoding: Option<BasicEncoding>,
     /// Time limit of a token request [default: 30s]
-    #[arg(long, help_heading = ADVANCED, value_name = "DURATION", value_parser = some_time)]
-    pub(super) timeout: Option<Duration>,
+    #[arg(long, help_heading = ADVANCED, value_name = "DURATION", value_parser = Timeout::parse)]
+    pub(super) timeout: Option<Timeout>,
     /// Replace another client's login of this name, with its secret, settings and URLs
     #[arg(long, help_heading = ADVANCED)]
     pub(super) replace: bool,
@@ -183,16 +184,6 @@ fn bound_url(text: &str) -> std::result::Result<OrNothing<BoundUrl>, String> {
     let url = given.map(BoundUrl::parse).transpose();
     url.map(OrNothing)
         .map_err(|fault| format!("the URL {fault}"))
-}
-
-fn some_time(text: &str) -> std::result::Result<Duration, String> {
-    duration(text).and_then(|time| {
-        if time.is_zero() {
-            Err("at least 1s".to_owned())
-        } else {
-            Ok(time)
-        }
-    })
 }
 
 /// An absolute URI without a fragment (RFC 8707 §2); an empty one removes what was there.

@@ -10,7 +10,7 @@ use crate::oauth::Metadata;
 use crate::platform::prompt::Attempts;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{Layers, MergeError, Settings};
-use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource, is_client_id};
+use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource};
 use crate::profiles::{Profiles, name_given};
 use crate::types::digest::unique;
 
@@ -183,7 +183,6 @@ impl<'a> Login<'a> {
         let profile = self.layers.merge();
         let mut profile = profile.map_err(|error| explain(&error, self.preset))?;
         profile.generation.clone_from(&self.generation);
-        check_client_id(&profile.client_id)?;
         self.refuse_what_has_no_effect(&profile)?;
         Ok(profile)
     }
@@ -247,15 +246,6 @@ pub(super) fn load(
         Err(_) if replace => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-pub(super) fn check_client_id(client_id: &str) -> Result<()> {
-    if is_client_id(client_id) {
-        return Ok(());
-    }
-    Err(Error::usage(
-        "the client ID is empty or contains a control character",
-    ))
 }
 
 /// What to do about a private key that is missing.

@@ -5,6 +5,8 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::error::Kind;
 use crate::profile::{self, ProfileName};
+use crate::types::checked_text::Scope;
+use crate::types::seconds::Lifetime;
 use crate::types::secret::{ClientSecret, Credential};
 
 pub(super) const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -147,8 +149,8 @@ fn a_moment_may_be_in_any_unit_or_a_date() {
 #[test]
 fn no_limit_is_too_large() {
     let huge = |profile: &mut Profile| {
-        profile.max_ttl_seconds = Some(u64::MAX);
-        profile.default_ttl_seconds = Some(u64::MAX);
+        profile.max_ttl_seconds = Lifetime::try_from(u64::MAX).ok();
+        profile.default_ttl_seconds = Lifetime::try_from(u64::MAX).ok();
     };
     for members in [
         "",
@@ -439,7 +441,7 @@ fn a_hint_names_what_was_sent() {
     let resource = |p: &mut Profile| p.resource = vec!["https://r.example/".to_owned()];
     assert!(first(400, body, resource).starts_with("check the resource https://r.example/ "));
     let body = r#"{"error":"invalid_scope"}"#;
-    let scope = |p: &mut Profile| p.scope = Some("read write".to_owned());
+    let scope = |p: &mut Profile| p.scope = Scope::parse("read write").ok();
     assert_eq!(
         first(400, body, scope),
         "check the scope read write (--scope)"

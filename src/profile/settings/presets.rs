@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 pub(crate) use super::preset_table::PRESETS;
 use super::{AssertionAudience, Setting, Settings};
 use crate::profile::{BodyFormat, ClientAuth, JwtAlgorithm, TokenEndpoint};
+use crate::types::checked_text::Scope;
 use crate::types::web_url::WebUrl;
 
 /// What is known of a provider in advance.
@@ -224,12 +225,14 @@ impl Preset {
         let parameters = parameters
             .filter_map(|(name, value)| Some(((*name).to_owned(), Setting::Set(fill(value)?))));
         let assertion = self.assertion.as_ref();
+        // An answer has no control character.
+        let scope = fill(self.scope);
         Ok(Settings {
             token_endpoint: url.transpose()?.into(),
             client_auth: Setting::Set(self.auth),
             body: Setting::Set(self.body),
             audience: fill(self.audience).into(),
-            scope: fill(self.scope).into(),
+            scope: scope.and_then(|text| Scope::try_from(text).ok()).into(),
             grant_type: fill(self.grant_type).into(),
             parameters: parameters.collect(),
             jwt_algorithm: assertion.map(|(algorithm, ..)| *algorithm).into(),

@@ -1,5 +1,7 @@
 //! `hallpass token`: the profile that it uses, its output and its durations.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use super::{COMMANDS, fails, is_moment, members, names, settings};
@@ -181,6 +183,43 @@ fn a_span_of_time_is_written_as_people_do() {
     let ran = fails(machine.run(&["login", "prod", "--timeout", "0"]), 2);
     assert!(ran.stderr.contains("at least 1s"), "{ran:?}");
     assert_eq!(settings(&machine, "prod"), before);
+}
+
+#[test]
+fn a_time_limit_of_a_request_is_at_most_a_day_and_never_zero() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &["--timeout", "2d"]);
+    assert_eq!(settings(&machine, "prod")["timeout_seconds"], 86_400);
+    let path = machine.config().join("prod.json");
+    let profile = fs::read_to_string(&path).expect("the profile");
+    for (seconds, code) in [("172800", 0), ("0", 2), ("-1", 2)] {
+        fs::write(&path, profile.replace("86400", seconds)).expect("an edit");
+        assert_eq!(machine.run(&["token"]).code, code, "{seconds}");
+    }
+}
+
+#[test]
+fn a_scope_with_a_control_character_is_never_sent() {
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    machine.login("prod", &server, &["--scope", "read"]);
+    for arguments in [&["token"][..], &["login", "prod", "--no-verify"]] {
+        let ran = fails(machine.run(&[arguments, &["--scope=a\nb"]].concat()), 2);
+        let message = "--scope: the scope is empty or contains a control character";
+        assert!(ran.stderr.contains(message), "{ran:?}");
+    }
+    let path = machine.config().join("prod.json");
+    let profile = fs::read_to_string(&path).expect("the profile");
+    fs::write(&path, profile.replace("\"read\"", "\"a\\nb\"")).expect("an edit");
+    let ran = fails(machine.run(&["token"]), 2);
+    assert!(ran.stderr.contains("prod.json is damaged"), "{ran:?}");
+    // In a file that was edited, an empty scope means none.
+    fs::write(&path, profile.replace("\"read\"", "\"\"")).expect("an edit");
+    machine.run(&["token"]).success();
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1].text(), "grant_type=client_credentials");
 }
 
 #[test]
