@@ -12,7 +12,7 @@ use super::content_encoding::{CodingFault, decode, is_json_object, starts_object
 use super::key::Key;
 use super::proxy::Proxy;
 use super::response::HttpResponse;
-use super::transport_error::{RAISE_LIMIT, TransportError, Way};
+use super::transport_error::{RAISE_LIMIT, Route, TransportError};
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::platform;
@@ -113,11 +113,11 @@ impl Http {
         let fault = |error| {
             let proxy = self.setup.proxy.as_ref();
             let trust = self.setup.trust.as_ref();
-            let way = Way {
+            let route = Route {
                 proxy: proxy.map(|proxy| (proxy.variable, proxy.url.origin().to_owned())),
                 distrusted: trust.and_then(Trust::changed),
             };
-            TransportError::Network { error, way }
+            TransportError::Network { error, route }
         };
         let response = request.send().await.map_err(fault)?;
         receive(response, fault).await

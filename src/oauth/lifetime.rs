@@ -42,9 +42,9 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
-    pub(super) fn new(asked_at: Timestamp, date: Option<&str>) -> Self {
+    pub(super) fn new(sent_at: Timestamp, date: Option<&str>) -> Self {
         Self {
-            ours: Duration::from_millis(asked_at.0).as_secs_f64(),
+            ours: Duration::from_millis(sent_at.0).as_secs_f64(),
             servers: date.and_then(date_header),
         }
     }

@@ -1,27 +1,22 @@
-//! Reading a response: a token, or why there is none. Nothing here trusts a server.
+//! Reads a response: a token, or why there is none. Nothing here trusts a server.
 
-use std::collections::BTreeMap;
+mod token;
+
 use std::time::Duration;
 
 use super::FailedAttempt;
 use super::advice;
-use super::json::{Json, Members, in_utf8};
-use super::lifetime::{Clocks, Limits, date_header, lifetime};
+use super::json::{Json, in_utf8};
+use super::lifetime::{Clocks, date_header};
 use super::redact::Redactor;
 use super::verdict::{refusal_in_success, verdict};
 use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
-use crate::profile::{Profile, ProfileName, TokenType};
+use crate::profile::{Profile, ProfileName};
 use crate::types::cached_failure::CachedFailure;
 use crate::types::duration;
-use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::web_url::WebUrl;
-
-/// Members that callers need besides the token: where Salesforce's and Zoom's APIs are.
-const MEMBERS_FOR_CALLERS: [&str; 2] = ["instance_url", "api_url"];
-
-const BEARER: &str = "Bearer";
 
 /// An HTTP response, read whole.
 #[derive(Default)]
@@ -44,7 +39,7 @@ pub(super) struct ResponseContext<'a> {
 }
 
 impl ResponseContext<'_> {
-    /// The token endpoint without its query, which may hold a key.
+    /// The token endpoint without its query, which may have a key in it.
     pub(super) fn url(&self) -> &str {
         let url = self.profile.token_endpoint.as_str();
         url.split('?').next().unwrap_or(url)
@@ -88,7 +83,7 @@ impl ResponseContext<'_> {
 pub(super) fn read(
     response: &HttpResponse,
     context: &ResponseContext<'_>,
-    asked_at: Timestamp,
+    sent_at: Timestamp,
 ) -> Result<CachedToken, FailedAttempt> {
     if (300..400).contains(&response.status) {
         return Err(refused_for_now(&redirected(response, context)));
@@ -107,125 +102,21 @@ pub(super) fn read(
         .hint("this may be a login page or a proxy; check the network and the token URL");
         return Err(refused_for_now(&fault));
     };
-    let clocks = Clocks::new(asked_at, response.date.as_deref());
+    let clocks = Clocks::new(sent_at, response.date.as_deref());
     let token = match members.get("access_token").filter(|token| !token.is_null()) {
         None => Err(refusal_in_success(response.status, document, context)
-            .unwrap_or_else(|| no_token("has no access_token", context))),
-        Some(access_token) => token(access_token, &members, asked_at, clocks, context),
+            .unwrap_or_else(|| token::absent("has no access_token", context))),
+        Some(access_token) => token::read(access_token, &members, sent_at, clocks, context),
     };
     token.map_err(|fault| refused_for_now(&fault))
 }
 
-/// A pause before a retry, so that many machines do not come back in step.
+/// A pause before a retry, so that many machines do not retry at the same moment.
 pub(super) fn jitter() -> Duration {
     let mut random = [0; 1];
     // Without randomness, a fixed pause is still a pause.
     let _ = getrandom::fill(&mut random);
     Duration::from_millis(100 + u64::from(random[0]))
-}
-
-fn token(
-    access_token: Json<'_>,
-    members: &Members<'_>,
-    asked_at: Timestamp,
-    clocks: Clocks,
-    context: &ResponseContext<'_>,
-) -> Result<CachedToken, Error> {
-    let text = access_token
-        .text()
-        .ok_or_else(|| no_token("has an access_token that is not a string", context))?;
-    let access_token = AccessToken::parse(&text).ok_or_else(|| {
-        let fault = "has an access_token that is empty or has characters that no token may have";
-        no_token(fault, context)
-    })?;
-    let token_type = token_type(members, context)?;
-    let limits = Limits {
-        default_ttl: context.profile.default_ttl(),
-        max_ttl: context.profile.max_ttl(),
-    };
-    let (lifetime, warning) = lifetime(members, &access_token, clocks, &limits);
-    Ok(CachedToken {
-        token_type,
-        // A file and other programs' output are no place for the secret either.
-        scope: scope(members).map(|scope| context.redactor.redact(&scope)),
-        members: members_for_callers(members, context),
-        received_at: asked_at,
-        expires_at: asked_at.plus(lifetime),
-        warning,
-        access_token,
-    })
-}
-
-fn no_token(fault: &str, context: &ResponseContext<'_>) -> Error {
-    Error::unavailable(format!("the response from {} {fault}", context.url()))
-        .hint("check the token URL, or ask the server's administrator")
-}
-
-/// `Bearer`, in the server's upper and lower case.
-fn token_type(members: &Members<'_>, context: &ResponseContext<'_>) -> Result<String, Error> {
-    let sent = members.get("token_type").filter(|kind| !kind.is_null());
-    let Some(sent) = sent.map(Json::text) else {
-        return Ok(BEARER.to_owned());
-    };
-    let sent = sent.as_deref().unwrap_or("unknown");
-    if !is_bearer(sent, context.profile.token_type) {
-        return Err(other_type(sent, context));
-    }
-    let spelt = Some(sent.trim()).filter(|kind| kind.eq_ignore_ascii_case(BEARER));
-    Ok(spelt.unwrap_or(BEARER).to_owned())
-}
-
-/// Bearer by its name (RFC 6750), by the name that Apigee's documentation gives it, or by none.
-fn is_bearer(kind: &str, setting: Option<TokenType>) -> bool {
-    let letters = kind
-        .trim()
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '_' | '-'));
-    let kind: String = letters.map(|c| c.to_ascii_lowercase()).collect();
-    match kind.as_str() {
-        "" | "bearer" | "bearertoken" => true,
-        // They are of no use without a proof (RFC 9449), a signature, or at all (RFC 8693 §2.2.1).
-        "dpop" | "mac" | "na" | "n/a" | "pop" => false,
-        _ => setting == Some(TokenType::Bearer),
-    }
-}
-
-fn other_type(kind: &str, context: &ResponseContext<'_>) -> Error {
-    let error = Error::refused(format!(
-        "the server issued a \"{}\" token, at {}; hallpass supports only bearer tokens",
-        context.redactor.clean(kind),
-        context.url()
-    ))
-    .hint("ask the server's administrator to register this client for bearer tokens");
-    if is_bearer(kind, Some(TokenType::Bearer)) {
-        return error.hint(format!(
-            "if the API accepts it as a bearer token: {}",
-            context.setting("--token-type bearer", "HALLPASS_TOKEN_TYPE=bearer")
-        ));
-    }
-    error
-}
-
-fn members_for_callers(
-    members: &Members<'_>,
-    context: &ResponseContext<'_>,
-) -> BTreeMap<String, String> {
-    let text = |name: &'static str| Some((name, members.get(name)?.text()?));
-    let found = MEMBERS_FOR_CALLERS.into_iter().filter_map(text);
-    found
-        .map(|(name, value)| (name.to_owned(), context.redactor.clean_value(&value)))
-        .collect()
-}
-
-/// Some servers write the scope as an array.
-fn scope(members: &Members<'_>) -> Option<String> {
-    let scope = members.get("scope")?;
-    if let Some(text) = scope.text() {
-        return Some(text.into_owned());
-    }
-    let scopes = scope.items()?;
-    let scopes: Vec<_> = scopes.iter().filter_map(|scope| scope.text()).collect();
-    Some(scopes.join(" "))
 }
 
 fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
@@ -258,23 +149,23 @@ fn refused_for_now(fault: &Error) -> FailedAttempt {
     }
 }
 
-/// A failure that time may mend: when to come back, and who says so.
+/// A failure that may pass, with the time to wait if the server named one.
 fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAttempt {
     let now = Timestamp::now();
-    // A profile of the environment has no login.
+    // For a profile of the environment there is no login.
     let at_once = if name.is_of_environment() {
         String::new()
     } else {
         format!("; `hallpass login {name}` sends a request without waiting")
     };
-    let told = match response.status {
+    let pause = match response.status {
         429 | 503 => response
             .retry_after
             .as_deref()
             .and_then(|value| retry_after(value, now)),
         _ => None,
     };
-    match told {
+    match pause {
         Some(pause) => FailedAttempt {
             refusal: CachedFailure::retry_after(
                 &fault.hint(format!(
@@ -298,7 +189,7 @@ fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAt
 fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number beyond all bounds means a long time, too.
+        // A number too large for the type is a long time, too.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = Duration::try_from_secs_f64(date_header(value)?).ok()?;

@@ -12,8 +12,9 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
+use super::HttpResponse;
 use super::tests::{NOW, read_with};
-use super::{HttpResponse, is_bearer};
+use super::token::is_bearer;
 use crate::types::secret::AccessToken;
 
 /// What servers really answer, whole and in pieces: where the search for a bad answer begins.

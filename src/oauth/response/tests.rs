@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::error::Kind;
-use crate::profile::{self, ProfileName};
+use crate::profile::{self, ProfileName, TokenType};
 use crate::types::checked_text::Scope;
 use crate::types::seconds::Lifetime;
 use crate::types::secret::{ClientSecret, Credential};
