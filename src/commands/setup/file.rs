@@ -1,10 +1,10 @@
-//! A file of the user's that a tool reads: found where the tool looks, and changed whole.
+//! A tool's file of settings, found where the tool looks for it and replaced as a whole.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::recipes::CacheEntry;
+use super::recipes::SettingsFile;
 use super::record::Record;
 use crate::error::{Error, Result};
 use crate::platform::disk;
@@ -13,13 +13,13 @@ use crate::platform::{self, FileKind};
 /// As many links as Linux follows (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
-/// Settings that people write have some kilobytes.
+/// Bytes. Settings that people write have some kilobytes.
 const LIMIT: u64 = 16 * 1024 * 1024;
 
 /// A file with all links on the way to it followed, and its content.
 pub(super) struct UserFile {
     pub(super) path: PathBuf,
-    /// Nothing if there is no such file.
+    /// None if the file does not exist.
     pub(super) content: Option<Vec<u8>>,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct UserFile {
 ///
 /// # Errors
 /// `Usage` when its variable says that there is none.
-pub(super) fn place(place: &CacheEntry, home: &Path) -> Result<PathBuf> {
-    for name in place.variables {
+pub(super) fn locate(file: &SettingsFile, home: &Path) -> Result<PathBuf> {
+    for name in file.variables {
         let Some(value) = std::env::var_os(name) else {
             continue;
         };
         if value.is_empty() {
-            if place.empty_is_none {
+            if file.empty_is_none {
                 return Err(Error::usage(format!(
                     "{name} is empty, so there is no file to change"
                 ))
@@ -41,16 +41,16 @@ pub(super) fn place(place: &CacheEntry, home: &Path) -> Result<PathBuf> {
             }
             continue;
         }
-        let path = if place.below.is_empty() {
+        let path = if file.below.is_empty() {
             PathBuf::from(value)
         } else {
-            Path::new(&value).join(place.below)
+            Path::new(&value).join(file.below)
         };
         return std::path::absolute(&path)
             .map_err(|error| Error::usage(format!("{name} is not a path")).because(error));
     }
-    let in_home = home.join(place.in_home);
-    if let Some(below) = place.in_config
+    let in_home = home.join(file.in_home);
+    if let Some(below) = file.in_config
         && in_home.symlink_metadata().is_err()
     {
         let config = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty());
@@ -109,7 +109,7 @@ impl UserFile {
         )))
     }
 
-    /// Puts new content into its place, and keeps who may read it.
+    /// Replaces the content, and keeps the permissions.
     pub(super) fn write(&self, content: &[u8], record: &mut Record) -> Result<()> {
         record.make_directory(self.path.parent().unwrap_or(Path::new("/")))?;
         disk::rewrite(&self.path, content).map_err(|error| self.cannot_change(error))

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::file::{UserFile, place};
-use super::recipes::{CacheEntry, Tool};
+use super::file::{UserFile, locate};
+use super::recipes::{SettingsFile, Tool};
 use super::record::Record;
 use super::write::{Change, put_back};
 use super::{Facts, json, tilde};
@@ -15,14 +15,14 @@ use crate::profile::ProfileName;
 /// `Usage` when the file is not plain JSON, or has other values there: then nothing is changed.
 pub(super) fn prepare(
     tool: &Tool,
-    file: &CacheEntry,
+    file: &SettingsFile,
     object: Option<&'static str>,
     profile: &ProfileName,
     mut members: BTreeMap<String, String>,
     facts: &Facts,
     record: &mut Record,
 ) -> Result<Change> {
-    let file = UserFile::read(&place(file, facts.home()?)?)?;
+    let file = UserFile::read(&locate(file, facts.home()?)?)?;
     let mut text = object_of(&file)?;
     let written = record.file(tool.name, &file.path);
     written.made |= file.content.is_none();

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::file::{UserFile, place};
+use super::file::{UserFile, locate};
 use super::lines::{self, Block};
-use super::recipes::{CacheEntry, Tool, Write};
+use super::recipes::{SettingsFile, Tool, Write};
 use super::record::Record;
 use super::{Facts, go, links, members, tilde};
 use crate::error::{Error, Result};
@@ -148,13 +148,13 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 
 fn write_lines(
     tool: &Tool,
-    (file, known): (&CacheEntry, &[&str]),
+    (file, known): (&SettingsFile, &[&str]),
     profile: &ProfileName,
     text: &str,
     facts: &Facts,
     record: &mut Record,
 ) -> Result<()> {
-    let file = UserFile::read(&place(file, facts.home()?)?)?;
+    let file = UserFile::read(&locate(file, facts.home()?)?)?;
     let before = file.content.clone().unwrap_or_default();
     let block = Block {
         profile: profile.as_str(),
@@ -194,7 +194,7 @@ fn is_ours(line: &str, recorded: Option<&[String]>, known: &[&str]) -> bool {
 
 fn undo_lines(
     tool: &Tool,
-    (file, known): (&CacheEntry, &[&str]),
+    (file, known): (&SettingsFile, &[&str]),
     is_meant: impl Fn(&str) -> bool,
     home: &Path,
     record: &mut Record,
@@ -203,7 +203,7 @@ fn undo_lines(
     let recorded = recorded.filter(|file| file.tool == tool.name);
     let mut paths: Vec<_> = recorded.map(|file| file.path.clone()).collect();
     // Where the record was lost, the marks in the file are left.
-    if let Ok(path) = place(file, home)
+    if let Ok(path) = locate(file, home)
         && let Ok(file) = UserFile::read(&path)
         && !paths.contains(&file.path)
     {
