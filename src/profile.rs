@@ -3,6 +3,7 @@
 mod assertion;
 pub(crate) mod binding;
 mod client_auth;
+mod extra;
 pub(crate) mod headers;
 mod profile_name;
 pub(crate) mod secret_source;
@@ -18,16 +19,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub(crate) use assertion::{ASSERTION_TYPE, Assertion, JwtAlgorithm, is_standard_claim};
+pub(crate) use assertion::{ASSERTION_TYPE, Assertion, JwtAlgorithm};
 use binding::Binding;
 pub(crate) use client_auth::{BasicEncoding, ClientAuth};
+pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
 use headers::Headers;
 pub(crate) use profile_name::ProfileName;
 pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
 pub(crate) use token_endpoint::TokenEndpoint;
 use trust::RecordedTrust;
 
-use crate::types::checked_text::{ClientId, Scope};
+use crate::types::checked_text::{ClientId, Resource, Scope};
 use crate::types::choice::choice;
 use crate::types::digest::Digest;
 use crate::types::seconds::{Lifetime, Timeout};
@@ -87,10 +89,14 @@ pub(crate) struct Profile {
     )]
     pub(crate) scope: Option<Scope>,
     /// RFC 8707.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) resource: Vec<String>,
+    #[serde(
+        default,
+        deserialize_with = "resources",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) resource: Vec<Resource>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) parameters: BTreeMap<ParameterName, String>,
     #[serde(default, skip_serializing_if = "Headers::is_empty")]
     pub(crate) headers: Headers,
     /// The URLs that this profile's tokens are meant for.
@@ -145,6 +151,16 @@ fn records<'de, D: Deserializer<'de>>(
     Ok(names.map(str::to_owned).collect())
 }
 
+/// As [`scope`], for each resource.
+fn resources<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<Resource>, D::Error> {
+    let resources = Vec::<String>::deserialize(deserializer)?.into_iter();
+    let resources = resources.filter(|resource| !resource.is_empty());
+    let resources: std::result::Result<_, _> = resources.map(Resource::try_from).collect();
+    resources.map_err(serde::de::Error::custom)
+}
+
 /// A file that was edited may have an empty scope, which means none.
 fn scope<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -163,7 +179,7 @@ impl Profile {
             .field(name.as_str())
             .field(&self.generation)
             .field(self.token_endpoint.as_str())
-            .field(&*self.client_id)
+            .field(self.client_id.as_str())
             .field(self.client_auth.as_str())
             .field(self.body.as_str())
             .optional(self.revocation_endpoint.as_ref().map(TokenEndpoint::as_str))
@@ -202,53 +218,6 @@ impl Profile {
         self.timeout_seconds
             .map_or(DEFAULT_TIMEOUT, Timeout::duration)
     }
-}
-
-/// Whether a parameter is a credential in some grant (RFC 6749 §4, RFC 7521, RFC 8693): settings are
-/// no place for it.
-pub(crate) fn is_credential_parameter(name: &str) -> bool {
-    const CREDENTIALS: [&str; 12] = [
-        "password",
-        "passwd",
-        "refresh_token",
-        "access_token",
-        "assertion",
-        "subject_token",
-        "actor_token",
-        "id_token",
-        "code",
-        "code_verifier",
-        "device_code",
-        "token",
-    ];
-    CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())
-}
-
-/// Whether a parameter has a setting of its own, or is one that only hallpass may send.
-pub(crate) fn is_standard_parameter(name: &str) -> bool {
-    const STANDARD: [&str; 8] = [
-        "grant_type",
-        "client_id",
-        "client_secret",
-        "client_assertion",
-        "client_assertion_type",
-        "scope",
-        "audience",
-        "resource",
-    ];
-    STANDARD.contains(&name)
-}
-
-/// Whether this is an absolute URI without a fragment (RFC 8707 §2).
-pub(crate) fn is_resource(text: &str) -> bool {
-    let has_scheme = text.split_once(':').is_some_and(|(scheme, rest)| {
-        !rest.is_empty()
-            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    });
-    has_scheme && !text.contains('#') && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 choice! {

@@ -12,10 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::platform::disk::{self, Directories, Durability, Found, LockFile};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
 use crate::profile::selected::SelectedProfile;
-use crate::profile::{
-    FORMAT, Item, Profile, ProfileName, is_credential_parameter, is_standard_claim,
-    is_standard_parameter,
-};
+use crate::profile::{FORMAT, Item, Profile, ProfileName};
 
 pub(crate) use by_url::Bound;
 use environment::client_id_is_set;
@@ -175,10 +172,7 @@ impl Profiles {
         let content = std::str::from_utf8(&content)
             .map_err(|_| unusable("is damaged: it is not UTF-8 text"))?;
         match serde_json::from_str::<Profile>(content) {
-            Ok(profile) if profile.format == FORMAT => match fault(&profile) {
-                Some(fault) => Err(unusable(&fault)),
-                None => Ok(profile),
-            },
+            Ok(profile) if profile.format == FORMAT => Ok(profile),
             parsed => Err(match format_of(content) {
                 Format::Newer => Error::usage(format!(
                     "the profile file {} was written by a newer version of hallpass",
@@ -406,19 +400,6 @@ impl Editor<'_> {
         let content = serde_json::to_vec(items).map_err(cannot_write)?;
         disk::replace(&path, &content, Durability::Settings).map_err(cannot_write)
     }
-}
-
-/// What a profile that was edited by hand has and no login can give, fit to follow "the profile file ".
-fn fault(profile: &Profile) -> Option<String> {
-    let mut names = profile.parameters.keys();
-    if let Some(name) = names.find(|it| is_standard_parameter(it) || is_credential_parameter(it)) {
-        return Some(format!("sets `{name}` as an extra parameter"));
-    }
-    let mut claims = profile.assertion.iter().flat_map(|it| it.claims.keys());
-    if let Some(name) = claims.find(|name| is_standard_claim(name)) {
-        return Some(format!("sets `{name}` as an extra claim"));
-    }
-    None
 }
 
 fn cannot_write(error: impl Into<io::Error>) -> Error {

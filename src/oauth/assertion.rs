@@ -53,7 +53,7 @@ pub(super) fn client_assertion(
         "jti": unique()?,
     });
     for (name, value) in &settings.claims {
-        claims[name] = value.as_str().into();
+        claims[name.as_str()] = value.as_str().into();
     }
     let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let content = format!("{}.{}", encode(&header), encode(&claims));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::extra::ClaimName;
 use crate::types::choice::choice;
 
 /// The `typ` in an assertion's header, so that it cannot be taken for another kind of JWT
@@ -30,12 +31,7 @@ pub(crate) struct Assertion {
     pub(crate) certificate: Option<PathBuf>,
     /// Other claims, which some servers require.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) claims: BTreeMap<String, String>,
-}
-
-/// Whether hallpass itself sets this claim (RFC 7523 §3), or leaves it out on purpose.
-pub(crate) fn is_standard_claim(name: &str) -> bool {
-    ["iss", "sub", "aud", "iat", "nbf", "exp", "jti"].contains(&name)
+    pub(crate) claims: BTreeMap<ClaimName, String>,
 }
 
 choice! {

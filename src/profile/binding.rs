@@ -119,7 +119,8 @@ impl Binding {
     }
 
     pub(crate) fn username(&self) -> &str {
-        self.username.as_deref().unwrap_or(DEFAULT_USERNAME)
+        let username = self.username.as_ref();
+        username.map_or(DEFAULT_USERNAME, Username::as_str)
     }
 }
 

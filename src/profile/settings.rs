@@ -6,17 +6,18 @@ mod preset_table;
 pub(crate) mod presets;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 pub(crate) use merge::{Layers, MergeError};
 
 use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, SecretSource, TokenEndpoint,
-    TokenType,
+    BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName, Profile,
+    SecretSource, TokenEndpoint, TokenType,
 };
 
-use crate::types::checked_text::{ClientId, Scope};
+use crate::types::checked_text::{ClientId, Resource, Scope};
 use crate::types::seconds::{Lifetime, Timeout};
 
 /// One setting in one layer.
@@ -65,12 +66,11 @@ impl Setting<String> {
 }
 
 /// Several settings of one kind, by name.
-pub(crate) type NamedSettings = BTreeMap<String, Setting<String>>;
+pub(crate) type NamedSettings<K = String> = BTreeMap<K, Setting<String>>;
 
 /// Names and values as a user writes them: an empty value removes the setting.
-pub(crate) fn named(values: &[(String, String)]) -> NamedSettings {
-    let setting =
-        |(name, value): &(String, String)| (name.clone(), Setting::text(Some(value.clone())));
+pub(crate) fn named<K: Clone + Ord>(values: &[(K, String)]) -> NamedSettings<K> {
+    let setting = |(name, value): &(K, String)| (name.clone(), Setting::text(Some(value.clone())));
     values.iter().map(setting).collect()
 }
 
@@ -111,9 +111,9 @@ pub(crate) struct Settings {
     pub(crate) client_id: Setting<ClientId>,
     pub(crate) audience: Setting<String>,
     pub(crate) scope: Setting<Scope>,
-    pub(crate) resource: Setting<Vec<String>>,
+    pub(crate) resource: Setting<Vec<Resource>>,
     /// Other parameters of the token request.
-    pub(crate) parameters: NamedSettings,
+    pub(crate) parameters: NamedSettings<ParameterName>,
     /// Other headers of the token request, by name in lower case.
     pub(crate) headers: NamedSettings,
     pub(crate) grant_type: Setting<String>,
@@ -129,7 +129,7 @@ pub(crate) struct Settings {
     pub(crate) jwt_key_id: Setting<String>,
     pub(crate) jwt_certificate: Setting<PathBuf>,
     /// Other claims of assertions.
-    pub(crate) jwt_claims: NamedSettings,
+    pub(crate) jwt_claims: NamedSettings<ClaimName>,
     /// The certificate for the TLS handshake.
     pub(crate) certificate: Setting<PathBuf>,
     /// Its private key, where the client authenticates with something else as well.
@@ -226,11 +226,12 @@ impl Settings {
             secret: Some(profile.secret.clone());
         }
         let claims = assertion.iter().flat_map(|assertion| &assertion.claims);
-        let claims = claims.map(|(name, value)| (name.as_str(), value.as_str()));
+        let claims = claims.map(|(name, value)| (name.clone(), value.as_str()));
         let parameters = profile.parameters.iter();
-        let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
+        let parameters = parameters.map(|(name, value)| (name.clone(), value.as_str()));
         split.each("parameters.", parameters, |layer| &mut layer.parameters);
         let headers = profile.headers.iter();
+        let headers = headers.map(|(name, value)| (name.to_owned(), value));
         split.each("headers.", headers, |layer| &mut layer.headers);
         split.each("jwt_claims.", claims, |layer| &mut layer.jwt_claims);
         (split.given, split.derived)
@@ -320,19 +321,20 @@ impl Split<'_> {
         }
     }
 
-    fn each<'v>(
+    fn each<'v, K: Ord + Deref<Target = str> + TryFrom<String>>(
         &mut self,
         prefix: &str,
-        values: impl Iterator<Item = (&'v str, &'v str)>,
-        get: impl Fn(&mut Settings) -> &mut NamedSettings,
+        values: impl Iterator<Item = (K, &'v str)>,
+        get: impl Fn(&mut Settings) -> &mut NamedSettings<K>,
     ) {
         for (name, value) in values {
-            let layer = get(self.layer_of(&[prefix, name].concat()));
-            layer.insert(name.to_owned(), Setting::Set(value.to_owned()));
+            let layer = get(self.layer_of(&[prefix, &name].concat()));
+            layer.insert(name, Setting::Set(value.to_owned()));
         }
         let removed = self.profile.removed.iter();
-        for name in removed.filter_map(|record| record.strip_prefix(prefix)) {
-            let setting = get(&mut self.given).entry(name.to_owned());
+        let removed = removed.filter_map(|record| record.strip_prefix(prefix));
+        for name in removed.filter_map(|name| K::try_from(name.to_owned()).ok()) {
+            let setting = get(&mut self.given).entry(name);
             setting.or_insert(Setting::Removed);
         }
     }

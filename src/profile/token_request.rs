@@ -83,7 +83,7 @@ impl TokenRequest {
         let audience = audience.or(profile.audience.as_deref()).filter(given);
         let grant_type = profile.grant_type.as_deref().filter(given);
         let mut parameters = vec![("grant_type", grant_type.unwrap_or("client_credentials"))];
-        parameters.extend(scope.map(|scope| ("scope", &**scope)));
+        parameters.extend(scope.map(|scope| ("scope", scope.as_str())));
         parameters.extend(audience.map(|audience| ("audience", audience)));
         parameters.extend(
             profile
@@ -102,7 +102,7 @@ impl TokenRequest {
             .field(name.as_str())
             .field(&profile.generation)
             .field(profile.token_endpoint.as_str())
-            .field(&*profile.client_id)
+            .field(profile.client_id.as_str())
             .field(profile.client_auth.as_str())
             .field(profile.body.as_str())
             .optional(
@@ -150,7 +150,8 @@ impl TokenRequest {
 mod tests {
     use super::*;
     use crate::profile;
-    use crate::types::checked_text::ClientId;
+    use crate::profile::ParameterName;
+    use crate::types::checked_text::{ClientId, Resource};
 
     #[test]
     fn every_input_that_changes_the_answer_changes_the_key() {
@@ -172,9 +173,12 @@ mod tests {
             key(None, None, None, |p| {
                 p.client_id = ClientId::parse("other").expect("a client ID");
             }),
-            key(None, None, None, |p| p.resource.push("urn:a".to_owned())),
             key(None, None, None, |p| {
-                p.parameters = [("a".to_owned(), "b".to_owned())].into();
+                p.resource.extend(Resource::parse("urn:a"));
+            }),
+            key(None, None, None, |p| {
+                let name = ParameterName::parse("a").expect("a parameter's name");
+                p.parameters = [(name, "b".to_owned())].into();
             }),
         ];
         let distinct: std::collections::HashSet<_> = keys.iter().collect();

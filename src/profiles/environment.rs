@@ -15,11 +15,10 @@ use crate::profile::settings::{
 };
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, ProfileName, SecretSource,
-    TokenEndpoint, TokenType, is_credential_parameter, is_resource, is_standard_claim,
-    is_standard_parameter,
+    BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName, Profile,
+    ProfileName, ReservedParameter, SecretSource, TokenEndpoint, TokenType,
 };
-use crate::types::checked_text::{ClientId, Scope};
+use crate::types::checked_text::{ClientId, Resource, Scope};
 use crate::types::choice::Choice;
 use crate::types::seconds::Seconds;
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
@@ -236,12 +235,13 @@ fn jwt_audience() -> Result<Option<AssertionAudience>> {
     Ok(audience)
 }
 
-fn claims() -> Result<Vec<(String, String)>> {
+fn claims() -> Result<Vec<(ClaimName, String)>> {
+    let claim = |(name, value): (String, String)| match ClaimName::parse(&name) {
+        Ok(name) => Ok((name, value)),
+        Err(_) => Err(bad("HALLPASS_JWT_CLAIM", &format!("cannot set `{name}`"))),
+    };
     let claims = names_and_values("HALLPASS_JWT_CLAIM")?;
-    match claims.iter().find(|(name, _)| is_standard_claim(name)) {
-        Some((name, _)) => Err(bad("HALLPASS_JWT_CLAIM", &format!("cannot set `{name}`"))),
-        None => Ok(claims),
-    }
+    claims.into_iter().map(claim).collect()
 }
 
 /// A user who sets a variable expects that it is used.
@@ -283,31 +283,34 @@ fn explain(error: &MergeError, method: Option<&ClientAuth>) -> Error {
     Error::usage(format!("{method} needs {missing}"))
 }
 
-fn resource() -> Result<Option<Vec<String>>> {
+fn resource() -> Result<Option<Vec<Resource>>> {
     let resource = words("HALLPASS_RESOURCE")?;
-    if resource.iter().all(|resource| is_resource(resource)) {
-        return Ok(Some(resource).filter(|resource| !resource.is_empty()));
-    }
-    let fault = "is not an absolute URI without a fragment";
-    Err(bad("HALLPASS_RESOURCE", fault))
+    let resource = resource.into_iter().map(Resource::try_from);
+    let resource: Vec<_> = resource
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| {
+            bad(
+                "HALLPASS_RESOURCE",
+                "is not an absolute URI without a fragment",
+            )
+        })?;
+    Ok(Some(resource).filter(|resource| !resource.is_empty()))
 }
 
-fn parameters() -> Result<Vec<(String, String)>> {
+fn parameters() -> Result<Vec<(ParameterName, String)>> {
+    let parameter = |(name, value): (String, String)| {
+        let reason = match ParameterName::parse(&name) {
+            Ok(name) => return Ok((name, value)),
+            Err(ReservedParameter::Standard(_)) => "it has its own variable, or is set by hallpass",
+            Err(ReservedParameter::Credential(_)) => "it is a credential",
+        };
+        Err(bad(
+            "HALLPASS_PARAM",
+            &format!("cannot set `{name}`: {reason}"),
+        ))
+    };
     let parameters = names_and_values("HALLPASS_PARAM")?;
-    for (name, _) in &parameters {
-        if is_standard_parameter(name) {
-            let fault =
-                format!("cannot set `{name}`: it has its own variable, or is set by hallpass");
-            return Err(bad("HALLPASS_PARAM", &fault));
-        }
-        if is_credential_parameter(name) {
-            return Err(bad(
-                "HALLPASS_PARAM",
-                &format!("cannot set `{name}`: it is a credential"),
-            ));
-        }
-    }
-    Ok(parameters)
+    parameters.into_iter().map(parameter).collect()
 }
 
 fn headers() -> Result<Vec<(String, String)>> {

@@ -4,10 +4,9 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// Declares a text with what is wrong with others, as a sentence without the text, which may be a
-/// secret in the wrong place.
+/// Declares a kind of text with its check, which returns what is wrong with a text.
 macro_rules! checked_text {
-    ($($(#[$about:meta])* $name:ident: $is_valid:expr, $fault:literal;)+) => {$(
+    ($($(#[$about:meta])* $name:ident($error:ty): $check:expr;)+) => {$(
         $(#[$about])*
         #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
         #[serde(try_from = "String", into = "String")]
@@ -16,17 +15,21 @@ macro_rules! checked_text {
         impl $name {
             /// # Errors
             /// What is wrong with it.
-            pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+            pub(crate) fn parse(text: &str) -> Result<Self, $error> {
                 Self::try_from(text.to_owned())
+            }
+
+            pub(crate) fn as_str(&self) -> &str {
+                &self.0
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = &'static str;
+            type Error = $error;
 
-            fn try_from(text: String) -> Result<Self, &'static str> {
-                let is_valid: fn(&str) -> bool = $is_valid;
-                if is_valid(&text) { Ok(Self(text)) } else { Err($fault) }
+            fn try_from(text: String) -> Result<Self, $error> {
+                let check: fn(&str) -> Result<(), $error> = $check;
+                check(&text).map(|()| Self(text))
             }
         }
 
@@ -51,25 +54,55 @@ macro_rules! checked_text {
         }
     )+};
 }
+pub(crate) use checked_text;
+
+/// What is wrong with a text, as a sentence without the text: it may be a secret in the wrong place.
+type Fault = &'static str;
 
 checked_text! {
     /// A client identifier (RFC 6749 §2.2), which is sent as it is.
-    ClientId: |text| !text.is_empty() && is_one_line(text),
-        "the client ID is empty or contains a control character";
+    ClientId(Fault): |text| if !text.is_empty() && is_one_line(text) {
+        Ok(())
+    } else {
+        Err("the client ID is empty or contains a control character")
+    };
 
     /// A scope (RFC 6749 §3.3), which is sent as it is: most servers expect spaces between the words
     /// of a scope, some expect commas.
-    Scope: |text| !text.is_empty() && is_one_line(text),
-        "the scope is empty or contains a control character";
+    Scope(Fault): |text| if !text.is_empty() && is_one_line(text) {
+        Ok(())
+    } else {
+        Err("the scope is empty or contains a control character")
+    };
 
     /// A user name that fits into one line of every protocol, and before the colon of Basic
     /// credentials (RFC 7617 §2).
-    Username: |text| !text.is_empty() && is_one_line(text) && !text.contains(':'),
-        "a user name has no colon and no control character";
+    Username(Fault): |text| if !text.is_empty() && is_one_line(text) && !text.contains(':') {
+        Ok(())
+    } else {
+        Err("a user name has no colon and no control character")
+    };
+
+    /// A resource that the token is for: an absolute URI without a fragment (RFC 8707 §2).
+    Resource(Fault): |text| if is_absolute_uri(text) && !text.contains('#') {
+        Ok(())
+    } else {
+        Err("a resource is an absolute URI without a fragment")
+    };
 }
 
 fn is_one_line(text: &str) -> bool {
     !text.contains(char::is_control)
+}
+
+fn is_absolute_uri(text: &str) -> bool {
+    let has_scheme = text.split_once(':').is_some_and(|(scheme, rest)| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+        !rest.is_empty()
+            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(fits)
+    });
+    has_scheme && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl Scope {
@@ -88,7 +121,7 @@ impl Scope {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientId, Scope, Username};
+    use super::{ClientId, Resource, Scope, Username};
 
     #[test]
     fn no_control_character_is_in_a_checked_text() {
@@ -103,6 +136,16 @@ mod tests {
             assert_eq!(ClientId::parse(text).as_deref(), Ok(text));
             assert_eq!(Scope::parse(text).as_deref(), Ok(text));
             assert_eq!(Username::parse(text).is_ok(), !text.contains(':'));
+        }
+    }
+
+    #[test]
+    fn a_resource_is_an_absolute_uri_without_a_fragment() {
+        for text in ["urn:a", "https://a.example/", "api://1"] {
+            assert!(Resource::parse(text).is_ok(), "{text}");
+        }
+        for text in ["", "a", "a:", ":a", "1a:b", "urn:a b", "urn:a#b", "urn:ä"] {
+            assert!(Resource::parse(text).is_err(), "{text}");
         }
     }
 

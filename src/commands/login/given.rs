@@ -17,8 +17,11 @@ impl Args {
     pub(super) fn settings(&self, kept: Option<&Profile>) -> Result<Settings> {
         let scope = (!self.scope.is_empty()).then(|| scope(&self.scope));
         let resource = (!self.resource.is_empty()).then(|| {
-            let given = self.resource.iter().filter(|resource| !resource.is_empty());
-            Some(given.cloned().collect::<Vec<_>>()).filter(|list| !list.is_empty())
+            let given = self
+                .resource
+                .iter()
+                .filter_map(|resource| resource.0.clone());
+            Some(given.collect::<Vec<_>>()).filter(|list| !list.is_empty())
         });
         let urls = self.bound_urls.iter().filter_map(|url| url.0.clone());
         let optional_path = |path: &PathBuf| {

@@ -8,10 +8,10 @@ use crate::commands::choice;
 use crate::profile::binding::BoundUrl;
 use crate::profile::headers::Headers;
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, SecretSource, SourceKind, TokenEndpoint,
-    TokenType, is_credential_parameter, is_resource, is_standard_claim, is_standard_parameter,
+    BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName,
+    ReservedParameter, SecretSource, SourceKind, TokenEndpoint, TokenType,
 };
-use crate::types::checked_text::ClientId;
+use crate::types::checked_text::{ClientId, Resource};
 use crate::types::seconds::{Lifetime, Timeout};
 
 /// The headings of the options in the help.
@@ -94,7 +94,7 @@ pub(crate) struct Args {
     pub(super) scope: Vec<String>,
     /// Resource that the token is for, RFC 8707 (repeatable)
     #[arg(long, help_heading = TOKEN, value_name = "URI", value_parser = resource)]
-    pub(super) resource: Vec<String>,
+    pub(super) resource: Vec<OrNothing<Resource>>,
     /// Allow tools to use this profile's tokens for this URL (repeatable)
     #[arg(long = "for", help_heading = TOKEN, value_name = "URL", value_parser = bound_url)]
     pub(super) bound_urls: Vec<OrNothing<BoundUrl>>,
@@ -121,7 +121,7 @@ pub(crate) struct Args {
     pub(super) jwt_typ: Option<String>,
     /// Extra claim of assertions, as text (repeatable)
     #[arg(long, help_heading = KEY, value_name = "NAME=VALUE", value_parser = claim)]
-    pub(super) jwt_claim: Vec<(String, String)>,
+    pub(super) jwt_claim: Vec<(ClaimName, String)>,
     /// PEM certificate whose thumbprint assertions carry (x5t#S256)
     #[arg(long, help_heading = KEY, value_name = "FILE")]
     pub(super) jwt_cert: Option<PathBuf>,
@@ -136,7 +136,7 @@ pub(crate) struct Args {
     pub(super) key_stdin: bool,
     /// Extra parameter of the token request (repeatable)
     #[arg(long, help_heading = ADVANCED, value_name = "NAME=VALUE", value_parser = parameter)]
-    pub(super) param: Vec<(String, String)>,
+    pub(super) param: Vec<(ParameterName, String)>,
     /// Extra header of the token request (repeatable); {uuid} is replaced by a new UUID in each request
     #[arg(long, help_heading = ADVANCED, value_name = "NAME=VALUE", value_parser = header)]
     pub(super) header: Vec<(String, String)>,
@@ -186,13 +186,10 @@ fn bound_url(text: &str) -> std::result::Result<OrNothing<BoundUrl>, String> {
         .map_err(|fault| format!("the URL {fault}"))
 }
 
-/// An absolute URI without a fragment (RFC 8707 §2); an empty one removes what was there.
-fn resource(text: &str) -> std::result::Result<String, String> {
-    if text.is_empty() || is_resource(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("a resource is an absolute URI without a fragment".to_owned())
-    }
+/// An empty one removes what was there.
+fn resource(text: &str) -> std::result::Result<OrNothing<Resource>, &'static str> {
+    let given = Some(text).filter(|text| !text.is_empty());
+    given.map(Resource::parse).transpose().map(OrNothing)
 }
 
 fn name_and_value(text: &str) -> std::result::Result<(String, String), String> {
@@ -204,19 +201,17 @@ fn name_and_value(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
-fn parameter(text: &str) -> std::result::Result<(String, String), String> {
+fn parameter(text: &str) -> std::result::Result<(ParameterName, String), String> {
     let (name, value) = name_and_value(text)?;
-    if is_credential_parameter(&name) {
-        return Err(format!(
+    match ParameterName::parse(&name) {
+        Ok(name) => Ok((name, value)),
+        Err(ReservedParameter::Credential(name)) => Err(format!(
             "`{name}` is a credential, and other processes can read arguments; use --secret-stdin for a secret, or --jwt-key for a key"
-        ));
-    }
-    if is_standard_parameter(&name) {
-        return Err(format!(
+        )),
+        Err(ReservedParameter::Standard(name)) => Err(format!(
             "`{name}` has an option of its own, or is set by hallpass"
-        ));
+        )),
     }
-    Ok((name, value))
 }
 
 /// A header's name and value; an empty value removes the header.
@@ -227,12 +222,12 @@ fn header(text: &str) -> std::result::Result<(String, String), String> {
     Ok((name.to_ascii_lowercase(), value))
 }
 
-fn claim(text: &str) -> std::result::Result<(String, String), String> {
+fn claim(text: &str) -> std::result::Result<(ClaimName, String), String> {
     let (name, value) = name_and_value(text)?;
-    if is_standard_claim(&name) {
-        return Err(format!("hallpass sets the claim `{name}` itself"));
+    match ClaimName::parse(&name) {
+        Ok(name) => Ok((name, value)),
+        Err(_) => Err(format!("hallpass sets the claim `{name}` itself")),
     }
-    Ok((name, value))
 }
 
 /// What a shell can set: and a secret in the wrong place mostly is no such name.

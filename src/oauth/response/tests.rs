@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::error::Kind;
 use crate::profile::{self, ProfileName, TokenType};
-use crate::types::checked_text::Scope;
+use crate::types::checked_text::{Resource, Scope};
 use crate::types::seconds::Lifetime;
 use crate::types::secret::{ClientSecret, Credential};
 
@@ -438,7 +438,8 @@ fn a_hint_names_what_was_sent() {
     let body = r#"{"error":"invalid_client"}"#;
     assert!(first(401, body, audience).starts_with("check the client ID"));
     let body = r#"{"error":"invalid_target"}"#;
-    let resource = |p: &mut Profile| p.resource = vec!["https://r.example/".to_owned()];
+    let resource =
+        |p: &mut Profile| p.resource = Resource::parse("https://r.example/").into_iter().collect();
     assert!(first(400, body, resource).starts_with("check the resource https://r.example/ "));
     let body = r#"{"error":"invalid_scope"}"#;
     let scope = |p: &mut Profile| p.scope = Scope::parse("read write").ok();

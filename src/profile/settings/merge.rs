@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use super::{AssertionAudience, KeyPlace, NamedSettings, SECRET_METHODS, Setting, Settings};
@@ -274,14 +275,14 @@ impl Merge<'_> {
     }
 
     /// Several settings by name, each from the first layer that says something about it.
-    fn each(
+    fn each<K: Clone + Deref<Target = str> + Ord>(
         &self,
         prefix: &str,
-        get: impl Fn(&Settings) -> &NamedSettings,
-    ) -> BTreeMap<String, String> {
+        get: impl Fn(&Settings) -> &NamedSettings<K>,
+    ) -> BTreeMap<K, String> {
         let layers = self.layers.iter();
         let names: BTreeSet<_> = layers.flat_map(|(layer, _)| get(layer).keys()).collect();
-        let value = |name: &String| {
+        let value = |name: &K| {
             let layers = self.layers.iter();
             let said = layers.filter_map(|(layer, origin)| Some((get(layer).get(name)?, *origin)));
             Some((name.clone(), self.decide(&[prefix, name].concat(), said)?))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use super::preset_table::PRESETS;
 use super::{AssertionAudience, Setting, Settings};
-use crate::profile::{BodyFormat, ClientAuth, JwtAlgorithm, TokenEndpoint};
+use crate::profile::{BodyFormat, ClientAuth, JwtAlgorithm, ParameterName, TokenEndpoint};
 use crate::types::checked_text::Scope;
 use crate::types::web_url::WebUrl;
 
@@ -191,7 +191,8 @@ impl Preset {
         if given.scope.is_unset() {
             texts.push(self.scope);
         }
-        let not_given = |(name, _): &&(&str, _)| !given.parameters.contains_key(*name);
+        let not_given =
+            |(name, _): &&(&str, _)| given.parameters.keys().all(|it| it.as_str() != *name);
         let parameters = self.parameters.iter().filter(not_given);
         texts.extend(parameters.map(|(_, value)| *value));
         let needed = |question: &&Question| {
@@ -222,8 +223,9 @@ impl Preset {
         };
         let url = fill(self.token_url).map(|url| TokenEndpoint::parse(&url));
         let parameters = self.parameters.iter();
-        let parameters = parameters
-            .filter_map(|(name, value)| Some(((*name).to_owned(), Setting::Set(fill(value)?))));
+        let parameters = parameters.filter_map(|(name, value)| {
+            Some((ParameterName::parse(name).ok()?, Setting::Set(fill(value)?)))
+        });
         let assertion = self.assertion.as_ref();
         // An answer has no control character.
         let scope = fill(self.scope);
@@ -300,6 +302,7 @@ mod tests {
                 })
                 .collect();
             let settings = preset.settings(&answers).expect("a token URL");
+            assert_eq!(settings.parameters.len(), preset.parameters.len());
             let url = settings
                 .token_endpoint
                 .value()
