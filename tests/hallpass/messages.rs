@@ -1,5 +1,27 @@
-//! The wording of messages: phrases that no user should have to read twice.
+//! The messages of the program: what a user sees in each situation, and their wording.
+//!
+//! The tables are the text files in `messages/`. A row is a block of lines:
+//!
+//! ```text
+//! the situation, in a sentence
+//! server: REPLY       what the server sends (the next line: to the next request)
+//! tls: KIND           the server's certificate; without it, the server speaks plain http
+//! keychain: STATE     from here on
+//! first: COMMAND      a line of shell that prepares the situation and must succeed
+//! $ COMMAND           what the user runs
+//! types: PROMPT > ANSWER
+//! exit CODE
+//! what the user sees
+//! > what is printed on standard output, if the row shows it
+//! ```
+//!
+//! `REWRITE_MESSAGES=1 cargo test --test hallpass -- messages::` writes what is seen into the
+//! tables. Review the changes.
 
+mod situations;
+mod templates;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +36,86 @@ const PHRASES: &[(&str, &str)] = &[
     ("as it likes", "the default"),
     ("nobody tells", "unknown"),
 ];
+
+macro_rules! tables {
+    ($($name:ident)*) => {
+        const TABLES: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                situations::check(stringify!($name));
+            }
+        )*
+    };
+}
+
+tables! {
+    arguments
+    environment
+    helpers
+    keychain
+    keys
+    login
+    network
+    output
+    profiles
+    responses
+    secrets
+    setup
+}
+
+#[test]
+fn each_table_is_run() {
+    let names: Vec<_> = situations::tables().into_keys().collect();
+    assert_eq!(names, TABLES);
+}
+
+#[test]
+#[ignore = "the tables are not complete yet"]
+fn each_text_for_users_is_seen_in_a_situation() {
+    let rows = situations::tables().into_values().flatten();
+    let lines: Vec<_> = rows.flat_map(|situation| situation.seen).collect();
+    let exceptions = exceptions();
+    let mut missing = Vec::new();
+    let mut unneeded: Vec<_> = exceptions.keys().cloned().collect();
+    for file in sources(Path::new("src")) {
+        let source = fs::read_to_string(&file).expect("a source file");
+        let name = file.display().to_string();
+        if exceptions.contains_key(&name) {
+            unneeded.retain(|exception| *exception != name);
+            continue;
+        }
+        for text in templates::texts(&source) {
+            let parts = templates::parts(&text);
+            let is_exception = exceptions.contains_key(&text);
+            let is_seen = lines.iter().any(|line| templates::has_parts(line, &parts));
+            if is_exception && !is_seen {
+                unneeded.retain(|exception| *exception != text);
+            } else if !is_seen {
+                missing.push(format!("{name}: {text}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "in no table:\n{}", missing.join("\n"));
+    assert!(unneeded.is_empty(), "needless exceptions: {unneeded:#?}");
+}
+
+/// The texts, and the source files, that no row has to show, with the reasons.
+fn exceptions() -> BTreeMap<String, String> {
+    let path = situations::directory().join("exceptions.txt");
+    let text = fs::read_to_string(path).expect("the exceptions");
+    let mut exceptions = BTreeMap::new();
+    let mut reason = "";
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        match line.strip_prefix("  ") {
+            Some(text) => {
+                exceptions.insert(text.to_owned(), reason.to_owned());
+            }
+            None => reason = line,
+        }
+    }
+    exceptions
+}
 
 #[test]
 fn messages_have_no_phrases_that_read_like_a_translation() {
