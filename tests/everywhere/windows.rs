@@ -1,11 +1,12 @@
 //! The Windows Credential Manager: there is one, and what others keep in it stays.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::desk::Desk;
+use crate::machine::{Machine, numbered_tokens};
+use crate::server::Server;
 
 /// Each test lists all items, so no other test may add or remove any meanwhile.
 static TURN: Mutex<()> = Mutex::new(());
@@ -23,6 +24,14 @@ fn the_credential_manager_keeps_secrets() {
 /// An item of another program, as wine has it in its registry.
 const OTHER: &str = r"HKCU\Software\Wine\Credential Manager\Generic: another-program";
 
+/// In a directory and at a port that another process may have used before.
+fn machine_at(directory: &Path, port: u16) -> Machine {
+    let mut machine =
+        Machine::in_directory(directory).with_server(Server::start_on(port, numbered_tokens()));
+    machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "60");
+    machine
+}
+
 /// What the first half leaves for the second.
 fn left() -> (PathBuf, PathBuf) {
     let directory = std::env::temp_dir().join("hallpass-restart");
@@ -38,9 +47,9 @@ fn before_a_restart_hostile_secrets_are_stored() {
     let words = ["add", OTHER, "/v", "Comment", "/d", "unharmed", "/f"];
     let added = Command::new("reg").args(words).status();
     assert!(added.expect("reg").success());
-    let desk = Desk::again(&home, 0);
-    fs::write(port, desk.server.port().to_string()).expect("a file");
-    crate::store_hostile_secrets(&desk, &crate::hostile::all());
+    let machine = machine_at(&home, 0);
+    fs::write(port, machine.server().port().to_string()).expect("a file");
+    crate::store_hostile_secrets(&machine, &crate::hostile::all());
 }
 
 #[test]
@@ -48,9 +57,13 @@ fn before_a_restart_hostile_secrets_are_stored() {
 fn after_a_restart_hostile_secrets_come_back() {
     let (home, port) = left();
     let port = fs::read_to_string(port).expect("what the first half left");
-    let desk = Desk::again(&home, port.parse().expect("a port"));
+    let machine = machine_at(&home, port.parse().expect("a port"));
     let keychain = Keychain::wait_for_turn();
-    crate::hostile_secrets_come_back(&desk, &keychain_of_others(keychain), &crate::hostile::all());
+    crate::hostile_secrets_come_back(
+        &machine,
+        &keychain_of_others(keychain),
+        &crate::hostile::all(),
+    );
     let other = Command::new("reg")
         .args(["query", OTHER])
         .output()

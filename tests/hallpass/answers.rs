@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::machine::{Machine, Ran, SECRET};
 use crate::server::{Reply, Request, Server};
-use crate::support::{Machine, Ran, SECRET};
 
 /// More than any test may take that must not hang.
 const GENEROUS: Duration = Duration::from_secs(50);
@@ -47,7 +47,7 @@ fn first_then(first: Reply, then: Reply) -> (Machine, Server) {
 fn refused(reply: Reply, code: i32, requests: usize) -> Ran {
     let (machine, server) = answered(reply);
     let begun = Instant::now();
-    let ran = machine.run_to_its_end(&["token"]).failure(code);
+    let ran = machine.run(&["token"]).failure(code);
     assert!(begun.elapsed() < GENEROUS);
     assert_eq!(server.requests().len(), requests, "{ran:?}");
     assert!(

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::Server;
-use crate::support::{Machine, after_shell, numbered_tokens, ran, run_by};
+use crate::support::{after_shell, ran, run_by};
 
 fn desk() -> (Machine, Server) {
     let server = Server::start(numbered_tokens());

@@ -14,9 +14,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::machine::{HALLPASS, Machine, Ran, skip};
 use crate::real_servers::{found, go_program, node_program, old_pip, pnpm_program, python_program};
 use crate::server::{ReadWrite, Reply, Request, Server};
-use crate::support::{HALLPASS, Machine, Ran, skip};
 
 /// A server that issues tokens, and that shows what it has to who shows the latest of them.
 pub(crate) struct Site {

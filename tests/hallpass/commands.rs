@@ -10,7 +10,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Machine, Ran};
+use crate::machine::{Machine, Ran};
 
 const COMMANDS: [&str; 4] = ["login", "token", "logout", "status"];
 

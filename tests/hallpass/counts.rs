@@ -6,8 +6,9 @@ use std::fs;
 use std::process::Command;
 
 use crate::bare;
+use crate::machine::{Machine, Ran, numbered_tokens, released};
 use crate::server::Server;
-use crate::support::{Machine, Ran, numbered_tokens, ran, released, run_by};
+use crate::support::{ran, run_by};
 
 #[derive(Clone, Copy, Debug)]
 struct Counts {

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use crate::machine::{Machine, Ran};
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Request, Server};
 use crate::stale;
-use crate::support::{Machine, Ran, ran, run_by};
+use crate::support::{ran, run_by};
 
 const ERRORS: [&str; 5] = ["ENOSPC", "EIO", "EACCES", "EMFILE", "EINTR"];
 

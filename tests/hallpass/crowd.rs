@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::machine::{Machine, Ran};
 use crate::server::{Reply, Request, Server};
-use crate::support::{Machine, Ran};
 
 /// How many callers a crowd has by default.
 const CROWD: usize = 200;

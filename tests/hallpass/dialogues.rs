@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::machine::{Machine, SECRET};
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Request, Server};
-use crate::support::{Machine, SECRET};
 use crate::terminal::{Ended, Terminal};
 
 /// A server that knows one client, and publishes metadata.

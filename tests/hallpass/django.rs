@@ -4,9 +4,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
+use crate::machine::{Machine, Ran};
 use crate::material::Material;
 use crate::real_servers::python;
-use crate::support::{Machine, Ran};
 
 /// A server that runs until it is dropped.
 struct Django {
@@ -43,7 +43,7 @@ impl Drop for Django {
 fn login(machine: &Machine, server: &Django, path: &str, secret: &str, ca: &str) -> Ran {
     let secret = machine.private_file("secret", secret.as_bytes());
     let url = format!("{}{path}", server.url);
-    machine.run_to_its_end(&[
+    machine.run(&[
         "login",
         "p",
         "--token-url",

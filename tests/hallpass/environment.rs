@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::process::{Command, Stdio};
 
+use crate::machine::{CLIENT_ID, HALLPASS, Machine, SECRET, finish, numbered_tokens};
 use crate::material::{Form, Material, PASSPHRASE};
 use crate::requests::assertion;
 use crate::server::Server;
-use crate::support::{
-    CLIENT_ID, HALLPASS, Machine, SECRET, end_of, is_root, numbered_tokens, ran, run_by,
-};
+use crate::support::{is_root, ran, run_by};
 
 fn machine(server: &Server) -> Machine {
     let mut machine = Machine::new();
@@ -230,7 +229,7 @@ fn fifty_callers_make_one_request() {
         })
         .collect();
     for child in children {
-        assert_eq!(end_of(child).token(), "token-1");
+        assert_eq!(finish(child).token(), "token-1");
     }
     assert_eq!(server.requests().len(), 1);
 }
@@ -469,7 +468,7 @@ fn no_home_directory_is_needed() {
             .stdin(File::open(&*HALLPASS).expect("hallpass"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        end_of(command.spawn().expect("a shell"))
+        finish(command.spawn().expect("a shell"))
     };
     let ran = run(&["token"], "").success();
     assert_eq!(ran.stdout, "token-1\n");

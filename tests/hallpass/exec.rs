@@ -4,8 +4,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::{Reply, Request, Server};
-use crate::support::{Machine, after_shell, numbered_tokens, ran};
+use crate::support::{after_shell, ran};
 
 #[test]
 fn a_program_gets_a_token_in_its_environment_and_nothing_else_of_ours() {

@@ -12,11 +12,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::Server;
-use crate::support::{
-    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, give_to_ordinary_user, numbered_tokens, ran,
-    run_by,
-};
+use crate::support::{as_ordinary_user, give_to_ordinary_user, ran, run_by};
 
 // What the tests are made of.
 

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, finish, numbered_tokens};
 use crate::server::{Reply, Server};
-use crate::support::{
-    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, end_of, give_to_ordinary_user,
-    numbered_tokens, ran, run_by, shell_with_own_mounts,
-};
+use crate::support::{as_ordinary_user, give_to_ordinary_user, ran, run_by, shell_with_own_mounts};
 use crate::tls::{Authority, Identity};
 
 const NO_FILES: [PathBuf; 0] = [];
@@ -387,7 +385,7 @@ fn a_ca_file_that_may_not_be_read_is_named() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let ran = end_of(child.expect("hallpass starts")).failure(2);
+    let ran = finish(child.expect("hallpass starts")).failure(2);
     assert!(
         ran.stderr.contains(text(&ca)) && ran.stderr.contains("permission denied"),
         "{ran:?}"
@@ -456,7 +454,7 @@ fn login(machine: &Machine, url: &str, more: &[&str]) -> Ran {
         "--secret-file",
         text(&secret),
     ];
-    machine.run_to_its_end(&[&arguments[..], more].concat())
+    machine.run(&[&arguments[..], more].concat())
 }
 
 fn text(path: &Path) -> &str {

@@ -6,9 +6,9 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, finish};
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, end_of};
 
 /// How many rounds, if `INTERLEAVINGS` does not say: more take minutes.
 const ROUNDS: u64 = 12;
@@ -152,7 +152,7 @@ impl Running {
     }
 
     fn end(self) -> Ran {
-        end_of(self.0)
+        finish(self.0)
     }
 }
 

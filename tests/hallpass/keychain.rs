@@ -3,96 +3,28 @@
 mod items;
 mod unavailable;
 
-use std::fs;
 use std::io::Write as _;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
 
+use crate::machine::{CLIENT_ID, Machine, Ran};
 use crate::secret_service::SecretService;
-use crate::server::Server;
-use crate::support::{CLIENT_ID, Machine, Ran, numbered_tokens};
 
-/// Far more than any of these runs should take: a run that needs it hangs.
-const OUTER_BOUND: Duration = Duration::from_secs(60);
+/// How long hallpass waits for a keychain.
+const TIMEOUT: &str = "HALLPASS_KEYCHAIN_TIMEOUT";
 
-/// How long hallpass waits for a keychain that answers, in seconds: a busy machine is no fault.
-const PATIENCE: &str = "30";
+/// Enough for a keychain on a busy machine, in seconds.
+const LONG_TIMEOUT: &str = "30";
 
 const OURS: &[(&str, &str)] = &[("service", "hallpass")];
 
 /// A secret in plain letters: no encoding hides it from a search.
 const SECRET_WORD: &str = "plainsecretword";
 
-/// A machine, a server that numbers its tokens, and the way to the keychain, which can be changed.
-struct Desk {
-    machine: Machine,
-    server: Server,
-    environment: Vec<(String, String)>,
-    /// How long hallpass waits for the keychain.
-    seconds: &'static str,
-}
-
-impl Desk {
-    fn with(keychain: &SecretService) -> Desk {
-        Desk {
-            machine: Machine::new(),
-            server: Server::start(numbered_tokens()),
-            environment: keychain.environment(),
-            seconds: PATIENCE,
-        }
-    }
-
-    fn bus_address(&mut self, address: &str) {
-        self.environment = vec![("DBUS_SESSION_BUS_ADDRESS".to_owned(), address.to_owned())];
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.machine.hallpass(arguments);
-        command
-            .env("HALLPASS_KEYCHAIN_TIMEOUT", self.seconds)
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        self.run_with_input(arguments, b"")
-    }
-
-    fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
-        let mut child = spawn(&mut self.command(arguments));
-        give(&mut child, input);
-        finish(child)
-    }
-
-    fn log_in(&self, profile: &str, secret: &str) -> Ran {
-        self.log_in_with(profile, secret, &[])
-    }
-
-    fn log_in_with(&self, profile: &str, secret: &str, more: &[&str]) -> Ran {
-        let url = self.server.url("/oauth/token");
-        let mut arguments = login_arguments(profile, &url).to_vec();
-        arguments.extend(more);
-        self.run_with_input(&arguments, secret.as_bytes())
-    }
-
-    /// The account of the profile's keychain item.
-    fn account(&self, profile: &str) -> String {
-        let file = self.machine.config().join(format!("{profile}.json"));
-        let content = fs::read(file).expect("the profile");
-        let profile: serde_json::Value = serde_json::from_slice(&content).expect("JSON");
-        let account = profile["secret"]["keychain"]["account"].as_str();
-        account.expect("the account").to_owned()
-    }
-
-    /// The secret in each request, in their order.
-    fn secrets_sent(&self) -> Vec<String> {
-        let requests = self.server.requests().into_iter();
-        let secrets = requests.map(|request| request.basic_credentials().expect("credentials").1);
-        secrets.collect()
-    }
+/// A machine with this keychain, for which hallpass waits long enough.
+fn machine_with(keychain: &SecretService) -> Machine {
+    let mut machine = Machine::new().with_environment(keychain.environment());
+    machine.set(TIMEOUT, LONG_TIMEOUT);
+    machine
 }
 
 fn login_arguments<'a>(profile: &'a str, url: &'a str) -> [&'a str; 7] {
@@ -128,33 +60,6 @@ fn line<'a>(ran: &'a Ran, beginning: &str) -> &'a str {
     first
 }
 
-fn spawn(command: &mut Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("hallpass starts")
-}
-
-fn give(child: &mut Child, input: &[u8]) {
-    // A process that has said no does not read.
-    let _ = child.stdin.take().expect("a pipe").write_all(input);
-}
-
-/// The end of a process that must end by itself.
-fn finish(child: Child) -> Ran {
-    let id = child.id();
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = receiver.recv_timeout(OUTER_BOUND) else {
-        let _ = Command::new("kill")
-            .args(["-s", "KILL", &id.to_string()])
-            .status();
-        panic!("it hangs");
-    };
-    Ran::from(output.expect("hallpass ends"))
-}
-
 fn secret_tool(keychain: &SecretService, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new("secret-tool")
         .args(arguments)
@@ -166,7 +71,9 @@ fn secret_tool(keychain: &SecretService, arguments: &[&str], input: &str) -> Out
         .stderr(Stdio::piped())
         .spawn()
         .expect("secret-tool (Debian package: libsecret-tools)");
-    give(&mut child, input.as_bytes());
+    let stdin = child.stdin.take();
+    let written = stdin.expect("a pipe").write_all(input.as_bytes());
+    written.expect("secret-tool reads its input");
     child.wait_with_output().expect("secret-tool ends")
 }
 

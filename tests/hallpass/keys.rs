@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::machine::{CLIENT_ID, Machine, Ran, numbered_tokens};
 use crate::material::{Material, PASSPHRASE, openssl};
 use crate::server::{Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, numbered_tokens};
 
 fn login(machine: &Machine, server: &Server, key: &str, more: &[&str]) -> Ran {
     let url = server.url("/token");

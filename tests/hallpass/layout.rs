@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::process::Command;
 
 use crate::counts::{CALLS, instructions_run, machine_with_a_cached_token};
-use crate::support::{ran, released};
+use crate::machine::released;
+use crate::support::ran;
 
 const PAGE: u64 = 4096;
 

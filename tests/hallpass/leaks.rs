@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens, skip};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
 use crate::support::{
-    CLIENT_ID, Machine, Ran, SECRET, as_ordinary_user, give_to_ordinary_user, is_root,
-    machine_of_ordinary_user, numbered_tokens, ran, skip,
+    as_ordinary_user, give_to_ordinary_user, is_root, machine_of_ordinary_user, ran,
 };
 
 /// Upper and lower case, as encodings differ in it; spaces, as `+` and `%20` do; what JSON escapes.

@@ -6,10 +6,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use crate::machine::{Machine, Ran, numbered_tokens};
 use crate::server::Server;
 use crate::support::{
-    Machine, Ran, after_shell, as_ordinary_user, give_to_ordinary_user, machine_of_ordinary_user,
-    numbered_tokens, ran,
+    after_shell, as_ordinary_user, give_to_ordinary_user, machine_of_ordinary_user, ran,
 };
 use crate::tls::Authority;
 

@@ -22,6 +22,7 @@ mod layers;
 mod layout;
 mod leaks;
 mod limits;
+mod machine;
 mod main_job;
 mod material;
 mod matrix;

@@ -1,8 +1,8 @@
 //! The main job, with a real keychain: log in, have tokens, look, log out.
 
+use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::Server;
-use crate::support::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 
 fn log_in(machine: &Machine, server: &Server) {
     let url = server.url("/oauth/token");

@@ -10,13 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::material::{Form, Material, PASSPHRASE, openssl};
 use crate::real_servers::{
     AUTHLIB, DJANGO_OAUTH_TOOLKIT, Kind, OIDC_PROVIDER, RealServer, found, python,
 };
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
 const NO_FILES: [std::path::PathBuf; 0] = [];
 
@@ -807,7 +807,7 @@ impl Arguments {
     }
 
     fn run(&self, machine: &Machine) -> Ran {
-        machine.run_to_its_end(&self.words())
+        machine.run(&self.words())
     }
 
     fn run_with_input(&self, machine: &Machine, input: &[u8]) -> Ran {

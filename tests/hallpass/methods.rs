@@ -3,8 +3,8 @@
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::{Value, json};
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
 /// An authorization server that says about itself what `metadata` makes of its issuer.
 fn server_with(metadata: impl Fn(&str) -> Value + Send + Sync + 'static) -> Server {

@@ -6,8 +6,9 @@ use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::machine::{Machine, SECRET, numbered_tokens};
 use crate::server::Server;
-use crate::support::{Machine, SECRET, numbered_tokens, ran, run_by, shell_with_own_mounts};
+use crate::support::{ran, run_by, shell_with_own_mounts};
 use crate::tls::Authority;
 
 /// Logs in to this host, in a world where `/etc/NAME` has the content that is named.

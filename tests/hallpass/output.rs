@@ -9,22 +9,22 @@ use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
+use crate::machine::{Machine, Ran, finish, numbered_tokens, skip};
 use crate::server::Server;
 use crate::support::{
-    Machine, after_shell, as_ordinary_user, end_of, give_to_ordinary_user, is_root,
-    machine_of_ordinary_user, numbered_tokens, ran, skip,
+    after_shell, as_ordinary_user, give_to_ordinary_user, is_root, machine_of_ordinary_user, ran,
 };
 
 #[test]
 fn a_regular_file_and_a_free_name_get_the_token_whole_and_private() {
-    let desk = Desk::new();
-    let file = desk.machine.root().join("token");
-    desk.to(&file).success();
+    let machine = logged_in();
+    let file = machine.root().join("token");
+    print_to(&machine, &file).success();
     assert_private_token(&file);
     fs::write(&file, "a longer text that was there before").expect("a file");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
     let before = fs::metadata(&file).expect("a file").ino();
-    desk.to(&file).success();
+    print_to(&machine, &file).success();
     assert_private_token(&file);
     let after = fs::metadata(&file).expect("a file").ino();
     assert_ne!(before, after, "replaced, not overwritten");
@@ -32,17 +32,17 @@ fn a_regular_file_and_a_free_name_get_the_token_whole_and_private() {
 
 #[test]
 fn a_relative_name_is_below_the_directory_of_the_caller() {
-    let desk = Desk::new();
-    let mut command = desk.machine.hallpass(&["token", "--output", "token"]);
-    command.current_dir(desk.machine.root());
+    let machine = logged_in();
+    let mut command = machine.hallpass(&["token", "--output", "token"]);
+    command.current_dir(machine.root());
     assert_eq!(ran(command).success().stdout, "");
-    assert_private_token(&desk.machine.root().join("token"));
+    assert_private_token(&machine.root().join("token"));
 }
 
 #[test]
 fn a_link_stays_a_link_and_its_target_gets_the_token() {
-    let desk = Desk::new();
-    let root = desk.machine.root();
+    let machine = logged_in();
+    let root = machine.root();
     fs::create_dir(root.join("elsewhere")).expect("a directory");
     let target = root.join("elsewhere/token");
     for exists in [true, false] {
@@ -56,7 +56,7 @@ fn a_link_stays_a_link_and_its_target_gets_the_token() {
         }
         symlink("elsewhere/second", root.join("first")).expect("a link");
         symlink("token", root.join("elsewhere/second")).expect("a link");
-        desk.to(&root.join("first")).success();
+        print_to(&machine, &root.join("first")).success();
         assert!(root.join("first").is_symlink() && root.join("elsewhere/second").is_symlink());
         assert_private_token(&target);
     }
@@ -64,31 +64,29 @@ fn a_link_stays_a_link_and_its_target_gets_the_token() {
 
 #[test]
 fn a_link_that_leads_nowhere_is_refused_and_left_alone() {
-    let desk = Desk::new();
-    let root = desk.machine.root();
+    let machine = logged_in();
+    let root = machine.root();
     symlink("no/such/directory", root.join("dangling")).expect("a link");
-    let failed = desk.to(&root.join("dangling")).failure(1);
+    let failed = print_to(&machine, &root.join("dangling")).failure(1);
     assert!(failed.stderr.contains("mkdir -p"), "{failed:?}");
     symlink("loop", root.join("loop")).expect("a link");
-    desk.to(&root.join("loop")).failure(2);
+    print_to(&machine, &root.join("loop")).failure(2);
     assert!(root.join("dangling").is_symlink() && root.join("loop").is_symlink());
-    assert_eq!(desk.server.requests().len(), 1, "only the login's");
+    assert_eq!(machine.server().requests().len(), 1, "only the login's");
 }
 
 #[test]
 fn a_pipe_gets_the_token_and_stays_a_pipe() {
-    let desk = Desk::new();
-    let pipe = desk.machine.pipe("pipe");
-    let link = desk.machine.root().join("link");
+    let machine = logged_in();
+    let pipe = machine.pipe("pipe");
+    let link = machine.root().join("link");
     symlink(&pipe, &link).expect("a link");
     for named in [&pipe, &link] {
         let reader = thread::spawn({
             let pipe = pipe.clone();
             move || fs::read_to_string(pipe).expect("what is written")
         });
-        let ran = desk
-            .machine
-            .run_to_its_end(&["token", "--output", text(named)]);
+        let ran = machine.run(&["token", "--output", text(named)]);
         assert_eq!(ran.success().stdout, "");
         assert_eq!(reader.join().expect("a reader"), "token-1");
         assert!(fs::metadata(&pipe).expect("a pipe").file_type().is_fifo());
@@ -97,13 +95,13 @@ fn a_pipe_gets_the_token_and_stays_a_pipe() {
 
 #[test]
 fn a_reader_of_a_pipe_that_goes_at_once_is_no_error() {
-    let desk = Desk::new();
-    let pipe = desk.machine.pipe("pipe");
-    let mut child = desk.machine.hallpass(&["token", "--output", text(&pipe)]);
+    let machine = logged_in();
+    let pipe = machine.pipe("pipe");
+    let mut child = machine.hallpass(&["token", "--output", text(&pipe)]);
     child.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = child.spawn().expect("hallpass starts");
     drop(fs::File::open(&pipe).expect("a pipe"));
-    end_of(child).success();
+    finish(child).success();
 }
 
 #[test]
@@ -111,8 +109,8 @@ fn a_character_device_is_written_to_and_stays_one() {
     if !is_root() {
         return skip("only the superuser can create a device");
     }
-    let desk = Desk::new();
-    let device = desk.machine.root().join("null");
+    let machine = logged_in();
+    let device = machine.root().join("null");
     mknodat(
         CWD,
         &device,
@@ -121,14 +119,14 @@ fn a_character_device_is_written_to_and_stays_one() {
         makedev(1, 3),
     )
     .expect("a device of our own");
-    let link = desk.machine.root().join("link");
+    let link = machine.root().join("link");
     symlink(&device, &link).expect("a link");
     for named in [&device, &link] {
-        assert_eq!(desk.to(named).success().stdout, "");
+        assert_eq!(print_to(&machine, named).success().stdout, "");
         let kind = fs::symlink_metadata(&device).expect("a device").file_type();
         assert!(kind.is_char_device());
     }
-    let block = desk.machine.root().join("block");
+    let block = machine.root().join("block");
     // No driver has this number: nothing could be written to it.
     mknodat(
         CWD,
@@ -138,7 +136,7 @@ fn a_character_device_is_written_to_and_stays_one() {
         makedev(240, 0),
     )
     .expect("a device of our own");
-    desk.to(&block).failure(2);
+    print_to(&machine, &block).failure(2);
     assert!(
         fs::metadata(&block)
             .expect("a device")
@@ -149,8 +147,8 @@ fn a_character_device_is_written_to_and_stays_one() {
 
 #[test]
 fn an_open_descriptor_keeps_its_place_in_the_file() {
-    let desk = Desk::new();
-    let file = desk.machine.root().join("log");
+    let machine = logged_in();
+    let file = machine.root().join("log");
     for (name, redirection) in [
         ("/dev/stdout", ">>LOG"),
         ("/dev/stderr", "2>>LOG"),
@@ -163,13 +161,13 @@ fn an_open_descriptor_keeps_its_place_in_the_file() {
             "exec {}",
             redirection.replace("LOG", &format!("'{}'", text(&file)))
         );
-        let command = desk.machine.hallpass(&["token", "--output", name]);
+        let command = machine.hallpass(&["token", "--output", name]);
         ran(after_shell(&line, &command)).success();
         let content = fs::read_to_string(&file).expect("a file");
         assert_eq!(content, "before\ntoken-1", "{name}");
     }
     // A shell's own output goes on behind it.
-    let command = desk.machine.hallpass(&["token", "--output", "/dev/stdout"]);
+    let command = machine.hallpass(&["token", "--output", "/dev/stdout"]);
     let mut shell = Command::new("sh");
     shell.args(["-c", "{ echo a; \"$0\" \"$@\"; echo b; } >\"$LOG\""]);
     let mut shell = crate::support::run_by(shell, &command);
@@ -180,9 +178,9 @@ fn an_open_descriptor_keeps_its_place_in_the_file() {
 
 #[test]
 fn standard_output_may_be_a_pipe_or_a_socket() {
-    let desk = Desk::new();
+    let machine = logged_in();
     for name in ["-", "/dev/stdout", "/dev/fd/1"] {
-        let ran = desk.machine.run(&["token", "--output", name]).success();
+        let ran = machine.run(&["token", "--output", name]).success();
         assert_eq!(ran.stdout.trim_end_matches('\n'), "token-1", "{name}");
         assert_eq!(
             ran.stdout.ends_with('\n'),
@@ -191,7 +189,7 @@ fn standard_output_may_be_a_pipe_or_a_socket() {
         );
         // systemd gives a service a socket.
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("two sockets");
-        let mut command = desk.machine.hallpass(&["token", "--output", name]);
+        let mut command = machine.hallpass(&["token", "--output", name]);
         command.stdout(std::os::fd::OwnedFd::from(theirs));
         let status = command.status().expect("hallpass starts");
         drop(command);
@@ -204,28 +202,26 @@ fn standard_output_may_be_a_pipe_or_a_socket() {
 
 #[test]
 fn a_descriptor_that_is_not_open_is_refused_before_anything_is_requested() {
-    let desk = Desk::new();
+    let machine = logged_in();
     for name in [
         "/dev/fd/3",
         "/dev/fd/99",
         "/proc/self/fd/9",
         "/dev/fd/99999999999",
     ] {
-        let command = desk
-            .machine
-            .hallpass(&["token", "--refresh", "--output", name]);
+        let command = machine.hallpass(&["token", "--refresh", "--output", name]);
         let failed = ran(after_shell("exec 3>&-", &command));
         assert!([1, 2].contains(&failed.code), "{failed:?}");
         assert_eq!(failed.stdout, "");
     }
-    assert_eq!(desk.server.requests().len(), 1, "only the login's");
+    assert_eq!(machine.server().requests().len(), 1, "only the login's");
 }
 
 #[test]
 fn a_failure_to_write_speaks_of_a_directory_only_where_a_new_one_would_help() {
-    let desk = Desk::new();
-    let file = desk.machine.root().join("token");
-    let reading = desk.machine.private_file("reading", b"");
+    let machine = logged_in();
+    let file = machine.root().join("token");
+    let reading = machine.private_file("reading", b"");
     for (line, name, named, said) in [
         (
             "exec 3>/dev/full".to_owned(),
@@ -252,7 +248,7 @@ fn a_failure_to_write_speaks_of_a_directory_only_where_a_new_one_would_help() {
             "file too large",
         ),
     ] {
-        let command = desk.machine.hallpass(&["token", "--output", name]);
+        let command = machine.hallpass(&["token", "--output", name]);
         let failed = ran(after_shell(&line, &command)).failure(1);
         let start = format!("hallpass: error: cannot write {named}: {said}\n");
         assert_eq!(failed.stderr, start, "no hint");
@@ -261,8 +257,8 @@ fn a_failure_to_write_speaks_of_a_directory_only_where_a_new_one_would_help() {
 
 #[test]
 fn a_directory_or_a_missing_one_is_refused_before_anything_is_requested() {
-    let desk = Desk::new();
-    let root = desk.machine.root();
+    let machine = logged_in();
+    let root = machine.root();
     symlink(root, root.join("link")).expect("a link");
     let socket = root.join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
@@ -276,12 +272,12 @@ fn a_directory_or_a_missing_one_is_refused_before_anything_is_requested() {
         (text(&root.join("none/token")), 1),
         (text(&root.join("secret/token")), 1),
     ] {
-        let ran = desk.machine.run(&["token", "--refresh", "--output", named]);
+        let ran = machine.run(&["token", "--refresh", "--output", named]);
         let ran = ran.failure(code);
         assert!(!ran.stderr.contains("os error"), "{ran:?}");
     }
     drop(listener);
-    assert_eq!(desk.server.requests().len(), 1, "only the login's");
+    assert_eq!(machine.server().requests().len(), 1, "only the login's");
 }
 
 #[test]
@@ -337,36 +333,26 @@ fn a_pipe_that_another_user_put_into_a_shared_directory_gets_nothing() {
     if !is_root() {
         return skip("only the superuser can act as two users");
     }
-    let desk = Desk::new();
-    let shared = desk.machine.root().join("shared");
+    let machine = logged_in();
+    let shared = machine.root().join("shared");
     fs::create_dir(&shared).expect("a directory");
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).expect("its mode");
-    let pipe = desk.machine.pipe("shared/pipe");
+    let pipe = machine.pipe("shared/pipe");
     give_to_ordinary_user(&pipe);
-    let ran = desk
-        .machine
-        .run_to_its_end(&["token", "--output", text(&pipe)]);
+    let ran = machine.run(&["token", "--output", text(&pipe)]);
     assert!(ran.failure(2).stderr.contains("another user"));
 }
 
-/// A machine with a profile, and its server.
-struct Desk {
-    machine: Machine,
-    server: Server,
+/// A machine with one profile.
+fn logged_in() -> Machine {
+    let machine = Machine::new();
+    machine.login("p", machine.server(), &[]);
+    machine
 }
 
-impl Desk {
-    fn new() -> Self {
-        let machine = Machine::new();
-        let server = Server::start(numbered_tokens());
-        machine.login("p", &server, &[]);
-        Self { machine, server }
-    }
-
-    fn to(&self, path: &Path) -> crate::support::Ran {
-        self.machine
-            .run_to_its_end(&["token", "--output", text(path)])
-    }
+#[track_caller]
+fn print_to(machine: &Machine, path: &Path) -> Ran {
+    machine.run(&["token", "--output", text(path)])
 }
 
 #[track_caller]

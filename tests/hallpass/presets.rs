@@ -1,7 +1,7 @@
 //! What is sent with each provider's preset, and from the environment alone.
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
 /// A preset, the answers to its questions, and the parameters that it sends besides the client's.
 const ROWS: [(&str, &[&str], &str); 13] = [

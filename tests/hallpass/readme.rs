@@ -9,8 +9,8 @@ use std::process::Command;
 use rcgen::KeyPair;
 use serde_json::json;
 
+use crate::machine::{HALLPASS, Machine, SECRET, numbered_tokens, skip};
 use crate::server::{Reply, Server};
-use crate::support::{HALLPASS, Machine, SECRET, numbered_tokens, skip};
 
 #[test]
 fn the_demonstration_shows_what_the_readme_shows() {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::machine::{Machine, Ran};
 use crate::real_servers::OidcProvider;
-use crate::support::{Machine, Ran};
 
 /// A client that the server knows; its secret has what each encoding must get right.
 struct Client {
@@ -180,5 +180,5 @@ fn login(
         arguments.extend(["--auth", client.method]);
     }
     arguments.extend(more);
-    machine.run_to_its_end(&arguments)
+    machine.run(&arguments)
 }

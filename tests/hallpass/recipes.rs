@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::clients::{
     Demands, Site, crate_archive, git_site, gits, index, npm_registry, registry, rustup_home, shown,
 };
+use crate::machine::{HALLPASS, Ran};
 use crate::real_servers::{go_program, node_program, npm_program, pnpm_program, python_program};
 use crate::server::{Reply, Server};
-use crate::support::{HALLPASS, Ran, ran};
+use crate::support::ran;
 
 /// What shells, and the settings of some tools, would read as something else.
 const AWKWARD: &str = "a b\\c'd$e#f;é%";

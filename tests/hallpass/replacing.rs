@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::machine::{Machine, Ran, finish, numbered_tokens};
 use crate::server::{Gate, Reply, Server};
-use crate::support::{Machine, Ran, end_of, numbered_tokens};
 
 fn login(machine: &Machine, arguments: &[&str]) -> Ran {
     let secret = machine.private_file("secret", b"s3cr3t-s3cr3t");
@@ -179,7 +179,7 @@ fn a_binding_that_is_made_while_a_login_waits_is_kept() {
         server.wait_for_requests(2);
         machine.run(&["bind", "p", "https://new.example"]).success();
         gate.open();
-        end_of(waiting).success();
+        finish(waiting).success();
         let bound = profile(&machine, "p")["for"].to_string();
         assert!(bound.contains("https://new.example/"), "{bound}");
         let is_given = more.contains(&"https://given.example");

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use serde_json::Value;
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::material::{Form, Material, PASSPHRASE};
 use crate::server::{Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
 fn login(machine: &Machine, server: &Server, more: &[&str]) -> Ran {
     let secret = machine.private_file("secret", SECRET.as_bytes());

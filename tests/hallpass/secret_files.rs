@@ -3,10 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::machine::{Machine, Ran, numbered_tokens, skip};
 use crate::server::Server;
 use crate::support::{
-    Machine, Ran, as_ordinary_user, is_root, machine_of_ordinary_user, numbered_tokens, ran,
-    run_by, shell_with_own_mounts, skip,
+    as_ordinary_user, is_root, machine_of_ordinary_user, ran, run_by, shell_with_own_mounts,
 };
 
 /// As Docker, Kubernetes and Podman provide a secret: nobody in the container can change the file, or

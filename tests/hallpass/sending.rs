@@ -8,8 +8,8 @@ mod secrets;
 
 use std::path::PathBuf;
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
 const NO_FILES: [PathBuf; 0] = [];
 
@@ -39,5 +39,5 @@ fn login_at(machine: &Machine, url: &str, more: &[&str]) -> Ran {
         "--secret-file",
         secret.to_str().expect("a path"),
     ];
-    machine.run_to_its_end(&[&login[..], more].concat())
+    machine.run(&[&login[..], more].concat())
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
 use crate::server::Server;
-use crate::support::{HALLPASS, Machine, Ran, numbered_tokens, ran};
+use crate::support::ran;
 
 fn desk(urls: &[&str]) -> (Machine, Server) {
     let server = Server::start(numbered_tokens());

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
 use crate::server::Server;
-use crate::support::{HALLPASS, Machine, Ran, numbered_tokens, ran};
+use crate::support::ran;
 
 fn logged_in(profiles: &[(&str, &[&str])]) -> (Machine, Server) {
     let server = Server::start(numbered_tokens());
@@ -273,9 +274,9 @@ fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
     let links = machine.root().join("links");
     let dir = links.to_str().expect("UTF-8");
     for tool in ["git", "pnpm", "docker"] {
-        let ran = machine.run_to_its_end(&["setup", tool, "--write", "--dir", dir]);
+        let ran = machine.run(&["setup", tool, "--write", "--dir", dir]);
         assert!(ran.failure(2).stderr.contains("is not a regular file"));
-        machine.run_to_its_end(&["setup", tool, "--undo"]).success();
+        machine.run(&["setup", tool, "--undo"]).success();
     }
 }
 

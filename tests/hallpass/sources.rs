@@ -7,60 +7,28 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use crate::machine::{CLIENT_ID, Machine, SECRET};
 use crate::secret_service::SecretService;
 use crate::server::Server;
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 
 const SECRET_WORD: &str = "plainsecretword";
 
-/// A machine, and a server that numbers its tokens.
-struct Desk {
-    machine: Machine,
-    server: Server,
+/// The store and the place of the secret, as `status` shows them.
+#[track_caller]
+fn place_of_secret(machine: &Machine) -> String {
+    let shown = machine.run(&["status", "prod", "--json"]).success().stdout;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let secret = &shown["profiles"][0]["secret"];
+    format!("{} {}", secret["store"], secret["place"]).replace('"', "")
 }
 
-impl Desk {
-    fn new() -> Self {
-        Self {
-            machine: Machine::new(),
-            server: Server::start(numbered_tokens()),
-        }
-    }
-
-    /// Logs in to `prod`; the secret is for those who read standard input.
-    fn log_in(&self, more: &[&str], secret: &str) -> Ran {
-        let url = self.server.url("/oauth/token");
-        let mut arguments = vec!["login", "prod", "--token-url", &url];
-        arguments.extend(["--client-id", CLIENT_ID]);
-        arguments.extend(more);
-        self.machine.run_with_input(&arguments, secret.as_bytes())
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        self.machine.run(arguments)
-    }
-
-    fn place(&self) -> String {
-        let listed = self.run(&["status", "prod", "--json"]).success().stdout;
-        let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
-        let secret = &listed["profiles"][0]["secret"];
-        format!("{} {}", secret["store"], secret["place"]).replace('"', "")
-    }
-
-    fn secrets_sent(&self) -> Vec<String> {
-        let requests = self.server.requests().into_iter();
-        let secrets = requests.map(|request| request.basic_credentials().expect("credentials").1);
-        secrets.collect()
-    }
-
-    /// The kernel's keys with this machine's profile, as an independent program lists them.
-    fn keys(&self) -> usize {
-        let account = self.place();
-        let account = account.rsplit(' ').next().unwrap_or_default();
-        keys(account)
-    }
+/// How many of the kernel's keys belong to the machine's profile.
+fn keys_of_profile(machine: &Machine) -> usize {
+    let place = place_of_secret(machine);
+    keys(place.rsplit(' ').next().unwrap_or_default())
 }
 
+/// How many of the kernel's keys belong to this account, as an independent program lists them.
 fn keys(account: &str) -> usize {
     let listed = Command::new("keyctl").args(["show", "@u"]).output();
     let listed = listed.expect("keyctl, of Debian's keyutils").stdout;
@@ -70,122 +38,129 @@ fn keys(account: &str) -> usize {
 
 #[test]
 fn the_kernel_keyring_keeps_a_secret_across_sessions_and_forgets_it_at_logout() {
-    let desk = Desk::new();
-    let ran = desk
-        .log_in(&["--store", "kernel", "--secret-stdin"], SECRET)
+    let machine = Machine::new();
+    let ran = machine
+        .login_from("prod", &["--store", "kernel", "--secret-stdin"], SECRET)
         .success();
     assert!(
         ran.stderr.contains("until this machine restarts"),
         "{ran:?}"
     );
-    let place = desk.place();
+    let place = place_of_secret(&machine);
     assert!(place.starts_with("kernel kernel keyring, until this machine restarts"));
-    assert_eq!(desk.keys(), 1);
+    assert_eq!(keys_of_profile(&machine), 1);
     let account = place.rsplit(' ').next().expect("an account").to_owned();
     // From a session keyring of its own, too.
     let mut other = Command::new("keyctl");
     other.args(["session", "-"]);
-    let other = crate::support::run_by(other, &desk.machine.hallpass(&["token", "--refresh"]));
+    let other = crate::support::run_by(other, &machine.hallpass(&["token", "--refresh"]));
     assert_eq!(crate::support::ran(other).stdout, "token-2\n");
-    assert_eq!(desk.secrets_sent(), [SECRET, SECRET]);
-    for file in desk.machine.files() {
+    assert_eq!(machine.secrets_sent(), [SECRET, SECRET]);
+    for file in machine.files() {
         let content = fs::read(&file).expect("a file");
         assert!(
             !String::from_utf8_lossy(&content).contains(SECRET),
             "{file:?}"
         );
     }
-    desk.log_in(&["--store", "kernel", "--secret-stdin"], "another")
+    machine
+        .login_from("prod", &["--store", "kernel", "--secret-stdin"], "another")
         .success();
-    assert_eq!((keys(&account), desk.keys()), (0, 1));
-    let account = desk
-        .place()
+    assert_eq!((keys(&account), keys_of_profile(&machine)), (0, 1));
+    let account = place_of_secret(&machine)
         .rsplit(' ')
         .next()
         .expect("an account")
         .to_owned();
-    desk.run(&["logout"]).success();
+    machine.run(&["logout"]).success();
     assert_eq!(keys(&account), 0);
 }
 
 #[test]
 fn a_key_that_is_gone_is_told_and_mended_by_a_login() {
-    let desk = Desk::new();
-    desk.log_in(&["--store", "kernel", "--secret-stdin"], SECRET)
+    let machine = Machine::new();
+    machine
+        .login_from("prod", &["--store", "kernel", "--secret-stdin"], SECRET)
         .success();
-    let place = desk.place();
+    let place = place_of_secret(&machine);
     let account = place.rsplit(' ').next().expect("an account");
     let purged = Command::new("keyctl")
         .args(["purge", "user", &format!("hallpass:{account}")])
         .output();
     assert!(purged.expect("keyctl").status.success());
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    let ran = desk.run(&["token", "--refresh"]).failure(3);
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    let ran = machine.run(&["token", "--refresh"]).failure(3);
     assert!(
         ran.stderr
             .contains("the kernel keyring has no client secret for profile prod"),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("hallpass login prod"), "{ran:?}");
-    desk.run(&["logout"]).success();
+    machine.run(&["logout"]).success();
 }
 
 #[test]
 fn an_edited_profile_does_not_get_its_key() {
-    let desk = Desk::new();
-    desk.log_in(&["--store", "kernel", "--secret-stdin"], SECRET)
+    let machine = Machine::new();
+    machine
+        .login_from("prod", &["--store", "kernel", "--secret-stdin"], SECRET)
         .success();
-    let file = desk.machine.config().join("prod.json");
+    let file = machine.config().join("prod.json");
     let text = fs::read_to_string(&file).expect("the profile");
     fs::write(&file, text.replace("client:one", "client:two")).expect("an edit");
-    let ran = desk.run(&["token", "--refresh"]).failure(4);
+    let ran = machine.run(&["token", "--refresh"]).failure(4);
     assert!(ran.stderr.contains("was edited after login"), "{ran:?}");
-    assert_eq!(desk.server.requests().len(), 1);
-    desk.run(&["logout"]).success();
+    assert_eq!(machine.server().requests().len(), 1);
+    machine.run(&["logout"]).success();
 }
 
 #[test]
 fn a_secret_moves_from_one_store_to_another_and_leaves_the_old_one_empty() {
     let keychain = SecretService::start();
-    let mut desk = Desk::new();
-    desk.machine = desk.machine.with_environment(keychain.environment());
-    desk.log_in(&["--secret-stdin", "--scope", "a b"], SECRET)
+    let mut machine = Machine::new();
+    machine = machine.with_environment(keychain.environment());
+    machine
+        .login_from("prod", &["--secret-stdin", "--scope", "a b"], SECRET)
         .success();
     assert!(!keychain.is_empty());
-    desk.run(&["login", "prod", "--store", "kernel"]).success();
+    machine
+        .run(&["login", "prod", "--store", "kernel"])
+        .success();
     assert!(keychain.is_empty());
-    assert_eq!(desk.keys(), 1);
+    assert_eq!(keys_of_profile(&machine), 1);
     // A new secret stays where the old one was.
-    desk.machine
+    machine
         .run_with_input(&["login", "prod", "--secret-stdin"], b"the second")
         .success();
-    assert_eq!(desk.keys(), 1);
-    let account = desk
-        .place()
+    assert_eq!(keys_of_profile(&machine), 1);
+    let account = place_of_secret(&machine)
         .rsplit(' ')
         .next()
         .expect("an account")
         .to_owned();
-    desk.run(&["login", "prod", "--store", "keychain"])
+    machine
+        .run(&["login", "prod", "--store", "keychain"])
         .success();
     assert_eq!(keys(&account), 0);
     assert!(!keychain.is_empty());
-    let file = desk.machine.private_file("third", b"the third");
+    let file = machine.private_file("third", b"the third");
     let cat = format!("cat {}", file.display());
-    desk.run(&[
-        "login",
-        "prod",
-        "--store",
-        "command",
-        "--secret-command",
-        &cat,
-    ])
-    .success();
+    machine
+        .run(&[
+            "login",
+            "prod",
+            "--store",
+            "command",
+            "--secret-command",
+            &cat,
+        ])
+        .success();
     assert!(keychain.is_empty());
-    desk.run(&["login", "prod", "--store", "keychain"])
+    machine
+        .run(&["login", "prod", "--store", "keychain"])
         .success();
     assert!(!keychain.is_empty());
-    let sent = desk.secrets_sent();
+    let sent = machine.secrets_sent();
     assert_eq!(
         sent,
         [
@@ -197,40 +172,46 @@ fn a_secret_moves_from_one_store_to_another_and_leaves_the_old_one_empty() {
             "the third"
         ]
     );
-    let scopes = desk
-        .server
+    let scopes = machine
+        .server()
         .requests()
         .iter()
         .filter(|r| r.text().contains("scope=a+b") || r.text().contains("scope=a%20b"))
         .count();
     assert_eq!(scopes, 6, "the settings are kept");
-    desk.run(&["logout"]).success();
+    machine.run(&["logout"]).success();
     assert!(keychain.is_empty());
 }
 
 #[test]
 fn a_secret_that_moves_out_of_a_file_is_still_in_the_file_and_that_is_said() {
-    let desk = Desk::new();
-    let file = desk.machine.private_file("secret", SECRET.as_bytes());
+    let machine = Machine::new();
+    let file = machine.private_file("secret", SECRET.as_bytes());
     let path = file.to_str().expect("UTF-8");
-    desk.log_in(&["--secret-file", path], "").success();
-    let ran = desk.run(&["login", "prod", "--store", "kernel"]).success();
+    machine
+        .login_from("prod", &["--secret-file", path], "")
+        .success();
+    let ran = machine
+        .run(&["login", "prod", "--store", "kernel"])
+        .success();
     let said = format!("the secret is also still in {path};");
     assert!(ran.stderr.contains(&said), "{ran:?}");
     assert!(file.exists());
-    desk.run(&["logout"]).success();
+    machine.run(&["logout"]).success();
 }
 
 #[test]
 fn a_key_or_its_passphrase_never_moves_to_where_a_secret_is_sent() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     let key = rcgen::KeyPair::generate()
         .expect("a P-256 key")
         .serialize_pem();
-    let key = desk.machine.private_file("key.pem", key.as_bytes());
+    let key = machine.private_file("key.pem", key.as_bytes());
     let key = key.to_str().expect("UTF-8");
-    desk.log_in(&["--jwt-key", key], "").success();
-    let ran = desk
+    machine
+        .login_from("prod", &["--jwt-key", key], "")
+        .success();
+    let ran = machine
         .run(&[
             "login",
             "prod",
@@ -244,19 +225,21 @@ fn a_key_or_its_passphrase_never_moves_to_where_a_secret_is_sent() {
         ran.stderr.contains("the client secret is missing"),
         "{ran:?}"
     );
-    assert_eq!(desk.server.requests().len(), 1);
+    assert_eq!(machine.server().requests().len(), 1);
     // The key itself moves where it stays a key.
-    desk.run(&["login", "prod", "--store", "kernel"]).success();
-    assert_eq!(desk.keys(), 1);
-    desk.run(&["token", "--refresh"]).token();
-    desk.run(&["logout"]).success();
+    machine
+        .run(&["login", "prod", "--store", "kernel"])
+        .success();
+    assert_eq!(keys_of_profile(&machine), 1);
+    machine.run(&["token", "--refresh"]).token();
+    machine.run(&["logout"]).success();
 }
 
 #[test]
 fn a_kernel_that_forbids_its_keyring_is_told_and_nothing_is_left() {
-    let desk = Desk::new();
-    let secret = desk.machine.private_file("secret", SECRET.as_bytes());
-    let url = desk.server.url("/oauth/token");
+    let machine = Machine::new();
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    let url = machine.server().url("/oauth/token");
     let login = [
         "login",
         "prod",
@@ -275,22 +258,24 @@ fn a_kernel_that_forbids_its_keyring_is_told_and_nothing_is_left() {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-o", "/dev/null", "-e", "trace=keyctl,add_key"]);
         strace.args(["-e", &format!("inject=keyctl,add_key:error={fault}")]);
-        let mut ran = crate::support::run_by(strace, &desk.machine.hallpass(&login));
+        let mut ran = crate::support::run_by(strace, &machine.hallpass(&login));
         ran.stdin(fs::File::open(&secret).expect("the secret"));
         let ran = crate::support::ran(ran).failure(6);
         assert!(ran.stderr.contains(said), "{ran:?}");
         assert!(ran.stderr.contains("--secret-file"), "{ran:?}");
     }
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
 fn a_secret_command_gets_no_secret_of_ours() {
-    let mut desk = Desk::new();
-    desk.machine.set("HALLPASS_CLIENT_SECRET", "visible-secret");
-    let seen = desk.machine.root().join("seen");
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_CLIENT_SECRET", "visible-secret");
+    let seen = machine.root().join("seen");
     let line = format!("!env >{}; echo {SECRET_WORD}", seen.display());
-    desk.log_in(&["--secret-command", &line], "").success();
+    machine
+        .login_from("prod", &["--secret-command", &line], "")
+        .success();
     let seen = fs::read_to_string(seen).expect("an environment");
     assert!(
         seen.contains("HOME=") && !seen.contains("visible-secret"),
@@ -300,7 +285,7 @@ fn a_secret_command_gets_no_secret_of_ours() {
 
 #[test]
 fn a_store_and_an_option_that_contradict_each_other_are_refused() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for (more, said) in [
         (
             &["--store", "file"][..],
@@ -332,37 +317,39 @@ fn a_store_and_an_option_that_contradict_each_other_are_refused() {
             "invalid value for --secret-credential",
         ),
     ] {
-        let ran = desk.log_in(more, "").failure(2);
+        let ran = machine.login_from("prod", more, "").failure(2);
         assert!(ran.stderr.contains(said), "{more:?}: {ran:?}");
     }
-    assert_eq!(desk.machine.files().len(), 0);
+    assert_eq!(machine.files().len(), 0);
 }
 
 #[test]
 fn a_variable_is_named_in_the_profile_and_its_value_leaves_the_environment() {
-    let mut desk = Desk::new();
-    desk.machine.set("APP_SECRET", SECRET);
-    desk.log_in(&["--secret-env", "APP_SECRET"], "").success();
-    let profile = fs::read_to_string(desk.machine.config().join("prod.json")).expect("the profile");
+    let mut machine = Machine::new();
+    machine.set("APP_SECRET", SECRET);
+    machine
+        .login_from("prod", &["--secret-env", "APP_SECRET"], "")
+        .success();
+    let profile = fs::read_to_string(machine.config().join("prod.json")).expect("the profile");
     assert!(
         profile.contains(r#""env": "APP_SECRET""#) && !profile.contains("s3cr"),
         "{profile}"
     );
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-2");
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-2");
     // Another value is another client: it never gets the tokens of the former one.
-    desk.machine.set("APP_SECRET", "another");
-    assert_eq!(desk.run(&["token"]).token(), "token-3");
-    assert_eq!(desk.secrets_sent(), [SECRET, SECRET, "another"]);
-    desk.machine.set("APP_SECRET", "");
-    let ran = desk.run(&["token"]).failure(3);
+    machine.set("APP_SECRET", "another");
+    assert_eq!(machine.run(&["token"]).token(), "token-3");
+    assert_eq!(machine.secrets_sent(), [SECRET, SECRET, "another"]);
+    machine.set("APP_SECRET", "");
+    let ran = machine.run(&["token"]).failure(3);
     assert!(ran.stderr.contains("APP_SECRET is not set"), "{ran:?}");
     for (value, fault) in [
         ("a\nb", "has more than one line"),
         ("a\tb", "contains a control character"),
     ] {
-        desk.machine.set("APP_SECRET", value);
-        let ran = desk.run(&["token"]).failure(2);
+        machine.set("APP_SECRET", value);
+        let ran = machine.run(&["token"]).failure(2);
         assert!(ran.stderr.contains(fault), "{ran:?}");
     }
 }
@@ -390,35 +377,36 @@ fn a_variable_is_gone_from_the_process_while_it_asks() {
         assert!(!environment.contains("visible-secret"), "{environment}");
     }
     gate.open();
-    assert_eq!(crate::support::end_of(child).token(), "token");
+    assert_eq!(crate::machine::finish(child).token(), "token");
 }
 
 #[test]
 fn a_credential_of_systemd_is_found_by_its_name() {
-    let mut desk = Desk::new();
-    let directory = desk.machine.root().join("credentials");
+    let mut machine = Machine::new();
+    let directory = machine.root().join("credentials");
     fs::create_dir(&directory).expect("a directory");
     let file = directory.join("client-secret");
     fs::write(&file, SECRET).expect("a credential");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).expect("its mode");
     let path = directory.display().to_string();
-    desk.machine.set("CREDENTIALS_DIRECTORY", &path);
-    desk.log_in(&["--secret-credential", "client-secret"], "")
+    machine.set("CREDENTIALS_DIRECTORY", &path);
+    machine
+        .login_from("prod", &["--secret-credential", "client-secret"], "")
         .success();
-    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-2");
-    assert_eq!(desk.secrets_sent(), [SECRET, SECRET]);
-    let profile = fs::read_to_string(desk.machine.config().join("prod.json")).expect("the profile");
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-2");
+    assert_eq!(machine.secrets_sent(), [SECRET, SECRET]);
+    let profile = fs::read_to_string(machine.config().join("prod.json")).expect("the profile");
     assert!(!profile.contains(&path), "{profile}");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
-    let ran = desk.run(&["token", "--refresh"]).failure(6);
+    let ran = machine.run(&["token", "--refresh"]).failure(6);
     assert!(
         ran.stderr.contains("other users can read the secret file "),
         "{ran:?}"
     );
     fs::remove_file(&file).expect("removed");
     let mut is_missing = |directory: &str| {
-        desk.machine.set("CREDENTIALS_DIRECTORY", directory);
-        let ran = desk.run(&["token", "--refresh"]).failure(3);
+        machine.set("CREDENTIALS_DIRECTORY", directory);
+        let ran = machine.run(&["token", "--refresh"]).failure(3);
         let hint = "in a unit with LoadCredential=client-secret:FILE";
         assert!(ran.stderr.contains(hint), "{ran:?}");
     };
@@ -430,9 +418,9 @@ fn a_credential_of_systemd_is_found_by_its_name() {
 fn a_long_secret_goes_through_every_place_as_it_is() {
     let long = "x€\"'\\%+ ".repeat(500);
     assert_eq!(long.len(), 5_000);
-    let mut desk = Desk::new();
-    desk.machine.set("LONG", &long);
-    let file = desk.machine.private_file("long", long.as_bytes());
+    let mut machine = Machine::new();
+    machine.set("LONG", &long);
+    let file = machine.private_file("long", long.as_bytes());
     let file = file.to_str().expect("UTF-8");
     let cat = format!("cat {file}");
     for more in [
@@ -441,43 +429,45 @@ fn a_long_secret_goes_through_every_place_as_it_is() {
         &["--secret-command", &cat],
         &["--secret-env", "LONG"],
     ] {
-        desk.log_in(more, &long).success();
-        desk.run(&["token", "--refresh"]).token();
+        machine.login_from("prod", more, &long).success();
+        machine.run(&["token", "--refresh"]).token();
     }
-    assert!(desk.secrets_sent().iter().all(|sent| *sent == long));
-    assert_eq!(desk.secrets_sent().len(), 8);
-    desk.run(&["logout"]).success();
+    assert!(machine.secrets_sent().iter().all(|sent| *sent == long));
+    assert_eq!(machine.secrets_sent().len(), 8);
+    machine.run(&["logout"]).success();
 }
 
 #[test]
 fn the_kernel_keyring_gives_hostile_secrets_back_in_another_session() {
     for secret in hostile::all() {
-        let desk = Desk::new();
+        let machine = Machine::new();
         if hostile::is_key(&secret) {
             let method = ["--auth", "private_key_jwt", "--jwt-alg", "ES256"];
             let store = ["--store", "kernel", "--key-stdin"];
-            desk.log_in(&[&method[..], &store].concat(), &secret)
+            machine
+                .login_from("prod", &[&method[..], &store].concat(), &secret)
                 .success();
         } else {
-            desk.log_in(&["--store", "kernel", "--secret-stdin"], &secret)
+            machine
+                .login_from("prod", &["--store", "kernel", "--secret-stdin"], &secret)
                 .success();
         }
         let mut other = Command::new("keyctl");
         other.args(["session", "-"]);
-        let other = crate::support::run_by(other, &desk.machine.hallpass(&["token", "--refresh"]));
+        let other = crate::support::run_by(other, &machine.hallpass(&["token", "--refresh"]));
         assert_eq!(crate::support::ran(other).stdout, "token-2\n");
         if !hostile::is_key(&secret) {
-            assert_eq!(desk.secrets_sent(), [secret.as_str(), &secret]);
+            assert_eq!(machine.secrets_sent(), [secret.as_str(), &secret]);
         }
-        desk.run(&["logout"]).success();
+        machine.run(&["logout"]).success();
     }
 }
 
 /// A program in the caller's directory, which may be a cloned repository, is not run.
 #[test]
 fn no_secret_command_comes_from_the_callers_directory() {
-    let mut desk = Desk::new();
-    let hostile = desk.machine.root().join("hostile");
+    let mut machine = Machine::new();
+    let hostile = machine.root().join("hostile");
     fs::create_dir(&hostile).expect("a directory");
     for name in ["gs", "sh", "helper"] {
         let program = hostile.join(name);
@@ -485,10 +475,10 @@ fn no_secret_command_comes_from_the_callers_directory() {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
     }
     let path = std::env::var("PATH").expect("a PATH");
-    desk.machine.set("PATH", &format!(".::bin:{path}"));
-    let url = desk.server.url("/token");
-    let here = |desk: &Desk, arguments: &[&str]| {
-        let mut command = desk.machine.hallpass(arguments);
+    machine.set("PATH", &format!(".::bin:{path}"));
+    let url = machine.server().url("/token");
+    let here = |machine: &Machine, arguments: &[&str]| {
+        let mut command = machine.hallpass(arguments);
         crate::support::ran({
             command.current_dir(&hostile);
             command
@@ -496,23 +486,23 @@ fn no_secret_command_comes_from_the_callers_directory() {
     };
     let login = ["login", "prod", "--token-url", &url, "--client-id", "id"];
     let login = |command| [&login[..], &["--no-verify", "--secret-command", command]].concat();
-    here(&desk, &login("gs")).success();
-    let ran = here(&desk, &["token"]).failure(6);
+    here(&machine, &login("gs")).success();
+    let ran = here(&machine, &["token"]).failure(6);
     assert!(ran.stderr.contains("`gs` is not in PATH"), "{ran:?}");
     // An entry of PATH that depends on a directory does not lead there for the shell, either.
-    here(&desk, &login("!helper")).success();
-    let ran = here(&desk, &["token"]).failure(6);
+    here(&machine, &login("!helper")).success();
+    let ran = here(&machine, &["token"]).failure(6);
     assert!(ran.stderr.contains("not found"), "{ran:?}");
-    here(&desk, &login("!pwd")).success();
-    here(&desk, &["token"]).success();
-    let sent = desk.secrets_sent();
-    assert_eq!(sent, [desk.machine.home().to_str().expect("UTF-8")]);
+    here(&machine, &login("!pwd")).success();
+    here(&machine, &["token"]).success();
+    let sent = machine.secrets_sent();
+    assert_eq!(sent, [machine.home().to_str().expect("UTF-8")]);
     // As an earlier version stored it.
-    here(&desk, &login("/bin/echo x")).success();
-    let file = desk.machine.config().join("prod.json");
+    here(&machine, &login("/bin/echo x")).success();
+    let file = machine.config().join("prod.json");
     let text = fs::read_to_string(&file).expect("the profile");
     fs::write(&file, text.replace("/bin/echo", "./gs")).expect("an edit");
-    let ran = here(&desk, &["token"]).failure(6);
+    let ran = here(&machine, &["token"]).failure(6);
     assert!(ran.stderr.contains("absolute path"), "{ran:?}");
     let ran: Vec<_> = fs::read_dir(&hostile).expect("a directory").collect();
     assert_eq!(ran.len(), 3, "no program of that directory ran");
@@ -520,8 +510,8 @@ fn no_secret_command_comes_from_the_callers_directory() {
 
 #[test]
 fn a_secret_command_that_is_too_slow_ends_with_all_that_it_started() {
-    let mut desk = Desk::new();
-    desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
     for (number, line) in [
         "sleep 1000 & sleep 1000 & wait",
         "(sleep 1000 &) ; sleep 1000",
@@ -537,24 +527,26 @@ fn a_secret_command_that_is_too_slow_ends_with_all_that_it_started() {
     {
         let mark = format!("mark-of-{}-{number}", std::process::id());
         let command = format!("!MARK={mark}; export MARK; {line}");
-        let ran = desk.log_in(&["--secret-command", &command], "").failure(6);
+        let ran = machine
+            .login_from("prod", &["--secret-command", &command], "")
+            .failure(6);
         assert!(ran.stderr.contains("did not finish within 1 s"), "{ran:?}");
         assert_eq!(processes_with(&mark), 0, "{line}");
     }
-    assert_eq!(desk.server.requests().len(), 0);
+    assert_eq!(machine.server().requests().len(), 0);
 }
 
 #[test]
 fn a_secret_command_ends_nothing_that_it_did_not_start() {
-    let mut desk = Desk::new();
-    desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
+    let mut machine = Machine::new();
+    machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
     let mark = format!("mark-of-{}-other", std::process::id());
-    let url = desk.server.url("/token");
+    let url = machine.server().url("/token");
     let login = ["login", "p", "--token-url", &url, "--client-id", "id"];
     let login = [&login[..], &["--secret-command", "sleep 1000"]].concat();
     // The shell becomes hallpass, which then has a child that it never started.
     let before = format!("MARK={mark} sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >&2");
-    let command = crate::support::after_shell(&before, &desk.machine.hallpass(&login));
+    let command = crate::support::after_shell(&before, &machine.hallpass(&login));
     let ran = crate::support::ran(command).failure(6);
     assert_eq!(processes_with(&mark), 1);
     let other = ran.stderr.lines().next().expect("its number");
@@ -578,16 +570,16 @@ fn processes_with(mark: &str) -> usize {
 fn a_secret_command_is_ended_in_a_container_whose_session_began_outside_of_it() {
     // `unshare` on its own makes `/` private, which may be no mount point; `/proc` is one.
     for list in [&["--mount-proc", "--propagation", "unchanged"][..], &[]] {
-        let mut desk = Desk::new();
-        desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
+        let mut machine = Machine::new();
+        machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1s");
         let mark = format!("mark-of-{}-container", std::process::id());
         let command = format!("!MARK={mark}; export MARK; sleep 1000 & sleep 1000");
-        let url = desk.server.url("/token");
+        let url = machine.server().url("/token");
         let login = ["login", "p", "--token-url", &url, "--client-id", "id"];
         let login = [&login[..], &["--secret-command", &command]].concat();
         let mut container = crate::support::container();
         container.args(list);
-        let command = crate::support::run_by(container, &desk.machine.hallpass(&login));
+        let command = crate::support::run_by(container, &machine.hallpass(&login));
         let ran = crate::support::ran(command).failure(6);
         assert!(ran.stderr.contains("did not finish within 1 s"), "{ran:?}");
         assert_eq!(processes_with(&mark), 0);
@@ -596,7 +588,7 @@ fn a_secret_command_is_ended_in_a_container_whose_session_began_outside_of_it() 
 
 #[test]
 fn a_secret_command_that_prints_no_secret_is_told() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for (line, said) in [
         ("!true", "is empty"),
         ("!yes", "printed more than 64 KiB"),
@@ -605,27 +597,27 @@ fn a_secret_command_that_prints_no_secret_is_told() {
         ("!echo why >&2; exit 3", "why"),
         ("no-such-program", "is not in PATH"),
     ] {
-        let ran = desk.log_in(&["--secret-command", line], "").failure(6);
+        let ran = machine
+            .login_from("prod", &["--secret-command", line], "")
+            .failure(6);
         assert!(ran.stderr.contains(said), "{line}: {ran:?}");
     }
-    assert_eq!(desk.server.requests().len(), 0);
+    assert_eq!(machine.server().requests().len(), 0);
 }
 
 #[test]
 fn a_secret_command_may_ask_at_the_terminal() {
-    let desk = Desk::new();
-    let url = desk.server.url("/oauth/token");
+    let machine = Machine::new();
+    let url = machine.server().url("/oauth/token");
     let command = "!read line </dev/tty; echo \"$line\"";
-    let mut hallpass = desk
-        .machine
-        .hallpass(&["login", "prod", "--token-url", &url]);
+    let mut hallpass = machine.hallpass(&["login", "prod", "--token-url", &url]);
     hallpass.args(["--client-id", CLIENT_ID, "--secret-command", command]);
     // Python gives it a terminal of its own, and types.
     let mut python = Command::new("python3");
     python.args(["-c", TYPE_A_LINE]);
     let ran = crate::support::ran(crate::support::run_by(python, &hallpass));
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(desk.secrets_sent(), ["typed"]);
+    assert_eq!(machine.secrets_sent(), ["typed"]);
 }
 
 const TYPE_A_LINE: &str = "
@@ -644,15 +636,17 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 
 #[test]
 fn the_time_to_wait_for_a_secret_is_a_duration() {
-    let mut desk = Desk::new();
+    let mut machine = Machine::new();
     for value in ["90", "90s", "5m", "1d", ""] {
-        desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", value);
-        desk.log_in(&["--secret-command", "echo x"], "").success();
-        desk.run(&["token", "--refresh"]).token();
+        machine.set("HALLPASS_KEYCHAIN_TIMEOUT", value);
+        machine
+            .login_from("prod", &["--secret-command", "echo x"], "")
+            .success();
+        machine.run(&["token", "--refresh"]).token();
     }
     for value in ["0", "1.5", "soon", "-1", "5 m", "\u{663}"] {
-        desk.machine.set("HALLPASS_KEYCHAIN_TIMEOUT", value);
-        let ran = desk.run(&["token", "--refresh"]).failure(2);
+        machine.set("HALLPASS_KEYCHAIN_TIMEOUT", value);
+        let ran = machine.run(&["token", "--refresh"]).failure(2);
         assert!(
             ran.stderr
                 .contains("invalid value for HALLPASS_KEYCHAIN_TIMEOUT"),

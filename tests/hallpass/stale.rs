@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::crowd::{Crowd, wait_until};
 use crate::files::{picture, sealed, write};
+use crate::machine::{Machine, Ran, finish, numbered_tokens};
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{Machine, Ran, end_of, numbered_tokens, ran, run_by};
+use crate::support::{ran, run_by};
 
 /// How many keys are checked after one request.
 const LOOKS: usize = 16;
@@ -333,7 +334,7 @@ impl Stopped {
     }
 
     fn end(self) -> Ran {
-        end_of(self.strace)
+        finish(self.strace)
     }
 }
 

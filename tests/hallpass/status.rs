@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::commands::{fails, is_moment, members};
+use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::server::Server;
-use crate::support::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::tls::Authority;
 
 #[test]

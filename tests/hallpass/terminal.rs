@@ -5,9 +5,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::machine::{CLIENT_ID, HALLPASS, Machine, SECRET, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
-use crate::support::{CLIENT_ID, HALLPASS, Machine, SECRET, numbered_tokens};
 #[cfg(target_os = "linux")]
 use crate::support::{container, run_by};
 
@@ -124,19 +124,19 @@ fn an_audience_that_is_a_url_is_bound_only_if_a_person_says_so() {
 
 #[test]
 fn a_login_with_all_settings_asks_for_the_secret_alone() {
-    let desk = Desk::new();
-    let mut terminal = desk.log_in();
+    let (keychain, machine) = machine_with_keychain();
+    let mut terminal = log_in(&machine);
     assert_eq!(terminal.screen(), "Client secret: ");
     terminal.send("s3cret\r");
     assert_eq!(terminal.end().exit, Some(0));
-    assert_eq!(stored(&desk.keychain), b"s3cret");
+    assert_eq!(stored(&keychain), b"s3cret");
     // Nor does a second one ask for what is there.
-    let mut terminal = Terminal::run(&desk.machine.hallpass(&["login", "prod"]));
+    let mut terminal = Terminal::run(&machine.hallpass(&["login", "prod"]));
     terminal.expect("Client secret: ");
     assert_eq!(terminal.screen(), "Client secret: ");
     terminal.send("another\r");
     assert_eq!(terminal.end().exit, Some(0));
-    assert_eq!(stored(&desk.keychain), b"another");
+    assert_eq!(stored(&keychain), b"another");
 }
 
 #[test]
@@ -153,16 +153,16 @@ fn a_typed_secret_is_stored_exactly() {
         ("two words\u{17}", "two "),
         (" spaces around ", " spaces around "),
     ];
-    let desk = Desk::new();
+    let (keychain, machine) = machine_with_keychain();
     for (typed, kept) in rows {
-        let mut terminal = desk.log_in();
+        let mut terminal = log_in(&machine);
         terminal.send(typed);
         terminal.send("\r");
         let characters = kept.chars().count();
         terminal.expect(&format!("secret received ({characters} characters)\r\n"));
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(0), "{ended:?}");
-        assert_eq!(stored(&desk.keychain), kept.as_bytes(), "{typed:?}");
+        assert_eq!(stored(&keychain), kept.as_bytes(), "{typed:?}");
         ended.never_showed(typed);
         ended.never_showed(kept);
         assert_eq!(ended.after, ended.before);
@@ -171,7 +171,7 @@ fn a_typed_secret_is_stored_exactly() {
 
 #[test]
 fn a_secret_with_a_control_character_is_refused_not_mended() {
-    let desk = Desk::new();
+    let (keychain, machine) = machine_with_keychain();
     for (typed, said) in [
         (
             "s3\tcret\r",
@@ -203,7 +203,7 @@ fn a_secret_with_a_control_character_is_refused_not_mended() {
             "the client secret begins with a byte order mark",
         ),
     ] {
-        let mut terminal = desk.log_in();
+        let mut terminal = log_in(&machine);
         terminal.send_three_times(typed);
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(2), "{typed:?}: {ended:?}");
@@ -214,7 +214,7 @@ fn a_secret_with_a_control_character_is_refused_not_mended() {
         ended.never_showed("cret\r");
         assert_eq!(ended.after, ended.before);
     }
-    desk.nothing_was_stored();
+    assert_nothing_stored(&keychain, &machine);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn whatever_ends_the_question_leaves_the_terminal_as_it_was() {
         Signal(&'static str),
     }
     use End::{Key, Signal};
-    let desk = Desk::new();
+    let (keychain, machine) = machine_with_keychain();
     for (typed, end, signal) in [
         ("", Key("\u{3}"), Some(SIGINT)),
         ("half a secr", Key("\u{3}"), Some(SIGINT)),
@@ -235,7 +235,7 @@ fn whatever_ends_the_question_leaves_the_terminal_as_it_was() {
         ("", Signal("SIGQUIT"), Some(SIGQUIT)),
         ("", Key("\u{4}"), None),
     ] {
-        let mut terminal = desk.log_in();
+        let mut terminal = log_in(&machine);
         assert!(!terminal.echoes(), "not while the secret is typed");
         terminal.send(typed);
         match end {
@@ -252,36 +252,36 @@ fn whatever_ends_the_question_leaves_the_terminal_as_it_was() {
         assert_eq!(ended.after, ended.before, "{signal:?}");
         ended.never_showed("secr\u{0}");
     }
-    desk.nothing_was_stored();
+    assert_nothing_stored(&keychain, &machine);
 }
 
 /// The kernel ends no first process of a container by a signal.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_first_process_of_a_container_ends_at_an_interrupt_like_any_other() {
-    let desk = Desk::new();
-    let url = desk.server.url("/oauth/token");
+    let (keychain, machine) = machine_with_keychain();
+    let url = machine.server().url("/oauth/token");
     let login = ["login", "prod", "--token-url", &url, "--client-id", "x"];
-    let command = run_by(container(), &desk.machine.hallpass(&login));
+    let command = run_by(container(), &machine.hallpass(&login));
     let mut terminal = Terminal::run(&command);
     terminal.expect("Client secret: ");
     terminal.send("\u{3}");
     let ended = terminal.end();
     assert_eq!(ended.exit, Some(128 + SIGINT), "{ended:?}");
     assert_eq!(ended.after, ended.before, "{ended:?}");
-    desk.nothing_was_stored();
+    assert_nothing_stored(&keychain, &machine);
 }
 
 #[test]
 fn a_terminal_with_settings_of_its_own_gets_these_back() {
-    let desk = Desk::new();
+    let (_keychain, machine) = machine_with_keychain();
     let line = format!(
         "stty -echoe -ixon intr ^G min 7; before=$(stty -g); {} login prod --token-url {} --client-id x; code=$?; \
          test \"$before\" = \"$(stty -g)\" && echo unchanged $code",
         *HALLPASS,
-        desk.server.url("/oauth/token"),
+        machine.server().url("/oauth/token"),
     );
-    let mut terminal = Terminal::run(&shell(&desk.machine, &line));
+    let mut terminal = Terminal::run(&shell(&machine, &line));
     terminal.expect("Client secret: ");
     terminal.send("s3cret\r");
     terminal.expect("unchanged 0");
@@ -324,8 +324,8 @@ fn a_login_can_be_ended_while_the_server_is_asked() {
 
 #[test]
 fn a_login_that_was_suspended_still_does_not_show_the_secret() {
-    let desk = Desk::new();
-    let mut terminal = desk.log_in();
+    let (keychain, machine) = machine_with_keychain();
+    let mut terminal = log_in(&machine);
     terminal.send("\u{1a}");
     // The shell takes the terminal back, and gives it again, with its own settings.
     terminal.resume_after_the_shell();
@@ -335,18 +335,18 @@ fn a_login_that_was_suspended_still_does_not_show_the_secret() {
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     ended.never_showed("s3cret");
     assert_eq!(ended.after, ended.before);
-    assert_eq!(stored(&desk.keychain), b"s3cret");
+    assert_eq!(stored(&keychain), b"s3cret");
 }
 
 #[test]
 fn a_paste_of_two_lines_is_refused_and_does_not_reach_the_shell() {
-    let desk = Desk::new();
+    let (keychain, machine) = machine_with_keychain();
     for paste in [
         "first line\nsecond line\n",
         "first line\r\nsecond line",
         "\u{1b}[200~first line\rsecond line\u{1b}[201~",
     ] {
-        let mut terminal = desk.log_in();
+        let mut terminal = log_in(&machine);
         terminal.send_three_times(paste);
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(2), "{ended:?}");
@@ -356,14 +356,14 @@ fn a_paste_of_two_lines_is_refused_and_does_not_reach_the_shell() {
         ended.never_showed("second line");
         assert_eq!(ended.typed_ahead, 0, "{ended:?}");
     }
-    desk.nothing_was_stored();
+    assert_nothing_stored(&keychain, &machine);
     // The line end of a line that was copied whole is fine.
     for paste in ["s3cret\r\n", "s3cret\n\n", "\u{1b}[200~s3cret\n\u{1b}[201~"] {
-        let mut terminal = desk.log_in();
+        let mut terminal = log_in(&machine);
         terminal.send(paste);
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(0), "{ended:?}");
-        assert_eq!(stored(&desk.keychain), b"s3cret", "{paste:?}");
+        assert_eq!(stored(&keychain), b"s3cret", "{paste:?}");
         assert_eq!(ended.typed_ahead, 0, "{ended:?}");
     }
 }
@@ -388,7 +388,7 @@ fn a_secret_is_never_read_in_silence_from_what_is_no_terminal() {
     let mut child = child.expect("hallpass starts");
     let open = child.stdin.take();
     let ran =
-        crate::support::Ran::from(child.wait_with_output().expect("hallpass ends")).failure(2);
+        crate::machine::Ran::from(child.wait_with_output().expect("hallpass ends")).failure(2);
     drop(open);
     assert!(
         ran.stderr.contains("there is no terminal to ask at"),
@@ -415,8 +415,8 @@ fn a_secret_is_never_read_in_silence_from_what_is_no_terminal() {
 
 #[test]
 fn standard_input_that_is_a_terminal_is_no_pipe() {
-    let desk = Desk::new();
-    let url = desk.server.url("/oauth/token");
+    let (keychain, machine) = machine_with_keychain();
+    let url = machine.server().url("/oauth/token");
     let login = [
         "login",
         "prod",
@@ -426,10 +426,10 @@ fn standard_input_that_is_a_terminal_is_no_pipe() {
         CLIENT_ID,
         "--secret-stdin",
     ];
-    let ended = Terminal::run(&desk.machine.hallpass(&login)).end();
+    let ended = Terminal::run(&machine.hallpass(&login)).end();
     assert_eq!(ended.exit, Some(2), "{ended:?}");
     assert!(ended.screen.contains("not a terminal"), "{ended:?}");
-    desk.nothing_was_stored();
+    assert_nothing_stored(&keychain, &machine);
 }
 
 #[test]
@@ -483,8 +483,8 @@ fn a_logout_of_all_asks_first_unless_told_not_to() {
 
 #[test]
 fn a_token_asks_nothing_even_at_a_terminal() {
-    let desk = Desk::new();
-    let mut terminal = desk.log_in();
+    let (_keychain, machine) = machine_with_keychain();
+    let mut terminal = log_in(&machine);
     terminal.send("s3cret\r");
     assert_eq!(terminal.end().exit, Some(0));
     for (arguments, exit) in [
@@ -493,57 +493,40 @@ fn a_token_asks_nothing_even_at_a_terminal() {
         (["status", "prod"], 0),
         (["logout", "prod"], 0),
     ] {
-        let ended = Terminal::run(&desk.machine.hallpass(&arguments)).end();
+        let ended = Terminal::run(&machine.hallpass(&arguments)).end();
         assert_eq!(ended.exit, Some(exit), "{ended:?}");
         assert!(!ended.screen.contains(": \r"), "{ended:?}");
         assert_eq!(ended.after, ended.before);
     }
 }
 
-/// A machine with a keychain and a server, where somebody logs in by hand.
-struct Desk {
-    keychain: SecretService,
-    machine: Machine,
-    server: Server,
+fn machine_with_keychain() -> (SecretService, Machine) {
+    let keychain = SecretService::start();
+    let machine = Machine::new().with_environment(keychain.environment());
+    (keychain, machine)
 }
 
-impl Desk {
-    fn new() -> Desk {
-        let keychain = SecretService::start();
-        let machine = Machine::new().with_environment(keychain.environment());
-        let server = Server::start(numbered_tokens());
-        Desk {
-            keychain,
-            machine,
-            server,
-        }
-    }
+/// A login that prompts for the secret.
+fn log_in(machine: &Machine) -> Terminal {
+    let url = machine.server().url("/oauth/token");
+    let login = [
+        "login",
+        "prod",
+        "--token-url",
+        &url,
+        "--client-id",
+        CLIENT_ID,
+    ];
+    let mut terminal = Terminal::run(&machine.hallpass(&login));
+    terminal.expect("Client secret: ");
+    terminal
+}
 
-    /// A login that has come to the question for the secret.
-    fn log_in(&self) -> Terminal {
-        let url = self.server.url("/oauth/token");
-        let login = [
-            "login",
-            "prod",
-            "--token-url",
-            &url,
-            "--client-id",
-            CLIENT_ID,
-        ];
-        let mut terminal = Terminal::run(&self.machine.hallpass(&login));
-        terminal.expect("Client secret: ");
-        terminal
-    }
-
-    fn nothing_was_stored(&self) {
-        assert!(self.keychain.is_empty());
-        assert!(
-            self.machine.files().is_empty(),
-            "{:?}",
-            self.machine.files()
-        );
-        assert_eq!(self.server.connections(), 0);
-    }
+#[track_caller]
+fn assert_nothing_stored(keychain: &SecretService, machine: &Machine) {
+    assert!(keychain.is_empty());
+    assert!(machine.files().is_empty(), "{:?}", machine.files());
+    assert_eq!(machine.server().connections(), 0);
 }
 
 /// A line for the shell, in this machine's environment.

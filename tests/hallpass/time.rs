@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use time::PrimitiveDateTime;
 use time::format_description::parse_borrowed;
 
+use crate::machine::{Machine, Ran};
 use crate::server::{Reply, Request, Server};
-use crate::support::{Machine, Ran, run_by};
+use crate::support::run_by;
 
 const NOON: &str = "2030-01-01 12:00:00";
 /// The same, in seconds since 1970.

@@ -12,8 +12,9 @@ use std::thread;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens, run_by};
+use crate::support::run_by;
 use crate::tls::{Authority, Identity};
 
 const TOKEN: &str = r#"{"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600}"#;
@@ -29,7 +30,7 @@ fn login(machine: &Machine, url: &str, more: &[&str]) -> Ran {
 fn login_to(machine: &Machine, more: &[&str]) -> Ran {
     let secret = machine.private_file("secret", SECRET.as_bytes());
     let client = ["login", "p", "--client-id", CLIENT_ID, "--secret-file"];
-    machine.run_to_its_end(&[&client[..], &[text(&secret)], more].concat())
+    machine.run(&[&client[..], &[text(&secret)], more].concat())
 }
 
 fn assert_says(ran: &Ran, texts: &[&str]) {

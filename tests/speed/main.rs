@@ -24,6 +24,8 @@ use tools::Counters;
 
 #[path = "../hallpass/bare.rs"]
 mod bare;
+#[path = "../hallpass/machine.rs"]
+mod machine;
 #[path = "../hallpass/secret_service.rs"]
 mod secret_service;
 #[path = "../hallpass/server.rs"]

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{WaitOptions, wait};
 
 use crate::bare;
+use crate::machine::{Machine, Ran};
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Server};
-use crate::support::{Machine, Ran, ran, run_by};
+use crate::support::{ran, run_by};
 use crate::tls::Authority;
 use crate::tools;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::{Endless, GOOD, answered, contains, refused};
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::{Gate, Reply, Server};
-use crate::support::{Machine, numbered_tokens};
 
 // The body.
 
@@ -249,7 +249,7 @@ fn an_endless_answer_is_not_read_to_its_end() {
         let server = Server::start_over("http", 0, carry, move |_| Reply::raw(head.as_bytes()));
         let machine = Machine::new();
         machine.login("default", &server, &["--no-verify", "--timeout", "2s"]);
-        let ran = machine.run_to_its_end(&["token"]).failure(5);
+        let ran = machine.run(&["token"]).failure(5);
         assert!(server.requests().len() <= 2, "{name}");
         // What the sockets' buffers take, and twice 1 MiB; without an end until the deadline, memory is what counts.
         if name != "informational answers" {
@@ -272,7 +272,7 @@ fn ten_megabytes_of_header_are_refused() {
         }),
     ] {
         let (machine, server) = answered(reply);
-        let ran = machine.run_to_its_end(&["token"]).failure(5);
+        let ran = machine.run(&["token"]).failure(5);
         assert!(server.requests().len() <= 2);
         assert!(ran.stderr.len() < 2000, "{ran:?}");
     }
@@ -310,7 +310,7 @@ fn one_deadline_covers_a_slow_answer_however_it_is_slow() {
         let machine = Machine::new();
         machine.login("default", &server, &["--no-verify", "--timeout", "2s"]);
         let begun = Instant::now();
-        let ran = machine.run_to_its_end(&["token"]).failure(5);
+        let ran = machine.run(&["token"]).failure(5);
         assert!(begun.elapsed() < Duration::from_secs(20), "{name}");
         assert!(
             ran.stderr.contains("did not answer within 2 s"),
@@ -330,7 +330,7 @@ fn the_deadline_covers_the_retry_too() {
     });
     let machine = Machine::new();
     machine.login("default", &server, &["--no-verify", "--timeout", "2s"]);
-    let ran = machine.run_to_its_end(&["token"]).failure(5);
+    let ran = machine.run(&["token"]).failure(5);
     assert!(ran.stderr.contains("did not answer within 2 s"), "{ran:?}");
     assert_eq!(server.requests().len(), 2);
 }
@@ -395,7 +395,7 @@ fn what_is_no_http_is_unavailable() {
     ];
     for (name, bytes) in rows {
         let (machine, server) = answered(Reply::raw(bytes));
-        let ran = machine.run_to_its_end(&["token"]).failure(5);
+        let ran = machine.run(&["token"]).failure(5);
         assert!((1..=2).contains(&server.requests().len()), "{name}");
         assert!(
             ran.stderr
@@ -407,7 +407,7 @@ fn what_is_no_http_is_unavailable() {
     }
     let upgrade =
         Reply::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
-    answered(upgrade).0.run_to_its_end(&["token"]).failure(5);
+    answered(upgrade).0.run(&["token"]).failure(5);
 }
 
 // Redirects.

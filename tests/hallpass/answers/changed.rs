@@ -7,8 +7,8 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
+use crate::machine::Machine;
 use crate::server::{Reply, Server};
-use crate::support::Machine;
 
 const TOKEN: &str = r#"{"access_token":"eyJz93a...k4laUWw","token_type":"Bearer","scope":"USER","expires_in":86400,"note":"M\u00fcller, 1.5"}"#;
 

@@ -1,8 +1,8 @@
 //! What is shown of a response: cleaned, cut, and without the secret.
 
 use super::{base64, refused};
+use crate::machine::{CLIENT_ID, Machine, SECRET};
 use crate::server::{Reply, Server};
-use crate::support::{CLIENT_ID, Machine, SECRET};
 
 // Messages.
 

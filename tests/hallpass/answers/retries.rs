@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{GOOD, answered, first_then, http_date, refused, seconds_now, shift_entry};
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::{Reply, Server};
-use crate::support::{Machine, numbered_tokens};
 
 // Retry-After.
 
@@ -56,7 +56,7 @@ fn a_pause_beyond_the_deadline_fails_at_once_and_keeps_other_processes_silent() 
             Reply::token("later", 3600),
         );
         let begun = Instant::now();
-        let ran = machine.run_to_its_end(&["token"]).failure(5);
+        let ran = machine.run(&["token"]).failure(5);
         assert!(begun.elapsed() < Duration::from_secs(25), "{value}");
         assert!(
             ran.stderr.contains("the server asked hallpass to wait ")
@@ -137,7 +137,7 @@ fn a_connection_that_is_cut_is_made_once_more_and_never_again() {
         let server = Server::start_resetting(connections, |_| Reply::json(200, GOOD));
         let machine = Machine::new();
         machine.login("default", &server, &["--no-verify"]);
-        (machine.run_to_its_end(&["token"]), server)
+        (machine.run(&["token"]), server)
     };
     let (ran, server) = cut(1);
     assert_eq!(ran.token(), "good");
@@ -158,7 +158,7 @@ fn nobody_who_listens_is_unavailable() {
     let machine = Machine::new();
     machine.login("default", &server, &["--no-verify"]);
     server.stop();
-    let ran = machine.run_to_its_end(&["token"]).failure(5);
+    let ran = machine.run(&["token"]).failure(5);
     assert!(
         ran.stderr.contains("cannot connect to http://127.0.0.1:"),
         "{ran:?}"

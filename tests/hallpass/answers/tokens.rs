@@ -1,8 +1,8 @@
 //! The token in a response: its value, type, lifetime and scope.
 
 use super::{answered, base64url, refused, seconds_now, shift_entry};
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::{Reply, Server};
-use crate::support::{Machine, numbered_tokens};
 
 // The access token itself.
 

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{first_then, refused, shift_entry};
+use crate::machine::{CLIENT_ID, Machine, SECRET};
 use crate::server::{Reply, Server};
-use crate::support::{CLIENT_ID, Machine, SECRET};
 
 // Verdicts, and what is none.
 

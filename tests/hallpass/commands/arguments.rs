@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use super::{COMMANDS, fails, path};
+use crate::machine::{Machine, Ran, SECRET};
 use crate::server::{Reply, Request, Server};
-use crate::support::{Machine, Ran, SECRET};
 
 #[test]
 fn a_message_about_arguments_never_repeats_a_value() {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::{fails, members, names, path, settings};
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Reply, Server};
-use crate::support::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::tls::Authority;
 
 #[test]

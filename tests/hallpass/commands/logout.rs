@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::{fails, names};
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::Server;
-use crate::support::{Machine, numbered_tokens};
 
 #[test]
 fn a_logout_leaves_nothing_and_a_second_one_finds_nothing() {

@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{COMMANDS, fails, is_moment, members, names, settings};
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{Machine, numbered_tokens};
 
 #[test]
 fn the_profile_is_the_one_that_was_named_else_the_only_one() {

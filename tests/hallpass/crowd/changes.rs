@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::{Crowd, first, logged_in, login_as, of, parameter, refusal};
+use crate::machine::{Machine, Ran, SECRET, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{Machine, Ran, SECRET, numbered_tokens, run_by};
+use crate::support::run_by;
 
 #[test]
 fn a_logout_discards_the_token_of_a_pending_request() {

@@ -9,10 +9,9 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::{CROWD, Crowd, first, log_in_unproven, logged_in, login_as, of, refusal, wait_until};
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Gate, Reply, Server};
-use crate::support::{
-    CLIENT_ID, Machine, Ran, SECRET, after_shell, is_root, numbered_tokens, run_by,
-};
+use crate::support::{after_shell, is_root, run_by};
 
 /// How many callers are in order where one is not.
 const HEALTHY: usize = 20;

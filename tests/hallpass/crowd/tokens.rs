@@ -9,8 +9,8 @@ use std::thread;
 use super::{
     CROWD, Crowd, first, log_in_unproven, logged_in, login_as, of, parameter, refusal, wait_until,
 };
+use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::server::{Gate, Reply, Request, Server};
-use crate::support::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::time::command_at;
 
 #[test]

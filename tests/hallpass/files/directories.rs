@@ -8,10 +8,10 @@ use super::{
     assert_one_warning, directories, log_in_as_ordinary_user, logged_in, login_command, picture,
     set_mode, write,
 };
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::Server;
 use crate::support::{
-    CLIENT_ID, Machine, Ran, SECRET, after_shell, as_ordinary_user, give_to_ordinary_user, is_root,
-    machine_of_ordinary_user, numbered_tokens, ran,
+    after_shell, as_ordinary_user, give_to_ordinary_user, is_root, machine_of_ordinary_user, ran,
 };
 
 // Directories that cannot be written.

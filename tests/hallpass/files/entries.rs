@@ -13,11 +13,11 @@ use super::{
     directories, log_in_as_ordinary_user, log_in_with_keychain, logged_in, picture, sealed,
     set_mode, warnings, within_a_minute, write, write_300_mb,
 };
+use crate::machine::{Machine, Ran, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Server};
 use crate::support::{
-    Machine, Ran, as_ordinary_user, give_to_ordinary_user, is_root, machine_of_ordinary_user,
-    numbered_tokens, ran, run_by,
+    as_ordinary_user, give_to_ordinary_user, is_root, machine_of_ordinary_user, ran, run_by,
 };
 
 // A hit.

@@ -13,11 +13,10 @@ use sha2::{Digest as _, Sha256};
 use super::{
     log_in_with_keychain, logged_in, picture, set_mode, within_a_minute, write, write_300_mb,
 };
+use crate::machine::{CLIENT_ID, Machine, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Server};
-use crate::support::{
-    CLIENT_ID, Machine, after_shell, give_to_ordinary_user, is_root, numbered_tokens, ran,
-};
+use crate::support::{after_shell, give_to_ordinary_user, is_root, ran};
 
 // The profile's file.
 

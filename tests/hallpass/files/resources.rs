@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use super::{assert_one_warning, logged_in};
-use crate::support::{Machine, Ran, after_shell, ran};
+use crate::machine::{Machine, Ran};
+use crate::support::{after_shell, ran};
 
 #[test]
 fn a_full_disk_costs_a_warning_and_the_old_entry_survives() {

@@ -9,21 +9,22 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::{Desk, GIT};
+use super::{GIT, bound_to};
+use crate::machine::{HALLPASS, Machine, finish};
 use crate::server::{Reply, Server};
-use crate::support::{HALLPASS, Machine, end_of, ran};
+use crate::support::ran;
 
 #[test]
 fn a_helper_can_be_run_by_the_name_of_a_link() {
-    let desk = Desk::bound_to(&["https://a.example"]);
-    let link = desk.machine.root().join("git-credential-hallpass");
-    let pnpm = desk.machine.root().join("pnpm-tokenhelper-hallpass-prod");
+    let machine = bound_to(&["https://a.example"]);
+    let link = machine.root().join("git-credential-hallpass");
+    let pnpm = machine.root().join("pnpm-tokenhelper-hallpass-prod");
     let hallpass = HALLPASS.as_str();
     for link in [&link, &pnpm] {
         std::os::unix::fs::symlink(hallpass, link).expect("a link");
     }
     let mut command = Command::new(&pnpm);
-    command.env_clear().env("HOME", desk.machine.home());
+    command.env_clear().env("HOME", machine.home());
     assert_eq!(
         crate::support::ran(command).success().stdout,
         "Bearer token-1\n"
@@ -31,7 +32,7 @@ fn a_helper_can_be_run_by_the_name_of_a_link() {
     let mut command = Command::new(&link);
     command
         .env_clear()
-        .env("HOME", desk.machine.home())
+        .env("HOME", machine.home())
         .arg("capability");
     assert!(
         crate::support::ran(command)
@@ -55,9 +56,9 @@ fn a_helper_answers_whatever_the_program_is_called() {
 /// As on Windows, where pip finds `keyring.EXE`.
 #[test]
 fn a_link_may_have_the_extension_exe() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     for name in ["keyring", "keyring.exe", "/bin/keyring.EXE"] {
-        let mut command = desk.machine.hallpass(&["get", "https://a.example", "me"]);
+        let mut command = machine.hallpass(&["get", "https://a.example", "me"]);
         command.arg0(name);
         assert_eq!(ran(command).success().stdout, "token-1\n", "{name}");
     }
@@ -96,36 +97,42 @@ fn a_helper_that_succeeds_prints_no_warnings() {
 
 #[test]
 fn an_invalid_profile_name_is_reported_in_the_protocols_error_format() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     let name = "--profile=No Name";
-    let answer = desk.json(&["google-executable", name], "");
+    let answer = machine
+        .run_with_input(&["google-executable", name], "")
+        .json();
     assert_eq!(answer["success"], false);
-    let ran = desk.run(&["keyring", name, "get", "https://a.example", "me"]);
+    let ran = machine.run(&["keyring", name, "get", "https://a.example", "me"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
-    let ran = desk.tell(&["docker-credential", name, "get"], "a.example");
+    let ran = machine.run_with_input(&["docker-credential", name, "get"], "a.example");
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("invalid profile name"), "{ran:?}");
-    desk.run(&["pnpm-tokenhelper", name]).failure(2);
+    machine.run(&["pnpm-tokenhelper", name]).failure(2);
 }
 
 #[test]
 fn a_missing_home_directory_is_reported_in_the_protocols_error_format() {
-    let mut desk = Desk::bound_to(&["https://a.example"]);
-    desk.machine.set("HOME", "relative");
+    let mut machine = bound_to(&["https://a.example"]);
+    machine.set("HOME", "relative");
     let unknown = "the home directory is unknown";
-    let git = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+    let git = machine.run_with_input(GIT, "protocol=https\nhost=a.example\n\n");
     assert_eq!((git.code, git.stdout.as_str()), (1, "quit=1\n"));
     assert!(git.stderr.contains(unknown), "{git:?}");
-    let docker = desk.tell(&["docker-credential", "get"], "a.example");
+    let docker = machine.run_with_input(&["docker-credential", "get"], "a.example");
     assert_eq!(docker.code, 1);
     assert!(docker.stdout.contains(unknown), "{docker:?}");
-    let google = desk.json(&["google-executable"], "");
+    let google = machine.run_with_input(&["google-executable"], "").json();
     assert_eq!(google["success"], false);
-    let keyring = desk.run(&["keyring", "get", "https://a.example", "me"]);
+    let keyring = machine.run(&["keyring", "get", "https://a.example", "me"]);
     assert_eq!((keyring.code, keyring.stdout.as_str()), (1, ""));
     // Operations that need no home directory still work.
-    desk.answer(&["git-credential", "capability"], "");
-    desk.answer(&["docker-credential", "version"], "");
+    machine
+        .run_with_input(&["git-credential", "capability"], "")
+        .output();
+    machine
+        .run_with_input(&["docker-credential", "version"], "")
+        .output();
 }
 
 #[test]
@@ -188,21 +195,19 @@ fn a_token_can_be_printed_in_several_formats() {
 
 #[test]
 fn fifty_cold_callers_through_a_helper_make_one_request() {
-    let desk = Desk::bound_to(&["https://a.example"]);
-    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
+    let machine = bound_to(&["https://a.example"]);
+    fs::remove_dir_all(machine.cache()).expect("a cache");
     let children: Vec<_> = (0..50)
         .map(|_| {
-            let mut command = desk
-                .machine
-                .hallpass(&["keyring", "get", "a.example", "me"]);
+            let mut command = machine.hallpass(&["keyring", "get", "a.example", "me"]);
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
             command.spawn().expect("hallpass starts")
         })
         .collect();
     for child in children {
-        assert_eq!(end_of(child).token(), "token-2");
+        assert_eq!(finish(child).token(), "token-2");
     }
-    assert_eq!(desk.server.requests().len(), 2);
+    assert_eq!(machine.server().requests().len(), 2);
 }
 
 #[test]

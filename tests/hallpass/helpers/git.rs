@@ -3,14 +3,14 @@
 use std::fs;
 use std::process::Stdio;
 
-use super::{Desk, GIT};
-use crate::support::end_of;
+use super::{GIT, bound_to};
+use crate::machine::finish;
 
 #[test]
 fn git_gets_a_bearer_token_if_it_supports_one() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     let offer = "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=a.example\n";
-    let answer = desk.answer(GIT, offer);
+    let answer = machine.run_with_input(GIT, offer).output();
     for line in [
         "authtype=Bearer",
         "credential=token-1",
@@ -32,7 +32,9 @@ fn git_gets_a_bearer_token_if_it_supports_one() {
         ("Basic realm=\"x\"\nwwwauth[]=Bearer", true),
         ("Negotiate", true),
     ] {
-        let answer = desk.answer(GIT, &format!("{offer}wwwauth[]={challenge}\n\n"));
+        let answer = machine
+            .run_with_input(GIT, format!("{offer}wwwauth[]={challenge}\n\n"))
+            .output();
         assert_eq!(answer.contains("authtype=Bearer"), bearer, "{challenge}");
         assert_eq!(
             answer.contains("username=oauth2\npassword=token-1\n"),
@@ -41,60 +43,86 @@ fn git_gets_a_bearer_token_if_it_supports_one() {
     }
     let old = "protocol=https\nhost=a.example\n";
     assert!(
-        desk.answer(GIT, old)
+        machine
+            .run_with_input(GIT, old)
+            .output()
             .starts_with("username=oauth2\npassword=token-1\n")
     );
     let named = format!("{old}username=me\n");
     assert!(
-        desk.answer(GIT, &named)
+        machine
+            .run_with_input(GIT, &named)
+            .output()
             .starts_with("username=me\npassword=token-1\n")
     );
-    assert_eq!(desk.server.requests().len(), 1);
+    assert_eq!(machine.server().requests().len(), 1);
 }
 
 #[test]
 fn a_token_that_git_says_was_rejected_is_replaced_once() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     let offer = "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=a.example\n";
-    let answer = desk.answer(GIT, offer);
+    let answer = machine.run_with_input(GIT, offer).output();
     let state = answer
         .lines()
         .find(|line| line.starts_with("state[]="))
         .expect("a state");
     assert!(!state.contains("token-1"));
     let again = format!("{offer}{state}\n");
-    let answer = desk.answer(GIT, &again);
+    let answer = machine.run_with_input(GIT, &again).output();
     assert!(answer.contains("credential=token-2"), "{answer}");
     assert!(!answer.contains("continue=1"), "{answer}");
     // Another git that had the same token gets the new one from the cache.
-    assert!(desk.answer(GIT, &again).contains("credential=token-2"));
-    assert_eq!(desk.server.requests().len(), 2);
+    assert!(
+        machine
+            .run_with_input(GIT, &again)
+            .output()
+            .contains("credential=token-2")
+    );
+    assert_eq!(machine.server().requests().len(), 2);
     let erase = "protocol=https\nhost=a.example\ncapability[]=authtype\ncredential=token-2\n";
     assert_eq!(
-        desk.answer(
-            &["git-credential", "erase"],
-            "protocol=https\nhost=a.example\npassword=another\n"
-        ),
+        machine
+            .run_with_input(
+                &["git-credential", "erase"],
+                "protocol=https\nhost=a.example\npassword=another\n"
+            )
+            .output(),
         ""
     );
-    assert!(desk.answer(GIT, offer).contains("token-2"));
-    assert_eq!(desk.answer(&["git-credential", "erase"], erase), "");
-    assert!(desk.answer(GIT, offer).contains("token-3"));
+    assert!(
+        machine
+            .run_with_input(GIT, offer)
+            .output()
+            .contains("token-2")
+    );
+    assert_eq!(
+        machine
+            .run_with_input(&["git-credential", "erase"], erase)
+            .output(),
+        ""
+    );
+    assert!(
+        machine
+            .run_with_input(GIT, offer)
+            .output()
+            .contains("token-3")
+    );
 }
 
 #[test]
 fn git_is_told_to_quit_if_there_is_no_token_for_a_bound_host() {
-    let desk = Desk::bound_to(&["https://a.example"]);
-    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
-    desk.server.stop();
-    let ran = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+    let machine = bound_to(&["https://a.example"]);
+    fs::remove_dir_all(machine.cache()).expect("a cache");
+    machine.server().stop();
+    let ran = machine.run_with_input(GIT, "protocol=https\nhost=a.example\n\n");
     assert_eq!(ran.stdout, "quit=1\n", "{ran:?}");
     assert!(ran.stderr.contains("hallpass: error: "), "{ran:?}");
 }
 
 #[test]
 fn git_passes_on_paths_that_it_has_decoded() {
-    let desk = Desk::bound_to(&[
+    let machine = bound_to(&[
         "https://a.example/my%20team/",
         "https://a.example/b%c3%bccher",
         "https://a.example/50%25",
@@ -111,15 +139,14 @@ fn git_passes_on_paths_that_it_has_decoded() {
         "my team",
     ] {
         let request = format!("protocol=https\nhost=a.example\npath={path}\n");
-        let answer = desk.answer(GIT, &request);
+        let answer = machine.run_with_input(GIT, &request).output();
         assert!(answer.contains("password=token-1"), "{path}: {answer}");
     }
     // Bytes that are no UTF-8 text are a path, too.
-    desk.run(&["bind", "prod", "https://a.example/%ff"])
+    machine
+        .run(&["bind", "prod", "https://a.example/%ff"])
         .success();
-    let ran = desk
-        .machine
-        .run_with_input(GIT, b"protocol=https\nhost=a.example\npath=\xff/app.git\n");
+    let ran = machine.run_with_input(GIT, b"protocol=https\nhost=a.example\npath=\xff/app.git\n");
     assert!(ran.success().stdout.contains("password=token-1"));
     for path in [
         "my+team/app",
@@ -129,14 +156,14 @@ fn git_passes_on_paths_that_it_has_decoded() {
         "50",
     ] {
         let request = format!("protocol=https\nhost=a.example\npath={path}\n");
-        let ran = desk.tell(GIT, &request).success();
+        let ran = machine.run_with_input(GIT, &request).success();
         assert_eq!(ran.stdout, "", "{path}");
     }
 }
 
 #[test]
 fn server_headers_that_git_passes_on_do_not_prevent_a_token() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     for line in [
         b"wwwauth[]=Basic realm=\"caf\xe9\"".as_slice(),
         b"wwwauth[]=Basic\trealm=\"a\tb\"",
@@ -148,7 +175,7 @@ fn server_headers_that_git_passes_on_do_not_prevent_a_token() {
         b"\xff=1",
     ] {
         let request = [b"protocol=https\nhost=a.example\n", line, b"\n\n"].concat();
-        let ran = desk.machine.run_with_input(GIT, &request).success();
+        let ran = machine.run_with_input(GIT, &request).success();
         assert!(ran.stdout.contains("\npassword=token-1\n"), "{ran:?}");
         assert!(ran.stdout.starts_with("username=oauth2\n"), "{ran:?}");
     }
@@ -156,22 +183,25 @@ fn server_headers_that_git_passes_on_do_not_prevent_a_token() {
 
 #[test]
 fn git_gets_the_reason_if_there_is_no_token_for_a_bound_host() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     for more in ["path=a/../b\n", "path=a\npath=b\n", "what\n"] {
         let request = |host| format!("protocol=https\nhost={host}\n{more}\n");
-        let ran = desk.tell(GIT, &request("a.example"));
+        let ran = machine.run_with_input(GIT, request("a.example"));
         assert_eq!(ran.stdout, "quit=1\n", "{ran:?}");
         assert!(ran.stderr.contains("hallpass: error: the URL that git"));
-        assert_eq!(desk.answer(GIT, &request("b.example")), "");
+        assert_eq!(
+            machine.run_with_input(GIT, request("b.example")).output(),
+            ""
+        );
     }
 }
 
 #[test]
 fn git_send_email_gets_a_token_for_its_mail_server() {
-    let desk = Desk::bound_to(&["smtp://smtp.example:587", "smtps://smtp.example"]);
+    let machine = bound_to(&["smtp://smtp.example:587", "smtps://smtp.example"]);
     for server in ["smtp\nhost=smtp.example:587", "smtps\nhost=SMTP.example"] {
         let request = format!("protocol={server}\nusername=me@smtp.example\n");
-        let answer = desk.answer(GIT, &request);
+        let answer = machine.run_with_input(GIT, &request).output();
         assert!(
             answer.starts_with("username=me@smtp.example\npassword=token-1\n"),
             "{answer}"
@@ -183,15 +213,27 @@ fn git_send_email_gets_a_token_for_its_mail_server() {
         "imap\nhost=smtp.example:587",
         "https\nhost=smtp.example",
     ] {
-        assert_eq!(desk.answer(GIT, &format!("protocol={server}\n")), "");
+        assert_eq!(
+            machine
+                .run_with_input(GIT, format!("protocol={server}\n"))
+                .output(),
+            ""
+        );
     }
-    assert_eq!(desk.answer(&["docker-credential", "list"], ""), "{}\n");
-    desk.run(&["bind", "prod", "ftp://smtp.example"]).failure(2);
+    assert_eq!(
+        machine
+            .run_with_input(&["docker-credential", "list"], "")
+            .output(),
+        "{}\n"
+    );
+    machine
+        .run(&["bind", "prod", "ftp://smtp.example"])
+        .failure(2);
 }
 
 #[test]
 fn the_user_name_of_the_binding_has_precedence_over_the_one_in_the_url() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     let bind = [
         "bind",
         "prod",
@@ -199,9 +241,9 @@ fn the_user_name_of_the_binding_has_precedence_over_the_one_in_the_url() {
         "--username",
         "x-token-auth",
     ];
-    desk.run(&bind).success();
+    machine.run(&bind).success();
     let request = "protocol=https\nhost=a.example\nusername=someone\nwwwauth[]=Basic realm=\"x\"\n";
-    let answer = desk.answer(GIT, request);
+    let answer = machine.run_with_input(GIT, request).output();
     assert!(answer.starts_with("username=x-token-auth\n"), "{answer}");
     let keyring = [
         "keyring",
@@ -211,7 +253,10 @@ fn the_user_name_of_the_binding_has_precedence_over_the_one_in_the_url() {
         "https://a.example/simple",
         "someone",
     ];
-    assert_eq!(desk.answer(&keyring, ""), "x-token-auth\ntoken-1\n");
+    assert_eq!(
+        machine.run_with_input(&keyring, "").output(),
+        "x-token-auth\ntoken-1\n"
+    );
     let keyring = [
         "keyring",
         "--output=json",
@@ -219,13 +264,16 @@ fn the_user_name_of_the_binding_has_precedence_over_the_one_in_the_url() {
         "https://a.example",
         "someone",
     ];
-    assert_eq!(desk.json(&keyring, "")["username"], "x-token-auth");
+    assert_eq!(
+        machine.run_with_input(&keyring, "").json()["username"],
+        "x-token-auth"
+    );
 }
 
 #[test]
 fn a_user_name_with_a_line_break_in_a_profile_is_refused() {
-    let desk = Desk::bound_to(&["https://a.example"]);
-    let path = desk.machine.config().join("prod.json");
+    let machine = bound_to(&["https://a.example"]);
+    let path = machine.config().join("prod.json");
     let profile = fs::read_to_string(&path).expect("a profile");
     let bound = r#""https://a.example/""#;
 
@@ -233,15 +281,15 @@ fn a_user_name_with_a_line_break_in_a_profile_is_refused() {
         let changed = profile.replace(bound, &format!(r#"{{"url":{bound},"username":"{name}"}}"#));
         assert_ne!(changed, profile);
         fs::write(&path, changed).expect("a profile");
-        let ran = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+        let ran = machine.run_with_input(GIT, "protocol=https\nhost=a.example\n\n");
         assert_eq!(ran.stdout, "quit=1\n", "{ran:?}");
-        desk.run(&["token", "prod"]).failure(2);
+        machine.run(&["token", "prod"]).failure(2);
     }
 }
 
 #[test]
 fn a_host_followed_by_other_text_gets_no_token() {
-    let desk = Desk::bound_to(&["https://good.example"]);
+    let machine = bound_to(&["https://good.example"]);
     for more in [
         "?",
         "#",
@@ -259,7 +307,7 @@ fn a_host_followed_by_other_text_gets_no_token() {
     ] {
         let host = format!("good.example{more}");
         for url in [host.clone(), format!("https://{host}"), format!("u@{host}")] {
-            let ran = desk.tell(&["docker-credential", "get"], &url);
+            let ran = machine.run_with_input(&["docker-credential", "get"], &url);
             assert_eq!(
                 (ran.code, ran.stdout.contains("token-")),
                 (1, false),
@@ -269,33 +317,37 @@ fn a_host_followed_by_other_text_gets_no_token() {
                 ["terraform-credentials", "get", &url],
                 ["keyring", "get", &host],
             ] {
-                let ran = desk.run(&arguments);
+                let ran = machine.run(&arguments);
                 assert!(!ran.stdout.contains("token-"), "{arguments:?} {ran:?}");
             }
         }
-        let ran = desk.tell(GIT, &format!("protocol=https\nhost={host}\n"));
+        let ran = machine.run_with_input(GIT, format!("protocol=https\nhost={host}\n"));
         assert!(!ran.stdout.contains("token-"), "{host:?} {ran:?}");
     }
 }
 
 #[test]
 fn git_operations_other_than_get_are_answered() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     assert_eq!(
-        desk.answer(&["git-credential", "capability"], ""),
+        machine
+            .run_with_input(&["git-credential", "capability"], "")
+            .output(),
         "version 0\ncapability authtype\ncapability state\n"
     );
     for operation in ["store", "something-new"] {
         assert_eq!(
-            desk.answer(
-                &["git-credential", operation],
-                "protocol=https\nhost=a.example\n"
-            ),
+            machine
+                .run_with_input(
+                    &["git-credential", operation],
+                    "protocol=https\nhost=a.example\n"
+                )
+                .output(),
             ""
         );
     }
     // The answer comes after the blank line, although git may keep the pipe open.
-    let mut command = desk.machine.hallpass(GIT);
+    let mut command = machine.hallpass(GIT);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -303,6 +355,6 @@ fn git_operations_other_than_get_are_answered() {
     let mut child = command.spawn().expect("hallpass starts");
     let mut stdin = child.stdin.take().expect("a pipe");
     std::io::Write::write_all(&mut stdin, b"protocol=https\nhost=a.example\n\n").expect("a reader");
-    assert!(end_of(child).success().stdout.contains("token-1"));
+    assert!(finish(child).success().stdout.contains("token-1"));
     drop(stdin);
 }

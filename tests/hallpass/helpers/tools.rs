@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Desk;
+use super::bound_to;
 use crate::support::ran;
 
 #[test]
 fn docker_gets_the_error_texts_that_it_knows() {
-    let desk = Desk::bound_to(&["https://registry.example", "http://127.0.0.1:5000"]);
+    let machine = bound_to(&["https://registry.example", "http://127.0.0.1:5000"]);
     let get = &["docker-credential", "get"];
     for server in [
         "registry.example",
@@ -17,51 +17,61 @@ fn docker_gets_the_error_texts_that_it_knows() {
         "127.0.0.1:5000",
     ] {
         assert_eq!(
-            desk.json(get, server),
+            machine.run_with_input(get, server).json(),
             json!({ "ServerURL": server, "Username": "oauth2", "Secret": "token-1" })
         );
     }
     // A loopback host may mean both https and http.
-    desk.run(&["bind", "prod", "https://127.0.0.1:5000/path"])
+    machine
+        .run(&["bind", "prod", "https://127.0.0.1:5000/path"])
         .success();
-    desk.answer(get, "127.0.0.1:5000");
-    desk.run(&["unbind", "prod", "https://127.0.0.1:5000/path"])
+    machine.run_with_input(get, "127.0.0.1:5000").output();
+    machine
+        .run(&["unbind", "prod", "https://127.0.0.1:5000/path"])
         .success();
-    let ran = desk.tell(get, "other.example");
+    let ran = machine.run_with_input(get, "other.example");
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
     assert_eq!(ran.stdout, "credentials not found in native keychain\n");
     assert_eq!(
-        desk.json(&["docker-credential", "list"], ""),
+        machine
+            .run_with_input(&["docker-credential", "list"], "")
+            .json(),
         json!({ "registry.example": "oauth2", "127.0.0.1:5000": "oauth2" })
     );
-    desk.run(&[
-        "bind",
-        "prod",
-        "https://registry.example",
-        "--scheme",
-        "identity-token",
-    ])
-    .success();
-    assert_eq!(desk.json(get, "registry.example")["Username"], "<token>");
+    machine
+        .run(&[
+            "bind",
+            "prod",
+            "https://registry.example",
+            "--scheme",
+            "identity-token",
+        ])
+        .success();
+    assert_eq!(
+        machine.run_with_input(get, "registry.example").json()["Username"],
+        "<token>"
+    );
     let stored = r#"{"ServerURL":"registry.example","Username":"a","Secret":"b"}"#;
 
-    let ran = desk.tell(&["docker-credential", "store"], stored);
+    let ran = machine.run_with_input(&["docker-credential", "store"], stored);
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
     assert!(ran.stdout.contains("hallpass login"), "{ran:?}");
     assert_eq!(
-        desk.answer(&["docker-credential", "erase"], "registry.example"),
+        machine
+            .run_with_input(&["docker-credential", "erase"], "registry.example")
+            .output(),
         ""
     );
-    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
-    desk.server.stop();
-    let ran = desk.tell(get, "registry.example");
+    fs::remove_dir_all(machine.cache()).expect("a cache");
+    machine.server().stop();
+    let ran = machine.run_with_input(get, "registry.example");
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("cannot connect"), "{ran:?}");
 }
 
 #[test]
 fn cargo_gets_the_protocol_version_before_it_sends_a_request() {
-    let desk = Desk::bound_to(&["https://cargo.example/index"]);
+    let machine = bound_to(&["https://cargo.example/index"]);
     let request = |url: &str, kind: &str, arguments: &str| {
         format!(
             r#"{{"v":1,"registry":{{"index-url":"{url}","name":"x","headers":[]}},"kind":"{kind}","operation":"read","args":[{arguments}]}}
@@ -70,13 +80,20 @@ fn cargo_gets_the_protocol_version_before_it_sends_a_request() {
     };
     let plugin = &["--cargo-plugin"];
     let bound = "sparse+https://cargo.example/index/";
-    let answer = desk.answer(plugin, &request(bound, "get", ""));
+    let answer = machine
+        .run_with_input(plugin, request(bound, "get", ""))
+        .output();
     assert!(answer.starts_with("{\"v\":[1]}\n"), "{answer}");
-    let granted = desk.json(plugin, &request(bound, "get", r#""--profile","prod""#));
+    // The line after the protocol version.
+    let response = |input: &str| -> Value {
+        let output = machine.run_with_input(plugin, input).output();
+        serde_json::from_str(output.lines().last().expect("a response")).expect("JSON")
+    };
+    let granted = response(&request(bound, "get", r#""--profile","prod""#));
     assert_eq!(granted["Ok"]["token"], "Bearer token-1");
     assert_eq!(granted["Ok"]["cache"], "expires");
     assert!(granted["Ok"]["expiration"].is_u64());
-    let refused = |input: &str| desk.json(plugin, input)["Err"]["kind"].clone();
+    let refused = |input: &str| response(input)["Err"]["kind"].clone();
     assert_eq!(
         refused(&request("sparse+https://other.example/", "get", "")),
         "url-not-supported"
@@ -90,26 +107,29 @@ fn cargo_gets_the_protocol_version_before_it_sends_a_request() {
         refused(&request(bound, "get", r#""--profile","none""#)),
         "not-found"
     );
-    desk.run(&[
-        "bind",
-        "prod",
-        "https://cargo.example/index",
-        "--scheme",
-        "raw",
-    ])
-    .success();
+    machine
+        .run(&[
+            "bind",
+            "prod",
+            "https://cargo.example/index",
+            "--scheme",
+            "raw",
+        ])
+        .success();
     assert_eq!(
-        desk.json(plugin, &request(bound, "get", ""))["Ok"]["token"],
+        response(&request(bound, "get", ""))["Ok"]["token"],
         "token-1"
     );
 }
 
 #[test]
 fn bazel_gets_headers() {
-    let desk = Desk::bound_to(&["https://a.example"]);
+    let machine = bound_to(&["https://a.example"]);
     let get = &["bazel-credential", "get"];
     for uri in ["https://a.example/x", "grpcs://a.example"] {
-        let answer = desk.json(get, &json!({ "uri": uri }).to_string());
+        let answer = machine
+            .run_with_input(get, json!({ "uri": uri }).to_string())
+            .json();
         assert_eq!(
             answer["headers"],
             json!({ "Authorization": ["Bearer token-1"] })
@@ -118,13 +138,16 @@ fn bazel_gets_headers() {
         assert!(expires.len() == 20 && expires.ends_with('Z'), "{expires}");
     }
     let other = json!({ "uri": "https://b.example/" }).to_string();
-    assert_eq!(desk.json(get, &other), json!({ "headers": {} }));
-    desk.tell(get, "{}").failure(2);
+    assert_eq!(
+        machine.run_with_input(get, &other).json(),
+        json!({ "headers": {} })
+    );
+    machine.run_with_input(get, "{}").failure(2);
 }
 
 #[test]
 fn kubectl_gets_the_version_that_it_asked_for() {
-    let mut desk = Desk::bound_to(&["https://k8s.example:6443"]);
+    let mut machine = bound_to(&["https://k8s.example:6443"]);
     for version in ["v1", "v1beta1"] {
         let version = format!("client.authentication.k8s.io/{version}");
         for spec in [
@@ -132,8 +155,8 @@ fn kubectl_gets_the_version_that_it_asked_for() {
             json!({ "cluster": { "server": "https://k8s.example:6443" } }),
         ] {
             let info = json!({ "kind": "ExecCredential", "apiVersion": version, "spec": spec });
-            desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
-            let answer = desk.json(&["kubectl-credential"], "");
+            machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+            let answer = machine.run_with_input(&["kubectl-credential"], "").json();
             assert_eq!(answer["apiVersion"], version.as_str());
             assert_eq!(answer["kind"], "ExecCredential");
             assert_eq!(answer["status"]["token"], "token-1");
@@ -141,8 +164,8 @@ fn kubectl_gets_the_version_that_it_asked_for() {
     }
     let info = json!({ "apiVersion": "client.authentication.k8s.io/v1",
         "spec": { "cluster": { "server": "https://other.example:6443" } } });
-    desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
-    let ran = desk
+    machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+    let ran = machine
         .run(&["kubectl-credential", "--profile", "prod"])
         .failure(3);
     assert!(
@@ -151,25 +174,27 @@ fn kubectl_gets_the_version_that_it_asked_for() {
         "{ran:?}"
     );
     let info = json!({ "apiVersion": "client.authentication.k8s.io/v2", "spec": {} });
-    desk.machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
-    desk.run(&["kubectl-credential"]).failure(2);
-    desk.machine.set("KUBERNETES_EXEC_INFO", "");
-    desk.run(&["kubectl-credential"]).failure(2);
+    machine.set("KUBERNETES_EXEC_INFO", &info.to_string());
+    machine.run(&["kubectl-credential"]).failure(2);
+    machine.set("KUBERNETES_EXEC_INFO", "");
+    machine.run(&["kubectl-credential"]).failure(2);
 }
 
 #[test]
 fn go_gets_cached_tokens_first_and_a_new_one_after_a_rejection() {
-    let desk = Desk::bound_to(&["https://go.example/mod", "http://127.0.0.1:1/"]);
+    let machine = bound_to(&["https://go.example/mod", "http://127.0.0.1:1/"]);
     let block =
         |number| format!("https://go.example/mod\n\nAuthorization: Bearer token-{number}\n\n");
-    assert_eq!(desk.answer(&["goauth"], ""), block(1));
+    assert_eq!(machine.run_with_input(&["goauth"], "").output(), block(1));
     let response = "HTTP/1.1 401 Unauthorized\n\n";
     assert_eq!(
-        desk.answer(&["goauth", "https://go.example/mod/x"], response),
+        machine
+            .run_with_input(&["goauth", "https://go.example/mod/x"], response)
+            .output(),
         block(2)
     );
-    let ran = desk
-        .tell(&["goauth", "https://go.example/other"], response)
+    let ran = machine
+        .run_with_input(&["goauth", "https://go.example/other"], response)
         .success();
     assert_eq!(ran.stdout, "");
     assert!(
@@ -178,49 +203,67 @@ fn go_gets_cached_tokens_first_and_a_new_one_after_a_rejection() {
         "{ran:?}"
     );
     assert_eq!(
-        desk.answer(&["goauth", "https://other.example/"], response),
+        machine
+            .run_with_input(&["goauth", "https://other.example/"], response)
+            .output(),
         ""
     );
-    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
-    assert_eq!(desk.answer(&["goauth"], ""), "");
-    assert_eq!(desk.server.requests().len(), 2);
+    fs::remove_dir_all(machine.cache()).expect("a cache");
+    assert_eq!(machine.run_with_input(&["goauth"], "").output(), "");
+    assert_eq!(machine.server().requests().len(), 2);
 }
 
 #[test]
 fn terraform_gets_an_object() {
-    let desk = Desk::bound_to(&["https://tf.example"]);
-    let get = |host| desk.json(&["terraform-credentials", "get", host], "");
+    let machine = bound_to(&["https://tf.example"]);
+    let get = |host| {
+        machine
+            .run_with_input(&["terraform-credentials", "get", host], "")
+            .json()
+    };
     assert_eq!(get("tf.example"), json!({ "token": "token-1" }));
     assert_eq!(get("other.example"), json!({}));
     assert_eq!(get("tf.example/x"), json!({}));
     for verb in ["store", "forget"] {
-        desk.tell(&["terraform-credentials", verb, "tf.example"], "{}")
+        machine
+            .run_with_input(&["terraform-credentials", verb, "tf.example"], "{}")
             .failure(2);
     }
 }
 
 #[test]
 fn keyring_has_three_output_formats_and_one_exit_code_for_not_found() {
-    let desk = Desk::bound_to(&["https://pypi.example"]);
+    let machine = bound_to(&["https://pypi.example"]);
     let url = "https://pypi.example/simple";
-    assert_eq!(desk.answer(&["keyring", "get", url, "me"], ""), "token-1\n");
     assert_eq!(
-        desk.answer(&["keyring", "get", url, "--mode", "creds"], ""),
+        machine
+            .run_with_input(&["keyring", "get", url, "me"], "")
+            .output(),
+        "token-1\n"
+    );
+    assert_eq!(
+        machine
+            .run_with_input(&["keyring", "get", url, "--mode", "creds"], "")
+            .output(),
         "oauth2\ntoken-1\n"
     );
     assert_eq!(
-        desk.json(
-            &["keyring", "--mode=creds", "--output=json", "get", url],
-            ""
-        ),
+        machine
+            .run_with_input(
+                &["keyring", "--mode=creds", "--output=json", "get", url],
+                ""
+            )
+            .json(),
         json!({ "username": "oauth2", "password": "token-1" })
     );
     assert_eq!(
-        desk.answer(&["keyring", "get", "pypi.example", "me"], ""),
+        machine
+            .run_with_input(&["keyring", "get", "pypi.example", "me"], "")
+            .output(),
         "token-1\n"
     );
     let mercurial = ["keyring", "get", "Mercurial", "me@@https://pypi.example"];
-    assert_eq!(desk.answer(&mercurial, ""), "token-1\n");
+    assert_eq!(machine.run_with_input(&mercurial, "").output(), "token-1\n");
     for arguments in [
         &["get", "https://other.example/", "me"][..],
         &["get", "other.example", "me"],
@@ -232,7 +275,7 @@ fn keyring_has_three_output_formats_and_one_exit_code_for_not_found() {
         &["--unknown", "get"],
         &[],
     ] {
-        let ran = desk.run(&[&["keyring"], arguments].concat());
+        let ran = machine.run(&[&["keyring"], arguments].concat());
         assert_eq!(
             (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
             (1, "", "")
@@ -242,14 +285,14 @@ fn keyring_has_three_output_formats_and_one_exit_code_for_not_found() {
 
 #[test]
 fn google_gets_a_failure_in_the_answer_itself() {
-    let desk = Desk::bound_to(&[]);
-    let answer = desk.json(&["google-executable"], "");
+    let machine = bound_to(&[]);
+    let answer = machine.run_with_input(&["google-executable"], "").json();
     assert_eq!(answer["success"], true);
     assert_eq!(answer["id_token"], "token-1");
     assert!(answer["expiration_time"].is_u64());
-    fs::remove_dir_all(desk.machine.cache()).expect("a cache");
-    desk.server.stop();
-    let answer = desk.json(&["google-executable"], "");
+    fs::remove_dir_all(machine.cache()).expect("a cache");
+    machine.server().stop();
+    let answer = machine.run_with_input(&["google-executable"], "").json();
     assert_eq!(answer["success"], false);
     assert!(
         answer["message"]
@@ -260,8 +303,8 @@ fn google_gets_a_failure_in_the_answer_itself() {
 
 #[test]
 fn askpass_answers_a_question_in_any_language() {
-    let desk = Desk::bound_to(&["https://a.example"]);
-    let ask = |question| desk.run(&["askpass", question]);
+    let machine = bound_to(&["https://a.example"]);
+    let ask = |question| machine.run(&["askpass", question]);
     assert_eq!(
         ask("Password for 'https://me@a.example': ").token(),
         "token-1"
@@ -279,8 +322,8 @@ fn askpass_answers_a_question_in_any_language() {
 /// git's question contains a port that is not the default one, wget's contains none.
 #[test]
 fn askpass_uses_the_only_bound_port_for_a_question_without_a_port() {
-    let desk = Desk::bound_to(&["https://a.example:8443", "https://b.example:1/path"]);
-    let ask = |question| desk.run(&["askpass", question]);
+    let machine = bound_to(&["https://a.example:8443", "https://b.example:1/path"]);
+    let ask = |question| machine.run(&["askpass", question]);
     assert_eq!(ask("Username for 'https://a.example': ").token(), "oauth2");
     let question = "Password for 'https://me@a.example': ";
     assert_eq!(ask(question).token(), "token-1");
@@ -288,10 +331,10 @@ fn askpass_uses_the_only_bound_port_for_a_question_without_a_port() {
     ask("Password for 'http://me@a.example': ").failure(3);
     ask("Password for 'https://me@example': ").failure(3);
     ask("Password for 'https://me@b.example': ").failure(3);
-    let mut by_git = desk.machine.hallpass(&["askpass", question]);
+    let mut by_git = machine.hallpass(&["askpass", question]);
     by_git.env("PATH", "/usr/lib/git-core:/usr/bin");
     ran(by_git).failure(3);
     let bind = ["bind", "prod", "https://a.example:9443"];
-    desk.machine.run(&bind).success();
-    desk.run(&["askpass", question]).failure(3);
+    machine.run(&bind).success();
+    machine.run(&["askpass", question]).failure(3);
 }

@@ -4,20 +4,20 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{Desk, GIT};
-use crate::support::Ran;
+use super::{GIT, bound_to};
+use crate::machine::{Machine, Ran};
 
 #[test]
 fn naming_a_profile_does_not_replace_a_binding() {
-    let desk = Desk::bound_to(&["https://a.example"]);
-    desk.machine
-        .login("other", &desk.server, &["--for", "https://b.example"]);
-    let [prod, other] = ["prod", "other"].map(|name| desk.run(&["token", name]).token());
+    let machine = bound_to(&["https://a.example"]);
+    machine.login("other", machine.server(), &["--for", "https://b.example"]);
+    let [prod, other] = ["prod", "other"].map(|name| machine.run(&["token", name]).token());
     assert_ne!(prod, other);
     let get = |profile: &str, host: &str| {
         let option = format!("--profile={profile}");
         let request = format!("protocol=https\nhost={host}\n\n");
-        desk.tell(&["git-credential", &option, "get"], &request)
+        machine
+            .run_with_input(&["git-credential", &option, "get"], &request)
             .success()
             .stdout
     };
@@ -25,13 +25,15 @@ fn naming_a_profile_does_not_replace_a_binding() {
     assert_eq!(get("prod", "b.example"), "");
     assert_eq!(get("other", "a.example"), "");
     // Two profiles cannot be bound to one URL. If they are all the same, that is an error.
-    let tie = desk.run(&["bind", "other", "https://a.example"]).failure(2);
+    let tie = machine
+        .run(&["bind", "other", "https://a.example"])
+        .failure(2);
     assert!(
         tie.stderr
             .contains("hallpass unbind prod https://a.example/"),
         "{tie:?}"
     );
-    let file = desk.machine.config().join("other.json");
+    let file = machine.config().join("other.json");
     let text = fs::read_to_string(&file).expect("a profile");
     fs::write(
         &file,
@@ -39,13 +41,14 @@ fn naming_a_profile_does_not_replace_a_binding() {
     )
     .expect("an edit");
     // A binding to another path of the server rewrites its list of URLs.
-    let lists = desk.machine.config().join("urls");
+    let lists = machine.config().join("urls");
     for list in fs::read_dir(&lists).expect("lists of URLs") {
         fs::write(list.expect("a list").path(), "damaged").expect("damage");
     }
-    desk.run(&["bind", "other", "https://a.example/y"])
+    machine
+        .run(&["bind", "other", "https://a.example/y"])
         .success();
-    let ran = desk.tell(GIT, "protocol=https\nhost=a.example\n\n");
+    let ran = machine.run_with_input(GIT, "protocol=https\nhost=a.example\n\n");
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "quit=1\n"), "{ran:?}");
     assert!(
         ran.stderr
@@ -53,83 +56,90 @@ fn naming_a_profile_does_not_replace_a_binding() {
         "{ran:?}"
     );
     assert!(get("other", "a.example").contains(&other));
-    desk.run(&["unbind", "other", "https://a.example"])
+    machine
+        .run(&["unbind", "other", "https://a.example"])
         .success();
     // The longest path has precedence.
-    desk.run(&["bind", "other", "https://a.example/api"])
+    machine
+        .run(&["bind", "other", "https://a.example/api"])
         .success();
     let url = |path: &str| {
-        desk.run(&["token", "--url", &format!("https://a.example{path}")])
+        machine
+            .run(&["token", "--url", &format!("https://a.example{path}")])
             .token()
     };
     assert_eq!((url("/"), url("/api/x")), (prod, other));
 }
 
 /// How a protocol's request contains a URL.
-type Ask = fn(&Desk, &str, &str, &str) -> Option<Ran>;
+type Ask = fn(&Machine, &str, &str, &str) -> Option<Ran>;
 
 const PROTOCOLS: [(&str, Ask); 11] = [
-    ("git", |desk, scheme, host, path| {
+    ("git", |machine, scheme, host, path| {
         let path = path.strip_prefix('/').map(|path| format!("path={path}\n"));
         let request = format!(
             "protocol={scheme}\nhost={host}\n{}\n",
             path.unwrap_or_default()
         );
-        Some(desk.tell(GIT, &request))
+        Some(machine.run_with_input(GIT, &request))
     }),
-    ("bazel", |desk, scheme, host, path| {
+    ("bazel", |machine, scheme, host, path| {
         let request = json!({ "uri": format!("{scheme}://{host}{path}") });
-        Some(desk.tell(&["bazel-credential", "get"], &request.to_string()))
+        Some(machine.run_with_input(&["bazel-credential", "get"], request.to_string()))
     }),
-    ("docker", |desk, scheme, host, path| {
-        Some(desk.tell(
+    ("docker", |machine, scheme, host, path| {
+        Some(machine.run_with_input(
             &["docker-credential", "get"],
-            &format!("{scheme}://{host}{path}"),
+            format!("{scheme}://{host}{path}"),
         ))
     }),
-    ("docker, bare", |desk, scheme, host, path| {
+    ("docker, bare", |machine, scheme, host, path| {
         (scheme == "https" && path.is_empty())
-            .then(|| desk.tell(&["docker-credential", "get"], host))
+            .then(|| machine.run_with_input(&["docker-credential", "get"], host))
     }),
-    ("cargo", |desk, scheme, host, path| {
+    ("cargo", |machine, scheme, host, path| {
         let url = format!("sparse+{scheme}://{host}{path}");
         let request = json!({ "v": 1, "registry": { "index-url": url }, "kind": "get" });
-        Some(desk.tell(&["--cargo-plugin"], &format!("{request}\n")))
+        Some(machine.run_with_input(&["--cargo-plugin"], format!("{request}\n")))
     }),
-    ("kubectl", |desk, scheme, host, path| {
+    ("kubectl", |machine, scheme, host, path| {
         let info = json!({ "apiVersion": "client.authentication.k8s.io/v1",
             "spec": { "cluster": { "server": format!("{scheme}://{host}{path}") } } });
-        let mut command = desk.machine.hallpass(&["kubectl-credential"]);
+        let mut command = machine.hallpass(&["kubectl-credential"]);
         command.env("KUBERNETES_EXEC_INFO", info.to_string());
         Some(crate::support::ran(command))
     }),
-    ("go", |desk, scheme, host, path| {
-        argument(desk, &["goauth"], &format!("{scheme}://{host}{path}"))
+    ("go", |machine, scheme, host, path| {
+        argument(machine, &["goauth"], &format!("{scheme}://{host}{path}"))
     }),
-    ("terraform", |desk, scheme, host, path| {
+    ("terraform", |machine, scheme, host, path| {
         (scheme == "https" && path.is_empty())
-            .then(|| argument(desk, &["terraform-credentials", "get"], host))
+            .then(|| argument(machine, &["terraform-credentials", "get"], host))
             .flatten()
     }),
-    ("keyring", |desk, scheme, host, path| {
+    ("keyring", |machine, scheme, host, path| {
         argument(
-            desk,
+            machine,
             &["keyring", "get"],
             &format!("{scheme}://{host}{path}"),
         )
     }),
-    ("askpass", |desk, scheme, host, path| {
+    ("askpass", |machine, scheme, host, path| {
         let question = format!("Password for '{scheme}://me@{host}{path}': ");
-        argument(desk, &["askpass"], &question)
+        argument(machine, &["askpass"], &question)
     }),
-    ("token --url", |desk, scheme, host, path| {
-        argument(desk, &["token"], &format!("--url={scheme}://{host}{path}"))
+    ("token --url", |machine, scheme, host, path| {
+        argument(
+            machine,
+            &["token"],
+            &format!("--url={scheme}://{host}{path}"),
+        )
     }),
 ];
 
 /// No result for an argument with a NUL: no process can be started with one.
-fn argument(desk: &Desk, before: &[&str], last: &str) -> Option<Ran> {
-    (!last.contains('\0')).then(|| desk.run(&[before, &[last]].concat()))
+fn argument(machine: &Machine, before: &[&str], last: &str) -> Option<Ran> {
+    (!last.contains('\0')).then(|| machine.run(&[before, &[last]].concat()))
 }
 
 /// Hosts that look like `a.example`, but are not.
@@ -258,7 +268,7 @@ const PATHS: [&str; 27] = [
 
 #[test]
 fn no_protocol_returns_a_token_for_a_url_that_is_not_bound() {
-    let desk = Desk::bound_to(&["https://a.example", "https://b.example/api"]);
+    let machine = bound_to(&["https://a.example", "https://b.example/api"]);
     let mut rows: Vec<(&str, &str, &str)> = Vec::new();
     for host in STRANGERS {
         rows.extend(["", "/", "/a.example"].map(|path| ("https", host, path)));
@@ -269,7 +279,7 @@ fn no_protocol_returns_a_token_for_a_url_that_is_not_bound() {
     assert!(rows.len() >= 300, "{}", rows.len());
     for (name, ask) in PROTOCOLS {
         for (scheme, host, path) in &rows {
-            if let Some(ran) = ask(&desk, scheme, host, path) {
+            if let Some(ran) = ask(&machine, scheme, host, path) {
                 let row = format!("{name}: {scheme}://{host}{path}: {ran:?}");
                 assert!(!format!("{ran:?}").contains("token-"), "{row}");
                 assert!((0..=6).contains(&ran.code), "{row}");
@@ -282,14 +292,14 @@ fn no_protocol_returns_a_token_for_a_url_that_is_not_bound() {
             ("a.example:443", ""),
             ("a.example", "/x"),
         ] {
-            if let Some(ran) = ask(&desk, "https", host, path) {
+            if let Some(ran) = ask(&machine, "https", host, path) {
                 assert!(
                     ran.success().stdout.contains("token-"),
                     "{name}: {host}{path}"
                 );
             }
         }
-        if let Some(ran) = ask(&desk, "https", "b.example", "/api/x") {
+        if let Some(ran) = ask(&machine, "https", "b.example", "/api/x") {
             assert!(ran.success().stdout.contains("token-"), "{name}");
         }
     }
@@ -311,14 +321,14 @@ fn no_protocol_returns_a_token_for_a_url_that_is_not_bound() {
         "protocol=https://a.example/\nhost=evil.example\n\n",
         "\nprotocol=https\nhost=a.example\n\n",
     ] {
-        let ran = desk.tell(GIT, request);
+        let ran = machine.run_with_input(GIT, request);
         assert!(!ran.stdout.contains("token-"), "{request:?}: {ran:?}");
     }
     let endless = format!(
         "protocol=https\nhost=a.example\nx={}\n\n",
         "x".repeat(100_000)
     );
-    assert_eq!(desk.tell(GIT, &endless).stdout, "");
+    assert_eq!(machine.run_with_input(GIT, &endless).stdout, "");
     // The login's, and one for each of Go's five calls after a 401 that got a token.
-    assert_eq!(desk.server.requests().len(), 1 + 5);
+    assert_eq!(machine.server().requests().len(), 1 + 5);
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Desk, OURS, SECRET_WORD, count_items, finish, says, secret_tool, spawn, store};
+use super::{OURS, SECRET_WORD, count_items, machine_with, says, secret_tool, store};
+use crate::machine::{CLIENT_ID, Machine, SECRET, finish, numbered_tokens, spawn};
 use crate::secret_service::SecretService;
 use crate::server::Server;
-use crate::support::{CLIENT_ID, SECRET, numbered_tokens};
 
 #[test]
 fn an_item_is_named_after_its_profile_and_a_plain_secret_is_stored_as_it_is() {
@@ -14,9 +14,9 @@ fn an_item_is_named_after_its_profile_and_a_plain_secret_is_stored_as_it_is() {
     assert_eq!(long.len(), 5_000);
     for secret in [SECRET, &long, " spaces around ", "--client-secret", "a"] {
         let keychain = SecretService::start();
-        let desk = Desk::with(&keychain);
-        desk.log_in("prod", secret).success();
-        let account = desk.account("prod");
+        let machine = machine_with(&keychain);
+        machine.login_to_keychain("prod", secret).success();
+        let account = machine.account("prod");
         assert!(account.starts_with("prod:"), "{account}");
         let found = keychain.lookup(&[("service", "hallpass"), ("username", &account)]);
         let found = String::from_utf8(found.expect("an item")).expect("UTF-8");
@@ -32,8 +32,8 @@ fn an_item_is_named_after_its_profile_and_a_plain_secret_is_stored_as_it_is() {
         assert_eq!(listed.matches(label).count(), 1, "{listed}");
         assert_eq!(count_items(&keychain), 1, "{listed}");
         // And it comes back as it went in.
-        desk.run(&["token", "--refresh"]).token();
-        let sent: Vec<_> = desk.server.requests();
+        machine.run(&["token", "--refresh"]).token();
+        let sent: Vec<_> = machine.server().requests();
         assert_eq!(sent.len(), 2);
         assert_eq!(
             sent[0].header("authorization"),
@@ -45,26 +45,26 @@ fn an_item_is_named_after_its_profile_and_a_plain_secret_is_stored_as_it_is() {
 #[test]
 fn a_second_login_replaces_the_first() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", "the first").success();
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    let first = desk.account("prod");
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", "the first").success();
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    let first = machine.account("prod");
 
-    desk.log_in("prod", "the second").success();
-    assert_ne!(desk.account("prod"), first);
+    machine.login_to_keychain("prod", "the second").success();
+    assert_ne!(machine.account("prod"), first);
     assert_eq!(count_items(&keychain), 1);
     assert_eq!(
-        secret_of(&keychain, &desk, "prod").as_deref(),
+        secret_of(&keychain, &machine, "prod").as_deref(),
         Some(&b"the second"[..])
     );
     assert_eq!(
-        desk.run(&["token"]).token(),
+        machine.run(&["token"]).token(),
         "token-2",
         "the old client's token is gone"
     );
-    desk.run(&["token", "--refresh"]).token();
+    machine.run(&["token", "--refresh"]).token();
     assert_eq!(
-        desk.secrets_sent(),
+        machine.secrets_sent(),
         ["the first", "the second", "the second"]
     );
 }
@@ -74,20 +74,20 @@ fn a_login_with_a_secret_file_or_command_empties_the_keychain() {
     let command = format!("echo {SECRET_WORD}");
     for source in ["--secret-file", "--secret-command"] {
         let keychain = SecretService::start();
-        let desk = Desk::with(&keychain);
-        desk.log_in("prod", SECRET).success();
-        let file = desk.machine.private_file("secret", SECRET_WORD.as_bytes());
+        let machine = machine_with(&keychain);
+        machine.login_to_keychain("prod", SECRET).success();
+        let file = machine.private_file("secret", SECRET_WORD.as_bytes());
         let value = match source {
             "--secret-file" => file.to_str().expect("a path in UTF-8"),
             _ => &command,
         };
-        desk.run(&["login", "prod", source, value]).success();
+        machine.run(&["login", "prod", source, value]).success();
         assert!(keychain.is_empty(), "{source}");
-        desk.run(&["token", "--refresh"]).token();
-        assert_eq!(desk.secrets_sent(), [SECRET, SECRET_WORD, SECRET_WORD]);
-        let settings = desk.machine.config();
+        machine.run(&["token", "--refresh"]).token();
+        assert_eq!(machine.secrets_sent(), [SECRET, SECRET_WORD, SECRET_WORD]);
+        let settings = machine.config();
         assert_eq!(
-            desk.machine
+            machine
                 .files()
                 .iter()
                 .filter(|file| file.starts_with(&settings))
@@ -101,43 +101,43 @@ fn a_login_with_a_secret_file_or_command_empties_the_keychain() {
 #[test]
 fn two_profiles_lie_side_by_side() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("one", "first secret").success();
-    desk.log_in("two", "second secret").success();
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("one", "first secret").success();
+    machine.login_to_keychain("two", "second secret").success();
     assert_eq!(count_items(&keychain), 2);
 
-    desk.run(&["logout", "one"]).success();
+    machine.run(&["logout", "one"]).success();
     assert_eq!(count_items(&keychain), 1);
     assert_eq!(
-        secret_of(&keychain, &desk, "two").as_deref(),
+        secret_of(&keychain, &machine, "two").as_deref(),
         Some(&b"second secret"[..])
     );
-    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-3");
 
-    desk.log_in("one", "third secret").success();
-    desk.run(&["logout", "--all"]).success();
+    machine.login_to_keychain("one", "third secret").success();
+    machine.run(&["logout", "--all"]).success();
     assert!(keychain.is_empty());
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
 fn a_profile_that_was_copied_by_hand_costs_the_other_one_nothing() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("one", "first secret").success();
-    let file = |name| desk.machine.config().join(name);
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("one", "first secret").success();
+    let file = |name| machine.config().join(name);
     for last in [&["logout", "two"][..], &["logout", "--all"]] {
         for (from, to) in [("one.json", "two.json"), ("one.items", "two.items")] {
             fs::copy(file(from), file(to)).expect("a copy");
         }
         // Both do away with an item of this profile that no longer counts.
-        desk.log_in("two", "second secret").success();
+        machine.login_to_keychain("two", "second secret").success();
         assert_eq!(count_items(&keychain), 2);
         assert_eq!(
-            secret_of(&keychain, &desk, "one").as_deref(),
+            secret_of(&keychain, &machine, "one").as_deref(),
             Some(&b"first secret"[..])
         );
-        desk.run(last).success();
+        machine.run(last).success();
     }
     assert!(keychain.is_empty());
 }
@@ -145,7 +145,7 @@ fn a_profile_that_was_copied_by_hand_costs_the_other_one_nothing() {
 #[test]
 fn what_others_keep_is_left_alone() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
+    let machine = machine_with(&keychain);
     let strangers: [&[(&str, &str)]; 3] = [
         &[("service", "other"), ("username", "prod")],
         &[("service", "hallpass"), ("username", "prod")],
@@ -154,10 +154,10 @@ fn what_others_keep_is_left_alone() {
     for attributes in strangers {
         store(&keychain, attributes, "not ours");
     }
-    desk.log_in("prod", SECRET).success();
-    desk.log_in("prod", "another").success();
-    desk.run(&["token", "--refresh"]).token();
-    desk.run(&["logout"]).success();
+    machine.login_to_keychain("prod", SECRET).success();
+    machine.login_to_keychain("prod", "another").success();
+    machine.run(&["token", "--refresh"]).token();
+    machine.run(&["logout"]).success();
     for attributes in strangers {
         let found = keychain.lookup(attributes);
         assert_eq!(found.as_deref(), Some(&b"not ours"[..]), "{attributes:?}");
@@ -168,9 +168,9 @@ fn what_others_keep_is_left_alone() {
 #[test]
 fn two_items_that_look_the_same_are_told_and_mended_by_login() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
-    let account = desk.account("prod");
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
+    let account = machine.account("prod");
     let twin = [
         ("service", "hallpass"),
         ("username", account.as_str()),
@@ -178,26 +178,26 @@ fn two_items_that_look_the_same_are_told_and_mended_by_login() {
     ];
     store(&keychain, &twin, "a twin");
 
-    let ran = desk.run(&["token", "--refresh"]).failure(6);
+    let ran = machine.run(&["token", "--refresh"]).failure(6);
     says(
         &ran,
         "the keychain has 2 secrets for profile prod",
         "hallpass login prod",
     );
-    assert_eq!(desk.server.requests().len(), 1, "neither was sent");
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    assert_eq!(machine.server().requests().len(), 1, "neither was sent");
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
 
-    desk.log_in("prod", SECRET).success();
+    machine.login_to_keychain("prod", SECRET).success();
     assert_eq!(count_items(&keychain), 1);
-    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-3");
 }
 
 #[test]
 fn logout_removes_all_items_that_look_the_same() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
-    let account = desk.account("prod");
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
+    let account = machine.account("prod");
     for more in ["1", "2"] {
         let twin = [
             ("service", "hallpass"),
@@ -207,75 +207,75 @@ fn logout_removes_all_items_that_look_the_same() {
         store(&keychain, &twin, "a twin");
     }
     assert_eq!(count_items(&keychain), 3);
-    desk.run(&["logout"]).success();
+    machine.run(&["logout"]).success();
     assert!(keychain.is_empty());
 }
 
 #[test]
 fn an_item_that_was_removed_behind_our_back_wants_a_new_login() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     let cleared = secret_tool(&keychain, &["clear", "service", "hallpass"], "");
     assert!(cleared.status.success(), "{cleared:?}");
     assert!(keychain.is_empty());
 
     assert_eq!(
-        desk.run(&["token"]).token(),
+        machine.run(&["token"]).token(),
         "token-1",
         "the cached token works"
     );
-    let ran = desk.run(&["token", "--refresh"]).failure(3);
+    let ran = machine.run(&["token", "--refresh"]).failure(3);
     says(
         &ran,
         "has no client secret for profile prod",
         "hallpass login prod",
     );
-    assert_eq!(desk.server.requests().len(), 1);
+    assert_eq!(machine.server().requests().len(), 1);
 
-    desk.log_in("prod", SECRET).success();
-    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
+    machine.login_to_keychain("prod", SECRET).success();
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-3");
     // Neither does it keep a logout.
     secret_tool(&keychain, &["clear", "service", "hallpass"], "");
-    desk.run(&["logout"]).success();
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    machine.run(&["logout"]).success();
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
 fn an_item_that_holds_no_secret_any_more_is_told() {
     for (content, said) in [("", "is empty"), ("two\nlines", "has more than one line")] {
         let keychain = SecretService::start();
-        let desk = Desk::with(&keychain);
-        desk.log_in("prod", SECRET).success();
-        let account = desk.account("prod");
+        let machine = machine_with(&keychain);
+        machine.login_to_keychain("prod", SECRET).success();
+        let account = machine.account("prod");
         let ours = [("service", "hallpass"), ("username", account.as_str())];
         store(&keychain, &ours, content);
         assert_eq!(count_items(&keychain), 1, "it was replaced");
 
-        let ran = desk.run(&["token", "--refresh"]).failure(3);
+        let ran = machine.run(&["token", "--refresh"]).failure(3);
         says(
             &ran,
             &format!("the client secret in the keychain {said}"),
             "hallpass login prod",
         );
-        assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
-        assert_eq!(desk.run(&["token"]).token(), "token-1");
+        assert_eq!(machine.server().requests().len(), 1, "nothing was sent");
+        assert_eq!(machine.run(&["token"]).token(), "token-1");
     }
 }
 
 #[test]
 fn a_secret_that_was_changed_in_the_keychain_is_the_one_that_is_sent() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
-    let account = desk.account("prod");
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
+    let account = machine.account("prod");
     store(
         &keychain,
         &[("service", "hallpass"), ("username", &account)],
         "rotated",
     );
-    desk.run(&["token", "--refresh"]).token();
-    assert_eq!(desk.secrets_sent(), [SECRET, "rotated"]);
+    machine.run(&["token", "--refresh"]).token();
+    assert_eq!(machine.secrets_sent(), [SECRET, "rotated"]);
 }
 
 /// It stored every secret as it was given.
@@ -289,21 +289,21 @@ fn what_version_0_1_0_stored_is_still_read() {
         "{\"a\":\"b\"}",
         "hallpass-base64:?",
     ] {
-        let desk = Desk::with(&keychain);
-        desk.log_in("prod", SECRET).success();
-        let account = desk.account("prod");
+        let machine = machine_with(&keychain);
+        machine.login_to_keychain("prod", SECRET).success();
+        let account = machine.account("prod");
         let item = [("service", "hallpass"), ("username", &account)];
         store(&keychain, &item, secret);
-        desk.run(&["token", "--refresh"]).token();
-        assert_eq!(desk.secrets_sent(), [SECRET, secret]);
-        desk.run(&["logout"]).success();
+        machine.run(&["token", "--refresh"]).token();
+        assert_eq!(machine.secrets_sent(), [SECRET, secret]);
+        machine.run(&["logout"]).success();
     }
     let key = rcgen::KeyPair::generate()
         .expect("a P-256 key")
         .serialize_pem();
-    let desk = Desk::with(&keychain);
+    let machine = machine_with(&keychain);
     let method = ["--auth", "private_key_jwt", "--jwt-alg", "ES256"];
-    let url = desk.server.url("/oauth/token");
+    let url = machine.server().url("/oauth/token");
     let login = [
         "login",
         "prod",
@@ -313,25 +313,31 @@ fn what_version_0_1_0_stored_is_still_read() {
         CLIENT_ID,
     ];
     let login = [&login[..], &method, &["--key-stdin"]].concat();
-    desk.run_with_input(&login, key.as_bytes()).success();
-    let account = desk.account("prod");
+    machine.run_with_input(&login, key.as_bytes()).success();
+    let account = machine.account("prod");
     let item = [("service", "hallpass"), ("username", account.as_str())];
     store(&keychain, &item, &key);
     assert_eq!(keychain.lookup(&item).as_deref(), Some(key.as_bytes()));
-    desk.run(&["token", "--refresh"]).token();
+    machine.run(&["token", "--refresh"]).token();
 }
 
 #[test]
 fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
+    let machine = machine_with(&keychain);
     let thief = Server::start(numbered_tokens());
-    desk.log_in("prod", SECRET).success();
-    let file = desk.machine.config().join("prod.json");
+    machine.login_to_keychain("prod", SECRET).success();
+    let file = machine.config().join("prod.json");
     let before = fs::read_to_string(&file).expect("the profile");
     let edits = [
-        (desk.server.url("/oauth/token"), thief.url("/oauth/token")),
-        (desk.server.url("/oauth/token"), desk.server.url("/echo")),
+        (
+            machine.server().url("/oauth/token"),
+            thief.url("/oauth/token"),
+        ),
+        (
+            machine.server().url("/oauth/token"),
+            machine.server().url("/echo"),
+        ),
         (CLIENT_ID.to_owned(), "client:two".to_owned()),
         (
             "client_secret_basic".to_owned(),
@@ -357,7 +363,7 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
         let edited = before.replacen(&there, &instead, 1);
         assert_ne!(edited, before, "{instead}");
         fs::write(&file, edited).expect("an edited profile");
-        let ran = desk.run(&["token", "--refresh"]).failure(4);
+        let ran = machine.run(&["token", "--refresh"]).failure(4);
         says(
             &ran,
             "profile prod was edited after login",
@@ -365,7 +371,7 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
         );
     }
     assert_eq!(thief.connections(), 0);
-    assert_eq!(desk.server.connections(), 1);
+    assert_eq!(machine.server().connections(), 1);
 
     // Nor at a logout that would revoke the token there.
     let elsewhere = format!(
@@ -374,7 +380,7 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
     );
     let edited = before.replacen(r#""client_id""#, &elsewhere, 1);
     fs::write(&file, edited).expect("an edited profile");
-    let ran = desk.run(&["logout"]).success();
+    let ran = machine.run(&["logout"]).success();
     assert!(
         ran.stderr
             .contains("the tokens will not be revoked at the server"),
@@ -387,26 +393,28 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
 #[test]
 fn an_edited_profile_that_is_put_right_works_again() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
-    let file = desk.machine.config().join("prod.json");
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
+    let file = machine.config().join("prod.json");
     let before = fs::read_to_string(&file).expect("the profile");
     fs::write(&file, before.replace(CLIENT_ID, "x")).expect("an edited profile");
-    desk.run(&["token"]).failure(4);
+    machine.run(&["token"]).failure(4);
     fs::write(&file, before).expect("the profile");
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-2");
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-2");
 }
 
 #[test]
 fn twenty_callers_open_the_keychain_once() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in_with("prod", SECRET, &["--no-verify"]).success();
+    let machine = machine_with(&keychain);
+    machine
+        .login_from("prod", &["--secret-stdin", "--no-verify"], SECRET)
+        .success();
     for clients in [1, 0] {
         let before = bus_clients_so_far(&keychain);
         let callers: Vec<_> = (0..20)
-            .map(|_| spawn(&mut desk.command(&["token"])))
+            .map(|_| spawn(&mut machine.hallpass(&["token"])))
             .collect();
         for caller in callers {
             assert_eq!(finish(caller).token(), "token-1");
@@ -415,7 +423,7 @@ fn twenty_callers_open_the_keychain_once() {
         let came = bus_clients_so_far(&keychain) - before - 1;
         assert_eq!(came, clients, "first one reads it, then none has to");
     }
-    assert_eq!(desk.server.requests().len(), 1);
+    assert_eq!(machine.server().requests().len(), 1);
 }
 
 fn base64_decode(text: &str) -> String {
@@ -424,10 +432,10 @@ fn base64_decode(text: &str) -> String {
     String::from_utf8(bytes.expect("base64")).expect("UTF-8")
 }
 
-fn secret_of(keychain: &SecretService, desk: &Desk, profile: &str) -> Option<Vec<u8>> {
+fn secret_of(keychain: &SecretService, machine: &Machine, profile: &str) -> Option<Vec<u8>> {
     keychain.secret(&[
         ("service", "hallpass"),
-        ("username", &desk.account(profile)),
+        ("username", &machine.account(profile)),
     ])
 }
 

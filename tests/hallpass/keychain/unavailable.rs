@@ -1,17 +1,18 @@
 //! A keychain that is missing, locked, not responding, or that ends during a call.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 use super::{
-    Desk, PATIENCE, SECRET_WORD, count_items, finish, give, line, login_arguments, says, spawn,
+    LONG_TIMEOUT, SECRET_WORD, TIMEOUT, count_items, line, login_arguments, machine_with, says,
     store,
 };
+use crate::machine::{Machine, Ran, SECRET, finish, spawn};
 use crate::secret_service::{Dialogs, SecretService};
-use crate::server::Server;
-use crate::support::{Machine, Ran, SECRET, numbered_tokens};
+
+const BUS_ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 
 #[test]
 fn without_a_bus() {
@@ -88,62 +89,62 @@ fn with_a_locked_keychain_that_nobody_can_unlock() {
 #[test]
 fn a_dialog_that_is_dismissed_is_told() {
     let mut keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     keychain.lock();
     let dialogs = Dialogs::show(&keychain);
-    let waiting = spawn(&mut desk.command(&["token", "--refresh"]));
+    let waiting = spawn(&mut machine.hallpass(&["token", "--refresh"]));
     dialogs.dismiss(&keychain);
     let ran = finish(waiting).failure(6);
     says(&ran, "the unlock dialog was dismissed", "unlock it");
-    assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    assert_eq!(machine.server().requests().len(), 1, "nothing was sent");
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
 }
 
 #[test]
 fn a_dialog_that_nobody_answers_is_given_up() {
     let mut keychain = SecretService::start();
-    let mut desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let mut machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     keychain.lock();
     let _dialogs = Dialogs::show(&keychain);
-    desk.seconds = "3";
-    let ran = desk.run(&["token", "--refresh"]).failure(6);
+    machine.set(TIMEOUT, "3");
+    let ran = machine.run(&["token", "--refresh"]).failure(6);
     says(
         &ran,
         "the keychain (Secret Service) did not answer within 3 s",
         "answer its password dialog",
     );
     line(&ran, "hallpass: waiting for the keychain");
-    assert_eq!(desk.server.requests().len(), 1, "nothing was sent");
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    assert_eq!(machine.server().requests().len(), 1, "nothing was sent");
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
 }
 
 #[test]
 fn without_a_default_keyring_there_is_no_login() {
     let keychain = SecretService::start_without_collection();
-    let desk = Desk::with(&keychain);
-    let ran = desk.log_in("prod", SECRET).failure(6);
+    let machine = machine_with(&keychain);
+    let ran = machine.login_to_keychain("prod", SECRET).failure(6);
     says(
         &ran,
         "the keychain (Secret Service) has no default keyring",
         "--secret-file",
     );
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
     assert!(keychain.is_empty());
-    desk.run(&["token", "prod"]).failure(3);
+    machine.run(&["token", "prod"]).failure(3);
 }
 
 #[test]
 fn a_login_from_elsewhere_finds_no_secret_in_an_empty_keychain() {
     let keychain = SecretService::start();
-    let mut desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let mut machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     // The home directory is the same, the keychain is that of a fresh machine.
     let fresh = SecretService::start_without_collection();
-    desk.environment = fresh.environment();
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    let ran = desk.run(&["token", "--refresh"]).failure(3);
+    machine = machine.with_environment(fresh.environment());
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    let ran = machine.run(&["token", "--refresh"]).failure(3);
     says(
         &ran,
         "has no client secret for profile prod",
@@ -154,14 +155,11 @@ fn a_login_from_elsewhere_finds_no_secret_in_an_empty_keychain() {
 #[test]
 fn a_keychain_that_dies_in_the_middle_of_a_call_is_told() {
     let mut keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     for arguments in [&["token", "--refresh"][..], &["logout"]] {
         keychain.freeze();
-        let mut child = spawn(
-            desk.command(arguments)
-                .env("HALLPASS_KEYCHAIN_TIMEOUT", "50"),
-        );
+        let mut child = spawn(machine.hallpass(arguments).env(TIMEOUT, "50"));
         let note = wait_for_the_note(&mut child);
         keychain.stop_provider();
         let mut ran = finish(child);
@@ -171,46 +169,50 @@ fn a_keychain_that_dies_in_the_middle_of_a_call_is_told() {
         says(&ran, "keychain (Secret Service)", "--secret-file");
         keychain.unlock();
     }
-    assert!(desk.machine.config().join("prod.json").exists());
-    desk.run(&["logout"]).success();
+    assert!(machine.config().join("prod.json").exists());
+    machine.run(&["logout"]).success();
     assert!(keychain.is_empty());
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
 fn a_keychain_that_dies_in_the_middle_of_a_login_leaves_the_old_login() {
     let mut keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     keychain.freeze();
-    let mut command = desk.command(&login_arguments("prod", &desk.server.url("/oauth/token")));
-    let mut child = spawn(command.env("HALLPASS_KEYCHAIN_TIMEOUT", "50"));
-    give(&mut child, b"another");
+    let mut command = machine.hallpass(&login_arguments(
+        "prod",
+        &machine.server().url("/oauth/token"),
+    ));
+    let mut child = spawn(command.env(TIMEOUT, "50").stdin(Stdio::piped()));
+    let stdin = child.stdin.take();
+    let written = stdin.expect("a pipe").write_all(b"another");
+    written.expect("hallpass reads the secret");
     wait_for_the_note(&mut child);
     keychain.stop_provider();
     assert_eq!(finish(child).code, 6);
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
 
     keychain.unlock();
-    desk.run(&["token", "--refresh"]).token();
-    assert_eq!(desk.secrets_sent(), [SECRET, "another", SECRET]);
-    desk.run(&["logout"]).success();
+    machine.run(&["token", "--refresh"]).token();
+    assert_eq!(machine.secrets_sent(), [SECRET, "another", SECRET]);
+    machine.run(&["logout"]).success();
     assert!(keychain.is_empty());
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
 fn logout_of_all_knows_a_login_that_did_not_come_off() {
     let keychain = SecretService::start();
-    let mut desk = Desk::with(&keychain);
+    let mut machine = machine_with(&keychain);
     keychain.freeze();
-    desk.seconds = "2";
-    desk.log_in("prod", SECRET).failure(6);
+    machine.set(TIMEOUT, "2");
+    machine.login_to_keychain("prod", SECRET).failure(6);
     keychain.thaw();
-    desk.seconds = PATIENCE;
+    machine.set(TIMEOUT, LONG_TIMEOUT);
     // What such a login may leave: an item that no profile names yet.
-    desk.environment = keychain.environment();
-    let list = desk.machine.config().join("prod.items");
+    let list = machine.config().join("prod.items");
     let listed = fs::read_to_string(&list).expect("the list of items that there may be");
     let accounts: Vec<String> = serde_json::from_str(&listed).expect("JSON");
     for account in &accounts {
@@ -222,20 +224,20 @@ fn logout_of_all_knows_a_login_that_did_not_come_off() {
     }
     assert_eq!(count_items(&keychain), 1);
 
-    desk.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all"]).success();
     assert!(keychain.is_empty(), "logout that succeeds leaves nothing");
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
 fn the_way_out_of_a_dead_keychain_works() {
     let mut keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     keychain.stop_provider();
-    let file = desk.machine.private_file("secret", SECRET_WORD.as_bytes());
+    let file = machine.private_file("secret", SECRET_WORD.as_bytes());
     let file = file.to_str().expect("a path in UTF-8");
-    let ran = desk
+    let ran = machine
         .run(&["login", "prod", "--secret-file", file])
         .success();
     let warning = line(&ran, "hallpass: warning: ");
@@ -243,24 +245,26 @@ fn the_way_out_of_a_dead_keychain_works() {
         warning.starts_with("cannot remove the previous secret: "),
         "{warning}"
     );
-    assert_eq!(desk.run(&["token", "--refresh"]).token(), "token-3");
+    assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-3");
 
     keychain.unlock();
     assert_eq!(count_items(&keychain), 1);
-    desk.run(&["logout"]).success();
+    machine.run(&["logout"]).success();
     assert!(keychain.is_empty());
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
 fn callers_wait_for_a_mute_keychain_together() {
     let keychain = SecretService::start();
-    let mut desk = Desk::with(&keychain);
-    desk.log_in_with("prod", SECRET, &["--no-verify"]).success();
+    let mut machine = machine_with(&keychain);
+    machine
+        .login_from("prod", &["--secret-stdin", "--no-verify"], SECRET)
+        .success();
     keychain.freeze();
-    desk.seconds = "2";
+    machine.set(TIMEOUT, "2");
     let callers: Vec<_> = (0..10)
-        .map(|_| spawn(&mut desk.command(&["token"])))
+        .map(|_| spawn(&mut machine.hallpass(&["token"])))
         .collect();
     for caller in callers {
         let ran = finish(caller).failure(6);
@@ -271,9 +275,9 @@ fn callers_wait_for_a_mute_keychain_together() {
         );
     }
     keychain.thaw();
-    desk.seconds = PATIENCE;
+    machine.set(TIMEOUT, LONG_TIMEOUT);
     assert_eq!(
-        desk.run(&["token"]).token(),
+        machine.run(&["token"]).token(),
         "token-1",
         "it was not remembered"
     );
@@ -282,12 +286,12 @@ fn callers_wait_for_a_mute_keychain_together() {
 #[test]
 fn the_wait_is_short_where_no_window_can_reach_anybody() {
     let keychain = SecretService::start();
-    let desk = Desk::with(&keychain);
-    desk.log_in("prod", SECRET).success();
+    let machine = machine_with(&keychain);
+    machine.login_to_keychain("prod", SECRET).success();
     keychain.freeze();
     let over_ssh = [("DISPLAY", ":0"), ("SSH_CONNECTION", "::1 50000 ::1 22")];
     for environment in [&[][..], &over_ssh] {
-        let mut command = desk.command(&["token", "--refresh"]);
+        let mut command = machine.hallpass(&["token", "--refresh"]);
         command.env_remove("HALLPASS_KEYCHAIN_TIMEOUT");
         let ran = finish(spawn(command.envs(environment.iter().copied()))).failure(6);
         says(
@@ -313,24 +317,29 @@ enum Fault {
 /// Nothing is stored, nothing is lost, each run ends by itself, and says what is wrong and what to do.
 fn through_a_fault(fault: Fault, said: &str, advice: &str) {
     let mut keychain = SecretService::start();
-    let mut desk = Desk::with(&keychain);
-    let config = desk.machine.config();
-    desk.log_in("prod", SECRET).success();
+    let mut machine = machine_with(&keychain);
+    let config = machine.config();
+    machine.login_to_keychain("prod", SECRET).success();
     let settings = fs::read(config.join("prod.json")).expect("the profile");
     // A listener whose queue takes every connection, and who never looks at one.
-    let mute = desk.machine.root().join("mute");
+    let mute = machine.root().join("mute");
     let _listener = UnixListener::bind(&mute).expect("a socket");
     match fault {
-        Fault::NoBus => desk.environment.clear(),
-        Fault::Address(address) => desk.bus_address(address),
+        Fault::NoBus => {
+            machine.unset(BUS_ADDRESS).unset("XDG_RUNTIME_DIR");
+        }
+        Fault::Address(address) => {
+            machine.unset("XDG_RUNTIME_DIR").set(BUS_ADDRESS, address);
+        }
         Fault::MuteBus => {
-            desk.bus_address(&format!("unix:path={}", mute.display()));
-            desk.seconds = "1";
+            let address = format!("unix:path={}", mute.display());
+            machine.unset("XDG_RUNTIME_DIR").set(BUS_ADDRESS, &address);
+            machine.set(TIMEOUT, "1");
         }
         Fault::NoProvider => keychain.stop_provider(),
         Fault::Frozen => {
             keychain.freeze();
-            desk.seconds = "2";
+            machine.set(TIMEOUT, "2");
         }
         Fault::Locked => keychain.lock(),
     }
@@ -346,67 +355,62 @@ fn through_a_fault(fault: Fault, said: &str, advice: &str) {
         }
     };
 
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    fails(desk.log_in("prod", SECRET_WORD));
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    fails(machine.login_to_keychain("prod", SECRET_WORD));
     let now = fs::read(config.join("prod.json")).expect("the profile");
     assert_eq!(now, settings, "the old login is untouched");
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    fails(desk.log_in("other", SECRET_WORD));
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    fails(machine.login_to_keychain("other", SECRET_WORD));
     assert!(!config.join("other.json").exists());
     let may_have_left_an_item = matches!(fault, Fault::Frozen | Fault::MuteBus);
     assert_eq!(config.join("other.items").exists(), may_have_left_an_item);
-    desk.run(&["token", "other"]).failure(3);
-    for file in desk.machine.files() {
+    machine.run(&["token", "other"]).failure(3);
+    for file in machine.files() {
         let content = fs::read(&file).expect("a file");
         let content = String::from_utf8_lossy(&content);
         for secret in [SECRET, SECRET_WORD] {
             assert!(!content.contains(secret), "{} holds it", file.display());
         }
     }
-    let requests = desk.server.requests().len();
-    fails(desk.run(&["token", "--refresh"]));
-    assert_eq!(desk.server.requests().len(), requests);
-    let status = desk.run(&["status"]).success();
+    let requests = machine.server().requests().len();
+    fails(machine.run(&["token", "--refresh"]));
+    assert_eq!(machine.server().requests().len(), requests);
+    let status = machine.run(&["status"]).success();
     assert!(status.stdout.contains("cached, valid for"), "{status:?}");
-    assert_eq!(desk.run(&["token"]).token(), "token-1");
-    fails(desk.run(&["logout", "prod"]));
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    fails(machine.run(&["logout", "prod"]));
     assert!(config.join("prod.json").exists(), "it can be repeated");
-    assert!(desk.machine.entries("prod").is_empty());
-    fails(desk.run(&["token", "prod"]));
+    assert!(machine.entries("prod").is_empty());
+    fails(machine.run(&["token", "prod"]));
 
     match fault {
         Fault::NoBus | Fault::Address(_) | Fault::MuteBus => {
-            desk.environment = keychain.environment();
+            machine = machine.with_environment(keychain.environment());
         }
         Fault::Frozen => keychain.thaw(),
         Fault::NoProvider | Fault::Locked => keychain.unlock(),
     }
-    desk.seconds = PATIENCE;
-    desk.run(&["token", "prod"]).token();
+    machine.set(TIMEOUT, LONG_TIMEOUT);
+    machine.run(&["token", "prod"]).token();
     assert_eq!(
-        desk.secrets_sent().last().map(String::as_str),
+        machine.secrets_sent().last().map(String::as_str),
         Some(SECRET),
         "the secret of the old login"
     );
-    desk.run(&["logout", "prod"]).success();
+    machine.run(&["logout", "prod"]).success();
     if may_have_left_an_item {
-        desk.run(&["logout", "other"]).success();
+        machine.run(&["logout", "other"]).success();
     }
     assert!(keychain.is_empty());
-    assert_eq!(desk.machine.files(), [config.join("lock")]);
+    assert_eq!(machine.files(), [config.join("lock")]);
 }
 
 #[test]
 fn a_login_without_any_keychain_leaves_nothing() {
-    let desk = Desk {
-        machine: Machine::new(),
-        server: Server::start(numbered_tokens()),
-        environment: Vec::new(),
-        seconds: PATIENCE,
-    };
-    let ran = desk.log_in("prod", SECRET).failure(6);
+    let machine = Machine::new();
+    let ran = machine.login_to_keychain("prod", SECRET).failure(6);
     says(&ran, "no keychain is running", "--secret-command");
-    assert_eq!(desk.machine.files(), [desk.machine.config().join("lock")]);
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 /// Reads the first line on standard error: by then the call to the keychain is under way.

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{BASIC, ENCODED, NO_FILES, login_at};
+use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Server};
-use crate::support::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::tls::Authority;
 
 // Proxies.

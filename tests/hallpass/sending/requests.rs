@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::{BASIC, ENCODED, NO_FILES, login_at, sent};
+use crate::machine::{Machine, numbered_tokens};
 use crate::server::{Reply, Request, Server};
-use crate::support::{Machine, numbered_tokens};
 
 // The proof of the client, once.
 

@@ -4,8 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::NO_FILES;
+use crate::machine::{Machine, SECRET, numbered_tokens};
 use crate::server::Server;
-use crate::support::{Machine, SECRET, numbered_tokens};
 
 // The secret from a command.
 
@@ -49,7 +49,7 @@ fn a_command_prints_the_secret() {
             "--secret-command",
             command,
         ];
-        let ran = machine.run_to_its_end(&login).success();
+        let ran = machine.run(&login).success();
         assert!(!ran.stderr.contains("noise"), "{ran:?}");
         assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-2");
         for request in server.requests() {
@@ -118,7 +118,7 @@ fn a_command_that_brings_no_secret_is_told_so() {
     ];
     for (command, code, says) in rows {
         let url = server.url("/");
-        let ran = machine.run_to_its_end(&[
+        let ran = machine.run(&[
             "login",
             "--token-url",
             &url,
@@ -152,7 +152,7 @@ fn a_command_may_leave_something_behind_that_keeps_its_standard_error() {
     let command = "!sleep 20 >/dev/null & printf s3cret";
     let login = ["login", "--token-url", &url, "--client-id", "id"];
     machine
-        .run_to_its_end(&[&login[..], &["--secret-command", command]].concat())
+        .run(&[&login[..], &["--secret-command", command]].concat())
         .success();
 }
 

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use super::NO_FILES;
+use crate::machine::{Machine, Ran, SECRET, finish, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::Server;
-use crate::support::{Machine, Ran, SECRET, end_of, numbered_tokens};
 
 // The secret on its way in.
 
@@ -201,7 +201,7 @@ fn an_endless_secret_is_refused() {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        let ran = end_of(child.expect("hallpass starts")).failure(2);
+        let ran = finish(child.expect("hallpass starts")).failure(2);
         assert!(ran.stderr.contains("is longer than 64 KiB"), "{ran:?}");
     }
     for (path, fault) in [
@@ -210,7 +210,7 @@ fn an_endless_secret_is_refused() {
         ("/dev/null", "is not a regular file"),
     ] {
         let ran = machine
-            .run_to_its_end(&[&login[..], &["--secret-file", path]].concat())
+            .run(&[&login[..], &["--secret-file", path]].concat())
             .failure(6);
         assert!(
             ran.stderr.contains(fault) && ran.stderr.contains(path),
@@ -218,7 +218,7 @@ fn an_endless_secret_is_refused() {
         );
     }
     let ran = machine
-        .run_to_its_end(&[&login[..], &["--secret-stdin"]].concat())
+        .run(&[&login[..], &["--secret-stdin"]].concat())
         .failure(2);
     assert!(ran.stderr.contains("is empty"), "{ran:?}");
     assert_eq!(machine.files(), NO_FILES);

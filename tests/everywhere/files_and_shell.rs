@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 
-use crate::desk::Desk;
+use crate::machine::Machine;
 
 #[test]
 fn a_token_is_replaced_while_somebody_reads_it() {
-    let desk = Desk::without_keychain();
-    desk.log_in_by_command("prod", "!echo s3cret").success();
-    let token_file = only_token(&desk.cache("prod"));
+    let machine = Machine::new();
+    machine
+        .login_from("prod", &["--secret-command", "!echo s3cret"], "")
+        .success();
+    let token_file = only_token(&machine.cache().join("prod"));
     thread::scope(|scope| {
         // It is dropped at the end, also at a failed assertion's.
         let (_readers_go_on, end) = mpsc::channel::<()>();
@@ -28,22 +30,24 @@ fn a_token_is_replaced_while_somebody_reads_it() {
         });
         for number in 2..12 {
             let token = format!("token-{number}");
-            assert_eq!(desk.token(&["token", "--refresh"]), token);
-            assert_eq!(desk.token(&["token"]), token);
+            assert_eq!(machine.run(&["token", "--refresh"]).token(), token);
+            assert_eq!(machine.run(&["token"]).token(), token);
         }
     });
-    assert_eq!(desk.server.requests().len(), 11);
+    assert_eq!(machine.server().requests().len(), 11);
 }
 
 #[test]
 fn the_shell_gets_a_quoted_path_as_it_was_written() {
-    let desk = Desk::without_keychain();
-    let file = desk.home().join("its secret.txt");
+    let machine = Machine::new();
+    let file = machine.home().join("its secret.txt");
     fs::write(&file, "s3cret & more\r\n").expect("a file");
     let print = if cfg!(windows) { "type" } else { "cat" };
     let command = format!("!{print} \"{}\"", file.display());
-    desk.log_in_by_command("prod", &command).success();
-    assert_eq!(desk.secrets_sent(), ["s3cret & more"]);
+    machine
+        .login_from("prod", &["--secret-command", &command], "")
+        .success();
+    assert_eq!(machine.secrets_sent(), ["s3cret & more"]);
 }
 
 fn only_token(directory: &Path) -> PathBuf {
