@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
-use crate::support::{HALLPASS, Machine, Ran, numbered_tokens};
 use crate::terminal::Terminal;
 use crate::tls::{Authority, Identity};
 
