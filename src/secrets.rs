@@ -1,5 +1,5 @@
-//! Where client secrets lie. The only room that knows the keychain, the kernel keyring, and secret
-//! files, commands and variables.
+//! Client secrets and their sources: the keychain, the kernel keyring, files, commands and variables.
+//! Only this module opens them.
 
 mod command;
 mod file;
@@ -23,27 +23,26 @@ use situation::Situation;
 
 pub(crate) use keychain::Unwritten;
 
-/// Where else a secret can be, for whom a store cannot have it.
+/// The hint for a store that cannot keep the secret.
 const ELSEWHERE: &str =
     "keep the secret elsewhere: `hallpass login --secret-file FILE` or `--secret-command CMD`";
 
-/// How long to wait for a keychain or a command, and for the person whom it may ask.
+/// How long to wait for a keychain or a command, which may prompt a person.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WaitLimit {
-    /// A person waits at the terminal: `login`, `logout`.
+    /// For `login` and `logout`, which a person runs.
     Person,
-    /// A program calls: `token`.
+    /// For `token`, which a program may run.
     Program,
 }
 
 /// The longest time to wait: a day.
 const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The variable that says how long to wait.
 const TIMEOUT_VARIABLE: &str = "HALLPASS_KEYCHAIN_TIMEOUT";
 
 impl WaitLimit {
-    /// Long enough to type a password; short where no dialog can reach anybody. A duration in
+    /// Long enough to type a password, or short if no dialog can be shown.
     /// `HALLPASS_KEYCHAIN_TIMEOUT` overrides both.
     ///
     /// # Errors
@@ -70,23 +69,25 @@ impl WaitLimit {
     }
 }
 
-/// Reads what the client proves itself with, if the profile is the one that it was entrusted to.
+/// Reads the client's credential, if the profile still has the settings of its login.
 ///
 /// # Errors
-/// `Refused` when the profile was changed since its login, `NotFound` when there is no secret,
-/// `Locked` when a person must open something first.
+/// `Refused` when the profile was edited after its login, `NotFound` when there is no secret,
+/// `Locked` when a person has to unlock or repair something.
 pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Result<Credential> {
     let content = content(name, profile, wait)?;
     let source = &profile.secret;
     let situation = Situation::of(name, wait);
     credential(profile, &content, |what, fault| match source {
         SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {
-            Error::not_found(format!("the {what} in the {} {fault}", place(source)))
+            Error::not_found(format!("the {what} in the {} {fault}", source_name(source)))
                 .hint(format!("run: hallpass login {name}"))
         }
-        SecretSource::Env(_) => Error::usage(format!("the {what} in {} {fault}", place(source))),
+        SecretSource::Env(_) => {
+            Error::usage(format!("the {what} in {} {fault}", source_name(source)))
+        }
         SecretSource::File(_) | SecretSource::Credential(_) => {
-            Error::locked(format!("the {what} in {} {fault}", place(source)))
+            Error::locked(format!("the {what} in {} {fault}", source_name(source)))
                 .hint(situation.advice("check what the file contains"))
         }
         SecretSource::Command(_) | SecretSource::Shell(_) => {
@@ -96,8 +97,8 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
     })
 }
 
-/// A place as a message names it: never more than the user said.
-fn place(source: &SecretSource) -> String {
+/// The source as a message names it: never more than the user gave.
+fn source_name(source: &SecretSource) -> String {
     match source {
         SecretSource::Keychain { .. } => "keychain".to_owned(),
         SecretSource::Kernel { .. } => "kernel keyring".to_owned(),
@@ -108,7 +109,7 @@ fn place(source: &SecretSource) -> String {
     }
 }
 
-/// Reads what the profile's place holds, whatever it is.
+/// Reads the profile's secret source without looking at its content.
 ///
 /// # Errors
 /// As [`read`].
@@ -155,7 +156,7 @@ pub(crate) fn write(
     }
 }
 
-/// Removes a secret from such a store; a missing one is not an error.
+/// Removes a secret from a store that hallpass manages. A missing one is not an error.
 pub(crate) fn delete(name: &ProfileName, item: &Item, wait: WaitLimit) -> Result<()> {
     match item.store {
         Store::Keychain => keychain::delete(name, &item.account, wait.limit()?),
@@ -163,10 +164,10 @@ pub(crate) fn delete(name: &ProfileName, item: &Item, wait: WaitLimit) -> Result
     }
 }
 
-/// What the client proves itself with, made of what its place holds.
+/// The credential from the content of its source.
 ///
 /// # Errors
-/// What `blame` makes of what it is and what is wrong with it; the secret itself is not told.
+/// What `blame` returns for what is unusable ("private key") and why. Neither contains the secret.
 pub(crate) fn credential(
     profile: &Profile,
     content: &Zeroizing<Vec<u8>>,
@@ -220,7 +221,7 @@ pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
     })
 }
 
-/// A secret is not sent where nobody agreed to send it.
+/// The secret is sent only with the settings that a login confirmed.
 fn changed(name: &ProfileName) -> Error {
     Error::refused(format!(
         "profile {name} was edited after login; its secret may be used only with the settings from that login"
@@ -228,8 +229,8 @@ fn changed(name: &ProfileName) -> Error {
     .hint(format!("to accept the change: hallpass login {name}"))
 }
 
-/// What tells one content of the credential's places from another without opening them: another
-/// secret, key or certificate is another client. Where it cannot be had at no cost, none.
+/// Changes when the content of the credential's files or variables changes, without opening them:
+/// another secret, key or certificate is another client. None if that is unknown or costly.
 pub(crate) fn version(profile: &Profile) -> Option<String> {
     let secret = match &profile.secret {
         SecretSource::File(path) => Some(file::version(path)),
@@ -253,7 +254,7 @@ pub(crate) fn version(profile: &Profile) -> Option<String> {
     (!versions.is_empty()).then(|| versions.join(" "))
 }
 
-/// What tells one secret from another, where it is at hand.
+/// Changes with the secret, if it is already loaded.
 pub(crate) fn version_of(secret: &[u8]) -> String {
     Digest::of("hallpass secret version").field(secret).hex()
 }

@@ -13,9 +13,9 @@ use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::platform::program::{self, Descendants, NoProgram};
 use crate::types::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
 
-/// How long to listen for why a command failed after its end: what it left behind (a connection
-/// that ssh shares, an agent) may keep the stream open.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to read the error output of a command after its end: a process that it started (a
+/// connection that ssh shares, an agent) may keep the stream open.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs a program with its arguments, without a shell.
 pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
@@ -40,7 +40,7 @@ pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>
     output(name, command, limit)
 }
 
-/// Gives a line to the shell: only where a person wrote that they want one.
+/// Runs a line in the shell, for a command that begins with `!`.
 pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
     output("sh", program::shell(line), limit)
 }
@@ -53,7 +53,7 @@ fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing
     };
     let descendants = Descendants::watch();
     command
-        // The secret of another profile is none of its business.
+        // It may belong to another profile.
         .env_remove(CLIENT_SECRET_VARIABLE)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -74,12 +74,10 @@ fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing
             descendants.end(&mut child);
             Err(failed("printed more than 64 KiB".to_owned()))
         }
-        Ok(Some(Ended {
-            status, complaint, ..
-        })) if !status.success() => {
-            let complaint = clean(&String::from_utf8_lossy(&complaint), FOREIGN_TEXT_LIMIT);
-            let separator = if complaint.is_empty() { "" } else { ": " };
-            Err(failed(format!("failed ({status}){separator}{complaint}")))
+        Ok(Some(Ended { status, errors, .. })) if !status.success() => {
+            let errors = clean(&String::from_utf8_lossy(&errors), FOREIGN_TEXT_LIMIT);
+            let separator = if errors.is_empty() { "" } else { ": " };
+            Err(failed(format!("failed ({status}){separator}{errors}")))
         }
         Ok(Some(Ended { printed, .. })) => Ok(printed),
     }
@@ -89,15 +87,15 @@ fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing
 struct Ended {
     status: ExitStatus,
     printed: Zeroizing<Vec<u8>>,
-    complaint: Zeroizing<Vec<u8>>,
+    errors: Zeroizing<Vec<u8>>,
 }
 
-/// Reads what a command prints, and waits for its end; none if the time is over before that.
+/// Reads what a command prints, and waits for its end. None after the time limit.
 fn listen(child: &mut Child, limit: Duration) -> io::Result<Option<Ended>> {
     let deadline = Instant::now() + limit;
     let left = || deadline.saturating_duration_since(Instant::now());
     let printed = drain(child.stdout.take())?;
-    let complaint = drain(child.stderr.take())?;
+    let errors = drain(child.stderr.take())?;
     let Ok(printed) = printed.recv_timeout(left()) else {
         return Ok(None);
     };
@@ -105,7 +103,7 @@ fn listen(child: &mut Child, limit: Duration) -> io::Result<Option<Ended>> {
     if printed.len() > CLIENT_SECRET_LIMIT {
         let _ = child.kill();
     }
-    // All is printed: what remains is to end, which takes no time, or never happens.
+    // Its output is complete, so it ends soon, or never.
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
@@ -113,28 +111,28 @@ fn listen(child: &mut Child, limit: Duration) -> io::Result<Option<Ended>> {
             None => return Ok(None),
         }
     };
-    let complaint = if status.success() {
+    let errors = if status.success() {
         Zeroizing::default()
     } else {
-        let complaint = complaint.recv_timeout(left().min(LAST_WORDS));
-        complaint.ok().and_then(io::Result::ok).unwrap_or_default()
+        let errors = errors.recv_timeout(left().min(STDERR_TIMEOUT));
+        errors.ok().and_then(io::Result::ok).unwrap_or_default()
     };
     Ok(Some(Ended {
         status,
         printed,
-        complaint,
+        errors,
     }))
 }
 
 type Drained = io::Result<Zeroizing<Vec<u8>>>;
 
-/// Reads a stream in its own thread, so that no pipe fills up, and at most as much as a secret can have.
+/// Reads a stream in a thread, so that no pipe fills up, up to the size limit of a secret.
 fn drain(stream: Option<impl Read + Send + 'static>) -> io::Result<mpsc::Receiver<Drained>> {
     let stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new().spawn(move || {
         let content = secret::read_to_end(stream);
-        // Nobody listens any more once the time is up.
+        // The receiver is gone after the time limit.
         let _ = sender.send(content);
     })?;
     Ok(receiver)

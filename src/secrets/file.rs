@@ -1,5 +1,5 @@
-//! A secret in a file that only its owner can read: one that the user names, or one that systemd
-//! puts into `$CREDENTIALS_DIRECTORY`.
+//! A secret in a file that only its owner can read: the user's own, or one in systemd's
+//! `$CREDENTIALS_DIRECTORY`.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -48,7 +48,7 @@ fn content(path: &Path, situation: Situation<'_>) -> Result<Option<Zeroizing<Vec
     }
 }
 
-/// What helps where this file is: in a container, its mode can often not be changed.
+/// In a container, the mode of a file can often not be changed.
 fn how_to_protect(path: &Path, situation: Situation<'_>) -> String {
     let at = path.display().to_string();
     if secret_file::can_be_made_private(path) {
@@ -66,26 +66,25 @@ fn how_to_protect(path: &Path, situation: Situation<'_>) -> String {
     format!("to use it as it is: --secret-command 'cat {quote}{at}{quote}'")
 }
 
-/// Reads what systemd has put there for the unit that we run in.
+/// Reads a credential that systemd passes to the unit.
 pub(super) fn read_credential(name: &str, situation: Situation<'_>) -> Result<Zeroizing<Vec<u8>>> {
-    let not_there = |why| {
+    let missing = |why| {
         Error::not_found(format!("cannot read the systemd credential {name}: {why}")).hint(format!(
             "start hallpass in a unit with LoadCredential={name}:FILE"
         ))
     };
-    let path =
-        credential_path(name).ok_or_else(|| not_there("CREDENTIALS_DIRECTORY is not set"))?;
-    content(&path, situation)?.ok_or_else(|| not_there("the unit has no credential of this name"))
+    let path = credential_path(name).ok_or_else(|| missing("CREDENTIALS_DIRECTORY is not set"))?;
+    content(&path, situation)?.ok_or_else(|| missing("the unit has no credential of this name"))
 }
 
-/// Where it is, in a unit that has credentials.
+/// None outside a unit with credentials.
 pub(super) fn credential_path(name: &str) -> Option<PathBuf> {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let directory = directory.filter(|directory| directory.is_absolute())?;
     Some(directory.join(name))
 }
 
-/// What changes with the content, without opening the file.
+/// Changes with the content, without opening the file.
 pub(super) fn version(path: &Path) -> String {
     let Ok(metadata) = std::fs::metadata(path) else {
         return "missing".to_owned();

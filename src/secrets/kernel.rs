@@ -1,4 +1,4 @@
-//! The Linux kernel's keyring, for machines without a Secret Service: a secret lies in memory, for
+//! The Linux kernel's keyring, for machines without a Secret Service: a secret is in memory, for
 //! every session of the user, until the machine restarts. It is used only if the user
 //! chooses it, never as a fallback for a missing keychain.
 
@@ -18,12 +18,12 @@ mod keyring {
 
     use super::{ELSEWHERE, Error, LIMIT, ProfileName, Result, Unwritten, Zeroizing};
 
-    /// All rights for who holds the key, and for the same user in another session: without them
-    /// only the session that made it could read it.
+    /// All rights for the possessor, and for the same user in another session: without them only
+    /// the session that added the key could read it.
     const RIGHTS: u32 = 0x3f3f_0000;
 
-    /// The user's own keyring, which the persistent one and the sessions' come and go beside.
-    fn ours() -> std::result::Result<KeyRing, KeyError> {
+    /// The user keyring, which outlives sessions (`user-keyring(7)`).
+    fn user_keyring() -> std::result::Result<KeyRing, KeyError> {
         KeyRing::from_special_id(KeyRingIdentifier::User, false)
     }
 
@@ -32,7 +32,7 @@ mod keyring {
     }
 
     fn find(account: &str) -> std::result::Result<Key, KeyError> {
-        ours()?.search(&description(account))
+        user_keyring()?.search(&description(account))
     }
 
     pub(in crate::secrets) fn read(
@@ -42,7 +42,7 @@ mod keyring {
         let content = find(account).and_then(|key| key.read_to_vec());
         content
             .map(Zeroizing::new)
-            .map_err(|error| told(name, error))
+            .map_err(|error| explain(name, error))
     }
 
     /// Writes a key and reads it back.
@@ -63,31 +63,33 @@ mod keyring {
                 .hint(ELSEWHERE),
             ));
         }
-        let key = ours().and_then(|ring| ring.add_key(&description(account), secret.as_slice()));
-        let key = key.map_err(|error| nothing(told(name, error)))?;
-        let a_part = |error| Unwritten {
+        let key =
+            user_keyring().and_then(|ring| ring.add_key(&description(account), secret.as_slice()));
+        let key = key.map_err(|error| nothing(explain(name, error)))?;
+        let in_part = |error| Unwritten {
             error,
             nothing_left: false,
         };
         key.set_perms(KeyPermissions::from_u32(RIGHTS))
-            .map_err(|error| a_part(told(name, error)))?;
-        if read(name, account).map_err(a_part)? == *secret {
+            .map_err(|error| in_part(explain(name, error)))?;
+        if read(name, account).map_err(in_part)? == *secret {
             return Ok(());
         }
-        Err(a_part(
+        Err(in_part(
             Error::locked("the kernel keyring did not keep the secret as it was given")
                 .hint(ELSEWHERE),
         ))
     }
 
-    /// Removes a key; one that is not there is fine.
+    /// Removes a key. A missing one is not an error.
     pub(in crate::secrets) fn delete(name: &ProfileName, account: &str) -> Result<()> {
         let removed = find(account).and_then(|key| {
-            // At once, and for every session; where that is not allowed, out of the keyring at least.
-            key.invalidate().or_else(|_| ours()?.unlink_key(key))
+            // Invalidation takes effect at once in every session, but it is not always allowed.
+            key.invalidate()
+                .or_else(|_| user_keyring()?.unlink_key(key))
         });
         match removed {
-            Err(error) if !is_absent(error) => Err(told(name, error)),
+            Err(error) if !is_absent(error) => Err(explain(name, error)),
             _ => Ok(()),
         }
     }
@@ -99,7 +101,7 @@ mod keyring {
         )
     }
 
-    fn told(name: &ProfileName, error: KeyError) -> Error {
+    fn explain(name: &ProfileName, error: KeyError) -> Error {
         if is_absent(error) {
             return Error::not_found(format!(
                 "the kernel keyring has no client secret for profile {name}; it is emptied when the machine restarts"

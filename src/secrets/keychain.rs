@@ -29,20 +29,20 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::ProfileName;
 
-/// What people here call their keychain.
+/// The platform's name for its keychain.
 pub(crate) const NAME: &str = platform::NAME;
 
-/// Every item of ours has it: as the attribute `service`, and as the name that the macOS Keychain shows.
+/// The attribute `service` of every item, and its name in the macOS Keychain.
 #[cfg(not(windows))]
 const SERVICE: &str = "hallpass";
 
 /// The largest secret, in bytes, that the Windows Credential Manager takes.
 const WINDOWS_LIMIT: usize = 2560;
 
-/// After this long, a person is told what we wait for.
-const QUIET: Duration = Duration::from_millis(1500);
+/// A note says what hallpass waits for after this time.
+const NOTE_AFTER: Duration = Duration::from_millis(1500);
 
-/// How many sessions are tried before one that does not work is believed.
+/// How many sessions are tried before the failure of one is reported.
 const SESSIONS: usize = 4;
 
 pub(crate) fn read(
@@ -54,10 +54,10 @@ pub(crate) fn read(
         Ok(Zeroizing::new(item.get_secret()?))
     });
     let content = content.map(platform::decode);
-    content.map_err(|trouble| trouble.error(name))
+    content.map_err(|error| error.error(name))
 }
 
-/// Writes an item and reads it back: a keychain that is about to lose it is found out now.
+/// Writes an item and reads it back, so that a keychain that loses it is noticed at the login.
 pub(crate) fn write(
     name: &ProfileName,
     account: &str,
@@ -74,7 +74,7 @@ pub(crate) fn write(
     let profile = name.to_string();
     let written = call(name, account, limit, move |item| {
         item.set_secret(&given)?;
-        // A help for people, which KeePassXC refuses: no login fails over it.
+        // It only helps people who look for the item, and KeePassXC refuses it: no failure.
         let _ = platform::describe(item, &profile, &label(&profile));
         let kept = Zeroizing::new(item.get_secret()?);
         if kept == given {
@@ -83,19 +83,20 @@ pub(crate) fn write(
             Err(KeychainError::NotKept)
         }
     });
-    written.map_err(|trouble| Unwritten {
+    written.map_err(|error| Unwritten {
         nothing_left: matches!(
-            trouble,
+            error,
             KeychainError::Missing | KeychainError::NoDefault | KeychainError::Locked(_)
         ),
-        error: trouble.error(name),
+        error: error.error(name),
     })
 }
 
-/// Why an item could not be written, and whether a part of it may be there all the same.
+/// Why an item could not be written.
 #[derive(Debug)]
 pub(crate) struct Unwritten {
     pub(crate) error: Error,
+    /// False if a part of the item may have been written.
     pub(crate) nothing_left: bool,
 }
 
@@ -108,7 +109,7 @@ impl Unwritten {
     }
 }
 
-/// Removes an item; one that is not there is fine, and so are several that look the same.
+/// Removes an item, or several with the same attributes. A missing one is not an error.
 pub(crate) fn delete(name: &ProfileName, account: &str, limit: Duration) -> Result<()> {
     let deleted = call(name, account, limit, |item| {
         match item.delete_credential() {
@@ -120,7 +121,7 @@ pub(crate) fn delete(name: &ProfileName, account: &str, limit: Duration) -> Resu
     });
     match deleted {
         Ok(()) | Err(KeychainError::Absent) => Ok(()),
-        Err(trouble) => Err(trouble.error(name)),
+        Err(error) => Err(error.error(name)),
     }
 }
 
@@ -129,7 +130,7 @@ fn label(profile: &str) -> String {
     format!("hallpass client secret ({profile})")
 }
 
-/// Does something with an item, within this time, in as many sessions as it takes.
+/// Calls the keychain with an item, within the time limit, and again if the session is broken.
 fn call<T: Send + 'static>(
     name: &ProfileName,
     account: &str,
@@ -157,7 +158,7 @@ fn call<T: Send + 'static>(
     })
 }
 
-/// Runs a call on a thread of its own. One that does not come back ends with the process.
+/// Runs a call on a thread. One that never returns ends with the process.
 fn with_deadline<T: Send + 'static>(
     limit: Duration,
     call: impl FnOnce() -> std::result::Result<T, KeychainError> + Send + 'static,
@@ -171,17 +172,19 @@ fn with_deadline<T: Send + 'static>(
             "hallpass cannot start a thread".to_owned(),
         ));
     }
-    let quiet = QUIET.min(limit);
-    let answer = receiver.recv_timeout(quiet).or_else(|error| match error {
-        RecvTimeoutError::Timeout if limit > quiet => {
-            message::note("waiting for the keychain; look for a password dialog");
-            receiver.recv_timeout(limit.saturating_sub(quiet))
-        }
-        error => Err(error),
-    });
-    match answer {
+    let note_after = NOTE_AFTER.min(limit);
+    let outcome = receiver
+        .recv_timeout(note_after)
+        .or_else(|error| match error {
+            RecvTimeoutError::Timeout if limit > note_after => {
+                message::note("waiting for the keychain; look for a password dialog");
+                receiver.recv_timeout(limit.saturating_sub(note_after))
+            }
+            error => Err(error),
+        });
+    match outcome {
         Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => Err(KeychainError::Mute(limit)),
+        Err(RecvTimeoutError::Timeout) => Err(KeychainError::NotResponding(limit)),
         Err(RecvTimeoutError::Disconnected) => {
             Err(KeychainError::Other("its library failed".to_owned()))
         }

@@ -1,13 +1,13 @@
-//! In which situation a secret is read: the right advice depends on it.
+//! The situation in which a secret is read: hints depend on it.
 
 use super::WaitLimit;
 use crate::profile::ProfileName;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Situation<'a> {
-    /// The profile is made of environment variables.
+    /// The profile comes from environment variables.
     Environment,
-    /// A person is at the terminal: a login, which may be the first one.
+    /// During a login, which may be the first one.
     LoggingIn,
     /// The profile of an earlier login.
     Stored(&'a ProfileName),
@@ -22,7 +22,7 @@ impl<'a> Situation<'a> {
         }
     }
 
-    /// What to do when the place of the secret, or the secret in it, is wrong.
+    /// The hint for a wrong secret or source of it.
     pub(super) fn advice(self, what: &str) -> String {
         match self {
             Self::Environment => {

@@ -1,5 +1,5 @@
-//! A secret in an environment variable. It is read once and removed from the environment: no program
-//! that we start gets it.
+//! A secret in an environment variable. It is removed from the environment when it is read, so child
+//! processes do not see it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::platform;
 
 type Secret = Zeroizing<Vec<u8>>;
 
-/// What was read so far: `exec` may need one secret for several tokens.
+/// The variables read so far: `exec` may need one secret for several tokens.
 static READ: Mutex<BTreeMap<String, Secret>> = Mutex::new(BTreeMap::new());
 
 /// The value of a variable; none if it is not set, or empty.
@@ -24,7 +24,7 @@ pub(super) fn read(name: &str) -> Option<Secret> {
     read.get(name).cloned()
 }
 
-/// What tells one value from another.
+/// Changes with the value.
 pub(super) fn version(name: &str) -> String {
     if let Some(value) = so_far().get(name) {
         return version_of(value);

@@ -1,4 +1,4 @@
-//! What can be wrong with a keychain, and what a person does about it.
+//! Failures of a keychain, and the hints for them.
 
 #[cfg(any(target_os = "macos", windows))]
 use std::error::Error as StdError;
@@ -10,21 +10,23 @@ use super::{ELSEWHERE, NAME, platform};
 use crate::error::Error;
 use crate::profile::ProfileName;
 
-/// What is wrong with the keychain, as a person can act on it.
+/// The failures that have different hints.
 #[cfg_attr(
     any(target_os = "macos", windows),
-    allow(dead_code, reason = "no platform has all of it")
+    allow(dead_code, reason = "no platform has all of them")
 )]
 pub(super) enum KeychainError {
+    /// The item does not exist.
     Absent,
+    /// No keychain is running.
     Missing,
-    /// And why it was not unlocked.
+    /// With the reason why it was not unlocked.
     Locked(&'static str),
     NoDefault,
     Ambiguous(usize),
-    Mute(Duration),
+    NotResponding(Duration),
     Died,
-    /// The two sides do not understand each other: another session may mend it.
+    /// The encryption of the session failed. Another session may work.
     BrokenSession,
     NotKept,
     Other(String),
@@ -32,12 +34,12 @@ pub(super) enum KeychainError {
 
 impl From<KeyringError> for KeychainError {
     fn from(error: KeyringError) -> Self {
-        // Never an error's `Debug`, and not the `Display` of every one: some carry the secret.
+        // Never an error's `Debug`, and not the `Display` of every one: some contain the secret.
         match error {
             KeyringError::NoEntry => Self::Absent,
             KeyringError::Ambiguous(items) => Self::Ambiguous(items.len()),
             KeyringError::NoStorageAccess(error) | KeyringError::PlatformFailure(error) => {
-                platform::trouble(&*error)
+                platform::classify(&*error)
                     .unwrap_or_else(|| Self::Other(platform::explain(&*error)))
             }
             _ => Self::Other("the item was not written by hallpass".to_owned()),
@@ -45,7 +47,7 @@ impl From<KeyringError> for KeychainError {
     }
 }
 
-/// A platform's own words, fit for a terminal.
+/// The platform's text, cleaned for a terminal.
 #[cfg(any(target_os = "macos", windows))]
 pub(super) fn text(error: &dyn StdError) -> String {
     crate::message::clean(&error.to_string(), crate::message::FOREIGN_TEXT_LIMIT)
@@ -75,7 +77,7 @@ impl KeychainError {
                 "the keychain has {count} secrets for profile {name} with the same attributes"
             ))
             .hint(format!("run `hallpass login {name}` to replace them")),
-            Self::Mute(limit) => Error::locked(format!(
+            Self::NotResponding(limit) => Error::locked(format!(
                 "the keychain ({NAME}) did not answer within {} s",
                 limit.as_secs()
             ))

@@ -1,4 +1,4 @@
-//! What a secret looks like in a Secret Service.
+//! The form of a secret in a Secret Service.
 //!
 //! A gnome-keyring without a password is a text file with one line per item. The daemon does not
 //! escape line breaks when it writes, which makes the whole file unreadable at its next start, and

@@ -16,7 +16,7 @@ pub(super) const START: &str = "";
 
 pub(super) const UNLOCK: &str = "unlock it with `security unlock-keychain`, then try again";
 
-/// Nothing to do: this keychain keeps bytes as they are, and a limit of its own must not be reached
+/// Unchanged: this keychain keeps bytes as they are, and encoded ones would reach its size limit
 /// sooner.
 pub(super) fn encode(secret: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(secret.to_vec())
@@ -36,7 +36,8 @@ pub(super) fn describe(_entry: &Entry, _profile: &str, _label: &str) -> keyring_
     Ok(())
 }
 
-pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
+/// None for a failure without a hint of its own.
+pub(super) fn classify(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
     let code = error
         .downcast_ref::<security_framework::base::Error>()?
         .code();
@@ -55,7 +56,7 @@ pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<
     })
 }
 
-/// Text that the system has for people.
+/// The system's text for people.
 pub(super) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> String {
     text(error)
 }

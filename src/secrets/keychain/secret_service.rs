@@ -26,23 +26,24 @@ pub(super) const UNLOCK: &str =
 pub(super) fn entry(account: &str, label: &str) -> Result<Entry, KeychainError> {
     let store = Store::new().map_err(|error| match KeychainError::from(error) {
         KeychainError::Other(_) => KeychainError::Missing,
-        trouble => trouble,
+        error => error,
     })?;
     let modifiers = HashMap::from([("label", label)]);
     Ok(store.build(SERVICE, account, Some(&modifiers))?)
 }
 
-/// Makes the item one that a person finds: `secret-tool search service hallpass profile NAME`.
+/// Adds the attribute that a person searches for: `secret-tool search service hallpass profile NAME`.
 pub(super) fn describe(entry: &Entry, profile: &str, _label: &str) -> keyring_core::Result<()> {
     entry.update_attributes(&HashMap::from([("profile", profile)]))
 }
 
-pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
+/// None for a failure without a hint of its own.
+pub(super) fn classify(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
     let error: &ServiceError = error.downcast_ref()?;
     match error {
         // KWallet takes only keys without a leading zero, and drops its own: one in 128 sessions.
         ServiceError::Crypto(_) => return Some(KeychainError::BrokenSession),
-        // A dialog that cannot be shown counts as dismissed as well: nobody tells us which it was.
+        // A dialog that cannot be shown is reported like one that was dismissed.
         ServiceError::Locked | ServiceError::Prompt => {
             let why = "the unlock dialog was dismissed or could not be shown";
             return Some(KeychainError::Locked(why));
@@ -56,14 +57,14 @@ pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<
         "ServiceUnknown" | "NameHasNoOwner" => Some(KeychainError::Missing),
         "NoReply" | "Disconnected" => Some(KeychainError::Died),
         "IsLocked" => Some(KeychainError::Locked("it was locked again")),
-        // The last three: the item was removed meanwhile. Another session finds that out.
+        // The last three mean that the item was removed meanwhile: another session reports that.
         "InvalidArgs" | "NoSession" | "InvalidObjectPath" | "NoSuchObject" | "UnknownObject"
         | "UnknownMethod" => Some(KeychainError::BrokenSession),
         _ => None,
     }
 }
 
-/// Why a call failed, where nothing more is known: D-Bus's own text is not for users.
+/// The text for any other failure: D-Bus's own text is not for users.
 pub(super) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> String {
     let name = error.downcast_ref().and_then(call_error);
     match name.as_deref() {

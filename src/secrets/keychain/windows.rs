@@ -17,7 +17,7 @@ pub(super) const START: &str = "";
 pub(super) const UNLOCK: &str =
     "log on to this machine directly; network logons cannot use the Credential Manager";
 
-/// Nothing to do: this keychain keeps bytes as they are, and a limit of its own must not be reached
+/// Unchanged: this keychain keeps bytes as they are, and encoded ones would reach its size limit
 /// sooner.
 pub(super) fn encode(secret: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(secret.to_vec())
@@ -41,13 +41,14 @@ pub(super) fn describe(entry: &Entry, _profile: &str, label: &str) -> keyring_co
     entry.update_attributes(&HashMap::from([("comment", label)]))
 }
 
-pub(super) fn trouble(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
+/// None for a failure without a hint of its own.
+pub(super) fn classify(error: &(dyn StdError + Send + Sync + 'static)) -> Option<KeychainError> {
     // The library's type has no public name.
     let network_logon = text(error).contains("ERROR_NO_SUCH_LOGON_SESSION");
     network_logon.then_some(KeychainError::Locked("this is a network logon"))
 }
 
-/// Text that the system has for people.
+/// The system's text for people.
 pub(super) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> String {
     text(error)
 }
