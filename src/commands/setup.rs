@@ -1,6 +1,5 @@
-//! `hallpass setup`: what to put where, so that a tool asks hallpass for its token. It prints the
-//! text, or writes it for the user and takes exactly that back.
-//! It opens neither the keychain nor the network, and knows no token.
+//! `hallpass setup`: settings that make a tool get its token from hallpass. They are printed, or
+//! written, and exactly what was written is removed again. No keychain or network is used.
 
 mod escape;
 mod file;
@@ -89,7 +88,7 @@ fn links(args: &Args, called: &OsStr) -> Result<String> {
     Ok(String::new())
 }
 
-/// Needs no profile: what was written is recorded, and a logout may have come in between.
+/// Needs no profile: the record has what was written, and a logout may have come in between.
 fn undo(args: &Args, tool: &Tool) -> Result<String> {
     let profile = name_given(args.profile.as_deref())?;
     let profile = profile.as_ref().map(ProfileName::as_str);
@@ -98,17 +97,17 @@ fn undo(args: &Args, tool: &Tool) -> Result<String> {
     Ok(String::new())
 }
 
-/// What the recipes are filled with.
+/// The values that templates are filled with.
 struct Facts {
-    /// The hallpass program, by its absolute path.
+    /// The absolute path of the hallpass program.
     program: String,
-    /// The directory with its other names, and whether the user chose it.
+    /// The directory of the links to it, and whether the user chose that.
     links: PathBuf,
     links_chosen: bool,
     home: Option<PathBuf>,
-    /// None for the one that the environment describes.
+    /// None for the profile from the environment.
     profile: Option<ProfileName>,
-    /// The user named the profile, so it is named wherever it can be.
+    /// The user named the profile, so every setting that can names it too.
     named: bool,
     bindings: Vec<Binding>,
 }
@@ -148,7 +147,7 @@ impl Facts {
         self.home.as_deref().ok_or_else(disk::unknown_home)
     }
 
-    /// pnpm wants a path that a shell takes without quotes.
+    /// pnpm needs a path that a shell reads without quotes.
     fn pnpm_link(&self) -> Result<PathBuf> {
         let suffix = self.profile.as_ref().map(|name| format!("-{name}"));
         let name = format!("pnpm-tokenhelper-hallpass{}", suffix.unwrap_or_default());
@@ -163,10 +162,10 @@ impl Facts {
     }
 }
 
-/// A path as it is written into settings.
+/// A path for a tool's settings.
 ///
 /// # Errors
-/// `Usage` for one that no settings can hold: it has a control character, or is not Unicode.
+/// `Usage` for a path with a control character, or one that is not Unicode.
 fn shown(path: &Path) -> Result<String> {
     let text = path
         .to_str()
@@ -187,8 +186,8 @@ fn tilde(path: &Path) -> String {
     }
 }
 
-/// The hallpass program as it was called, rather than what a link on the way leads to: package
-/// managers keep the link and change what is behind it.
+/// The hallpass program as it was called, without following links: package managers keep a link and
+/// change its target.
 fn program(called: &OsStr) -> Result<PathBuf> {
     let real = std::env::current_exe()
         .map_err(|error| Error::broken("cannot find the hallpass program").because(error))?;

@@ -1,6 +1,6 @@
-//! How a text is written so that a tool reads it back unchanged: one function for each syntax.
+//! Escapes a text so that a tool reads it back unchanged: one function for each syntax.
 //!
-//! Each takes the words of a command, or a single text, and says why it cannot be written.
+//! Each takes the words of a command, or a single text, and returns why it cannot be written.
 
 use crate::types::web_url::encode_all_reserved;
 
@@ -50,7 +50,7 @@ fn list(words: &[String]) -> String {
     format!("[{}]", words.join(", "))
 }
 
-/// Whether a shell, of whatever kind, leaves a text as it is.
+/// Whether every shell leaves a text unchanged.
 fn is_plain(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,=".contains(c);
     !text.is_empty() && text.chars().all(plain)
@@ -71,7 +71,7 @@ fn posix_line(words: &[String]) -> String {
         for c in word.chars() {
             match c {
                 '\'' => quoted += r"'\''",
-                // fish reads two of them in quotes as one: outside of quotes all shells agree.
+                // fish reads two backslashes in quotes as one. Outside quotes all shells agree.
                 '\\' => quoted += r"'\\'",
                 c => quoted.push(c),
             }
@@ -91,7 +91,7 @@ fn powershell_line(words: &[String]) -> String {
         }
     };
     let line = join(words, quoted);
-    // A quoted text is a text, unless it is called.
+    // Without `&`, a quoted word is a string and not a command.
     if line.starts_with('\'') {
         format!("& {line}")
     } else {
@@ -101,7 +101,7 @@ fn powershell_line(words: &[String]) -> String {
 
 /// A command as cmd.exe reads it.
 fn cmd_line(words: &[String]) -> Result<String, Reason> {
-    // Percent signs are expanded in quotes, too, and nothing takes that away.
+    // Variables are expanded in quotes too, and nothing escapes a percent sign.
     if words.iter().any(|word| word.contains(['"', '%'])) {
         return Err("cmd.exe cannot quote it");
     }
@@ -118,7 +118,7 @@ fn is_windows_path(word: &str) -> bool {
     is_plain(&word.replace('\\', "/")) && word.contains(":\\") && !word.contains([',', '=', '@'])
 }
 
-/// What the user types into the platform's usual shell.
+/// A command for the platform's usual shell.
 fn users_shell(words: &[String]) -> String {
     if cfg!(windows) {
         powershell_line(words)
@@ -127,7 +127,7 @@ fn users_shell(words: &[String]) -> String {
     }
 }
 
-/// What a program gives to the platform's own shell, as `system(3)` does.
+/// A command that a program runs like `system(3)`.
 fn system_shell(words: &[String]) -> Result<String, Reason> {
     if cfg!(windows) {
         cmd_line(words)
@@ -136,8 +136,8 @@ fn system_shell(words: &[String]) -> Result<String, Reason> {
     }
 }
 
-/// git runs an absolute path, and anything after `!`, in a POSIX shell (also on Windows). Before
-/// whatever else, such as a quote, it puts `git credential-`.
+/// git runs an absolute path, and anything after `!`, in a POSIX shell (also on Windows). It puts
+/// `git credential-` before anything else, such as a quote.
 fn git_helper(words: &[String]) -> String {
     let line = posix_line(words);
     if line.starts_with('/') {
@@ -164,7 +164,7 @@ fn backslashes(text: &str, special: &str) -> String {
     escaped
 }
 
-/// The name of a setting ends at the equals sign, and no quoting changes that.
+/// The name of a setting ends at the equals sign, even in quotes.
 fn npmrc_key(text: &str) -> Result<String, Reason> {
     if text.contains('=') {
         return Err("the name of a setting cannot have an equals sign in .npmrc");
@@ -172,7 +172,7 @@ fn npmrc_key(text: &str) -> Result<String, Reason> {
     Ok(backslashes(text, ";#\\"))
 }
 
-/// pnpm looks whether the file is there, and then gives its path to a shell as it stands.
+/// pnpm checks that the file exists, and then passes its path to a shell without quotes.
 fn pnpm(text: &str) -> Result<String, Reason> {
     if is_plain_path(text) {
         Ok(backslashes(text, ";#\\"))
@@ -181,7 +181,7 @@ fn pnpm(text: &str) -> Result<String, Reason> {
     }
 }
 
-/// Whether the platform's shell takes a path as it stands.
+/// Whether the platform's shell reads a path without quotes.
 pub(super) fn is_plain_path(path: &str) -> bool {
     is_plain(path) || (cfg!(windows) && is_windows_path(path))
 }

@@ -16,17 +16,17 @@ const MOST_LINKS: usize = 40;
 /// Bytes. Settings that people write have some kilobytes.
 const LIMIT: u64 = 16 * 1024 * 1024;
 
-/// A file with all links on the way to it followed, and its content.
+/// A file, with symbolic links resolved, and its content.
 pub(super) struct UserFile {
     pub(super) path: PathBuf,
     /// None if the file does not exist.
     pub(super) content: Option<Vec<u8>>,
 }
 
-/// Where the tool looks for its file.
+/// The path where the tool looks for its file.
 ///
 /// # Errors
-/// `Usage` when its variable says that there is none.
+/// `Usage` when its variable is empty, which means no file.
 pub(super) fn locate(file: &SettingsFile, home: &Path) -> Result<PathBuf> {
     for name in file.variables {
         let Some(value) = std::env::var_os(name) else {
@@ -64,7 +64,7 @@ pub(super) fn locate(file: &SettingsFile, home: &Path) -> Result<PathBuf> {
 }
 
 impl UserFile {
-    /// Reads a file, if it is one: a pipe would be waited for.
+    /// Reads a regular file. Opening a pipe could block.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let cannot_read =
             |error| Error::broken(format!("cannot read {}", path.display())).because(error);
@@ -84,7 +84,7 @@ impl UserFile {
                 metadata => metadata.map_err(cannot_read)?,
             };
             match platform::file_kind(&metadata) {
-                // A link to a file that is kept elsewhere stays a link.
+                // The target of a link is changed, and the link stays.
                 FileKind::Link => {
                     let target = fs::read_link(&at).map_err(cannot_read)?;
                     at = at.parent().unwrap_or(Path::new("/")).join(target);

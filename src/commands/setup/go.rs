@@ -1,4 +1,4 @@
-//! Go keeps its settings itself: `go env -w` and `go env -u` change them.
+//! The setting of Go, which only `go env -w` and `go env -u` change.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) fn write(setting: &str, home: &Path, record: &mut Record) -> Result<(
     let ours = record.content().go.take();
     let before = match ours {
         Some(ours) if ours.value == current => ours.before,
-        // Go's default, which may be a setting as well.
+        // Go's default, which the user may have set as well.
         _ if ["", "netrc"].contains(&current) => own_setting(home)?,
         _ => {
             let command = value.trim_start_matches("netrc; ");
@@ -37,7 +37,7 @@ pub(super) fn write(setting: &str, home: &Path, record: &mut Record) -> Result<(
     Ok(())
 }
 
-/// Another value that was set since is the user's own.
+/// A value that was set since then is the user's.
 pub(super) fn undo(home: &Path, record: &mut Record) -> Result<bool> {
     let Some(record::Go { value, before }) = record.content().go.take() else {
         return Ok(false);
@@ -53,7 +53,7 @@ pub(super) fn undo(home: &Path, record: &mut Record) -> Result<bool> {
     Ok(true)
 }
 
-/// The value in the file of Go's settings, which `go env` does not tell from its default.
+/// The value in Go's settings file: `go env` does not distinguish it from the default.
 fn own_setting(home: &Path) -> Result<Option<String>> {
     let file = env(home, &["GOENV"])?;
     let settings = std::fs::read_to_string(file.trim()).unwrap_or_default();
@@ -63,7 +63,7 @@ fn own_setting(home: &Path) -> Result<Option<String>> {
     Ok(values.next().map(str::to_owned))
 }
 
-/// Started where no project can choose another version of Go, which would be downloaded.
+/// Runs `go env` in a directory where no project can select a version of Go, which Go would download.
 fn env(home: &Path, arguments: &[&str]) -> Result<String> {
     let not_found = || Error::usage("go is not in PATH").hint("install Go, or add it to the PATH");
     let mut go = program::command("go".as_ref()).map_err(|_| not_found())?;
@@ -77,7 +77,7 @@ fn env(home: &Path, arguments: &[&str]) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = message::clean(&said, message::FOREIGN_TEXT_LIMIT);
-    Err(Error::usage(format!("`go env` failed: {said}")))
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let printed = message::clean(&printed, message::FOREIGN_TEXT_LIMIT);
+    Err(Error::usage(format!("`go env` failed: {printed}")))
 }

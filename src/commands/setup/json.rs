@@ -1,4 +1,7 @@
-//! One member of a JSON file, put in and taken out as text: all else in the file stays as it is.
+//! Adds a member to a JSON file, and removes it again: every other byte stays.
+//!
+//! The text itself is edited. A syntax tree that can be edited (`jsonc-parser`) also changes the line
+//! breaks around a member, and its strict mode accepts JSON that Docker and Claude Code refuse.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,58 +15,64 @@ use super::escape::json as quoted;
 /// Why a file is not changed, as what follows its name.
 type Reason = &'static str;
 
-/// An object without members, as it is written where there is no file.
+/// The content of a new file.
 pub(super) const EMPTY: &str = "{\n}\n";
 
-/// A text with a member in it.
+/// A text with the member.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Put {
+pub(super) struct Added {
     pub(super) text: String,
-    /// The member was not there before.
-    pub(super) added: bool,
-    /// Nor was the object that it is in.
+    /// The member is new.
+    pub(super) is_new: bool,
+    /// The object that it is in is new, too.
     pub(super) made_object: bool,
 }
 
-/// Puts `"key": "value"` into the object, or into the object of this name in it.
-pub(super) fn put_in(
+/// Adds `"key": "value"` to the object, or to the object of this name in it.
+///
+/// # Errors
+/// The text is not plain JSON, or the member has another value.
+pub(super) fn add(
     text: &str,
     object: Option<&str>,
     key: &str,
     value: &str,
-) -> Result<Put, Reason> {
+) -> Result<Added, Reason> {
     let members = members(text)?;
     let Some(name) = object else {
-        let put = put_member(text, &members, key, value)?;
-        return Ok(Put {
-            added: put.is_some(),
-            text: put.unwrap_or_else(|| text.to_owned()),
+        let added = add_member(text, &members, key, value)?;
+        return Ok(Added {
+            is_new: added.is_some(),
+            text: added.unwrap_or_else(|| text.to_owned()),
             made_object: false,
         });
     };
     match find(&members, name)? {
         None => {
             let inner = format!("{{{}: {}}}", quoted(key), quoted(value));
-            Ok(Put {
+            Ok(Added {
                 text: insert(text, &members, name, &inner),
-                added: true,
+                is_new: true,
                 made_object: true,
             })
         }
         Some(at) => {
             let range = members[at].value.clone();
-            let put = put_in(&text[range.clone()], None, key, value)?;
-            Ok(Put {
-                text: replace(text, range, &put.text),
-                ..put
+            let added = add(&text[range.clone()], None, key, value)?;
+            Ok(Added {
+                text: replace(text, range, &added.text),
+                ..added
             })
         }
     }
 }
 
-/// Takes out what [`put_in`] put there; a member whose value was changed since stays. With
-/// `with_object`, the object that it was in goes with its last member.
-pub(super) fn take_out(
+/// Removes what [`add`] added, unless the value was changed since then. With `with_object`, the object
+/// is removed with its last member.
+///
+/// # Errors
+/// The text is not plain JSON.
+pub(super) fn remove(
     text: &str,
     object: Option<&str>,
     key: &str,
@@ -73,25 +82,25 @@ pub(super) fn take_out(
     let all = members(text)?;
     let Some(name) = object else {
         let found = find(&all, key)?.filter(|at| all[*at].is(text, value));
-        return Ok(found.map_or_else(|| text.to_owned(), |at| remove(text, &all, at)));
+        return Ok(found.map_or_else(|| text.to_owned(), |at| cut(text, &all, at)));
     };
     let Some(at) = find(&all, name)? else {
         return Ok(text.to_owned());
     };
     let range = all[at].value.clone();
-    let inner = take_out(&text[range.clone()], None, key, value, false)?;
+    let inner = remove(&text[range.clone()], None, key, value, false)?;
     if with_object && members(&inner)?.is_empty() && inner.len() < range.len() {
-        return Ok(remove(text, &all, at));
+        return Ok(cut(text, &all, at));
     }
     Ok(replace(text, range, &inner))
 }
 
-/// Whether nothing is in the object.
+/// Whether the object has no members.
 pub(super) fn is_empty(text: &str) -> bool {
     members(text).is_ok_and(|members| members.is_empty())
 }
 
-/// Where the member of this name is. Of two with one name, every program uses another one.
+/// The index of the member with this name. Programs differ in which of two they use.
 fn find(members: &[Member], key: &str) -> Result<Option<usize>, Reason> {
     let mut found = members
         .iter()
@@ -113,7 +122,7 @@ impl Member {
 
 struct Member {
     key: String,
-    /// Where the value stands in the text.
+    /// The bytes of the value in the text.
     value: Range<usize>,
 }
 
@@ -158,8 +167,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Nothing if the member is there already.
-fn put_member(
+/// None if the object already has the member.
+fn add_member(
     text: &str,
     members: &[Member],
     key: &str,
@@ -172,7 +181,7 @@ fn put_member(
     }
 }
 
-/// Puts a member first, before the same space as the one that was first.
+/// Inserts a member as the first one, after the same white space as the previous first one.
 fn insert(text: &str, members: &[Member], key: &str, value: &str) -> String {
     let inside = text.find('{').map_or(0, |brace| brace + 1);
     let gap = text[inside..].len() - text[inside..].trim_start().len();
@@ -187,12 +196,12 @@ fn insert(text: &str, members: &[Member], key: &str, value: &str) -> String {
     replace(text, inside..inside, &member)
 }
 
-/// Removes a member with its comma, and the space before it.
-fn remove(text: &str, members: &[Member], at: usize) -> String {
+/// Removes a member with its comma, and the white space before it.
+fn cut(text: &str, members: &[Member], at: usize) -> String {
     let inside = text.find('{').map_or(0, |brace| brace + 1);
     let end = members[at].value.end;
     match (at.checked_sub(1), members.get(at + 1)) {
-        // The space before it is that before the next one, too.
+        // The white space before it then belongs to the next member.
         (None, Some(_)) => {
             let comma = end + text[end..].find(',').map_or(0, |comma| comma + 1);
             replace(text, inside..comma, "")
@@ -208,10 +217,10 @@ fn replace(text: &str, range: Range<usize>, with: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{EMPTY, Put, put_in, take_out};
+    use super::{Added, EMPTY, add, remove};
 
     #[test]
-    fn what_is_put_in_is_taken_out_byte_for_byte() {
+    fn what_is_added_is_removed_byte_for_byte() {
         for text in [
             EMPTY,
             "{}",
@@ -224,23 +233,23 @@ mod tests {
             "  { \"a\" : \"\\u00e9,}\" }",
         ] {
             for object in [None, Some("credHelpers")] {
-                let put = put_in(text, object, "host:1", "hallpass").expect("a change");
-                let read: serde_json::Value = serde_json::from_str(&put.text).expect("JSON");
+                let added = add(text, object, "host:1", "hallpass").expect("a change");
+                let read: serde_json::Value = serde_json::from_str(&added.text).expect("JSON");
                 let place = object.map_or(&read, |object| &read[object]);
-                assert_eq!(place["host:1"], "hallpass", "{put:?}");
-                assert!(put.added);
-                let again = put_in(&put.text, object, "host:1", "hallpass").expect("no change");
-                let unchanged = Put {
-                    text: put.text.clone(),
-                    added: false,
+                assert_eq!(place["host:1"], "hallpass", "{added:?}");
+                assert!(added.is_new);
+                let again = add(&added.text, object, "host:1", "hallpass").expect("no change");
+                let unchanged = Added {
+                    text: added.text.clone(),
+                    is_new: false,
                     made_object: false,
                 };
                 assert_eq!(again, unchanged);
                 let out =
-                    |text: &str| take_out(text, object, "host:1", "hallpass", put.made_object);
-                assert_eq!(out(&put.text).as_deref(), Ok(text));
+                    |text: &str| remove(text, object, "host:1", "hallpass", added.made_object);
+                assert_eq!(out(&added.text).as_deref(), Ok(text));
                 assert_eq!(out(text).as_deref(), Ok(text));
-                assert!(put_in(&put.text, object, "host:1", "another").is_err());
+                assert!(add(&added.text, object, "host:1", "another").is_err());
             }
         }
     }
@@ -254,23 +263,23 @@ mod tests {
             "{\"a\": 1} x",
             "{\"a\": 1,}",
             "{} // comment",
+            "{ // comment\n}",
+            "{\"a\": \"\n\"}",
+            "{\"a\":\u{a0}1}",
             "\u{feff}{}",
             "{\"credHelpers\": 1}",
             "{\"credHelpers\": {}, \"credHelpers\": {}}",
             "{\"credHelpers\": {\"a\": \"b\", \"a\": \"b\"}}",
         ] {
-            assert!(
-                put_in(text, Some("credHelpers"), "a", "b").is_err(),
-                "{text}"
-            );
+            assert!(add(text, Some("credHelpers"), "a", "b").is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_member_that_was_moved_or_spelt_anew_is_taken_out_all_the_same() {
+    fn a_member_that_was_moved_or_escaped_is_still_removed() {
         let text = r#"{"a": 1, "host": "\u0068allpass", "b": 2}"#;
         assert_eq!(
-            take_out(text, None, "host", "hallpass", false).as_deref(),
+            remove(text, None, "host", "hallpass", false).as_deref(),
             Ok(r#"{"a": 1, "b": 2}"#)
         );
     }

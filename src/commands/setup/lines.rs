@@ -1,5 +1,5 @@
-//! The lines of ours in a file that takes comments, between two marks: all else in the file stays
-//! as it is, byte for byte, also what its own program puts between our lines.
+//! hallpass's lines in a file that allows comments, between two marks. Every other byte stays, even if
+//! the tool puts lines of its own between them.
 
 use crate::error::{Error, Result};
 
@@ -19,7 +19,7 @@ fn bare(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The end of lines that a file has.
+/// The line end that a file uses.
 fn line_end(text: &[u8]) -> &'static str {
     let first = lines(text).into_iter().next().unwrap_or_default();
     if first.ends_with(b"\r\n") {
@@ -46,7 +46,7 @@ impl Block<'_> {
         format!("{MARK}{}) begins", self.profile)
     }
 
-    /// The same, where the line before it had no end: it gets that back.
+    /// The mark after a last line that had no line end, which is removed again.
     fn begins_after_bare_line(&self) -> String {
         format!("{MARK}{}) begins here", self.profile)
     }
@@ -55,14 +55,14 @@ impl Block<'_> {
         format!("{MARK}{}) ends", self.profile)
     }
 
-    /// The text without the lines that are ours, and how many those were.
+    /// The text without hallpass's lines, and their number.
     ///
     /// # Errors
     /// `Usage` when the mark at the end is missing.
-    pub(super) fn take_out(
+    pub(super) fn remove(
         &self,
         text: &[u8],
-        is_ours: impl Fn(&str) -> bool,
+        is_own: impl Fn(&str) -> bool,
     ) -> Result<(Vec<u8>, usize)> {
         let all = lines(text);
         let (begins, bare_begins) = (self.begins(), self.begins_after_bare_line());
@@ -82,7 +82,7 @@ impl Block<'_> {
                 .hint(format!("remove the lines after `{begins}` by hand")));
         };
         let end = begin + length;
-        let (kept, taken) = without_ours(&all[begin + 1..end], is_ours);
+        let (kept, taken) = without_own(&all[begin + 1..end], is_own);
         let mut before = all[..begin].concat();
         if kept.is_empty() && bare(all[begin]) == bare_begins.as_bytes() {
             before.truncate(bare(&before).len());
@@ -91,7 +91,7 @@ impl Block<'_> {
     }
 
     /// The text with these lines at its end.
-    pub(super) fn put_in(&self, text: &[u8], block: &[String]) -> Vec<u8> {
+    pub(super) fn add(&self, text: &[u8], block: &[String]) -> Vec<u8> {
         let end = line_end(text);
         let mut all = text.to_owned();
         let begins = if text.is_empty() || text.ends_with(b"\n") {
@@ -109,12 +109,12 @@ impl Block<'_> {
 }
 
 /// The other lines of a block, each below the header of the section that it is in.
-fn without_ours(block: &[&[u8]], is_ours: impl Fn(&str) -> bool) -> (Vec<u8>, usize) {
+fn without_own(block: &[&[u8]], is_own: impl Fn(&str) -> bool) -> (Vec<u8>, usize) {
     let (mut kept, mut taken) = (Vec::new(), 0);
     let mut header: Option<&[u8]> = None;
     for line in block {
         let is_header = bare(line).starts_with(b"[");
-        if std::str::from_utf8(bare(line)).is_ok_and(&is_ours) {
+        if std::str::from_utf8(bare(line)).is_ok_and(&is_own) {
             taken += 1;
             if is_header {
                 header = Some(line);
@@ -135,23 +135,20 @@ mod tests {
 
     const BLOCK: Block<'static> = Block { profile: "prod" };
 
-    fn ours() -> Vec<String> {
+    fn own_lines() -> Vec<String> {
         ["[a]", "\tx =", "\tx = 1", "[b]", "\tx = 2"]
             .map(str::to_owned)
             .to_vec()
     }
 
-    fn take_out(text: &[u8]) -> Vec<u8> {
-        let ours = ours();
-        let is_ours = |line: &str| ours.iter().any(|our| our == line);
-        BLOCK
-            .take_out(text, is_ours)
-            .expect("a block with its end")
-            .0
+    fn remove(text: &[u8]) -> Vec<u8> {
+        let own = own_lines();
+        let is_own = |line: &str| own.iter().any(|own| own == line);
+        BLOCK.remove(text, is_own).expect("a block with its end").0
     }
 
     #[test]
-    fn what_is_put_in_is_taken_out_byte_for_byte() {
+    fn what_is_added_is_removed_byte_for_byte() {
         let texts: [&[u8]; 6] = [
             b"",
             b"[u]\n\tn = \xe9\n",
@@ -161,31 +158,31 @@ mod tests {
             b"a\r\nb",
         ];
         for text in texts {
-            let put = BLOCK.put_in(text, &ours());
-            assert_eq!(take_out(&put), text);
+            let put = BLOCK.add(text, &own_lines());
+            assert_eq!(remove(&put), text);
             assert_eq!(profiles(&put), ["prod"]);
             let more = [&put[..], b"[c]\n"].concat();
-            assert_eq!(profiles(&take_out(&more)), [""; 0]);
+            assert_eq!(profiles(&remove(&more)), [""; 0]);
         }
     }
 
     #[test]
-    fn lines_of_others_stay_in_their_section() {
-        let put = BLOCK.put_in(b"[u]\n", &ours());
+    fn other_lines_stay_in_their_section() {
+        let put = BLOCK.add(b"[u]\n", &own_lines());
         let text = String::from_utf8(put).expect("text");
         let text = text
             .replace("\tx = 1\n", "\tx = 1\n\ty = 3\n\ty = 4\n")
             .replace("[b]", "[c]\n\tz = 5\n[b]");
-        let rest = String::from_utf8(take_out(text.as_bytes())).expect("text");
+        let rest = String::from_utf8(remove(text.as_bytes())).expect("text");
         assert_eq!(rest, "[u]\n[a]\n\ty = 3\n\ty = 4\n[c]\n\tz = 5\n");
     }
 
     #[test]
-    fn a_block_without_its_end_is_left_alone() {
+    fn a_block_without_its_end_is_not_changed() {
         let text = b"# hallpass setup (prod) begins\n[a]\n";
-        assert!(BLOCK.take_out(text, |_| true).is_err());
+        assert!(BLOCK.remove(text, |_| true).is_err());
         assert_eq!(
-            BLOCK.take_out(b"x\n", |_| true).expect("no block"),
+            BLOCK.remove(b"x\n", |_| true).expect("no block"),
             (b"x\n".to_vec(), 0)
         );
     }

@@ -1,4 +1,4 @@
-//! The names that tools look for: links to hallpass, made and removed.
+//! Links to hallpass with the names that tools look for.
 
 use std::path::{Path, PathBuf};
 
@@ -10,17 +10,17 @@ use crate::platform;
 use crate::platform::disk;
 use crate::protocols::PROTOCOLS;
 
-/// Who wants the links that `hallpass setup links` makes.
+/// The record's name for the links of `hallpass setup links`.
 const EVERY_LINK: &str = "links";
 
-/// Makes every link that is missing.
+/// Creates the links that do not exist yet.
 pub(super) fn make_all(facts: &Facts, record: &mut Record) -> Result<()> {
     for link in PROTOCOLS.iter().filter_map(|protocol| protocol.link) {
         let name = file_name(link);
         let path = match link {
-            // Another program of that name may be on the PATH, and is wanted there.
+            // Another program of that name may be on the PATH, and must be found there.
             "keyring" => facts.links.join("hallpass-keyring").join(name),
-            // Terraform looks nowhere else.
+            // The only directory that Terraform searches.
             "terraform-credentials-hallpass" => {
                 facts.home()?.join(".terraform.d/plugins").join(name)
             }
@@ -36,13 +36,13 @@ pub(super) fn file_name(link: &str) -> String {
     format!("{link}{}", std::env::consts::EXE_SUFFIX)
 }
 
-/// Makes one link, if it is missing; another file of that name is left alone.
+/// Creates a link unless it exists. Another file of that name is an error.
 pub(super) fn make(path: &Path, wanted_by: &str, facts: &Facts, record: &mut Record) -> Result<()> {
     let program = Path::new(&facts.program);
     let is_recorded = record.content().links.contains_key(path);
     if path.symlink_metadata().is_ok() {
         if leads_to(path, program) {
-            // One that the user made stays when hallpass takes back its own.
+            // A link that the user created is not recorded, so it is never removed.
             if is_recorded {
                 want(path, wanted_by, record)?;
             }
@@ -76,13 +76,13 @@ fn want(path: &Path, wanted_by: &str, record: &mut Record) -> Result<()> {
     Ok(())
 }
 
-/// Removes the links that nobody wants any more but those for whom this is undone.
+/// Removes the links that only the undone settings need.
 pub(super) fn undo(is_undone: impl Fn(&str) -> bool, record: &mut Record) -> Result<bool> {
     let mut links = std::mem::take(&mut record.content().links);
     let mut unwanted: Vec<PathBuf> = Vec::new();
     links.retain(|path, wanted_by| {
         let before = wanted_by.len();
-        wanted_by.retain(|who| !is_undone(who));
+        wanted_by.retain(|setting| !is_undone(setting));
         if wanted_by.is_empty() && before > 0 {
             unwanted.push(path.clone());
         }
@@ -90,7 +90,7 @@ pub(super) fn undo(is_undone: impl Fn(&str) -> bool, record: &mut Record) -> Res
     });
     record.content().links = links;
     for path in &unwanted {
-        // What is in its place now is the user's; hallpass itself may be gone by now.
+        // A file in its place is the user's. hallpass itself may have been moved by now.
         if path.is_symlink() || (cfg!(windows) && path.is_file()) {
             disk::remove(path).map_err(|error| cannot("remove", path, error))?;
             message::note(&format!("removed {}", tilde(path)));
@@ -99,9 +99,9 @@ pub(super) fn undo(is_undone: impl Fn(&str) -> bool, record: &mut Record) -> Res
     Ok(!unwanted.is_empty())
 }
 
-/// Those that `hallpass setup links` made.
+/// Removes the links that `hallpass setup links` created.
 pub(super) fn undo_all(record: &mut Record) -> Result<bool> {
-    undo(|who| who == EVERY_LINK, record)
+    undo(|setting| setting == EVERY_LINK, record)
 }
 
 fn cannot(what: &str, path: &Path, error: std::io::Error) -> Error {
@@ -115,8 +115,8 @@ fn leads_to(path: &Path, program: &Path) -> bool {
     same_file || (cfg!(windows) && same_content())
 }
 
-/// Makes a link that its tool looks for on the PATH, if it is not there yet, and says what to do
-/// where the tool would not find it, or would find another program first.
+/// Creates a link that its tool looks for on the PATH, and warns if the tool would not find it or
+/// would find another program first.
 pub(super) fn make_on_path(
     link: &str,
     wanted_by: &str,

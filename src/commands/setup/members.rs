@@ -1,4 +1,4 @@
-//! Members of a tool's JSON: all else in it stays as it is.
+//! Members of a tool's JSON file: every other byte stays.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::message;
 use crate::profile::ProfileName;
 
 /// # Errors
-/// `Usage` when the file is not plain JSON, or has other values there: then nothing is changed.
+/// `Usage` when the file is not plain JSON, or has other values for the members.
 pub(super) fn prepare(
     tool: &Tool,
     file: &SettingsFile,
     object: Option<&'static str>,
     profile: &ProfileName,
-    mut members: BTreeMap<String, String>,
+    members: BTreeMap<String, String>,
     facts: &Facts,
     record: &mut Record,
 ) -> Result<Change> {
@@ -26,38 +26,31 @@ pub(super) fn prepare(
     let mut text = object_of(&file)?;
     let written = record.file(tool.name, &file.path);
     written.made |= file.content.is_none();
-    // Those that the profile no longer wants, such as for a URL that it was bound to.
+    // Members that the profile no longer needs, such as for a URL that was unbound.
     let old = written.members.remove(profile.as_str()).unwrap_or_default();
     for (key, value) in old
         .iter()
         .filter(|(key, value)| members.get(*key) != Some(value))
     {
         if !is_shared(&written.members, key) {
-            text = json::take_out(&text, object, key, value, false)
+            text = json::remove(&text, object, key, value, false)
                 .map_err(|fault| unfit(&file, fault))?;
         }
     }
     let mut count = 0;
-    let mut refused = None;
-    members.retain(|key, value| match json::put_in(&text, object, key, value) {
-        Ok(put) => {
-            // One that the user put there stays when hallpass takes back its own.
-            let ours = put.added || old.contains_key(key) || is_shared(&written.members, key);
-            count += usize::from(put.added);
-            written.made_object |= put.made_object;
-            text = put.text;
-            ours
+    let mut own = BTreeMap::new();
+    for (key, value) in members {
+        let added = json::add(&text, object, &key, &value).map_err(|fault| unfit(&file, fault))?;
+        count += usize::from(added.is_new);
+        written.made_object |= added.made_object;
+        text = added.text;
+        // A member that the user added is not recorded, so it is never removed.
+        if added.is_new || old.contains_key(&key) || is_shared(&written.members, &key) {
+            own.insert(key, value);
         }
-        Err(fault) => {
-            refused.get_or_insert(fault);
-            false
-        }
-    });
-    if let Some(fault) = refused {
-        return Err(unfit(&file, fault));
     }
-    if !members.is_empty() {
-        written.members.insert(profile.as_str().to_owned(), members);
+    if !own.is_empty() {
+        written.members.insert(profile.as_str().to_owned(), own);
     }
     Ok(Change {
         tool: tool.name,
@@ -111,7 +104,7 @@ pub(super) fn undo(
         for name in names {
             for (key, value) in written.members.remove(&name).unwrap_or_default() {
                 if file.content.is_some() && !is_shared(&written.members, &key) {
-                    text = json::take_out(&text, object, &key, &value, written.made_object)
+                    text = json::remove(&text, object, &key, &value, written.made_object)
                         .map_err(|fault| unfit(&file, fault))?;
                     message::note(&format!("removed {key} from {}", tilde(&file.path)));
                 }

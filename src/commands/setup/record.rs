@@ -1,5 +1,5 @@
-//! What `--write` has done, so that `--undo` does no more and no less: kept beside the profiles, but
-//! not with them, as it is needed after a logout.
+//! The record of what `--write` did, so that `--undo` removes exactly that. It is not part of a
+//! profile, as it is needed after a logout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const FORMAT: u32 = 1;
 /// A record has some hundred bytes for each tool.
 const LIMIT: u64 = 1024 * 1024;
 
-/// The record, and the right to change it.
+/// The record, with the lock to change it.
 pub(super) struct Record {
     path: PathBuf,
     content: Content,
@@ -28,13 +28,13 @@ pub(super) struct Content {
     format: u32,
     #[serde(default)]
     pub(super) files: Vec<Written>,
-    /// Links, and who wants each: a tool and a profile, or `links`.
+    /// Links, and what needs each: a tool and a profile, or `links`.
     #[serde(default)]
     pub(super) links: BTreeMap<PathBuf, BTreeSet<String>>,
-    /// Directories that were made for files and links.
+    /// Directories that were created for files and links.
     #[serde(default)]
     pub(super) directories: BTreeSet<PathBuf>,
-    /// What Go's settings were before: nothing if GOAUTH was not among them.
+    /// The setting of Go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) go: Option<Go>,
 }
@@ -45,10 +45,10 @@ pub(super) struct Content {
 pub(super) struct Written {
     pub(super) tool: String,
     pub(super) path: PathBuf,
-    /// The file was not there before.
+    /// hallpass created the file.
     #[serde(default)]
     pub(super) made: bool,
-    /// The object in the JSON file was not there before.
+    /// hallpass created the object in the JSON file.
     #[serde(default)]
     pub(super) made_object: bool,
     /// The lines of each profile.
@@ -63,10 +63,11 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields)]
 pub(super) struct Go {
     pub(super) value: String,
+    /// The value before; None if there was none.
     pub(super) before: Option<String>,
 }
 
-/// Leaves nothing where there is nothing to record.
+/// Removes the lock and the directory if nothing is recorded.
 impl Drop for Record {
     fn drop(&mut self) {
         if let Some(lock) = self.lock.take()
@@ -81,11 +82,11 @@ impl Drop for Record {
 
 impl Record {
     /// # Errors
-    /// `Usage` when the record cannot be believed, `Broken` when it cannot be read.
+    /// `Usage` when the record cannot be trusted, `Broken` when it cannot be read.
     pub(super) fn open(directories: &Directories) -> Result<Self> {
         let directory = directories.config.join("setup");
         let path = directory.join("record");
-        // Nothing can be recorded where nothing can be written: `save` says so.
+        // `save` reports a directory that cannot be written.
         let mut lock = LockFile::open(&directory.join("lock")).ok();
         if let Some(lock) = &mut lock
             && lock.try_exclusive().is_ok_and(|free| !free)
@@ -93,7 +94,7 @@ impl Record {
             return Err(Error::unavailable("another hallpass setup is running")
                 .hint("try again when it has ended"));
         }
-        // What a killed process left half written.
+        // Temporary files of a killed process.
         let _ = disk::sweep(&directory);
         let unusable = |reason: &str| {
             Error::usage(format!(
@@ -145,7 +146,7 @@ impl Record {
         &mut files[at]
     }
 
-    /// Makes a directory, and all above it that are missing.
+    /// Creates a directory and its missing parents.
     pub(super) fn make_directory(&mut self, path: &Path) -> Result<()> {
         let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
         if missing.is_empty() {
@@ -159,7 +160,7 @@ impl Record {
         })
     }
 
-    /// Removes the directories that were made and are empty again, the innermost first.
+    /// Removes the directories that were created and are empty again, the innermost first.
     pub(super) fn remove_directories(&mut self) {
         let directories = std::mem::take(&mut self.content.directories);
         for path in directories.into_iter().rev() {
@@ -170,7 +171,7 @@ impl Record {
         }
     }
 
-    /// Written before what it describes is done, and after it is undone.
+    /// Saved before the change that it describes, and after the undo.
     pub(super) fn save(&mut self) -> Result<()> {
         let content = &mut self.content;
         content

@@ -1,4 +1,4 @@
-//! Fills the texts of the recipes.
+//! Fills the templates of the recipes.
 //!
 //! `@{SYNTAX: WORDS}` stands for words in that syntax, so that a text is never put anywhere without
 //! a decision on how to escape it. `@{sh>json: ...}` applies one syntax after the other. The words
@@ -9,7 +9,7 @@ use super::{Facts, shown};
 use crate::error::{Error, Result};
 use crate::profile::binding::Binding;
 
-/// What a recipe is filled with for one of the profile's URLs.
+/// The values for one of the profile's URLs.
 pub(super) struct Url {
     /// Its number among those that the recipe lists, from 0.
     number: usize,
@@ -44,7 +44,7 @@ impl Url {
             "HOST" => host,
             "HOSTNAME" => &host[..port.map_or(host.len(), |at| after_address + at)],
             "USER" => self.binding.username(),
-            // git tells its helper the path only if it is told to.
+            // git passes the path to a helper only with this setting.
             "USE-PATH" if self.binding.url.prefix().is_empty() => "",
             "USE-PATH" => "\tuseHttpPath = true\n",
             _ => return None,
@@ -88,7 +88,7 @@ impl Facts {
         Ok(words.concat())
     }
 
-    /// What a word of a placeholder stands for. The profile of the environment has no name: words
+    /// The value of a word in a placeholder. The profile from the environment has no name, so words
     /// that would name it are left out.
     fn value(&self, word: &str, url: Option<&Url>) -> Result<Vec<String>> {
         let profile = self.profile.as_ref().map(|name| name.as_str().to_owned());
@@ -105,9 +105,9 @@ impl Facts {
         Ok(match word {
             "hallpass" => vec![self.program.clone()],
             "PROFILE" => profile.into_iter().collect(),
-            // Where the tool's settings are for one profile anyway.
+            // For settings that are always for one profile.
             "--profile=PROFILE" => option().collect(),
-            // Where hallpass finds the profile by the URL, if the user did not name one.
+            // For settings where hallpass can find the profile by the URL.
             "--profile=NAMED" if self.named => option().collect(),
             "--profile=NAMED" => Vec::new(),
             "LABEL" => vec![self.label(url.map_or(0, |url| url.number))],
@@ -134,8 +134,8 @@ impl Facts {
         })
     }
 
-    /// A name for what a tool's settings call this profile: letters, digits, `-` and `_`, and a
-    /// letter first, as Cargo wants it.
+    /// A name for this profile in a tool's settings: letters, digits, `-` and `_`, beginning with a
+    /// letter, as Cargo requires.
     fn label(&self, number: usize) -> String {
         let name = self
             .profile
@@ -159,7 +159,7 @@ impl Facts {
     }
 }
 
-/// A recipe of ours is wrong: a test fills them all.
+/// A recipe is wrong. A test fills every recipe, so this is never seen.
 fn mistake() -> Error {
     Error::broken("a recipe of hallpass has a mistake")
 }

@@ -1,4 +1,4 @@
-//! Writes a tool's settings for the user, and takes exactly that back.
+//! Writes a tool's settings, and removes exactly that again.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ fn write_for(tool: &Tool, profile: &ProfileName, facts: &Facts, record: &mut Rec
             };
             let value = facts.fill(value, None)?;
             let members = keys.into_iter().map(|key| (key, value.clone())).collect();
-            // Whether the file can be changed is known before anything is.
+            // Prepared first: an error must not leave a link behind.
             let change = members::prepare(tool, file, *object, profile, members, facts, record)?;
             if tool.name == "docker" {
                 links::make_on_path("docker-credential-hallpass", &wanted_by, facts, record)?;
@@ -67,12 +67,12 @@ fn write_for(tool: &Tool, profile: &ProfileName, facts: &Facts, record: &mut Rec
     }
 }
 
-/// Whose link it is that a tool's settings need.
+/// The record's name for what needs a link: a tool's settings for a profile.
 fn wanted_by(tool: &Tool, profile: &str) -> String {
     format!("{} {profile}", tool.name)
 }
 
-/// Takes back what was written for a tool: for one profile, or for all.
+/// Removes what was written for a tool, for one profile or for all.
 pub(super) fn undo(
     tool: &Tool,
     profile: Option<&str>,
@@ -93,7 +93,7 @@ pub(super) fn undo(
     };
     let of_tool = format!("{} ", tool.name);
     undone |= links::undo(
-        |who| who.strip_prefix(&of_tool).is_some_and(is_meant),
+        |setting| setting.strip_prefix(&of_tool).is_some_and(is_meant),
         record,
     )?;
     record.remove_directories();
@@ -165,13 +165,13 @@ fn write_lines(
         .lines
         .insert(profile.as_str().to_owned(), wanted.clone());
     written.made |= file.content.is_none();
-    let (rest, taken) = block.take_out(&before, |line| is_ours(line, old.as_deref(), known))?;
-    // Lines of others in the block are no reason to write it again.
+    let (rest, taken) = block.remove(&before, |line| is_own(line, old.as_deref(), known))?;
+    // Other lines in the block are no reason to write it again.
     let is_there = old.as_ref() == Some(&wanted) && taken == wanted.len();
     let content = if is_there {
         before
     } else {
-        block.put_in(&rest, &wanted)
+        block.add(&rest, &wanted)
     };
     let count = if taken == 0 { wanted.len() } else { 0 };
     let change = Change {
@@ -184,10 +184,10 @@ fn write_lines(
     change.make(record)
 }
 
-/// Whether hallpass wrote a line of its block: the record says so, else the look of it.
-fn is_ours(line: &str, recorded: Option<&[String]>, known: &[&str]) -> bool {
+/// Whether hallpass wrote a line of its block, by the record or, without one, by its beginning.
+fn is_own(line: &str, recorded: Option<&[String]>, known: &[&str]) -> bool {
     match recorded {
-        Some(recorded) => recorded.iter().any(|ours| ours == line),
+        Some(recorded) => recorded.iter().any(|own| own == line),
         None => known.iter().any(|known| line.starts_with(known)),
     }
 }
@@ -202,7 +202,7 @@ fn undo_lines(
     let recorded = record.content().files.iter();
     let recorded = recorded.filter(|file| file.tool == tool.name);
     let mut paths: Vec<_> = recorded.map(|file| file.path.clone()).collect();
-    // Where the record was lost, the marks in the file are left.
+    // If the record was lost, the marks in the file still show the lines.
     if let Ok(path) = locate(file, home)
         && let Ok(file) = UserFile::read(&path)
         && !paths.contains(&file.path)
@@ -221,7 +221,7 @@ fn undo_lines(
         {
             let ours = written.lines.get(profile).map(Vec::as_slice);
             let block = Block { profile };
-            let (rest, taken) = block.take_out(&after, |line| is_ours(line, ours, known))?;
+            let (rest, taken) = block.remove(&after, |line| is_own(line, ours, known))?;
             after = rest;
             let of = tilde(&file.path);
             message::note(&format!(
@@ -243,7 +243,7 @@ fn undo_lines(
     Ok(undone)
 }
 
-/// Writes what was there before: no file, if hallpass made it and nobody else put anything in.
+/// Writes the file without hallpass's changes, or removes one that hallpass created and that is empty.
 pub(super) fn put_back(
     file: &UserFile,
     before: &[u8],
