@@ -1,9 +1,9 @@
-//! What a hint tells a person to run or to set, for the profile that a failure is about.
+//! Hints that name a command to run or a variable to set, for the profile with the failure.
 
 use crate::profile::ProfileName;
 
-/// The way to another setting: an option of a login, or a variable where the environment describes
-/// the profile. None is a login whose profile has no name yet.
+/// How to change a setting: an option of a login, or a variable for the profile from the environment.
+/// The name is None during a login that has not chosen one yet.
 pub(super) fn set(name: Option<&ProfileName>, option: &str, variable: &str) -> String {
     match name {
         Some(name) if name.is_of_environment() => format!("set {variable}"),
@@ -12,7 +12,7 @@ pub(super) fn set(name: Option<&ProfileName>, option: &str, variable: &str) -> S
     }
 }
 
-/// The way to trust what has changed since the login.
+/// How to trust certificates that changed after the login.
 pub(super) fn log_in_again(name: Option<&ProfileName>) -> String {
     let name = name.map_or_else(String::new, |name| format!(" {name}"));
     format!("run `hallpass login{name}` again")

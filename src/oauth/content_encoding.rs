@@ -1,4 +1,4 @@
-//! Compressed bodies. None is asked for, but some servers and proxies compress all the same.
+//! Compressed bodies. hallpass does not ask for them, but some servers and proxies still compress.
 
 use std::io::Read;
 
@@ -10,11 +10,11 @@ use super::json::{Json, in_utf8};
 #[derive(Debug, PartialEq)]
 pub(super) enum CodingFault {
     TooLarge,
-    /// Fit to follow "the response from URL ".
+    /// What follows "the response from URL ".
     Unreadable(String),
 }
 
-/// Undoes the codings that a `Content-Encoding` header lists, in the order in which they were applied.
+/// Reverses the codings that a `Content-Encoding` header lists, in the order in which they were applied.
 ///
 /// # Errors
 /// `TooLarge` when a result would have more than `limit` bytes: a small body can stand for gigabytes.
@@ -23,7 +23,7 @@ pub(super) fn decode(
     mut body: Vec<u8>,
     limit: usize,
 ) -> Result<Vec<u8>, CodingFault> {
-    // A header can promise too much.
+    // Some servers send the header for a body that is not compressed.
     if body.is_empty() || is_json_object(&body) {
         return Ok(body);
     }
@@ -54,7 +54,7 @@ fn inflate(compressed: impl Read, limit: usize) -> Result<Vec<u8>, CodingFault> 
     let mut limited = compressed.take(limit as u64 + 1);
     match limited.read_to_end(&mut decoded) {
         _ if decoded.len() > limit => Err(CodingFault::TooLarge),
-        // What is complete in itself needs no check sum.
+        // A complete object needs no checksum.
         Err(_) if !is_json_object(&decoded) => Err(CodingFault::Unreadable(
             "is compressed and damaged".to_owned(),
         )),
@@ -62,7 +62,7 @@ fn inflate(compressed: impl Read, limit: usize) -> Result<Vec<u8>, CodingFault> 
     }
 }
 
-/// Whether this is one JSON object from its first byte to its last, whatever its members hold.
+/// Whether this is one complete JSON object, with any content of its members.
 pub(super) fn is_json_object(body: &[u8]) -> bool {
     let body = in_utf8(body);
     starts_object(&body) && Json::document(&body).is_some_and(|json| json.members().is_some())

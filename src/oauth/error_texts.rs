@@ -1,4 +1,4 @@
-//! What a server says about a failure, in whatever form: RFC 6749 §5.2, RFC 9457, a gateway's or
+//! The error that a server reports, in any form: RFC 6749 §5.2, RFC 9457, a gateway's or
 //! a framework's own JSON, or a header. Nothing here is cleaned or redacted yet.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ const MOST_VALUES: usize = 200;
 /// How many texts are shown: some servers list every fault.
 const MOST_TEXTS: usize = 3;
 
-/// Names of members without `_`, `-` and upper case, the most telling first.
+/// Names of members without `_`, `-` and upper case, the most specific first.
 const CODES: [&str; 8] = [
     "errorcode",
     "errcode",
@@ -39,7 +39,7 @@ const TEXTS: [&str; 13] = [
     "details",
 ];
 
-/// Members that only a failure has.
+/// Members that only an error has.
 const SIGNS: [&str; 12] = [
     "code",
     "error",
@@ -57,23 +57,23 @@ const SIGNS: [&str; 12] = [
 
 /// The code and the text of a failure, as the server sent them.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Said {
+pub(super) struct ServerError {
     pub(super) code: Option<String>,
     pub(super) text: Option<String>,
 }
 
-impl Said {
+impl ServerError {
     /// In the response's JSON, else in its `WWW-Authenticate` header.
-    pub(super) fn by(document: Option<Json<'_>>, challenge: Option<&str>, status: u16) -> Self {
-        let mut said = document.map_or_else(Self::default, |document| in_json(document, status));
+    pub(super) fn find(document: Option<Json<'_>>, challenge: Option<&str>, status: u16) -> Self {
+        let mut found = document.map_or_else(Self::default, |document| in_json(document, status));
         let challenge = challenge.unwrap_or_default();
-        if said.code.is_none() {
-            said.code = challenge_parameter(challenge, "error");
+        if found.code.is_none() {
+            found.code = challenge_parameter(challenge, "error");
         }
-        if said.text.is_none() {
-            said.text = challenge_parameter(challenge, "error_description");
+        if found.text.is_none() {
+            found.text = challenge_parameter(challenge, "error_description");
         }
-        said
+        found
     }
 
     /// Whether its text has this word, in upper or lower case.
@@ -94,9 +94,9 @@ pub(super) fn is_failure(document: Json<'_>) -> bool {
         .any(|(name, value)| !value.is_null() && SIGNS.contains(&&*plain(name)))
 }
 
-/// Looks at the outer objects first.
-fn in_json(document: Json<'_>, status: u16) -> Said {
-    let mut said = Said::default();
+/// The outer objects come first.
+fn in_json(document: Json<'_>, status: u16) -> ServerError {
+    let mut found = ServerError::default();
     let mut texts: Vec<String> = Vec::new();
     let mut queue = VecDeque::from([(document, false)]);
     for _ in 0..MOST_VALUES {
@@ -104,7 +104,7 @@ fn in_json(document: Json<'_>, status: u16) -> Said {
             break;
         };
         if let Some(items) = value.items() {
-            // A list of texts is one of faults only where the member's name says so.
+            // A list of texts counts only in a member that is named for errors.
             let lines = items
                 .iter()
                 .filter_map(|item| item.text())
@@ -117,7 +117,7 @@ fn in_json(document: Json<'_>, status: u16) -> Said {
                 .map(|(name, value)| (plain(name), value))
                 .collect();
             let named = |wanted: &str| {
-                // The last one counts, as everywhere.
+                // The last one counts, as in most parsers.
                 let found = members.iter().rfind(|(name, _)| name == wanted);
                 found.map(|(_, value)| *value)
             };
@@ -126,7 +126,7 @@ fn in_json(document: Json<'_>, status: u16) -> Said {
             let mut text = text.filter(|text| !text.trim().is_empty());
             let text = text.find(|text| Some(&**text) != code.as_deref());
             if in_error && code.is_none() && text.is_none() {
-                // Faults by the names of parameters.
+                // Errors by the names of parameters.
                 let lines = members.iter().filter_map(|(name, value)| {
                     let text = value.text()?;
                     Some(format!("{name}: {text}"))
@@ -134,15 +134,15 @@ fn in_json(document: Json<'_>, status: u16) -> Said {
                 texts.extend(lines);
             }
             texts.extend(text.map(Into::into));
-            said.code = said.code.or(code);
+            found.code = found.code.or(code);
             let within = |name: &str| in_error || name.contains("err") || name.contains("fault");
             queue.extend(members.iter().map(|(name, value)| (*value, within(name))));
         }
     }
     texts.dedup();
     texts.truncate(MOST_TEXTS);
-    said.text = Some(texts.join("; ")).filter(|text| !text.is_empty());
-    said
+    found.text = Some(texts.join("; ")).filter(|text| !text.is_empty());
+    found
 }
 
 /// The code in an object: that of RFC 6749 if there is one.
@@ -163,7 +163,7 @@ fn code<'a>(named: &impl Fn(&str) -> Option<Json<'a>>, status: u16) -> Option<St
         };
         value.text().or_else(number)
     });
-    // Texts are shown as texts, and a URL is no code.
+    // A text is not a code, and neither is a URL.
     let is_word = |code: &str| !code.contains([' ', ':', '/']);
     let mut candidates = candidates.filter(|code| usable(code) && is_word(code));
     candidates.next().map(Cow::into_owned)
@@ -211,9 +211,9 @@ fn value(text: &str) -> (String, &str) {
 mod tests {
     use super::*;
 
-    fn said(status: u16, body: &str) -> (Option<String>, Option<String>) {
-        let said = Said::by(Json::document(body.as_bytes()), None, status);
-        (said.code, said.text)
+    fn read(status: u16, body: &str) -> (Option<String>, Option<String>) {
+        let found = ServerError::find(Json::document(body.as_bytes()), None, status);
+        (found.code, found.text)
     }
 
     #[test]
@@ -241,9 +241,9 @@ mod tests {
                 "Authentication failed",
             ),
             (
-                r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"who are you"}"#,
+                r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"unknown client"}"#,
                 "",
-                "who are you",
+                "unknown client",
             ),
             (
                 r#"{"title":"Unauthorized","status":401}"#,
@@ -297,16 +297,16 @@ mod tests {
         ];
         for (body, code, text) in rows {
             let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-            assert_eq!(said(401, body), (some(code), some(text)), "{body}");
+            assert_eq!(read(401, body), (some(code), some(text)), "{body}");
         }
     }
 
     #[test]
-    fn a_challenge_tells_it_where_the_body_does_not() {
+    fn a_challenge_has_the_error_if_the_body_has_none() {
         let challenge = r#"Basic realm="a \"b\", error=c", Bearer scope=x, error="invalid_client", error_description="no such, client""#;
-        let said = Said::by(None, Some(challenge), 401);
-        assert_eq!(said.code.as_deref(), Some("invalid_client"));
-        assert_eq!(said.text.as_deref(), Some("no such, client"));
+        let found = ServerError::find(None, Some(challenge), 401);
+        assert_eq!(found.code.as_deref(), Some("invalid_client"));
+        assert_eq!(found.text.as_deref(), Some("no such, client"));
         for challenge in [
             "",
             "Negotiate",
@@ -314,7 +314,10 @@ mod tests {
             "Bearer error",
             "NTLM abc==",
         ] {
-            assert_eq!(Said::by(None, Some(challenge), 401), Said::default());
+            assert_eq!(
+                ServerError::find(None, Some(challenge), 401),
+                ServerError::default()
+            );
         }
     }
 
@@ -323,7 +326,7 @@ mod tests {
         let deep = format!("{}1{}", "[".repeat(50_000), "]".repeat(50_000));
         let wide = format!("[{}1]", "{},".repeat(50_000));
         for body in [deep, wide] {
-            assert_eq!(said(401, &body), (None, None));
+            assert_eq!(read(401, &body), (None, None));
         }
     }
 }

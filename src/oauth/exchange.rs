@@ -1,4 +1,4 @@
-//! Requests and their responses within one deadline, and what a person is told meanwhile.
+//! Requests and their responses within one deadline, with notes for a person who waits.
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! HTTP for one server: a client that keeps nothing between requests, and the response read whole.
+//! HTTP for one server: no state is kept between requests, and a response is read completely.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,22 +28,22 @@ pub(super) struct Http {
     extent: Extent,
 }
 
-/// What a client is made of.
+/// The settings of a client.
 struct Setup {
-    /// None for plain http, which stays on this machine.
+    /// None for plain http, which is allowed only on this machine.
     trust: Option<Trust>,
     identity: Option<Identity>,
     proxy: Option<Proxy>,
 }
 
-/// What the client shows in the TLS handshake (RFC 8705 §2).
+/// The client certificate (RFC 8705 §2).
 struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Http {
-    /// To this endpoint of a profile, with what its client shows in the TLS handshake.
+    /// For an endpoint of a profile, with the key of its client certificate.
     pub(super) fn to(
         endpoint: &TokenEndpoint,
         profile: &Profile,
@@ -55,7 +55,7 @@ impl Http {
         Self::new(endpoint, trust, identity)
     }
 
-    /// To a server that no profile is for yet.
+    /// For an issuer, before there is a profile.
     pub(super) fn to_issuer(url: &TokenEndpoint, ca_file: Option<&Path>) -> Result<Self> {
         let trust = || Trust::new(ca_file, super::trust_in_effect(None)?, None);
         Self::new(url, trust, None)
@@ -102,7 +102,7 @@ impl Http {
                     _ => Err(fault),
                 }
             }
-            answer => answer,
+            outcome => outcome,
         }
     }
 
@@ -138,10 +138,10 @@ impl Setup {
             // RFC 9112 §5.1 and §5.2 tell a user agent how to read these.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
-            // A line that nobody can read must not hide the token.
+            // One unreadable header must not hide the token.
             .http1_ignore_invalid_headers_in_responses(true)
             .tls_backend_preconfigured(tls)
-            // Only the one that was found here.
+            // Only the proxy that was chosen here.
             .no_proxy();
         if let Some(proxy) = &self.proxy {
             let mut server = reqwest::Proxy::all(proxy.url.as_str()).map_err(|_| broken())?;
@@ -160,9 +160,9 @@ impl Setup {
             .with_safe_default_protocol_versions()
             .map_err(unusable)?;
         let Some(trust) = &self.trust else {
-            let nobody = RootCertStore::empty();
+            let none = RootCertStore::empty();
             return Ok(Some(
-                builder.with_root_certificates(nobody).with_no_client_auth(),
+                builder.with_root_certificates(none).with_no_client_auth(),
             ));
         };
         let Some(verifier) = trust.verifier(extent, &provider)? else {
@@ -177,7 +177,7 @@ impl Setup {
                 .map_err(unusable)?,
             None => builder.with_no_client_auth(),
         };
-        // A server that has HTTP/2 only can say so.
+        // A server with only HTTP/2 can then report that.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Some(config))
     }
@@ -187,7 +187,7 @@ fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
     let path = profile.certificate.as_deref().unwrap_or(Path::new(""));
     let unusable = || Error::locked(format!("cannot use the certificate {}", path.display()));
     let pem = std::fs::read(path).map_err(|error| unusable().because(error))?;
-    // Here it is known which file is at fault.
+    // Later errors would not name the file.
     key.fits(&pem).map_err(|error| {
         let hint = "it has to be PEM, and the certificate of the private key that was given";
         unusable().because(error).hint(hint)
@@ -199,7 +199,7 @@ fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
     })
 }
 
-/// Reads a response, and no more of it than is good for us.
+/// Reads a response, up to the limit of its size.
 async fn receive(
     mut response: Response,
     fault: impl Fn(reqwest::Error) -> TransportError,
@@ -212,7 +212,7 @@ async fn receive(
             .collect();
         (!values.is_empty()).then(|| values.join(", "))
     };
-    let mut answer = HttpResponse {
+    let mut read = HttpResponse {
         status: response.status().as_u16(),
         retry_after: header("retry-after"),
         location: header("location"),
@@ -221,39 +221,35 @@ async fn receive(
         date: header("date"),
         body: Vec::new(),
     };
-    let coding = header("content-encoding");
+    let coding = header("content-encoding").unwrap_or_default();
     let cut_off = loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if answer.body.len() + chunk.len() > BODY_LIMIT => {
+            Ok(Some(chunk)) if read.body.len() + chunk.len() > BODY_LIMIT => {
                 return Err(TransportError::TooLarge);
             }
-            Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) => read.body.extend_from_slice(&chunk),
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
     };
-    answer.body = match decode(
-        coding.as_deref().unwrap_or_default(),
-        answer.body,
-        BODY_LIMIT,
-    ) {
+    read.body = match decode(&coding, read.body, BODY_LIMIT) {
         Ok(body) => body,
-        // The refusal is in the status.
-        Err(_) if answer.status == 401 => Vec::new(),
+        // The status is enough.
+        Err(_) if read.status == 401 => Vec::new(),
         Err(CodingFault::TooLarge) => return Err(TransportError::TooLarge),
         Err(CodingFault::Unreadable(text)) => {
             return Err(cut_off.map_or(TransportError::Unreadable(text), fault));
         }
     };
     match cut_off {
-        // Many servers end a TLS connection without close_notify. A complete object cannot have
-        // been cut off, and a refusal is in the status.
-        Some(error) if is_cut_short(&answer) => Err(fault(error)),
-        _ => Ok(answer),
+        // Many servers end a TLS connection without close_notify: only a success, or the beginning
+        // of an object, needs the rest of the body.
+        Some(error) if is_cut_short(&read) => Err(fault(error)),
+        _ => Ok(read),
     }
 }
 
-fn is_cut_short(answer: &HttpResponse) -> bool {
-    let has_content = (200..300).contains(&answer.status) || starts_object(&answer.body);
-    has_content && !is_json_object(&answer.body)
+fn is_cut_short(read: &HttpResponse) -> bool {
+    let has_content = (200..300).contains(&read.status) || starts_object(&read.body);
+    has_content && !is_json_object(&read.body)
 }

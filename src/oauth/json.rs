@@ -1,9 +1,9 @@
-//! JSON as servers write it. Only the members that are needed are interpreted, so an odd byte or
-//! number in another member does no harm.
+//! Lenient JSON for responses. Only the needed members are interpreted, so an invalid byte or number
+//! in another member does no harm.
 
 use std::borrow::Cow;
 
-/// A value that is not interpreted yet: its bytes, without blanks around them.
+/// A value that is not interpreted yet: its bytes, without white space around them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Json<'a>(&'a [u8]);
 
@@ -11,7 +11,7 @@ pub(super) struct Json<'a>(&'a [u8]);
 pub(super) struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Members<'a> {
-    /// The last member of this name, as most parsers take it.
+    /// The last member of this name, as in most parsers.
     pub(super) fn get(&self, name: &str) -> Option<Json<'a>> {
         let found = self.0.iter().rfind(|(key, _)| key == name)?;
         Some(found.1)
@@ -43,7 +43,7 @@ impl<'a> Json<'a> {
         self.0 == b"null"
     }
 
-    /// None if this is not an object, or not a well-formed one.
+    /// None if this is not a well-formed object.
     pub(super) fn members(self) -> Option<Members<'a>> {
         let mut members = Vec::new();
         self.elements(b'{', b'}', |scanner| {
@@ -56,7 +56,7 @@ impl<'a> Json<'a> {
         Some(Members(members))
     }
 
-    /// None if this is not a list, or not a well-formed one.
+    /// None if this is not a well-formed list.
     pub(super) fn items(self) -> Option<Vec<Json<'a>>> {
         let mut items = Vec::new();
         self.elements(b'[', b']', |scanner| {
@@ -86,8 +86,8 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The text of a string. Bytes that are not UTF-8 are read as Latin-1; U+FFFD stands for an
-    /// escape that stands for no character.
+    /// The text of a string. Bytes that are not UTF-8 are read as Latin-1; an
+    /// invalid escape becomes U+FFFD.
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         let text = match std::str::from_utf8(inner) {
@@ -114,18 +114,18 @@ impl<'a> Json<'a> {
         is_digits.then(|| digits.parse().ok())?
     }
 
-    /// What is neither a string nor an object nor a list: a number, `true`, or something like it.
+    /// Anything but a string, object or list, such as a number or `true`.
     pub(super) fn scalar(self) -> Option<&'a str> {
         let is_scalar = !matches!(self.0.first()?, b'"' | b'{' | b'[');
         is_scalar.then(|| std::str::from_utf8(self.0).ok())?
     }
 }
 
-/// What is left to be read.
+/// The rest of the text.
 struct Scanner<'a>(&'a [u8]);
 
 impl<'a> Scanner<'a> {
-    /// The next byte that is not a blank. It is not consumed.
+    /// The next byte after white space. It is not consumed.
     fn next(&mut self) -> Option<u8> {
         let blanks = self.0.iter().take_while(|byte| is_blank(**byte)).count();
         self.0 = &self.0[blanks..];

@@ -1,4 +1,4 @@
-//! How long a token serves, by all that a response says about it.
+//! How long a token can be used, from all members of the response about it.
 
 use std::time::Duration;
 
@@ -12,63 +12,63 @@ use crate::types::duration;
 use crate::types::secret::AccessToken;
 use crate::types::token::Timestamp;
 
-/// The end of a token's life, by the names that servers give it.
+/// The time at which a token expires, by the names that servers use.
 const MOMENTS: [&str; 4] = ["expires_on", "expires_at", "expiresAt", ".expires"];
 
-/// The same, or the length of its life if the number is too small for a moment.
+/// The same, or a lifetime if the number is too small for a time.
 const MOMENTS_OR_LENGTHS: [&str; 3] = ["expires", "expiration", "expiry"];
 
-/// Seconds since 1970 from here on: 2001-09-09.
+/// The first number that is a time rather than a lifetime: 2001-09-09, in seconds since 1970.
 const FIRST_MOMENT: f64 = 1e9;
 
-/// How many seconds two clocks may differ before the difference matters.
+/// A smaller difference between two clocks, in seconds, is ignored.
 const CLOCK_TOLERANCE: f64 = 60.0;
 
 /// The limits that the profile sets.
 pub(super) struct Limits {
-    /// How long a token is kept if the response does not say how long it lasts.
+    /// The lifetime of a token without `expires_in`.
     pub(super) default_ttl: Duration,
-    /// The longest time that a token is kept, whatever the server promises.
+    /// The longest lifetime, even if the server's is longer.
     pub(super) max_ttl: Duration,
 }
 
-/// When the response came, in seconds since 1970.
+/// The time of the response, in seconds since 1970.
 #[derive(Clone, Copy)]
 pub(super) struct Clocks {
     /// By this machine, before the request was sent.
-    pub(super) ours: f64,
+    pub(super) local: f64,
     /// By the server, if it has a Date header (RFC 9110 §6.6.1).
-    pub(super) servers: Option<f64>,
+    pub(super) server: Option<f64>,
 }
 
 impl Clocks {
     pub(super) fn new(sent_at: Timestamp, date: Option<&str>) -> Self {
         Self {
-            ours: Duration::from_millis(sent_at.0).as_secs_f64(),
-            servers: date.and_then(date_header),
+            local: Duration::from_millis(sent_at.0).as_secs_f64(),
+            server: date.and_then(date_header),
         }
     }
 
-    /// The server's clock, and our own where they agree. Without a Date header, a new token that
-    /// has expired already, or that is issued in the future, tells the same.
+    /// The server's clock, or this machine's if they agree. Without a Date header, a new token that
+    /// has already expired or is issued in the future shows the difference.
     fn server_now(self, claims: &Claims) -> f64 {
-        let differs = |moment: &f64| (moment - self.ours).abs() > CLOCK_TOLERANCE;
+        let differs = |moment: &f64| (moment - self.local).abs() > CLOCK_TOLERANCE;
         if claims.issued.is_some_and(|issued| !differs(&issued)) {
-            // The server issued the token by a clock that is right; its Date may be a proxy's.
-            return self.ours;
+            // The token has the issuer's clock. The Date header may be a proxy's.
+            return self.local;
         }
-        if self.servers.is_some() {
-            return self.servers.filter(differs).unwrap_or(self.ours);
+        if self.server.is_some() {
+            return self.server.filter(differs).unwrap_or(self.local);
         }
         let tells = |issued: &f64| {
             let expiry = claims.expiry.filter(|expiry| expiry > issued);
-            *issued > self.ours || expiry.is_some_and(|expiry| self.is_past(expiry))
+            *issued > self.local || expiry.is_some_and(|expiry| self.is_past(expiry))
         };
-        claims.issued.filter(tells).unwrap_or(self.ours)
+        claims.issued.filter(tells).unwrap_or(self.local)
     }
 
     fn is_past(self, moment: f64) -> bool {
-        moment < self.ours - CLOCK_TOLERANCE
+        moment < self.local - CLOCK_TOLERANCE
     }
 }
 
@@ -101,10 +101,10 @@ fn payload(token: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()
 }
 
-/// `expires_in`, else the moment of the end, else the token's own `exp`, else the profile's
-/// default; never longer than the token's own `exp`, and never longer than the profile allows.
+/// `expires_in`, otherwise the time at which the token expires, its own `exp`, or the profile's
+/// default. It never exceeds `exp` or the limit of the profile.
 ///
-/// Beside it, what the user should know about this machine's clock.
+/// The second value is a warning about this machine's clock.
 pub(super) fn lifetime(
     members: &Members<'_>,
     token: &AccessToken,
@@ -115,20 +115,20 @@ pub(super) fn lifetime(
     let server_now = clocks.server_now(&claims);
     let left = |moment: f64| moment - server_now;
     let length = length(members, server_now);
-    let until = || Some(left(end(members)?));
-    let told = length.or_else(until);
+    let until_end = || Some(left(end(members)?));
+    let stated = length.or_else(until_end);
     let own = claims.expiry.map(left);
-    let seconds = match (told, own) {
-        (Some(told), Some(own)) => told.min(own),
+    let seconds = match (stated, own) {
+        (Some(stated), Some(own)) => stated.min(own),
         (Some(seconds), None) | (None, Some(seconds)) => seconds,
         (None, None) => limits.default_ttl.as_secs_f64(),
     };
     let most = limits.max_ttl;
     let duration = Duration::try_from_secs_f64(seconds.clamp(0.0, most.as_secs_f64()));
-    let depends_on_clock = own.is_some() || length.is_none() && told.is_some();
+    let depends_on_clock = own.is_some() || length.is_none() && stated.is_some();
     let contradicts = claims.expiry.is_some_and(|expiry| clocks.is_past(expiry))
         && length.is_some_and(|length| length > 0.0);
-    let difference = server_now - clocks.ours;
+    let difference = server_now - clocks.local;
     let warning = if depends_on_clock && difference != 0.0 {
         let which = if difference < 0.0 {
             "ahead of"
@@ -140,7 +140,7 @@ pub(super) fn lifetime(
             "this machine's clock is {} {which} the server's; correct it",
             duration::in_words(off)
         ))
-    } else if contradicts && server_now <= clocks.ours {
+    } else if contradicts && server_now <= clocks.local {
         Some(
             "the token has expired by this machine's clock, so every call requests a new one; check the clock"
                 .to_owned(),
@@ -148,16 +148,16 @@ pub(super) fn lifetime(
     } else {
         None
     };
-    // What is too long for the type is too long for the profile.
+    // A lifetime that is too long for the type is also too long for the profile.
     (duration.unwrap_or(most).min(most), warning)
 }
 
-/// How long the response says that the token lasts, in seconds.
+/// The lifetime in the response, in seconds.
 fn length(members: &Members<'_>, server_now: f64) -> Option<f64> {
     let number = |name: &str| members.get(name)?.number();
     let ten_years = 10.0 * 365.25 * 86_400.0;
     if let Some(length) = number("expires_in") {
-        // Some servers write the moment of the end here.
+        // Some servers write the time at which the token expires.
         let end = in_seconds(length);
         let is_moment = length >= FIRST_MOMENT && end > server_now && end < server_now + ten_years;
         return Some(if is_moment { end - server_now } else { length });
@@ -169,7 +169,7 @@ fn length(members: &Members<'_>, server_now: f64) -> Option<f64> {
     lengths.find(|length| *length < FIRST_MOMENT)
 }
 
-/// The moment at which the response says that the token ends, in seconds since 1970.
+/// The time in the response at which the token expires, in seconds since 1970.
 fn end(members: &Members<'_>) -> Option<f64> {
     end_of(members, &MOMENTS).or_else(|| end_of(members, &MOMENTS_OR_LENGTHS))
 }

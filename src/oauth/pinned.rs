@@ -1,4 +1,4 @@
-//! A server's own certificate in the CA file: trusted as it is, no matter who signed it.
+//! A server's own certificate in the CA file: trusted regardless of who signed it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use time::{PrimitiveDateTime, format_description};
 
-/// Accepts what the inner verifier accepts, and one of these certificates itself.
+/// Accepts what the inner verifier accepts, and also exactly these certificates.
 ///
 /// A certificate made with `openssl req -x509` is a CA certificate, which no verifier accepts as a
 /// server's. Its name and its dates are still checked, and so is the handshake's signature.
@@ -50,7 +50,7 @@ impl ServerCertVerifier for Pinned {
             now,
         );
         match verified {
-            // Any other fault is one of the certificate itself.
+            // Any other error is about the certificate itself.
             Err(Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::Other(_),
             )) if self.certificates.iter().any(|own| own == end_entity) => {

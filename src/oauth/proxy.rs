@@ -1,7 +1,7 @@
-//! Proxies that the environment names: read once, strictly, and used for one server.
+//! Proxies from the environment.
 //!
-//! A value that cannot be read is an error: without its proxy, a request would go another way than
-//! its user wants.
+//! An invalid value is an error: without its proxy, a request would take a route that the user does not
+//! want.
 
 use std::env;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::profile::TokenEndpoint;
 use crate::types::web_url::{WebUrl, decode_lossy};
 
-/// In this order, as curl has it.
+/// In curl's order.
 const PROXY: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
@@ -29,7 +29,7 @@ impl Proxy {
     /// The proxy on the way to this server, if there is one.
     ///
     /// # Errors
-    /// `Usage` when the variable cannot be read. Its value is not shown, as it may hold a password.
+    /// `Usage` when the variable cannot be read. Its value is not shown, as it may contain a password.
     pub(super) fn to(endpoint: &TokenEndpoint) -> Result<Option<Self>> {
         Self::find(endpoint, |name| match env::var_os(name) {
             // Text that is not UTF-8 cannot be a URL.
@@ -76,7 +76,7 @@ fn parse(variable: &'static str, text: &str) -> std::result::Result<Proxy, &'sta
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    // Else a password with one of these characters would look like a host.
+    // Otherwise a password with one of these characters would look like a host.
     if !matches!(path, "" | "/") {
         return Err(NOT_A_URL);
     }
@@ -103,7 +103,7 @@ fn parse(variable: &'static str, text: &str) -> std::result::Result<Proxy, &'sta
     })
 }
 
-/// Whether a list for `NO_PROXY` has this server: hosts, domains and addresses, between commas or spaces.
+/// Whether a list in `NO_PROXY` contains this server: hosts, domains and addresses, between commas or spaces.
 fn is_excluded(endpoint: &TokenEndpoint, list: &str) -> bool {
     let (host, port) = endpoint.host_and_port();
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -120,7 +120,7 @@ fn is_excluded(endpoint: &TokenEndpoint, list: &str) -> bool {
     })
 }
 
-/// Whether an entry of the list is this host, its domain or its network.
+/// Whether an entry of the list is this host, or its domain or network.
 fn covers(entry: &str, host: &str) -> bool {
     let entry = entry.trim_start_matches('[').trim_end_matches(']');
     if entry == "*" {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_read_as_its_user_means_it() {
+    fn a_proxy_is_read_with_or_without_its_parts() {
         for (value, url, credentials) in [
             ("http://proxy:3128", "http://proxy:3128/", None),
             ("http://proxy:3128/", "http://proxy:3128/", None),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_exceptions_is_read_as_curl_reads_it_or_as_it_is_meant() {
+    fn a_list_of_exceptions_is_read_as_curl_does_or_more_leniently() {
         let excludes =
             |list: &str, url: &str| is_excluded(&TokenEndpoint::parse(url).expect("a URL"), list);
         for (list, url) in [

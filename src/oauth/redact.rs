@@ -1,4 +1,4 @@
-//! Takes the client secret out of what a server says: some repeat what they were sent.
+//! Removes the client secret from a server's text: some servers repeat what they were sent.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -9,8 +9,8 @@ use crate::profile::headers::{Headers, UUID};
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::web_url::encode_all_reserved;
 
-/// Knows the secret, and finds it in a text. Spellings are made for each text, so that no copy of
-/// the secret is in memory while a request is under way.
+/// Finds the secret in texts. Its spellings are built for each text, so that no copies of the secret
+/// are in memory during a request.
 pub(super) struct Redactor<'a> {
     client_id: &'a str,
     /// None for a private key: it is never sent, so no server can repeat it.
@@ -19,7 +19,7 @@ pub(super) struct Redactor<'a> {
     headers: Vec<&'a str>,
 }
 
-/// A header's value that is shorter is not a secret, and may be part of many a text.
+/// A shorter value of a header is not a secret, and may be part of many texts.
 const SHORTEST_HEADER: usize = 4;
 
 impl<'a> Redactor<'a> {
@@ -38,13 +38,13 @@ impl<'a> Redactor<'a> {
     /// Hides the values of these headers in messages as well.
     pub(super) fn with_headers(mut self, headers: &'a Headers) -> Self {
         let values = headers.iter().map(|(_, value)| value);
-        // One with a UUID helps a person who looks for the request in the server's log.
+        // A value with a UUID helps to find the request in the server's log.
         let values = values.filter(|value| value.len() >= SHORTEST_HEADER && !value.contains(UUID));
         self.headers = values.collect();
         self
     }
 
-    /// Text from a server, fit for a message: cleaned, without secrets, cut.
+    /// Text from a server for a message: cleaned, without secrets, shortened.
     pub(super) fn clean(&self, text: &str) -> String {
         let secret = self.secret.map(ClientSecret::expose);
         let secrets = secret.into_iter().chain(self.headers.iter().copied());
@@ -52,13 +52,13 @@ impl<'a> Redactor<'a> {
         clean(&text, FOREIGN_TEXT_LIMIT)
     }
 
-    /// A value from a server for the caller: cleaned, without the client secret, cut. A header's
-    /// value may well be a part of it, such as a tenant's name.
+    /// A value from a server for the caller: cleaned, without the client secret, shortened. It may
+    /// contain the value of a header, such as the name of a tenant.
     pub(super) fn clean_value(&self, text: &str) -> String {
         clean(&self.redact(&clean(text, usize::MAX)), FOREIGN_TEXT_LIMIT)
     }
 
-    /// Text from a server without the client secret, otherwise as it is.
+    /// Text from a server without the client secret, otherwise unchanged.
     pub(super) fn redact(&self, text: &str) -> String {
         self.without(self.secret.map(ClientSecret::expose), text)
     }
@@ -70,7 +70,7 @@ impl<'a> Redactor<'a> {
             .map(|raw| Spellings::of(self.client_id, raw))
             .collect();
         let mut kept = String::with_capacity(text.len());
-        // Where the last occurrence that was found ends.
+        // The end of the last occurrence.
         let mut end = 0;
         for (at, c) in text.char_indices() {
             let lengths = spellings.iter();
@@ -89,12 +89,12 @@ impl<'a> Redactor<'a> {
     }
 }
 
-/// Every spelling in which the secret may come back.
+/// Every spelling of the secret that a server may send.
 struct Spellings {
-    /// As it is, and in base64, on its own or beside the client identifier.
+    /// Unchanged, and in base64, with and without the client ID.
     literal: Vec<Zeroizing<String>>,
-    /// The ways in which an encoding may write each of its characters. Encoders differ in which
-    /// characters they leave as they are, and in upper and lower case.
+    /// The spellings of each character in an encoding. Encoders differ in the characters that they
+    /// leave unchanged, and in upper and lower case.
     encoded: Vec<Vec<Vec<Zeroizing<String>>>>,
 }
 
@@ -120,7 +120,7 @@ impl Spellings {
             ]);
         }
         literal.retain(|spelling| !spelling.is_empty());
-        // A space at its end does not survive at the end of a cleaned text.
+        // Cleaning removes a space at the end of a text.
         let mut secrets = vec![raw, raw.trim()];
         secrets.retain(|secret| !secret.is_empty());
         secrets.dedup();
@@ -156,7 +156,7 @@ impl Spellings {
 
 const REDACTED: &str = "[secret]";
 
-/// No two of a character's ways begin alike: the first that fits is the right one.
+/// No spelling of a character begins like another one, so the first match is the right one.
 fn in_url(c: char) -> Vec<String> {
     let bytes = c.to_string().into_bytes();
     let bytes: Vec<_> = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
@@ -172,7 +172,7 @@ fn in_json(c: char) -> Vec<String> {
     let mut ways = vec![units.concat()];
     ways.extend("\"\\/".contains(c).then(|| format!("\\{c}")));
     ways.extend((!"\"\\".contains(c)).then(|| c.to_string()));
-    // What servers make of a character that they cannot read.
+    // What servers write for a character that they cannot read.
     if !c.is_ascii() {
         ways.extend(["?", "\u{fffd}"].map(str::to_owned));
     }
@@ -188,7 +188,7 @@ mod tests {
     use crate::profile::BasicEncoding;
 
     #[test]
-    fn the_secret_is_taken_out_in_every_spelling() {
+    fn the_secret_is_removed_in_every_spelling() {
         let raw = "s3 c+r/e\"t";
         let secret =
             ClientSecret::parse(&Zeroizing::new(raw.as_bytes().to_vec())).expect("a secret");

@@ -1,4 +1,4 @@
-//! What is sent: the parameters in the profile's format, with the client's authentication.
+//! The request: its parameters in the profile's format, with the client's authentication.
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;

@@ -19,7 +19,7 @@ use crate::profile::ProfileName;
 pub(super) enum TransportError {
     TooLate,
     TooLarge,
-    /// The body is there and cannot be read: why, fit to follow "the response from URL ".
+    /// The body cannot be decoded, for the reason that follows "the response from URL ".
     Unreadable(String),
     Network {
         error: reqwest::Error,

@@ -1,4 +1,4 @@
-//! Whose certificates a server may show: the system's authorities, those of the login, and a CA file.
+//! Trusted certificate authorities: the system's, those in effect at the login, and a CA file.
 
 use std::fs;
 use std::path::Path;
@@ -17,16 +17,16 @@ use crate::profile::ProfileName;
 use crate::profile::trust::RecordedTrust;
 use crate::types::digest::Digest;
 
-/// What one client trusts.
+/// The trust of one HTTP client.
 pub(super) struct Trust {
     recorded: RecordedTrust,
     authorities: Vec<CertificateDer<'static>>,
 }
 
-/// How much of it is read.
+/// How many of the system's authorities are read.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Extent {
-    /// One file, where most servers' authorities are. Everything takes three times as long to read.
+    /// One file with most servers' authorities. Reading all of them takes three times as long.
     Usual,
     Everything,
 }
@@ -58,12 +58,12 @@ impl Trust {
         })
     }
 
-    /// The variable that names other certificates than at the login, if there is one.
+    /// The variable that names other certificates than at the login, if any.
     pub(super) fn changed(&self) -> Option<&'static str> {
         self.recorded.changed()
     }
 
-    /// None if there is nothing to trust in this extent.
+    /// None if nothing is trusted in this extent.
     ///
     /// # Errors
     /// `Broken` when the system's service for certificates cannot be used.
@@ -130,7 +130,7 @@ pub(crate) fn trust_in_effect(ca_file: Option<&Path>) -> Result<RecordedTrust> {
 fn only_superuser_changes(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let is_superusers = |path: &Path| {
-        // A link's own mode means nothing.
+        // The mode of a link has no effect.
         fs::symlink_metadata(path).is_ok_and(|metadata| {
             metadata.uid() == 0 && (metadata.is_symlink() || metadata.mode() & 0o022 == 0)
         })
@@ -141,7 +141,7 @@ fn only_superuser_changes(path: &Path) -> bool {
         && target.is_ok_and(|target| target.ancestors().all(is_superusers))
 }
 
-/// Windows has no superuser whose files are known at a glance.
+/// Windows has no superuser that a file's owner could be compared with.
 #[cfg(not(unix))]
 fn only_superuser_changes(_: &Path) -> bool {
     false
@@ -156,7 +156,7 @@ mod platform {
     use rustls::client::WebPkiServerVerifier;
     use rustls_native_certs::load_certs_from_paths;
 
-    /// Where distributions keep, in one file, the certificates of all authorities that they trust.
+    /// The files in which distributions keep all authorities that they trust.
     const BUNDLES: [&str; 4] = [
         // Debian, Alpine, Arch
         "/etc/ssl/certs/ca-certificates.crt",
@@ -173,7 +173,7 @@ mod platform {
         provider: &Arc<CryptoProvider>,
     ) -> std::result::Result<Option<Arc<dyn ServerCertVerifier>>, rustls::Error> {
         let mut store = RootCertStore::empty();
-        // Certificates that cannot be read or understood are passed over, as other programs do.
+        // Other programs skip unreadable certificates as well.
         let mut add = |file: Option<&Path>, directory: Option<&Path>| {
             store.add_parsable_certificates(load_certs_from_paths(file, directory).certs);
         };

@@ -556,8 +556,8 @@ fn a_token_is_taken_from_any_success_and_only_if_it_is_one_word() {
         );
         let hints = error.hints.join(" ");
         assert_eq!(hints.contains("--token-type bearer"), may_be_bearer);
-        let told = read_with(&http_response(200, &body), bearer);
-        assert_eq!(told.is_ok(), may_be_bearer, "{kind}");
+        let with_setting = read_with(&http_response(200, &body), bearer);
+        assert_eq!(with_setting.is_ok(), may_be_bearer, "{kind}");
     }
 }
 

@@ -1,0 +1,154 @@
+//! What a user can do about a response without a token.
+
+use super::super::error_texts::ServerError;
+use super::super::response::ResponseContext;
+use super::is_about_client;
+use crate::error::Kind;
+use crate::profile::{BodyFormat, ClientAuth};
+
+/// At least one hint.
+pub(super) fn hints(
+    kind: Kind,
+    status: u16,
+    reported: &ServerError,
+    challenge: Option<&str>,
+    context: &ResponseContext<'_>,
+) -> Vec<String> {
+    if let Some(hint) = by_status(kind, status, reported, context) {
+        return vec![hint];
+    }
+    if reported.mentions("dpop") {
+        return vec![administrator(
+            "register this client for bearer tokens: hallpass does not send proofs of possession (DPoP)",
+        )];
+    }
+    let code = reported.code.as_deref().unwrap_or_default();
+    let mut hints = about_parameters(code, reported, context);
+    match code {
+        _ if status == 401 || is_about_client(code) => {
+            hints.extend(about_client(challenge, context));
+        }
+        "unsupported_grant_type" => {
+            hints.push(administrator(
+                "enable the client_credentials grant for this client",
+            ));
+        }
+        "invalid_scope" if hints.is_empty() => hints.push(format!(
+            "set a scope that this client may have ({})",
+            context.setting("--scope", "HALLPASS_SCOPE")
+        )),
+        "invalid_target" if hints.is_empty() => hints.push(format!(
+            "set an audience or resource that the server knows ({})",
+            context.setting(
+                "--audience, --resource",
+                "HALLPASS_AUDIENCE, HALLPASS_RESOURCE"
+            )
+        )),
+        _ => {}
+    }
+    // A server that does not read JSON misses every parameter.
+    let is_unread = matches!(code, "invalid_request" | "unsupported_grant_type");
+    if is_unread && context.profile.body == BodyFormat::Json {
+        hints.push(other_body(context));
+    }
+    if hints.is_empty() {
+        hints.push("check the profile's settings with the server's administrator".to_owned());
+    }
+    hints
+}
+
+/// The hint for a status that allows only one.
+fn by_status(
+    kind: Kind,
+    status: u16,
+    reported: &ServerError,
+    context: &ResponseContext<'_>,
+) -> Option<String> {
+    Some(match (kind, status) {
+        (_, 404 | 405) => format!("check the token URL: its path is {}", context.path()),
+        (_, 415) => other_body(context),
+        (Kind::Unavailable, 400..=407 | 409..=424 | 426..=428 | 430..=499)
+            if reported.code.is_none() =>
+        {
+            "this is not an OAuth 2.0 response; check the token URL, or try again later".to_owned()
+        }
+        (Kind::Unavailable, _) => "try again later".to_owned(),
+        _ => return None,
+    })
+}
+
+fn about_client(challenge: Option<&str>, context: &ResponseContext<'_>) -> Vec<String> {
+    let mut hints = vec![context.check_client()];
+    let asks_for_basic =
+        challenge.is_some_and(|challenge| challenge.to_ascii_lowercase().starts_with("basic"));
+    if asks_for_basic && context.profile.client_auth == ClientAuth::ClientSecretPost {
+        hints.push(format!(
+            "the server asks for HTTP Basic: try {}",
+            context.setting(
+                "--auth client_secret_basic",
+                "HALLPASS_AUTH=client_secret_basic"
+            )
+        ));
+    }
+    hints
+}
+
+fn administrator(what: &str) -> String {
+    format!("ask the server's administrator to {what}")
+}
+
+/// The parameters of the request that the server may mean.
+fn about_parameters(
+    code: &str,
+    reported: &ServerError,
+    context: &ResponseContext<'_>,
+) -> Vec<String> {
+    let rows: [(&str, &[&str], &str, &str, &str); 3] = [
+        (
+            "audience",
+            &[
+                "access_denied",
+                "invalid_target",
+                "invalid_audience",
+                "invalid_request",
+            ],
+            "--audience",
+            "HALLPASS_AUDIENCE",
+            ", exactly as the server has it (a slash at the end counts)",
+        ),
+        (
+            "resource",
+            &["access_denied", "invalid_target", "invalid_resource"],
+            "--resource",
+            "HALLPASS_RESOURCE",
+            ", exactly as the server has it (a slash at the end counts)",
+        ),
+        ("scope", &["invalid_scope"], "--scope", "HALLPASS_SCOPE", ""),
+    ];
+    let mut hints = Vec::new();
+    for (name, codes, option, variable, more) in rows {
+        let sent = context
+            .request
+            .parameters
+            .iter()
+            .find(|(sent, _)| sent == name);
+        let Some((_, value)) = sent else { continue };
+        if codes.contains(&code) || reported.mentions(name) || reported.mentions(value) {
+            let value = context.redactor.clean(value);
+            let setting = context.setting(option, variable);
+            hints.push(format!("check the {name} {value} ({setting}){more}"));
+        }
+    }
+    hints
+}
+
+fn other_body(context: &ResponseContext<'_>) -> String {
+    let (option, variable) = match context.profile.body {
+        BodyFormat::Form => ("--body json", "HALLPASS_BODY=json"),
+        BodyFormat::Json => ("--body form", "HALLPASS_BODY=form"),
+    };
+    format!(
+        "try the other body format: {}",
+        context.setting(option, variable)
+    )
+}
