@@ -4,7 +4,7 @@
 //! clap does not read the command line of a helper: each protocol prescribes it, and other programs run
 //! helpers often.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::io::BufReader;
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
 use crate::platform::disk::{self, Directories};
-use crate::profile::ProfileName;
 use crate::profile::selected::SelectedProfile;
+use crate::profile::{Profile, ProfileName};
 use crate::profiles::{self, Bound, Profiles};
 use crate::protocols::{Answer, Call, PROTOCOLS, Protocol, TokenProvider, take_profile};
 use crate::types::secret::AccessToken;
@@ -106,6 +106,8 @@ struct ProfileTokens {
     /// Whether profiles are bound only to other paths of the server of the last URL that was looked up.
     /// A client may mean one of several URLs.
     is_bound_elsewhere: Cell<bool>,
+    /// The profiles that this call has loaded to list all bindings.
+    loaded: RefCell<Vec<(ProfileName, Profile)>>,
 }
 
 impl ProfileTokens {
@@ -115,6 +117,7 @@ impl ProfileTokens {
             stores: directories.map(|directories| (Profiles::of(&directories), directories)),
             name,
             is_bound_elsewhere: Cell::new(false),
+            loaded: RefCell::default(),
         }
     }
 
@@ -134,7 +137,13 @@ impl TokenProvider for ProfileTokens {
             None => self.name()?,
         };
         let (profiles, _) = self.stores()?;
-        let bound = profiles.bound_to(url, name.as_ref())?;
+        let bound = profiles.bound_to_with(url, name.as_ref(), |name| {
+            let loaded = self.loaded.borrow();
+            match loaded.iter().find(|(loaded, _)| loaded == name) {
+                Some((_, profile)) => Ok(profile.clone()),
+                None => profiles.load(name),
+            }
+        })?;
         self.is_bound_elsewhere
             .set(matches!(bound, Bound::Elsewhere));
         Ok(match bound {
@@ -148,7 +157,20 @@ impl TokenProvider for ProfileTokens {
     }
 
     fn all_bindings(&self) -> Result<Vec<SelectedProfile>> {
-        all_bindings(&self.stores()?.0, self.name()?.as_ref())
+        let loaded = load_all(&self.stores()?.0, self.name()?.as_ref())?;
+        let mut all = Vec::new();
+        for (name, profile) in &loaded {
+            for binding in &profile.bindings {
+                all.push(SelectedProfile {
+                    name: name.clone(),
+                    profile: profile.clone(),
+                    binding: Some(binding.clone()),
+                    url: Some(binding.url.as_url().clone()),
+                });
+            }
+        }
+        self.loaded.replace(loaded);
+        Ok(all)
     }
 
     fn token(
@@ -206,38 +228,25 @@ fn cache_entry(directories: &Directories, selected: &SelectedProfile) -> CacheEn
     Cache::of(directories, &selected.name).entry(&request(selected, &TokenOptions::default()))
 }
 
-/// Every binding of every profile that can be read, or of the selected one.
-fn all_bindings(
+/// Loads every profile that can be read, or the selected one.
+fn load_all(
     profiles: &Profiles,
     selected: Option<&ProfileName>,
-) -> Result<Vec<SelectedProfile>> {
-    let names = match selected {
-        Some(name) => vec![name.clone()],
-        None => profiles.names()?,
-    };
+) -> Result<Vec<(ProfileName, Profile)>> {
+    if let Some(name) = selected {
+        return Ok(vec![(name.clone(), profiles.load(name)?)]);
+    }
     // Reported only if no other profile has a binding.
     let mut unreadable = None;
     let mut all = Vec::new();
-    for name in names {
-        let profile = match profiles.load(&name) {
-            // A damaged profile does not hide the others.
-            Err(error) if selected.is_none() => {
-                unreadable = unreadable.or(Some(error));
-                continue;
-            }
-            profile => profile?,
-        };
-        for binding in &profile.bindings {
-            all.push(SelectedProfile {
-                name: name.clone(),
-                profile: profile.clone(),
-                binding: Some(binding.clone()),
-                url: Some(binding.url.as_url().clone()),
-            });
+    for name in profiles.names()? {
+        match profiles.load(&name) {
+            Ok(profile) => all.push((name, profile)),
+            Err(error) => unreadable = unreadable.or(Some(error)),
         }
     }
     match unreadable {
-        Some(error) if all.is_empty() => Err(error),
+        Some(error) if all.iter().all(|(_, profile)| profile.bindings.is_empty()) => Err(error),
         _ => Ok(all),
     }
 }

@@ -40,8 +40,18 @@ impl Profiles {
     /// # Errors
     /// `Usage` when two profiles are bound alike, and what [`Profiles::load`] says.
     pub(crate) fn bound_to(&self, url: &WebUrl, named: Option<&ProfileName>) -> Result<Bound> {
+        self.bound_to_with(url, named, |name| self.load(name))
+    }
+
+    /// The same with a function that loads a profile, for a caller that has loaded some already.
+    pub(crate) fn bound_to_with(
+        &self,
+        url: &WebUrl,
+        named: Option<&ProfileName>,
+        load: impl Fn(&ProfileName) -> Result<Profile>,
+    ) -> Result<Bound> {
         if let Some(name) = named {
-            let profile = self.load(name)?;
+            let profile = load(name)?;
             let elsewhere = unbound(profile.bindings.iter().map(|binding| &binding.url), url);
             let covers = |binding: &Binding| binding.url.covers(url);
             let found = answering(name.clone(), profile, url, covers);
@@ -64,7 +74,7 @@ impl Profiles {
                 let Ok(name) = ProfileName::parse(&entry.profile) else {
                     continue;
                 };
-                match self.load(&name) {
+                match load(&name) {
                     Ok(profile) => {
                         let is_it = |binding: &Binding| binding.url == entry.url;
                         found.extend(answering(name, profile, url, is_it));

@@ -30,16 +30,13 @@ fn cached(call: &Call<'_>) -> Result<Answer> {
         let Some(binding) = &bound.binding else {
             continue;
         };
-        // A URL that two profiles are bound to selects neither.
-        let url = WebUrl::parse(binding.url.as_str());
-        let is_selected = url.is_ok_and(|url| {
-            // Go accepts only https.
-            url.is_https()
-                && call
-                    .provider
-                    .bound_to(&url)
-                    .is_ok_and(|found| found.is_some_and(|found| found.name == bound.name))
-        });
+        let url = binding.url.as_url();
+        // Go accepts only https. A URL that two profiles are bound to selects neither.
+        let is_selected = url.is_https()
+            && call
+                .provider
+                .bound_to(url)
+                .is_ok_and(|found| found.is_some_and(|found| found.name == bound.name));
         if is_selected
             && urls.insert(binding.url.as_str().to_owned())
             && let Some(token) = call.provider.cached_token(&bound)

@@ -69,19 +69,12 @@ impl WebUrl {
 
     /// None where the scheme is the fault.
     fn parse_with(schemes: &[&'static str], text: &str) -> Result<Self, Option<&'static str>> {
-        if !text.is_ascii() {
-            return Err(Some(
-                "has a character outside ASCII (write the host in its xn-- form, the path in %XX)",
-            ));
-        }
-        let no_url_has = |b| {
-            matches!(
-                b,
-                b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}'
-            )
-        };
-        if !text.bytes().all(|b| b.is_ascii_graphic() && !no_url_has(b)) {
-            return Err(Some("has a character that no URL may have"));
+        if !text.bytes().all(|b| IN_URLS[usize::from(b)]) {
+            return Err(Some(if text.is_ascii() {
+                "has a character that no URL may have"
+            } else {
+                "has a character outside ASCII (write the host in its xn-- form, the path in %XX)"
+            }));
         }
         let (head, rest) = split_scheme(text).ok_or(None)?;
         let scheme = schemes
@@ -191,6 +184,21 @@ impl fmt::Debug for WebUrl {
 }
 
 const WEB: &[&str] = &["https", "http"];
+
+/// The bytes that a URL may contain (RFC 3986 section 2).
+const IN_URLS: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        allowed[byte as usize] = !matches!(
+            byte,
+            b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}'
+        );
+        byte += 1;
+    }
+    allowed
+};
+
 const WEB_AND_MAIL: &[&str] = &["https", "http", "smtps", "smtp", "imaps", "imap"];
 
 /// All but RFC 3986's unreserved characters.
