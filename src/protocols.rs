@@ -168,7 +168,7 @@ fn read_line(input: &mut dyn BufRead) -> Result<Vec<u8>> {
 fn header(selected: &SelectedProfile, token: &CachedToken) -> String {
     let token = token.access_token.expose();
     match selected.binding.as_ref().and_then(|binding| binding.scheme) {
-        None | Some(Scheme::Bearer | Scheme::IdentityToken) => format!("Bearer {token}"),
+        None | Some(Scheme::Bearer | Scheme::IdentityToken) => ["Bearer ", token].concat(),
         Some(Scheme::Raw) => token.to_owned(),
         Some(Scheme::Basic) => {
             let username = selected

@@ -43,9 +43,11 @@ pub(crate) const KNOWN: &[&str] = &[
 /// A message for each variable that starts with `HALLPASS_` and is not known. The messages do not contain
 /// values, which may be secrets.
 pub(crate) fn unknown() -> Vec<String> {
-    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let mut unknown: Vec<_> = set
-        .filter(|name| name.starts_with("HALLPASS_") && !KNOWN.contains(&name.as_str()))
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let mut unknown: Vec<_> = names
+        .filter(|name| name.as_encoded_bytes().starts_with(b"HALLPASS_"))
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| !KNOWN.contains(&name.as_str()))
         .map(|name| match similar(&name) {
             Some(known) => {
                 format!("{name} is set, but hallpass does not read it: did you mean {known}?")

@@ -41,7 +41,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
         return Ok(Answer::of(format!("{}\n", username.unwrap_or_default())));
     }
     let token = call.provider.token(&mut selected, None)?;
-    Ok(Answer::of(format!("{}\n", token.access_token.expose())))
+    Ok(Answer::of([token.access_token.expose(), "\n"].concat()))
 }
 
 /// The only URL that is bound at this host, with any port: wget's question has no port.
@@ -90,7 +90,7 @@ fn quoted_url(question: &str) -> Option<Quoted<'_>> {
         Some(_) => return None,
         None => (None, rest),
     };
-    let url = WebUrl::parse(&format!("{scheme}://{rest}")).ok()?;
+    let url = WebUrl::parse(&[scheme, "://", rest].concat()).ok()?;
     let authority = rest.split('/').next().unwrap_or_default();
     let after_address = authority.rsplit(']').next().unwrap_or_default();
     let has_port = after_address.contains(':');

@@ -3,7 +3,9 @@
 //! A helper without a scope is called for every host that Bazel connects to. For a host that is not
 //! bound, the answer has no headers.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Answer, Call, Protocol, read_to_end};
@@ -18,8 +20,21 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 #[derive(Deserialize)]
-struct Request {
-    uri: String,
+struct Request<'a> {
+    #[serde(borrow)]
+    uri: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct Response {
+    expires: String,
+    headers: Headers,
+}
+
+#[derive(Serialize)]
+struct Headers {
+    #[serde(rename = "Authorization")]
+    authorization: [String; 1],
 }
 
 fn run(call: &mut Call<'_>) -> Result<Answer> {
@@ -28,7 +43,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
     }
     let request = read_to_end(call.input)?;
     let request = std::str::from_utf8(&request).unwrap_or_default();
-    let request: Request = serde_json::from_str(request)
+    let request: Request<'_> = serde_json::from_str(request)
         .map_err(|_| Error::usage("the request is not a JSON object with a `uri`"))?;
     let selected = match url(&request.uri) {
         Some(url) => call.provider.bound_to(&url)?,
@@ -38,10 +53,12 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
         return Ok(Answer::line(&json!({ "headers": {} })));
     };
     let token = call.provider.token(&mut selected, None)?;
-    Ok(Answer::line(&json!({
-        "headers": { "Authorization": [super::header(&selected, &token)] },
-        "expires": token.due_at().rfc3339(),
-    })))
+    Ok(Answer::line(&Response {
+        expires: token.due_at().rfc3339(),
+        headers: Headers {
+            authorization: [super::header(&selected, &token)],
+        },
+    }))
 }
 
 /// Bazel writes gRPC over TLS as `grpcs`, which is bound as https.

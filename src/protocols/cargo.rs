@@ -2,6 +2,8 @@
 //!
 //! The arguments from cargo's configuration come with the request, and may contain `--profile`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,24 +22,26 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 #[derive(Deserialize)]
-struct Request {
-    registry: Registry,
-    kind: String,
+struct Request<'a> {
+    #[serde(borrow)]
+    registry: Registry<'a>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
     #[serde(default)]
     args: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Registry {
-    #[serde(rename = "index-url")]
-    index_url: String,
+struct Registry<'a> {
+    #[serde(borrow, rename = "index-url")]
+    index_url: Cow<'a, str>,
 }
 
 fn run(call: &mut Call<'_>) -> Result<Answer> {
     (call.print)("{\"v\":[1]}\n")?;
     let line = read_line(call.input)?;
     let line = std::str::from_utf8(&line).unwrap_or_default();
-    let answer = match serde_json::from_str::<Request>(line) {
+    let answer = match serde_json::from_str::<Request<'_>>(line) {
         Ok(request) if request.kind == "get" => match get(call, &request) {
             Ok(Some((selected, token))) => return Ok(success(&selected, &token)),
             Ok(None) => failure("url-not-supported"),
@@ -60,7 +64,10 @@ fn failure(kind: &str) -> Value {
     json!({ "Err": { "kind": kind } })
 }
 
-fn get(call: &mut Call<'_>, request: &Request) -> Result<Option<(SelectedProfile, CachedToken)>> {
+fn get(
+    call: &mut Call<'_>,
+    request: &Request<'_>,
+) -> Result<Option<(SelectedProfile, CachedToken)>> {
     let Some(url) = url(&request.registry.index_url) else {
         return Ok(None);
     };

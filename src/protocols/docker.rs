@@ -3,7 +3,8 @@
 //! The clients read errors from standard output. [`NOT_FOUND`] is the one that makes them go on
 //! without credentials.
 
-use serde_json::{Map, json};
+use serde::Serialize;
+use serde_json::Map;
 
 use super::{Answer, Call, Protocol, read_to_end};
 use crate::error::{Error, Result};
@@ -82,11 +83,20 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
         return Ok(failure(NOT_FOUND, None));
     };
     let token = call.provider.token(&mut selected, None)?;
-    Ok(Answer::line(&json!({
-        "ServerURL": server,
-        "Username": username(&selected),
-        "Secret": token.access_token.expose(),
-    })))
+    Ok(Answer::line(&Credentials {
+        secret: token.access_token.expose(),
+        server_url: server,
+        username: username(&selected),
+    }))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Credentials<'a> {
+    secret: &'a str,
+    #[serde(rename = "ServerURL")]
+    server_url: &'a str,
+    username: &'a str,
 }
 
 /// The URLs that a server name may mean. Without a scheme it is https, and for loopback hosts also

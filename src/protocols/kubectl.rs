@@ -3,8 +3,9 @@
 //! With `provideClusterInfo: true` the request has the cluster's URL, which must be bound. Without it
 //! the request does not say where the token goes, and the kubeconfig must select the profile.
 
-use serde::Deserialize;
-use serde_json::json;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Answer, Call, Protocol};
 use crate::error::{Error, Result};
@@ -23,21 +24,38 @@ const VERSIONS: [&str; 2] = [
 ];
 
 #[derive(Deserialize)]
-struct ExecInfo {
-    #[serde(rename = "apiVersion")]
-    api_version: String,
-    #[serde(default)]
-    spec: Spec,
+struct ExecInfo<'a> {
+    #[serde(borrow, rename = "apiVersion")]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    spec: Spec<'a>,
 }
 
 #[derive(Default, Deserialize)]
-struct Spec {
-    cluster: Option<Cluster>,
+struct Spec<'a> {
+    #[serde(borrow)]
+    cluster: Option<Cluster<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Cluster {
-    server: String,
+struct Cluster<'a> {
+    #[serde(borrow)]
+    server: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecCredential<'a> {
+    api_version: &'a str,
+    kind: &'static str,
+    status: Status<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
+    expiration_timestamp: String,
+    token: &'a str,
 }
 
 fn run(call: &mut Call<'_>) -> Result<Answer> {
@@ -47,9 +65,9 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
             "kubectl sets it when it runs `hallpass kubectl-credential` from the kubeconfig (users[].user.exec)",
         )
     })?;
-    let info: ExecInfo = serde_json::from_str(&info)
+    let info: ExecInfo<'_> = serde_json::from_str(&info)
         .map_err(|_| Error::usage(format!("{variable} is not an ExecCredential")))?;
-    if !VERSIONS.contains(&info.api_version.as_str()) {
+    if !VERSIONS.contains(&info.api_version.as_ref()) {
         return Err(Error::usage("unknown apiVersion of an ExecCredential")
             .hint(format!("use apiVersion: {} in the kubeconfig", VERSIONS[0])));
     }
@@ -67,12 +85,12 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
         None => call.provider.selected()?,
     };
     let token = call.provider.token(&mut selected, None)?;
-    Ok(Answer::line(&json!({
-        "kind": "ExecCredential",
-        "apiVersion": info.api_version,
-        "status": {
-            "token": token.access_token.expose(),
-            "expirationTimestamp": token.due_at().rfc3339(),
+    Ok(Answer::line(&ExecCredential {
+        api_version: &info.api_version,
+        kind: "ExecCredential",
+        status: Status {
+            expiration_timestamp: token.due_at().rfc3339(),
+            token: token.access_token.expose(),
         },
-    })))
+    }))
 }

@@ -26,7 +26,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
 }
 
 fn get(call: &Call<'_>, host: &str) -> Result<Answer> {
-    let selected = match WebUrl::parse(&format!("https://{host}")) {
+    let selected = match WebUrl::parse(&["https://", host].concat()) {
         // Only a host is allowed, no path or query.
         Ok(url) if url.path() == "/" && !url.has_query() => call.provider.bound_to(&url)?,
         _ => None,

@@ -334,7 +334,7 @@ struct Outcome {
     selected: bool,
 }
 
-/// Gives out the one profile and its token, and records how it was asked for.
+/// Provides one profile and its token, and records the calls.
 #[derive(Default)]
 struct OneProfile {
     bound: Cell<bool>,
