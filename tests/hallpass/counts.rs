@@ -1,5 +1,5 @@
-//! What a cached token costs, in counts that do not depend on the machine's mood: system calls,
-//! instructions, page faults, memory. Who raises a bound here says why.
+//! What a cached token costs, in counts that do not depend on the load of the machine: system calls,
+//! instructions, page faults, memory. Give a reason when you raise a bound.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,15 +15,15 @@ struct Counts {
     system_calls: u64,
     instructions: u64,
     page_faults: u64,
-    /// The most at any time, in KiB.
+    /// The maximum at any time, in KiB.
     memory: u64,
 }
 
-/// The release for Linux: what was counted, and a little more where the compiler or the machine has
-/// a say.
+/// The release for Linux: what was counted, and a little more where it depends on the compiler or the
+/// machine.
 const RELEASE: Counts = Counts {
     system_calls: 24,
-    instructions: 57_000,
+    instructions: 53_000,
     page_faults: 30,
     // With each page of the program that is needed, Linux maps up to 15 others that are in its page
     // cache, and how many are depends on how the file was written or read: the same call of the same
@@ -31,7 +31,11 @@ const RELEASE: Counts = Counts {
     memory: 1_500,
 };
 
-/// Any other optimised build: the loader alone costs more than all that hallpass does.
+/// The most instructions of any way to a cached token, in the release for Linux: 1.3 x the 57,000 that
+/// `hallpass token p` took when this bound was set.
+const MOST_INSTRUCTIONS: u64 = 74_100;
+
+/// Any other optimised build: most of it is the cost of the dynamic loader.
 const OPTIMISED: Counts = Counts {
     system_calls: 60,
     instructions: 400_000,
@@ -57,7 +61,7 @@ fn most() -> Counts {
     }
 }
 
-/// A command line that gives a cached token, and how much more than `hallpass token p` it may cost.
+/// A command line that prints a cached token, and how much more than `hallpass token p` it may cost.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) arguments: &'static [&'static str],
@@ -91,12 +95,12 @@ const GIT: Call = with_input(
     1.4,
 );
 
-/// Every way to a cached token that programs take again and again.
+/// The ways to a cached token that programs use often.
 pub(crate) const CALLS: &[Call] = &[
     PLAIN,
     call(&["token", "p", "--min-ttl", "5m"], 1.04),
     call(&["token", "--min-ttl=5m", "p"], 1.04),
-    // Looks which profile is the only one.
+    // Searches for the only profile.
     call(&["token"], 1.5),
     call(&["token", "p", "--format", "raw"], 1.2),
     call(&["token", "p", "--format", "header"], 1.2),
@@ -107,7 +111,8 @@ pub(crate) const CALLS: &[Call] = &[
     call(&["token", "p", "--json"], 1.2),
     call(&["token", "p", "--scope", "USER"], 1.2),
     call(&["token", "--url", "https://git.example/"], 1.3),
-    // Up to the moment when the program would begin, and the message that there is none.
+    // Up to the call that would start the program, and the message that it does not exist. A started
+    // program costs 7,000 instructions less.
     call(&["exec", "-e", "TOKEN=p", "--", "/no/such/program"], 1.45),
     // A helper that is given a URL also reads a request and a list of URLs.
     GIT,
@@ -149,7 +154,7 @@ pub(crate) const CALLS: &[Call] = &[
 const ONE_URL: &str = "https://git.example/";
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the counts are for a person to read")]
+#[expect(clippy::print_stdout, reason = "prints the counts")]
 fn a_cached_token_costs_no_more_than_recorded() {
     let machine = machine_with_a_cached_token();
     let most = most();
@@ -173,41 +178,47 @@ fn a_cached_token_costs_no_more_than_recorded() {
             ("page faults", counts.page_faults, most.page_faults),
             ("KiB", counts.memory, most.memory),
         ] {
-            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-            let fits = count as f64 <= call.more * most as f64;
-            if !fits {
-                let (arguments, more) = (call.arguments, call.more);
-                too_much.push(format!(
-                    "{arguments:?}: {count} {what}, more than {more} x {most}"
-                ));
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "small numbers"
+            )]
+            let mut bound = (call.more * most as f64) as u64;
+            if what == "instructions" && released().is_some() {
+                bound = bound.min(MOST_INSTRUCTIONS);
+            }
+            if count > bound {
+                let arguments = call.arguments;
+                too_much.push(format!("{arguments:?}: {count} {what}, more than {bound}"));
             }
         }
     }
     assert!(too_much.is_empty(), "{}", too_much.join("\n"));
 }
 
-/// A question to the processor (CPUID) becomes one to the hypervisor, where there is one, and takes
-/// as long as ten thousand instructions. A shared C library asks dozens at every start.
+/// In a virtual machine, CPUID is handled by the hypervisor, and takes as long as ten thousand
+/// instructions. A shared C library runs it dozens of times at every start.
 #[test]
-fn the_release_asks_the_processor_nothing_for_a_cached_token() {
+fn the_release_does_not_run_cpuid_for_a_cached_token() {
     let Some(release) = released() else {
         return;
     };
     let mut objdump = Command::new("objdump");
     objdump.args(["-d", &release]);
     let assembly = ran(objdump).success().stdout;
-    let asks = assembly.lines().filter(|line| line.contains("cpuid"));
-    let asks = asks.filter_map(|line| line.split(':').next());
-    let asks: BTreeSet<_> = asks
+    let lines = assembly.lines().filter(|line| line.contains("cpuid"));
+    let addresses = lines.filter_map(|line| line.split(':').next());
+    let cpuid: BTreeSet<_> = addresses
         .map(|address| u64::from_str_radix(address.trim(), 16).expect("an address"))
         .collect();
-    assert!(!asks.is_empty(), "TLS asks what the processor can do");
+    assert!(!cpuid.is_empty(), "TLS runs it");
     let machine = machine_with_a_cached_token();
     for call in CALLS {
         let run = instructions_run(&machine, call);
         assert!(run.len() > 20_000);
-        let asked = run.iter().find(|address| asks.contains(address));
-        assert_eq!(asked, None, "{:?}", call.arguments);
+        let found = run.iter().find(|address| cpuid.contains(address));
+        assert_eq!(found, None, "{:?}", call.arguments);
     }
 }
 
@@ -229,7 +240,7 @@ pub(crate) fn instructions_run(machine: &Machine, call: &Call) -> Vec<u64> {
 }
 
 #[test]
-fn it_costs_the_same_beside_ten_thousand_profiles_and_cached_tokens() {
+fn it_costs_the_same_with_ten_thousand_profiles_and_cached_tokens() {
     let machine = machine_with_a_cached_token();
     let calls = [PLAIN, GIT];
     let before = calls.map(|call| counts(&machine, &call));
@@ -255,25 +266,25 @@ pub(crate) fn machine_with_a_cached_token() -> Machine {
     machine
 }
 
-/// Runs a command under a tool that writes a report. Returns that, and what the tool itself said.
+/// Runs a command under a tool that writes a report. Returns the report, and the tool's own result.
 fn under(tool: &[&str], machine: &Machine, call: &Call) -> (String, Ran) {
     let request = machine.private_file("request", call.input.as_bytes());
     let report = machine.private_file("report", b"");
-    let into = report.to_str().expect("a path in UTF-8");
+    let path = report.to_str().expect("a path in UTF-8");
     let mut command = Command::new(tool[0]);
-    command.args(tool[1..].iter().map(|word| word.replace("REPORT", into)));
+    command.args(tool[1..].iter().map(|word| word.replace("REPORT", path)));
     let mut hallpass = machine.hallpass(call.arguments);
     hallpass.envs(call.variable);
-    let mut whole = run_by(command, &hallpass);
-    whole.stdin(fs::File::open(&request).expect("a request"));
-    let said = ran(whole);
-    let is_answered = if call.arguments[0] == "exec" {
-        said.stderr.contains("program not found")
+    let mut command = run_by(command, &hallpass);
+    command.stdin(fs::File::open(&request).expect("a request"));
+    let result = ran(command);
+    let has_token = if call.arguments[0] == "exec" {
+        result.stderr.contains("program not found")
     } else {
-        said.code == 0 && said.stdout.contains("token-")
+        result.code == 0 && result.stdout.contains("token-")
     };
-    assert!(is_answered, "{:?}: {said:?}", call.arguments);
-    (fs::read_to_string(&report).expect("a report"), said)
+    assert!(has_token, "{:?}: {result:?}", call.arguments);
+    (fs::read_to_string(&report).expect("a report"), result)
 }
 
 fn counts(machine: &Machine, call: &Call) -> Counts {
@@ -289,12 +300,12 @@ fn counts(machine: &Machine, call: &Call) -> Counts {
         "--callgrind-out-file=/dev/null",
         "--log-file=REPORT",
     ];
-    let (told, _) = under(&callgrind, machine, call);
-    let (_, collected) = told.split_once("Collected : ").expect("a sum");
+    let (report, _) = under(&callgrind, machine, call);
+    let (_, collected) = report.split_once("Collected : ").expect("a sum");
     let instructions = collected.split_whitespace().next().expect("a number");
     let tally = bare::build("tally", machine.root()).expect("a compiler");
-    let (_, said) = under(&[tally.to_str().expect("UTF-8")], machine, call);
-    let last = said.stderr.lines().last().unwrap_or_default();
+    let (_, result) = under(&[tally.to_str().expect("UTF-8")], machine, call);
+    let last = result.stderr.lines().last().unwrap_or_default();
     let (page_faults, memory) = last.split_once(' ').expect("two numbers");
     let number = |text: &str| text.parse().expect("a number");
     Counts {
