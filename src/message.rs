@@ -7,7 +7,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use crate::error::Error;
 
-/// The longest piece of foreign text that a message repeats, in characters.
+/// The maximum length of foreign text in a message, in characters.
 pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;
 
 pub(crate) fn error(error: &Error) {

@@ -20,7 +20,9 @@ const FAILURE_LIMIT: u64 = 64 * 1024;
 /// The cached token of one request.
 #[derive(Debug)]
 pub(crate) struct CacheEntry {
+    /// The directory of all caches.
     pub(super) root: PathBuf,
+    /// `KEY.json`.
     pub(super) path: PathBuf,
     pub(super) key: String,
     pub(super) login: String,
@@ -96,7 +98,7 @@ impl CacheEntry {
 
     /// Removes the entry and its lock file, for a login that was replaced: see [`Cache::clear`].
     pub(crate) fn remove(&self) {
-        // Best effort: nobody reads the entries of a replaced login.
+        // Best effort: no caller reads the entries of a replaced login.
         for file in [&self.path, &self.failure_path(), &self.lock_path()] {
             let _ = disk::remove(file);
         }

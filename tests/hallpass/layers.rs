@@ -1,5 +1,5 @@
-//! The layers, held by a test: each module uses only what it may, and an external crate belongs to
-//! one module.
+//! The layers: each module uses only the modules that it may use, and an external crate belongs to one
+//! module.
 
 mod planted;
 mod program;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use program::Program;
 
-/// What each module may use, and what for. Each may use only modules that come after it.
+/// The modules that each module may use, with the reason. They must come after it.
 ///
 /// A protocol reaches no store and no server: it requests what it needs.
 const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
@@ -37,7 +37,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
             ("broker", "the token of a profile"),
             ("cache", "tokens to list and to remove"),
             ("error", "what failed"),
-            ("message", "what the user is told"),
+            ("message", "warnings and notes"),
             ("oauth", "login and logout talk to the server"),
             ("platform", "files, the terminal, child processes"),
             ("profile", "the settings that a login makes"),
@@ -138,7 +138,7 @@ const CRATES: [(&str, &[&str]); 32] = [
     ("windows_native_keyring_store", &["secrets"]),
     ("keyring_core", &["secrets"]),
     ("linux_keyutils", &["secrets"]),
-    // HTTP and TLS: nobody else can send a secret anywhere.
+    // HTTP and TLS: no other module can send a secret.
     ("reqwest", &["oauth"]),
     ("rustls", &["oauth"]),
     ("tokio", &["oauth"]),
@@ -165,7 +165,7 @@ const CRATES: [(&str, &[&str]); 32] = [
 const EVERYWHERE: [&str; 3] = ["serde", "serde_json", "zeroize"];
 
 #[test]
-fn a_module_uses_only_what_it_may() {
+fn a_module_uses_only_the_modules_that_it_may_use() {
     assert_eq!(violations(&PROGRAM), Vec::<String>::new());
 }
 
@@ -195,7 +195,7 @@ fn each_file_is_part_of_the_program_or_of_its_tests() {
         let parts = below_src.iter().filter_map(|part| part.to_str());
         let module: Vec<_> = parts.map(str::to_owned).collect();
         assert!(
-            module == ["main"] || PROGRAM.knows(&module),
+            module == ["main"] || PROGRAM.has_module(&module),
             "{}",
             path.display()
         );

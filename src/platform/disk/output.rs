@@ -1,5 +1,5 @@
-//! The file that a user names for a token, whatever it is: a regular file is replaced whole, a
-//! pipe, a terminal or an open descriptor is written to.
+//! The file for `--output`: a regular file is replaced atomically; a pipe, a terminal or an open
+//! descriptor is written to.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -9,24 +9,24 @@ use super::replace::write_private;
 use crate::error::{Error, Result};
 use crate::platform::{self, FileKind};
 
-/// As many links as Linux follows (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+/// The number of links that Linux follows (`path_resolution(7)`).
+const LINK_LIMIT: usize = 40;
 
-/// Where an output goes, decided before anything is requested.
+/// An output file, checked before a token is requested.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// `/dev/stdout`, `/dev/fd/3`: opening it again would lose the position in a file, and a socket
-    /// cannot be opened. Duplicated at once, as a file that hallpass opens later may get its number.
+    /// cannot be opened. Duplicated at once, because a file that is opened later could get its number.
     Descriptor(File, PathBuf),
     /// A pipe or a character device: replacing it would leave its reader waiting.
     Stream(PathBuf),
-    /// A regular file or a free name, with all links followed: a link stays a link.
+    /// A regular file or a free path, after following all links, so that the links stay.
     File(PathBuf),
 }
 
 impl Output {
     /// # Errors
-    /// `Usage` when nothing can be written there, such as a directory.
+    /// `Usage` if it cannot be written to, such as a directory.
     pub(crate) fn to(named: &Path) -> Result<Self> {
         let shown = named.display();
         let unusable = |why: &str| Error::usage(format!("cannot write to {shown}: {why}"));
@@ -35,7 +35,7 @@ impl Output {
         }
         let mut path = std::path::absolute(named)
             .map_err(|error| unusable("it is not a valid path").because(error))?;
-        for _ in 0..MOST_LINKS {
+        for _ in 0..LINK_LIMIT {
             if let Some(number) = descriptor(&path) {
                 return platform::duplicate(number)
                     .map(|file| Self::Descriptor(file, named.to_owned()))
@@ -47,8 +47,8 @@ impl Output {
             };
             match platform::file_kind(&metadata) {
                 FileKind::Link => {
-                    // The system may refuse to follow a link that another user put into a shared
-                    // directory (`protected_symlinks` in `proc_sys_fs(5)`): then so do we.
+                    // The system can refuse to follow another user's link in a shared directory
+                    // (`protected_symlinks` in `proc_sys_fs(5)`). Do the same.
                     if let Err(error) = fs::metadata(&path)
                         && error.kind() == io::ErrorKind::PermissionDenied
                     {
@@ -78,7 +78,7 @@ impl Output {
         Err(unusable("too many symbolic links"))
     }
 
-    /// Writes all of it. A reader that has gone has had enough, as with standard output.
+    /// Writes the content. It is no error if the reader has closed the pipe.
     pub(crate) fn write(self, content: &[u8]) -> Result<()> {
         let (written, shown) = match self {
             Self::Descriptor(mut file, path) => (file.write_all(content), path),
@@ -98,7 +98,7 @@ impl Output {
     }
 }
 
-/// A name that is free. Its directory has to be there: nobody said who may enter a new one.
+/// An output at a free path. Its directory must exist, because the mode of a new one would be a guess.
 fn free(path: PathBuf) -> Result<Output> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let is_name = !path.as_os_str().as_encoded_bytes().ends_with(b"/");
@@ -117,14 +117,14 @@ fn free(path: PathBuf) -> Result<Output> {
     }
 }
 
-/// The number of the open file that this path stands for, if it stands for one.
+/// The descriptor that a path such as `/dev/fd/3` refers to.
 fn descriptor(path: &Path) -> Option<u32> {
     let digits = path.file_name()?.to_str()?;
     let directory = path.parent()?;
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     let of_this_process = directory == Path::new("/dev/fd")
         || directory.canonicalize().ok()? == Path::new("/proc/self/fd").canonicalize().ok()?;
-    // No process has a descriptor with a number that does not fit.
+    // No descriptor has a number that is too large for u32.
     (is_number && of_this_process).then(|| digits.parse().unwrap_or(u32::MAX))
 }
 
@@ -132,7 +132,7 @@ fn cannot_write(path: &Path, error: io::Error) -> Error {
     Error::broken(format!("cannot write {}", path.display())).because(error)
 }
 
-/// A file may be writable itself and still not be replaceable.
+/// A file that can be written cannot be replaced if its directory cannot be written.
 fn cannot_replace(path: &Path, error: io::Error) -> Error {
     let is_of_directory = matches!(
         error.kind(),

@@ -31,7 +31,7 @@ pub(super) struct Program {
     test_modules: BTreeSet<Path>,
 }
 
-/// The names that a module knows.
+/// The names in a module.
 #[derive(Default)]
 struct Scope {
     children: BTreeSet<String>,
@@ -80,7 +80,7 @@ impl Program {
     }
 
     /// Whether the module, or one around it, is part of the program or of its tests.
-    pub(super) fn knows(&self, module: &[String]) -> bool {
+    pub(super) fn has_module(&self, module: &[String]) -> bool {
         let mut path = vec!["crate".to_owned()];
         path.extend_from_slice(module);
         self.scopes.contains_key(&path)
@@ -224,7 +224,7 @@ fn top_level(module: &[String]) -> String {
     module.get(1).map_or("main", String::as_str).to_owned()
 }
 
-/// Collects what one file says.
+/// Collects the imports and paths of one file.
 struct Reader<'a> {
     program: &'a mut Program,
     module: Path,
