@@ -31,7 +31,7 @@ pub(super) fn decode(
         body = match coding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => body,
             "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(&*body), limit)?,
-            // Some leave out the wrapper that RFC 9110 §8.4.1.2 asks for.
+            // Some servers leave out the wrapper that RFC 9110 §8.4.1.2 requires.
             "deflate" => match inflate(ZlibDecoder::new(&*body), limit) {
                 Err(CodingFault::Unreadable(_)) => inflate(DeflateDecoder::new(&*body), limit)?,
                 decoded => decoded?,

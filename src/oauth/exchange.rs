@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::TokenEndpoint;
 
-/// How long a request may take before a note says what hallpass waits for.
+/// A longer request prints a note that hallpass is waiting.
 const NOTE_AFTER: Duration = Duration::from_millis(1500);
 
 /// Whether a person reads notes on what hallpass waits for.

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn oddities_in_other_members_do_no_harm() {
+    fn invalid_values_of_other_members_do_no_harm() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let digits = "9".repeat(400);
         for odd in [
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_whole_object_is_none() {
+    fn anything_but_one_complete_object_is_none() {
         let whole = r#"{"token":"t","list":[1,{"a":"}"}],"n":1}"#;
         for end in 0..whole.len() {
             assert_eq!(member(&whole.as_bytes()[..end], "token"), None, "{end}");
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_read_whatever_its_escapes_and_encoding() {
+    fn a_text_is_read_with_any_escapes_and_encoding() {
         for (json, text) in [
             (&br#""a\"\\\/\b\f\n\r\tz""#[..], "a\"\\/\u{8}\u{c}\n\r\tz"),
             (br#""\u0041\u00e4\ud83d\ude00""#, "A\u{e4}\u{1f600}"),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_equal_members_counts() {
+    fn the_last_of_several_members_with_one_name_counts() {
         let text = br#"{"token":"first","t\u006fken":"last"}"#;
         assert_eq!(member(text, "token").as_deref(), Some("last"));
     }

@@ -60,11 +60,11 @@ impl Clocks {
         if self.server.is_some() {
             return self.server.filter(differs).unwrap_or(self.local);
         }
-        let tells = |issued: &f64| {
+        let shows_difference = |issued: &f64| {
             let expiry = claims.expiry.filter(|expiry| expiry > issued);
             *issued > self.local || expiry.is_some_and(|expiry| self.is_past(expiry))
         };
-        claims.issued.filter(tells).unwrap_or(self.local)
+        claims.issued.filter(shows_difference).unwrap_or(self.local)
     }
 
     fn is_past(self, moment: f64) -> bool {
@@ -72,7 +72,7 @@ impl Clocks {
     }
 }
 
-/// What an access token that is a JWT says about itself (RFC 9068): read, not verified.
+/// The times in an access token that is a JWT (RFC 9068). They are read, not verified.
 #[derive(Default)]
 struct Claims {
     expiry: Option<f64>,

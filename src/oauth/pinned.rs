@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_certificate_has_no_dates() {
+    fn anything_but_a_certificate_has_no_dates() {
         for der in [
             &b""[..],
             b"\x30",

@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn each_occurrence_is_replaced_once() {
-        for (raw, said, cleaned) in [
+        for (raw, sent, cleaned) in [
             (
                 "secret",
                 "a wrong secret was sent",
@@ -247,7 +247,7 @@ mod tests {
             let secret = ClientSecret::parse(&Zeroizing::new(raw.as_bytes().to_vec()));
             let credential = Credential::Secret(secret.expect("a secret"));
             let redactor = Redactor::of("id", &credential);
-            assert_eq!(redactor.clean(said), cleaned, "{raw}");
+            assert_eq!(redactor.clean(sent), cleaned, "{raw}");
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::error::{Error, Result};
 use crate::profile::{Profile, TokenEndpoint};
 use crate::types::secret::{AccessToken, Credential, PrivateKey};
 
-/// A failure is only a warning, so nobody waits long for it.
+/// Short, as a failure is only a warning.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Tells the authorization server that a token is no longer needed (RFC 7009 §2.1).
+/// Requests the revocation of tokens (RFC 7009 §2.1).
 ///
 /// # Errors
 /// The first failure; the other tokens are revoked nevertheless.

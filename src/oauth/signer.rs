@@ -1,4 +1,4 @@
-//! What signs assertions: a private key, or the client secret that the server knows too.
+//! The signer of assertions: a private key, or the client secret, which the server has too.
 
 use ring::hmac;
 

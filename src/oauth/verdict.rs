@@ -128,7 +128,7 @@ mod tests {
     use super::is_web_page;
 
     #[test]
-    fn a_web_page_is_known_by_its_content() {
+    fn a_web_page_is_recognised_by_its_content() {
         for (content_type, body) in [
             (None, "<html>"),
             (None, " \r\n<!DOCTYPE HTML PUBLIC"),

@@ -1,7 +1,7 @@
 //! The platform's keychain: Secret Service, macOS Keychain, Windows Credential Manager.
 //!
-//! The keyring crates wait without limit for a service that does not respond or a dialog that nobody
-//! answers, and report most failures as one error. Here every call has a timeout, and every error has
+//! The keyring crates wait without limit for a service that does not respond or a dialog without an
+//! answer, and report most failures as one error. Here every call has a timeout, and every error has
 //! a hint.
 
 mod keychain_error;
@@ -39,7 +39,7 @@ const SERVICE: &str = "hallpass";
 /// The largest secret, in bytes, that the Windows Credential Manager takes.
 const WINDOWS_LIMIT: usize = 2560;
 
-/// A note says what hallpass waits for after this time.
+/// A longer call prints a note that hallpass is waiting.
 const NOTE_AFTER: Duration = Duration::from_millis(1500);
 
 /// How many sessions are tried before the failure of one is reported.

@@ -165,7 +165,8 @@ impl PrivateKey {
     }
 }
 
-/// The content of a SEQUENCE (X.690 §8.1).
+/// The content of a SEQUENCE (X.690 §8.1). PKCS #12 is often BER of indefinite length, which the crate
+/// `der` does not read.
 fn der_content(bytes: &[u8]) -> Option<&[u8]> {
     match bytes {
         [0x30, length @ 0x80..=0x84, rest @ ..] => rest.get(usize::from(length & 0x7f)..),

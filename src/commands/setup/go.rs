@@ -16,9 +16,9 @@ pub(super) fn write(setting: &str, home: &Path, record: &mut Record) -> Result<(
         message::note("nothing to do: go already has this setting");
         return Ok(());
     }
-    let ours = record.content().go.take();
-    let before = match ours {
-        Some(ours) if ours.value == current => ours.before,
+    let recorded = record.content().go.take();
+    let before = match recorded {
+        Some(own) if own.value == current => own.before,
         // Go's default, which the user may have set as well.
         _ if ["", "netrc"].contains(&current) => own_setting(home)?,
         _ => {

@@ -219,9 +219,9 @@ fn undo_lines(
             .iter()
             .filter(|name| is_meant(name))
         {
-            let ours = written.lines.get(profile).map(Vec::as_slice);
+            let own = written.lines.get(profile).map(Vec::as_slice);
             let block = Block { profile };
-            let (rest, taken) = block.remove(&after, |line| is_own(line, ours, known))?;
+            let (rest, taken) = block.remove(&after, |line| is_own(line, own, known))?;
             after = rest;
             let of = tilde(&file.path);
             message::note(&format!(

@@ -63,7 +63,7 @@ fn an_ed25519_key_signs() {
 }
 
 #[test]
-fn what_is_no_private_key_is_refused() {
+fn anything_but_a_private_key_is_refused() {
     for text in [
         "{}",
         "{",

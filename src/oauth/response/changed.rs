@@ -56,7 +56,7 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     /// `PROPTEST_CASES=10000000 cargo test --release no_answer` searches for minutes.
     #[test]
-    fn no_answer_breaks_the_reader_or_yields_an_unclean_token(
+    fn no_response_breaks_the_reader_or_yields_an_unclean_token(
         status in 100_u16..=599,
         body in bodies(),
         retry_after in proptest::option::of("[0-9]{1,30}|[ -~]{0,40}"),
@@ -223,9 +223,9 @@ fn what_a_lenient_client_finds_in_a_changed_response_is_found_and_nothing_unclea
         };
         let read = read_with(&response, |_| ()).ok();
         let text = String::from_utf8_lossy(body);
-        let ours = read.as_ref().map(|token| token.access_token.expose());
-        if let Some(ours) = ours {
-            let is_clean = !ours.is_empty() && ours.bytes().all(|byte| byte.is_ascii_graphic());
+        let found_here = read.as_ref().map(|token| token.access_token.expose());
+        if let Some(token) = found_here {
+            let is_clean = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
             assert!(is_clean, "{text}");
         }
         if found.is_null() {
@@ -235,7 +235,11 @@ fn what_a_lenient_client_finds_in_a_changed_response_is_found_and_nothing_unclea
         let is_bearer = kind.is_null() || kind.as_str().is_some_and(|kind| is_bearer(kind, None));
         let theirs = found["access_token"].as_str().and_then(AccessToken::parse);
         let theirs = theirs.filter(|_| is_bearer && found["error"].is_null());
-        assert_eq!(ours, theirs.as_ref().map(AccessToken::expose), "{text}");
+        assert_eq!(
+            found_here,
+            theirs.as_ref().map(AccessToken::expose),
+            "{text}"
+        );
         tokens += usize::from(theirs.is_some());
     }
     assert!(tokens > 500, "{tokens}");

@@ -91,7 +91,7 @@ fn a_lifetime_is_read_in_every_spelling() {
 }
 
 #[test]
-fn a_jwt_tells_its_end_and_only_shortens_what_the_server_says() {
+fn the_expiry_of_a_jwt_can_only_shorten_the_lifetime_in_the_response() {
     for (expires_in, claims, seconds) in [
         ("", r#"{"exp":1795000060}"#, 60),
         (r#","expires_in":3600"#, r#"{"exp":1795000060}"#, 60),
@@ -107,7 +107,7 @@ fn a_jwt_tells_its_end_and_only_shortens_what_the_server_says() {
 }
 
 #[test]
-fn a_moment_may_be_in_any_unit_or_a_date() {
+fn an_expiry_time_may_be_in_any_unit_or_a_date() {
     for (members, seconds) in [
         (r#","expires_on":1795000600000"#, 600),
         (r#","expires_on":"1794999999000""#, 0),
@@ -188,7 +188,7 @@ const CLOCKS: [ClockRow; 15] = [
         600,
         "",
     ),
-    // The server's clock is two hours behind ours.
+    // The server's clock is two hours behind this machine's.
     (
         TWO_HOURS_AGO,
         HOUR,
@@ -231,7 +231,7 @@ const CLOCKS: [ClockRow; 15] = [
         600,
         "2 h ahead",
     ),
-    // Ours is behind.
+    // This machine's clock is behind.
     (IN_TWO_HOURS, "", r#"{"exp":1795007800}"#, 600, "2 h behind"),
     (
         None,
@@ -270,7 +270,7 @@ const CLOCKS: [ClockRow; 15] = [
 ];
 
 #[test]
-fn a_clock_that_is_off_is_noticed_and_does_not_shorten_a_token() {
+fn a_wrong_clock_is_reported_and_does_not_shorten_a_token() {
     for (date, members, claims, seconds, warning) in CLOCKS {
         let body = format!(r#"{{"access_token":"{}"{members}}}"#, jwt(claims));
         let date = date.map(str::to_owned);
@@ -287,16 +287,16 @@ fn a_clock_that_is_off_is_noticed_and_does_not_shorten_a_token() {
             seconds,
             "{members} {claims}"
         );
-        let said = token.warning.unwrap_or_default();
+        let printed = token.warning.unwrap_or_default();
         assert!(
-            said.contains(warning) && said.is_empty() == warning.is_empty(),
-            "{claims}: {said}"
+            printed.contains(warning) && printed.is_empty() == warning.is_empty(),
+            "{claims}: {printed}"
         );
     }
 }
 
 #[test]
-fn an_error_member_is_a_failure_whatever_the_status() {
+fn an_error_member_is_a_failure_with_any_status() {
     for status in [200, 400, 401, 403] {
         let error = error(
             status,
@@ -328,7 +328,7 @@ fn an_error_member_is_a_failure_whatever_the_status() {
 }
 
 #[test]
-fn the_status_401_refuses_the_client_whatever_else_is_said() {
+fn the_status_401_refuses_the_client_with_any_body() {
     for body in [
         "",
         "no",
@@ -369,7 +369,7 @@ fn the_status_401_refuses_the_client_whatever_else_is_said() {
 }
 
 #[test]
-fn a_verdict_survives_odd_bytes_and_numbers() {
+fn an_error_is_found_despite_invalid_bytes_and_numbers() {
     for odd in [
         "1e999".to_owned(),
         "9".repeat(400),
@@ -423,7 +423,7 @@ fn the_code_is_compared_as_the_server_sent_it() {
 }
 
 #[test]
-fn a_hint_names_what_was_sent() {
+fn a_hint_names_the_parameters_that_were_sent() {
     let first = |status, body: &str, change: fn(&mut Profile)| {
         let error = failure(read_with(&http_response(status, body), change));
         error.hints.first().cloned().unwrap_or_default()
@@ -478,7 +478,7 @@ fn a_hint_names_what_was_sent() {
 }
 
 #[test]
-fn what_is_no_response_of_oauth_is_no_verdict_on_the_client() {
+fn a_response_that_is_not_of_oauth_does_not_refuse_the_client() {
     for (status, body) in [
         (200, "<html>please log in</html>"),
         (200, ""),
@@ -505,7 +505,7 @@ fn what_is_no_response_of_oauth_is_no_verdict_on_the_client() {
 }
 
 #[test]
-fn a_token_is_taken_from_any_success_and_only_if_it_is_one_word() {
+fn a_token_is_read_from_any_success_if_it_is_one_word() {
     for (status, body) in [
         (200, r#"{"access_token":"t"}"#),
         (201, r#"{"access_token":"t"}"#),

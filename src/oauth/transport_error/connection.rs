@@ -45,7 +45,7 @@ pub(super) fn diagnose(error: &reqwest::Error, url: &str) -> Diagnosis {
     }
 }
 
-/// The C library says of a name that it is unknown when it cannot open the files to find out.
+/// The C library reports a name as unknown when it cannot open the files to look it up.
 fn is_lack_of_descriptors(error: &reqwest::Error) -> bool {
     find::<io::Error>(error).is_some_and(platform::is_lack_of_descriptors)
         || is_of_name(error) && platform::is_short_of_descriptors()

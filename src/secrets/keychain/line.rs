@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_secret_is_stored_as_it_is() {
+    fn an_ordinary_secret_is_stored_unchanged() {
         for secret in [
             "s3cret",
             "a b",
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_stored_is_read_as_it_is() {
+    fn a_secret_from_an_earlier_version_is_read_unchanged() {
         for text in [
             &b"-----BEGIN PRIVATE KEY-----\nMC4=\n"[..],
             b" a\\b ",
