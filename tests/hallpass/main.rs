@@ -1,4 +1,7 @@
-//! hallpass from outside: every test here drives the real binary.
+//! The black-box tests: each runs the real program.
+//!
+//! They need Linux: a Secret Service, `/proc`, `unshare`, strace. `tests/everywhere` runs on every platform.
+#![cfg(target_os = "linux")]
 
 mod answers;
 mod bare;

@@ -94,7 +94,6 @@ fn copy_of(command: &Command, mut copy: Command) -> Command {
 }
 
 /// Runs a command as the first process of a container, whose session began outside of it.
-#[cfg(target_os = "linux")]
 pub(crate) fn container() -> Command {
     let mut container = Command::new("unshare");
     container.args(["--pid", "--fork"]);

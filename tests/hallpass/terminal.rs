@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::machine::{CLIENT_ID, HALLPASS, Machine, SECRET, numbered_tokens};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
-#[cfg(target_os = "linux")]
 use crate::support::{container, run_by};
 
 const SIGHUP: i64 = 1;
@@ -256,7 +255,6 @@ fn whatever_ends_the_question_leaves_the_terminal_as_it_was() {
 }
 
 /// The kernel ends no first process of a container by a signal.
-#[cfg(target_os = "linux")]
 #[test]
 fn the_first_process_of_a_container_ends_at_an_interrupt_like_any_other() {
     let (keychain, machine) = machine_with_keychain();
