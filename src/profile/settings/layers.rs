@@ -1,0 +1,91 @@
+//! The layers of a profile's settings, in order of precedence.
+
+use super::{SECRET_METHODS, Setting, Settings};
+use crate::profile::binding::Binding;
+use crate::profile::{ClientAuth, Profile};
+
+/// What the records have to know of a layer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Origin {
+    Given,
+    Kept,
+    Derived,
+}
+
+/// All layers, in order of precedence: the first that says something about a setting decides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layers {
+    /// On the command line, or in the environment.
+    pub(crate) given: Settings,
+    /// At the terminal, where the command line said nothing. An answer is given as well: it changes
+    /// what a profile has that turns out to be the same client's.
+    pub(crate) answered: Settings,
+    /// Given at an earlier login.
+    pub(crate) kept: Settings,
+    pub(crate) preset: Settings,
+    pub(crate) metadata: Settings,
+    /// Derived at an earlier login: it holds until a preset or metadata renew it.
+    pub(crate) derived_before: Settings,
+}
+
+impl Layers {
+    /// Takes over what a profile has, where it works with what is given.
+    pub(crate) fn keep(&mut self, profile: &Profile) {
+        let (mut given, mut derived) = Settings::of_profile(profile);
+        let had_key = profile.client_auth.has_key();
+        given.fit(&self.given, had_key);
+        derived.fit(&self.given, had_key);
+        if let Setting::Set(bindings) = &mut self.given.bindings {
+            // What `bind` said of a URL is kept when a login repeats the URL.
+            for binding in bindings {
+                let known = |known: &&Binding| known.url == binding.url;
+                if let Some(known) = profile.bindings.iter().find(known) {
+                    *binding = known.clone();
+                }
+            }
+        }
+        self.kept = given;
+        self.derived_before = derived;
+    }
+
+    /// Takes a preset's layer, where its method works with the credential that is given.
+    pub(crate) fn set_preset(&mut self, mut preset: Settings) {
+        preset.fit(&self.given, false);
+        let kept = [&self.kept, &self.derived_before];
+        let kept = kept.iter().find_map(|layer| layer.client_auth.value());
+        let method = preset.client_auth.value();
+        if let (Some(kept), Some(method)) = (kept, method)
+            && kept.has_key() != method.has_key()
+        {
+            preset.client_auth = Setting::Unset;
+        }
+        self.preset = preset;
+    }
+
+    /// The methods that work with the credential that there is.
+    pub(crate) fn fitting_methods(&self) -> &'static [ClientAuth] {
+        let kept = [&self.kept, &self.derived_before];
+        let mut kept = kept.iter().filter_map(|layer| layer.fitting_methods());
+        let fitting = self.given.fitting_methods();
+        fitting.or_else(|| kept.next()).unwrap_or(SECRET_METHODS)
+    }
+
+    pub(super) fn in_order(&self) -> [(&Settings, Origin); 6] {
+        [
+            (&self.given, Origin::Given),
+            (&self.answered, Origin::Given),
+            (&self.kept, Origin::Kept),
+            (&self.preset, Origin::Derived),
+            (&self.metadata, Origin::Derived),
+            (&self.derived_before, Origin::Derived),
+        ]
+    }
+
+    /// What the layers say about one setting.
+    pub(crate) fn find<T>(&self, get: impl Fn(&Settings) -> &Setting<T>) -> Option<&T> {
+        let layers = self.in_order();
+        let settings = layers.iter().map(|(layer, _)| get(layer));
+        let mut settings = settings.filter(|setting| !setting.is_unset());
+        settings.next().and_then(Setting::value)
+    }
+}

@@ -1,0 +1,185 @@
+//! The lists of bound URLs, one for each origin, beside the profiles: a lookup reads one of them, not
+//! every profile.
+//!
+//! A list may have too many URLs, as it is written before a profile gains a binding and after it loses
+//! one. Only the profile itself decides.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::editor::{cannot_remove, cannot_write};
+use super::{Editor, PROFILE_LIMIT, Profiles};
+use crate::error::{Error, Kind, Result};
+use crate::platform::Trust;
+use crate::platform::disk::{self, Durability, Found};
+use crate::profile::ProfileName;
+use crate::profile::binding::{Binding, BoundUrl};
+use crate::types::digest::Digest;
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entry {
+    pub(super) url: BoundUrl,
+    pub(super) profile: String,
+}
+
+impl Profiles {
+    pub(super) fn origin_file(&self, origin: &str) -> PathBuf {
+        let name = Digest::of("hallpass origin 1").field(origin).hex();
+        self.urls().join(name)
+    }
+
+    pub(super) fn urls(&self) -> PathBuf {
+        self.directory.join("urls")
+    }
+
+    pub(super) fn entries(&self, origin: &str) -> Result<Vec<Entry>> {
+        read_list(&self.origin_file(origin))
+    }
+
+    /// The entries of a list, made again from the profiles where the list is damaged.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is damaged and a profile cannot be read either.
+    pub(super) fn read_or_rebuild(&self, path: &Path) -> Result<Vec<Entry>> {
+        match read_list(path) {
+            Err(error) if error.kind == Kind::Usage => self.rebuilt(path).map_err(|profile| {
+                let what = "the list was not rebuilt, because a profile cannot be read";
+                error.hint(format!("{what} ({profile})"))
+            }),
+            entries => entries,
+        }
+    }
+
+    /// What a list should hold: the profiles have the last word.
+    fn rebuilt(&self, path: &Path) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for name in self.names()? {
+            let bindings = match self.load(&name) {
+                Ok(profile) => profile.bindings,
+                Err(error) if error.kind == Kind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let here = bindings
+                .into_iter()
+                .filter(|binding| self.origin_file(binding.url.origin()) == path);
+            entries.extend(here.map(|binding| Entry {
+                url: binding.url,
+                profile: name.to_string(),
+            }));
+        }
+        Ok(entries)
+    }
+
+    /// Whether there may be a profile of this name.
+    fn may_exist(&self, name: &str) -> bool {
+        ProfileName::parse(name).is_ok_and(|name| self.exists(&name))
+    }
+}
+
+fn read_list(path: &Path) -> Result<Vec<Entry>> {
+    let unusable = |reason: &str| {
+        Error::usage(format!("the list of URLs {} {reason}", path.display()))
+            .hint("run `hallpass bind PROFILE URL` again to rebuild it")
+    };
+    match disk::read(path, PROFILE_LIMIT, Trust::Settings) {
+        Ok(Found::Nothing) => Ok(Vec::new()),
+        Ok(Found::Content(content)) => {
+            let content = std::str::from_utf8(&content).unwrap_or_default();
+            serde_json::from_str(content).map_err(|error| unusable("is damaged").because(error))
+        }
+        Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
+        Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),
+    }
+}
+
+impl Editor<'_> {
+    /// Lists what a profile is about to be bound to.
+    pub(super) fn list_urls(&self, name: &ProfileName, bindings: &[Binding]) -> Result<()> {
+        self.change_urls(name, bindings, bindings, false)
+    }
+
+    /// Removes from the lists what a profile is no longer bound to.
+    pub(super) fn unlist_urls(
+        &self,
+        name: &ProfileName,
+        before: &[Binding],
+        now: &[Binding],
+    ) -> Result<()> {
+        self.change_urls(name, before, now, true)
+    }
+
+    fn change_urls(
+        &self,
+        name: &ProfileName,
+        touched: &[Binding],
+        now: &[Binding],
+        forget_others: bool,
+    ) -> Result<()> {
+        let origins: BTreeSet<_> = touched.iter().map(|binding| binding.url.origin()).collect();
+        for origin in origins {
+            let path = self.profiles.origin_file(origin);
+            let before = self.profiles.read_or_rebuild(&path)?;
+            let mut entries = before.clone();
+            entries.retain(|entry| entry.profile != name.as_str() || !forget_others);
+            for binding in now.iter().filter(|binding| binding.url.origin() == origin) {
+                let entry = Entry {
+                    url: binding.url.clone(),
+                    profile: name.to_string(),
+                };
+                if !entries.contains(&entry) {
+                    entries.push(entry);
+                }
+            }
+            if entries != before {
+                self.write_list(&path, &entries)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_list(&self, path: &Path, entries: &[Entry]) -> Result<()> {
+        if entries.is_empty() {
+            disk::remove_settings(path).map_err(cannot_remove)?;
+            return disk::remove_empty_directory(&self.profiles.urls()).map_err(cannot_remove);
+        }
+        let content = serde_json::to_vec(entries).map_err(cannot_write)?;
+        if content.len() as u64 > PROFILE_LIMIT {
+            // Nobody would read it.
+            return Err(Error::usage("too many profiles are bound to this server")
+                .hint("unbind some of them: hallpass unbind PROFILE URL"));
+        }
+        disk::replace(path, &content, Durability::Settings).map_err(cannot_write)
+    }
+
+    /// Removes a profile that is gone from the lists of what it was bound to.
+    pub(crate) fn unlist(&self, name: &ProfileName, bindings: &[Binding]) -> Result<()> {
+        self.unlist_urls(name, bindings, &[])
+    }
+
+    /// Removes the profiles that are gone from every list. A list that is damaged is made again from
+    /// the profiles, where all of them can be read.
+    ///
+    /// # Errors
+    /// The first list that cannot be read, which is left as it is; the others are done.
+    pub(crate) fn unlist_gone(&self) -> Result<()> {
+        let directory = self.profiles.urls();
+        let mut result = Ok(());
+        for file in disk::names(&directory).map_err(cannot_remove)? {
+            let path = directory.join(&file);
+            // Nothing but our own files is touched.
+            if file.len() != 64 || !file.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                continue;
+            }
+            let entries = self.profiles.read_or_rebuild(&path);
+            let cleaned = entries.and_then(|mut entries| {
+                entries.retain(|entry| self.profiles.may_exist(&entry.profile));
+                self.write_list(&path, &entries)
+            });
+            result = result.and(cleaned);
+        }
+        result.and(disk::remove_empty_directory(&directory).map_err(cannot_remove))
+    }
+}

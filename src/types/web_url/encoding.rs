@@ -1,0 +1,65 @@
+//! Percent-encoding (RFC 3986 §2.1).
+
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode,
+};
+
+/// All but RFC 3986's unreserved characters.
+const ALL_RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// What a path may not have as it is (RFC 3986 §3.3).
+pub(super) const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A path in the spelling of [`WebUrl::of_service`].
+pub(crate) fn reencoded_path(path: &str) -> String {
+    let decoded: Vec<_> = percent_decode_str(path).collect();
+    percent_encode(&decoded, NOT_IN_PATH).to_string()
+}
+
+/// Encodes everything but RFC 3986's unreserved characters: the one spelling that every server reads
+/// alike. A space is `%20`; some servers take `+` for a plus, in Basic credentials above all.
+pub(crate) fn encode_all_reserved(text: &str) -> String {
+    // It never grows: growing leaves copies behind, and the text may be a secret.
+    let mut encoded = String::with_capacity(3 * text.len());
+    encoded.extend(utf8_percent_encode(text, ALL_RESERVED));
+    encoded
+}
+
+/// Decodes each `%XX`. A percent sign without two digits stays as it is, and what is not UTF-8 becomes
+/// U+FFFD.
+pub(crate) fn decode_lossy(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encode_all_reserved;
+
+    #[test]
+    fn only_unreserved_characters_are_left_as_they_are() {
+        assert_eq!(encode_all_reserved("aZ09-._~"), "aZ09-._~");
+        assert_eq!(
+            encode_all_reserved("a b+c:d%e&ä*"),
+            "a%20b%2Bc%3Ad%25e%26%C3%A4%2A"
+        );
+    }
+}
