@@ -14,7 +14,7 @@ pub(crate) enum Kind {
     Broken = 1,
     /// The command line, a setting or a file's permissions must be corrected.
     Usage = 2,
-    /// There is no such profile, or none for this URL. Another helper may have a token.
+    /// The profile does not exist, or none is bound to the URL. Another helper may have a token.
     NotFound = 3,
     /// The authorization server refused the request: the client or its settings must be corrected.
     Refused = 4,

@@ -5,20 +5,19 @@
 //! refuses to delete an item, the profile is restored. Tokens are revoked at the end, when nothing depends
 //! on the server's response.
 
+mod revocation;
+
 use std::collections::BTreeSet;
 
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::message;
-use crate::oauth;
 use crate::platform::disk::Directories;
 use crate::platform::prompt;
-use crate::profile::token_request::login_of;
-use crate::profile::{Item, Profile, ProfileName, Store, TokenEndpoint};
+use crate::profile::{Item, Profile, ProfileName, Store};
 use crate::profiles::{Editor, Profiles, is_described};
 use crate::secrets::{self, WaitLimit, keychain};
-use crate::types::secret::{AccessToken, Credential};
-use crate::types::token::Timestamp;
+use revocation::{Revocation, working_tokens};
 
 /// Remove a profile: its secret, its cached tokens and its settings
 #[derive(Debug, clap::Args)]
@@ -243,61 +242,5 @@ fn store_name(item: &Item) -> String {
     match item.store {
         Store::Keychain => format!("keychain ({})", keychain::NAME),
         Store::Kernel => "kernel keyring".to_owned(),
-    }
-}
-
-/// The cached tokens that have not expired.
-fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToken> {
-    let now = Timestamp::now();
-    let tokens = cache.tokens(&login_of(profile)).into_iter();
-    let tokens = tokens.map(|(.., token)| token);
-    let working = tokens.filter(|token| token.still_works(now));
-    working.map(|token| token.access_token).collect()
-}
-
-/// A token revocation (RFC 7009). It is prepared before the secret is deleted, and sent afterwards.
-struct Revocation {
-    endpoint: TokenEndpoint,
-    profile: Profile,
-    tokens: Vec<AccessToken>,
-    credential: Credential,
-}
-
-impl Revocation {
-    fn prepare(name: &ProfileName, profile: Profile, tokens: Vec<AccessToken>) -> Option<Self> {
-        let endpoint = profile.revocation_endpoint.clone()?;
-        if tokens.is_empty() {
-            return None;
-        }
-        match secrets::read(name, &profile, WaitLimit::Person) {
-            Ok(credential) => Some(Self {
-                endpoint,
-                profile,
-                tokens,
-                credential,
-            }),
-            Err(error) => {
-                message::warning(&format!(
-                    "the tokens will not be revoked at the server: {error}"
-                ));
-                None
-            }
-        }
-    }
-
-    fn send(self) {
-        let Self {
-            endpoint,
-            profile,
-            tokens,
-            credential,
-        } = self;
-        let revoked = secrets::certificate_key(&profile)
-            .and_then(|key| oauth::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref()));
-        if let Err(error) = revoked {
-            message::warning(&format!(
-                "the tokens were removed here, but not revoked at the server: {error}"
-            ));
-        }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) enum NoProgram {
 /// directories of PATH. It runs in the user's home directory.
 ///
 /// # Errors
-/// There is no such program, or its path is relative.
+/// The program does not exist, or its path is relative.
 pub(crate) fn command(program: &OsStr) -> Result<Command, NoProgram> {
     let mut command = Command::new(find(program)?);
     command.current_dir(directory());

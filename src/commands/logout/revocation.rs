@@ -1,0 +1,70 @@
+//! Revokes the tokens of a profile that is logged out.
+
+use crate::cache::Cache;
+use crate::message;
+use crate::oauth;
+use crate::profile::token_request::login_of;
+use crate::profile::{Profile, ProfileName, TokenEndpoint};
+use crate::secrets::{self, WaitLimit};
+use crate::types::secret::{AccessToken, Credential};
+use crate::types::token::Timestamp;
+
+/// The cached tokens that have not expired.
+pub(super) fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToken> {
+    let now = Timestamp::now();
+    let tokens = cache.tokens(&login_of(profile)).into_iter();
+    let tokens = tokens.map(|(.., token)| token);
+    let working = tokens.filter(|token| token.still_works(now));
+    working.map(|token| token.access_token).collect()
+}
+
+/// A token revocation (RFC 7009). It is prepared before the secret is deleted, and sent afterwards.
+pub(super) struct Revocation {
+    endpoint: TokenEndpoint,
+    profile: Profile,
+    tokens: Vec<AccessToken>,
+    credential: Credential,
+}
+
+impl Revocation {
+    pub(super) fn prepare(
+        name: &ProfileName,
+        profile: Profile,
+        tokens: Vec<AccessToken>,
+    ) -> Option<Self> {
+        let endpoint = profile.revocation_endpoint.clone()?;
+        if tokens.is_empty() {
+            return None;
+        }
+        match secrets::read(name, &profile, WaitLimit::Person) {
+            Ok(credential) => Some(Self {
+                endpoint,
+                profile,
+                tokens,
+                credential,
+            }),
+            Err(error) => {
+                message::warning(&format!(
+                    "the tokens will not be revoked at the server: {error}"
+                ));
+                None
+            }
+        }
+    }
+
+    pub(super) fn send(self) {
+        let Self {
+            endpoint,
+            profile,
+            tokens,
+            credential,
+        } = self;
+        let revoked = secrets::certificate_key(&profile)
+            .and_then(|key| oauth::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref()));
+        if let Err(error) = revoked {
+            message::warning(&format!(
+                "the tokens were removed here, but not revoked at the server: {error}"
+            ));
+        }
+    }
+}
