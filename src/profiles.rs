@@ -177,10 +177,11 @@ impl Profiles {
                 ))
                 .hint("update hallpass"),
                 Format::Other => unusable("is not a profile of hallpass"),
-                Format::Ours => {
-                    let fault = parsed.err().map(|fault| format!(": {fault}"));
-                    unusable(&format!("is damaged{}", fault.unwrap_or_default()))
-                }
+                Format::Ours => unusable(
+                    &parsed
+                        .err()
+                        .map_or_else(String::new, |error| damage(&error)),
+                ),
             }),
         }
     }
@@ -227,6 +228,17 @@ fn no_profile() -> Result<Error> {
     } else {
         Error::not_found("no profiles yet").hint("run `hallpass login` to create one")
     })
+}
+
+/// What is wrong with a profile's file, and in which line.
+fn damage(error: &serde_json::Error) -> String {
+    let line = error.line();
+    if !error.is_data() {
+        return format!("is damaged: line {line} is not valid JSON");
+    }
+    let text = error.to_string();
+    let fault = text.split(" at line ").next().unwrap_or_default();
+    format!("is damaged in line {line}: {fault}")
 }
 
 /// The names, as many as somebody would read.

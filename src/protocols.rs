@@ -188,7 +188,7 @@ pub(crate) fn take_profile(given: Vec<String>) -> Result<(Vec<String>, Option<St
     while let Some(word) = given.next() {
         if word == "--profile" {
             let name = given.next();
-            profile = Some(name.ok_or_else(|| Error::usage("a value is missing: --profile"))?);
+            profile = Some(name.ok_or_else(|| Error::usage("--profile needs a value"))?);
         } else if let Some(name) = word.strip_prefix("--profile=") {
             profile = Some(name.to_owned());
         } else {

@@ -103,7 +103,7 @@ fn source_name(source: &SecretSource) -> String {
         SecretSource::Keychain { .. } => "keychain".to_owned(),
         SecretSource::Kernel { .. } => "kernel keyring".to_owned(),
         SecretSource::File(path) => path.display().to_string(),
-        SecretSource::Credential(name) => format!("the credential {name}"),
+        SecretSource::Credential(name) => format!("the systemd credential {name}"),
         SecretSource::Env(name) => format!("the environment variable {name}"),
         SecretSource::Command(_) | SecretSource::Shell(_) => "the secret command".to_owned(),
     }

@@ -114,7 +114,11 @@ impl<'a> Problem<'a> {
                 (Some(option), Some(other)) => format!("{option} cannot be used with {other}"),
                 _ => "two options cannot be used together".to_owned(),
             },
-            ErrorKind::MissingRequiredArgument => with("an argument is missing"),
+            ErrorKind::MissingRequiredArgument => match self.command.as_deref() {
+                Some("bind" | "unbind") => "no URL given".to_owned(),
+                Some("exec") => "no program given".to_owned(),
+                _ => with("an argument is missing"),
+            },
             ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
             _ => with("the arguments do not fit together"),
         }

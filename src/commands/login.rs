@@ -82,7 +82,7 @@ fn finish(
     });
     if let Err(error) = kept {
         message::warning(&format!(
-            "the cached tokens of before were not replaced: {error}"
+            "the previous cached tokens were not removed: {error}"
         ));
     }
     if let Err(error) = remove_stale(editor, name, profile, &stale) {

@@ -43,7 +43,8 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         return log_out_of_all(&directories, &profiles, args).map(|()| String::new());
     }
     if args.profile.is_none() && is_described()? {
-        let what = "HALLPASS_TOKEN_URL describes a profile for each call, which has no login";
+        let what =
+            "HALLPASS_TOKEN_URL is set; the profile from the environment has no login to remove";
         return Err(Error::usage(what).hint("name a stored profile: hallpass logout PROFILE"));
     }
     let name = profiles.choose(args.profile.as_deref())?;
@@ -232,7 +233,7 @@ impl Logout<'_> {
 
     fn hint_at_force(&self, error: Error) -> Error {
         error.hint(format!(
-            "if that is gone for good: hallpass logout {} --force",
+            "if the keychain no longer exists: hallpass logout {} --force",
             self.name
         ))
     }

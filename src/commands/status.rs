@@ -3,6 +3,8 @@
 //!
 //! It opens neither the keychain nor the network, and shows no secret and no token.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::cache::Cache;
@@ -14,6 +16,7 @@ use crate::profile::token_request::{Overrides, TokenRequest, login_of};
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::profiles::{self, Profiles, from_environment, name_given};
 use crate::secrets::{self, keychain};
+use crate::types::duration;
 use crate::types::token::{CachedToken, Timestamp};
 
 /// List the profiles: endpoint, client, where the secret is kept, how long the cached token is valid
@@ -184,7 +187,8 @@ impl Usable {
             let value = settings.remove(*name).unwrap_or_default();
             let value = match (*name, value) {
                 (name, Value::Number(seconds)) if name.ends_with("_seconds") => {
-                    format!("{seconds} s").into()
+                    let seconds = seconds.as_u64().unwrap_or_default();
+                    duration::in_words(Duration::from_secs(seconds)).into()
                 }
                 (_, value) => value,
             };

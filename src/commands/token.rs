@@ -141,9 +141,9 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let audience = args.audience.clone();
     if args.secret_stdin && (args.profile.is_some() || from_environment()?.is_none()) {
         return Err(Error::usage(
-            "a profile has its own secret: --secret-stdin goes with HALLPASS_TOKEN_URL",
+            "--secret-stdin works only with HALLPASS_TOKEN_URL, not with a stored profile",
         )
-        .hint("`hallpass login --secret-stdin` gives the profile another secret"));
+        .hint("to change the profile's secret: hallpass login PROFILE --secret-stdin"));
     }
     let mut selected = match &args.url {
         Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
@@ -194,7 +194,8 @@ fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Se
         }
         (Bound::ByNobody, None) => "no profile is bound to this URL".to_owned(),
     };
-    Err(Error::not_found(reason).hint("to allow it: hallpass bind PROFILE URL"))
+    let url = url.as_str().split('?').next().unwrap_or_default();
+    Err(Error::not_found(reason).hint(format!("to allow it: hallpass bind PROFILE {url}")))
 }
 
 fn as_json(obtained: &Obtained) -> String {

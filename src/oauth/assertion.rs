@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -66,7 +66,10 @@ pub(super) fn client_assertion(
 fn thumbprint(certificate: &Path) -> Result<String> {
     let der = CertificateDer::from_pem_file(certificate).map_err(|error| {
         let what = format!("cannot use the certificate {}", certificate.display());
-        Error::locked(what).because(error)
+        match error {
+            pem::Error::Io(error) => Error::locked(what).because(error),
+            _ => Error::locked(format!("{what}: it has no PEM certificate")),
+        }
     })?;
     Ok(URL_SAFE_NO_PAD.encode(sha256(&der)))
 }

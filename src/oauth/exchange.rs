@@ -14,6 +14,7 @@ use super::transport_error::TransportError;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::TokenEndpoint;
+use crate::types::duration;
 
 /// A longer request prints a note that hallpass is waiting.
 const NOTE_AFTER: Duration = Duration::from_millis(1500);
@@ -47,8 +48,16 @@ pub(super) async fn noting<T>(notes: Notes, url: &str, work: impl Future<Output 
 /// Waits before another attempt, as long as the server asked for.
 pub(super) async fn wait(notes: Notes, url: &str, pause: Duration) {
     if pause >= NOTE_AFTER && notes.are_read() {
-        let seconds = pause.as_secs_f64().ceil();
-        message::note(&format!("waiting {seconds} s, as requested by {url}"));
+        // Rounded up: a wait of half a second is not `0 s`.
+        let seconds = Duration::from_secs(
+            pause
+                .as_millis()
+                .div_ceil(1000)
+                .try_into()
+                .unwrap_or(u64::MAX),
+        );
+        let pause_in_words = duration::in_words(seconds);
+        message::note(&format!("waiting {pause_in_words}, as requested by {url}"));
     }
     sleep(pause).await;
 }

@@ -189,12 +189,24 @@ fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
     let pem = std::fs::read(path).map_err(|error| unusable().because(error))?;
     // Later errors would not name the file.
     key.fits(&pem).map_err(|error| {
-        let hint = "it has to be PEM, and the certificate of the private key that was given";
-        unusable().because(error).hint(hint)
+        let message = unusable().message;
+        match error {
+            rustls::Error::NoCertificatesPresented => {
+                Error::locked(format!("{message}: it has no PEM certificate"))
+            }
+            rustls::Error::InconsistentKeys(_) => {
+                Error::locked(format!("{message}: it does not belong to the private key"))
+                    .hint("use the certificate that was issued for this key")
+            }
+            _ => Error::locked(format!(
+                "{message}: it is damaged, or its key is not supported"
+            )),
+        }
     })?;
     let chain: std::result::Result<_, _> = CertificateDer::pem_slice_iter(&pem).collect();
     Ok(Identity {
-        chain: chain.map_err(|_| unusable().hint("it is not valid PEM"))?,
+        chain: chain
+            .map_err(|_| Error::locked(format!("{}: it is not valid PEM", unusable().message)))?,
         key: key.der(),
     })
 }

@@ -14,6 +14,7 @@ use rustls::CertificateError;
 use super::advice;
 use crate::error::Error;
 use crate::profile::ProfileName;
+use crate::types::duration;
 
 /// Why there is no response.
 pub(super) enum TransportError {
@@ -84,15 +85,17 @@ impl TransportError {
     pub(super) fn error(self, url: &str, limit: Duration, name: Option<&ProfileName>) -> Error {
         match self {
             Self::TooLate => {
-                let seconds = limit.as_secs();
                 let longer = advice::set(
                     name,
                     "--timeout DURATION",
                     "HALLPASS_TIMEOUT to a longer time",
                 );
-                Error::unavailable(format!("{url} did not answer within {seconds} s"))
-                    .hint("check the network and the proxy settings (HTTPS_PROXY, NO_PROXY)")
-                    .hint(format!("if the server is slow, {longer}"))
+                Error::unavailable(format!(
+                    "{url} did not answer within {}",
+                    duration::in_words(limit)
+                ))
+                .hint("check the network and the proxy settings (HTTPS_PROXY, NO_PROXY)")
+                .hint(format!("if the server is slow, {longer}"))
             }
             Self::TooLarge => {
                 Error::unavailable(format!("the response from {url} is larger than 1 MiB"))

@@ -83,18 +83,23 @@ impl Trust {
 
 /// The certificates in a CA file.
 fn authorities(ca_file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let unusable = || Error::usage(format!("cannot use the CA file {}", ca_file.display()));
-    let pem = fs::read(ca_file).map_err(|error| unusable().because(error))?;
+    let unusable = |fault: &str| {
+        Error::usage(format!(
+            "cannot use the CA file {}{fault}",
+            ca_file.display()
+        ))
+    };
+    let pem = fs::read(ca_file).map_err(|error| unusable("").because(error))?;
     let certificates: std::result::Result<Vec<_>, _> =
         CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|_| unusable().hint("it is not valid PEM"))?;
+    let certificates = certificates.map_err(|_| unusable(": it is not valid PEM"))?;
     if certificates.is_empty() {
-        return Err(unusable().hint("it has no PEM certificate"));
+        return Err(unusable(": it has no PEM certificate"));
     }
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
         let added = store.add(certificate.clone());
-        added.map_err(|_| unusable().hint("it has a PEM block that is not a certificate"))?;
+        added.map_err(|_| unusable(": it has a PEM block that is not a certificate"))?;
     }
     Ok(certificates)
 }

@@ -109,8 +109,9 @@ impl Editor<'_> {
         };
         let mut items = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
             Ok(Found::Nothing) => BTreeSet::new(),
-            Ok(Found::Content(content)) => serde_json::from_slice(&content)
-                .map_err(|error| unreadable("is damaged").because(error))?,
+            Ok(Found::Content(content)) => {
+                serde_json::from_slice(&content).map_err(|_| unreadable("is damaged"))?
+            }
             Ok(Found::Distrusted(reason)) => return Err(unreadable(reason)),
             Err(error) => return Err(unreadable("cannot be read").because(error)),
         };

@@ -83,7 +83,7 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
         let missing = "HALLPASS_CLIENT_ID is not";
         return Err(
             Error::usage(format!("{described_by} is set but {missing}")).hint(format!(
-                "set it too, or unset {described_by} to use a profile"
+                "set it too, or unset {described_by} to use a stored profile"
             )),
         );
     }
@@ -159,7 +159,9 @@ fn preset(given: &Settings) -> Result<Option<Settings>> {
         let hint = "`hallpass login --provider help` lists the presets";
         bad(PROVIDER, "is not the name of a preset").hint(hint)
     })?;
-    let answers = preset.answers(&answers).map_err(|fault| bad(SET, &fault))?;
+    let answers = preset
+        .answers(&answers)
+        .map_err(|fault| Error::usage(format!("{SET}: {fault}")))?;
     if let Some(question) = preset
         .needed(given)
         .into_iter()
@@ -179,8 +181,17 @@ fn preset(given: &Settings) -> Result<Option<Settings>> {
 fn set_credential(given: &mut Settings) -> Result<()> {
     let (certificate, key) = (path(CERT)?, path(KEY)?);
     match (&certificate, &key) {
-        (Some(_), None) => return Err(Error::usage(format!("{CERT} is set but {KEY} is not"))),
-        (None, Some(_)) => return Err(Error::usage(format!("{KEY} is set but {CERT} is not"))),
+        (Some(_), None) => {
+            return Err(
+                Error::usage(format!("{CERT} is set but {KEY} is not")).hint(format!(
+                    "set {KEY} to the file of the certificate's private key"
+                )),
+            );
+        }
+        (None, Some(_)) => {
+            return Err(Error::usage(format!("{KEY} is set but {CERT} is not"))
+                .hint(format!("set {CERT} to the file of the key's certificate")));
+        }
         _ => {}
     }
     let jwt_key = path(JWT_KEY)?;
@@ -256,7 +267,7 @@ fn refuse_what_has_no_effect(given: &Settings, profile: &Profile) -> Result<()> 
     };
     let variable = option.replace('-', "_").to_ascii_uppercase();
     let fault = format!("HALLPASS_{variable} has no effect with {}", method.as_str());
-    Err(Error::usage(fault).hint(format!("unset it, or set {AUTH}")))
+    Err(Error::usage(fault).hint(format!("unset it, or set {AUTH} to a method that uses it")))
 }
 
 /// Why the variables make no profile.

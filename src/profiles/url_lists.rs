@@ -88,7 +88,7 @@ fn read_list(path: &Path) -> Result<Vec<Entry>> {
         Ok(Found::Nothing) => Ok(Vec::new()),
         Ok(Found::Content(content)) => {
             let content = std::str::from_utf8(&content).unwrap_or_default();
-            serde_json::from_str(content).map_err(|error| unusable("is damaged").because(error))
+            serde_json::from_str(content).map_err(|_| unusable("is damaged"))
         }
         Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
         Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),

@@ -71,7 +71,7 @@ fn bound_profile(call: &Call<'_>, request: &Request) -> Result<Option<SelectedPr
         return Ok(None);
     };
     let url = match request.path() {
-        _ if request.is_malformed => Err("comes with a line that is not key=value"),
+        _ if request.is_malformed => Err("is in a request with a line that is not key=value"),
         Some(path) => WebUrl::of_service(scheme, host, path),
         None => Err("has two paths"),
     };

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::platform::program::{self, Descendants, NoProgram};
+use crate::types::duration;
 use crate::types::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
 
 /// How long to read the error output of a command after its end: a process that it started (a
@@ -66,10 +67,11 @@ fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing
     }
     match outcome {
         Err(error) => Err(failed("cannot be read".to_owned()).because(error)),
-        Ok(None) => Err(
-            failed(format!("did not finish within {} s", limit.as_secs()))
-                .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m"),
-        ),
+        Ok(None) => Err(failed(format!(
+            "did not finish within {}",
+            duration::in_words(limit)
+        ))
+        .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m")),
         Ok(Some(Ended { printed, .. })) if printed.len() > CLIENT_SECRET_LIMIT => {
             descendants.end(&mut child);
             Err(failed("printed more than 64 KiB".to_owned()))
@@ -77,7 +79,11 @@ fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing
         Ok(Some(Ended { status, errors, .. })) if !status.success() => {
             let errors = clean(&String::from_utf8_lossy(&errors), FOREIGN_TEXT_LIMIT);
             let separator = if errors.is_empty() { "" } else { ": " };
-            Err(failed(format!("failed ({status}){separator}{errors}")))
+            let end = match status.code() {
+                Some(code) => format!("exit code {code}"),
+                None => status.to_string(),
+            };
+            Err(failed(format!("failed ({end}){separator}{errors}")))
         }
         Ok(Some(Ended { printed, .. })) => Ok(printed),
     }

@@ -37,7 +37,7 @@ impl<const MOST: u64> TryFrom<u64> for Seconds<MOST> {
 
     fn try_from(seconds: u64) -> Result<Self, &'static str> {
         if seconds == 0 {
-            return Err("a time limit is at least 1s");
+            return Err("use at least 1s");
         }
         Ok(Self(seconds.min(MOST)))
     }

@@ -80,7 +80,7 @@ impl WebUrl {
             .ok_or(None)?;
         let (authority, path) = split_before(rest, |b| matches!(b, b'/' | b'?' | b'#'));
         if authority.bytes().any(|b| b == b'@') {
-            return Err(Some("must not hold a user name or password"));
+            return Err(Some("must not contain a user name or password"));
         }
         let (host, port) = split_port(authority)?;
         let (host, loopback) = parse_host(host)?;

@@ -212,7 +212,7 @@ fn a_profile_that_is_named_is_used_all_the_same() {
         .run_with_input(&["token", "prod", "--secret-stdin"], b"x")
         .failure(2);
     assert!(
-        ran.stderr.contains("a profile has its own secret"),
+        ran.stderr.contains("works only with HALLPASS_TOKEN_URL"),
         "{ran:?}"
     );
 }

@@ -145,8 +145,8 @@ fn status_shows_every_setting() {
         "grant type account_credentials",
         "basic encoding raw",
         "timeout 5 s",
-        "default TTL 60 s",
-        "maximum TTL 3600 s",
+        "default TTL 1 min",
+        "maximum TTL 1 h",
         &format!("CA file {}", text(&ca)),
     ] {
         assert!(lines.iter().any(|shown| shown == line), "{line}: {shown}");

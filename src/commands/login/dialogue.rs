@@ -138,7 +138,11 @@ fn check_terminal(option: &str) -> Result<()> {
 }
 
 pub(super) fn ask_preset_question(question: &Question) -> Result<String> {
-    check_terminal(&format!("--set {}=...", question.name))?;
+    if !prompt::can_ask() {
+        let Question { name, example, .. } = question;
+        let fault = format!("--set {name}=... is missing, and there is no terminal to ask at");
+        return Err(Error::usage(fault).hint(format!("add --set {name}={example}")));
+    }
     let text = format!("{} (for example {})", question.label, question.example);
     prompt::ask_until(&text, |answer| {
         let answer = question.read(answer);

@@ -250,21 +250,20 @@ pub(super) fn load(
 
 /// What to do about a private key that is missing.
 pub(super) const MISSING_KEY: &str =
-    "name its file with --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin";
+    "add --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin";
 
 /// Why the layers make no profile, as a message.
 fn explain(error: &MergeError, preset: Option<&Preset>) -> Error {
     match (error, preset) {
         (MergeError::NoKey, Some(preset)) if preset.auth.has_key() => {
-            Error::usage(format!("{} needs a private key", preset.title))
-                .hint("name it with --jwt-key FILE")
+            Error::usage(format!("preset {} needs a private key", preset.name))
+                .hint("add --jwt-key FILE")
         }
         (MergeError::NoTokenEndpoint, _) => Error::usage("the token URL is missing"),
         (MergeError::NoClientId, _) => Error::usage("the client ID is missing"),
         (MergeError::NoKey, _) => Error::usage("the private key is missing").hint(MISSING_KEY),
-        (MergeError::NoCertificate, _) => {
-            Error::usage("the client's certificate is missing: --cert FILE")
-        }
+        (MergeError::NoCertificate, _) => Error::usage("the client's certificate is missing")
+            .hint("add --cert FILE and --key FILE"),
         (MergeError::NoCertificateKey, _) => {
             Error::usage("--cert needs --key with its private key")
         }
@@ -272,7 +271,7 @@ fn explain(error: &MergeError, preset: Option<&Preset>) -> Error {
             Error::usage("--key needs --cert with its certificate")
         }
         (MergeError::NoIssuer, _) => Error::usage("the issuer is not known")
-            .hint("name it with --issuer URL, or the audience itself with --jwt-aud"),
+            .hint("set it with --issuer URL, or set the audience with --jwt-aud AUDIENCE"),
         (MergeError::Header(fault), _) => Error::usage(fault.clone()),
     }
 }

@@ -139,7 +139,7 @@ impl Login<'_> {
             prompt::ask_secret(question, &mut self.attempts)?
         } else {
             return Err(Error::usage(format!("the {what} is missing, and there is no terminal to ask at"))
-                .hint("pipe it in with --secret-stdin, or name its place with --secret-file or --secret-command"));
+                .hint("pipe it in with --secret-stdin, or add --secret-file FILE or --secret-command COMMAND"));
         };
         Ok(Some(Zeroizing::new(secret.expose().as_bytes().to_vec())))
     }

@@ -33,7 +33,7 @@ const KINDS: [(ObjectIdentifier, &str); 7] = [
     ),
     (
         ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10"),
-        "is an RSA key for PSS only, which is not supported: use a plain RSA key",
+        "is an RSA key for PSS only, which is not supported",
     ),
 ];
 

@@ -86,7 +86,7 @@ pub(super) fn is_bearer(kind: &str, setting: Option<TokenType>) -> bool {
 
 fn other_type(kind: &str, context: &ResponseContext<'_>) -> Error {
     let error = Error::refused(format!(
-        "the server issued a \"{}\" token, at {}; hallpass supports only bearer tokens",
+        "the server issued a token of type \"{}\", at {}; hallpass supports only bearer tokens",
         context.redactor.clean(kind),
         context.url()
     ))

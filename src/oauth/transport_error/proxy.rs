@@ -32,7 +32,9 @@ pub(super) fn diagnose(error: &reqwest::Error, url: &str, route: &Route) -> Opti
         Some("unexpected end of file") => "it closed the connection".to_owned(),
         Some("proxy response headers too long") => "its response is too long".to_owned(),
         Some(_) => match find::<rustls::Error>(error) {
-            Some(rustls::Error::InvalidCertificate(fault)) => certificate::text(fault),
+            Some(rustls::Error::InvalidCertificate(fault)) => {
+                format!("its certificate {}", certificate::text(fault))
+            }
             Some(fault) => tls::text(fault, true).to_owned(),
             None => connection::reason(error),
         },

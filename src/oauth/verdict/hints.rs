@@ -66,6 +66,10 @@ fn by_status(
 ) -> Option<String> {
     Some(match (kind, status) {
         (_, 404 | 405) => format!("check the token URL: its path is {}", context.path()),
+        (_, 407) => {
+            "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, or list the server's host in NO_PROXY"
+                .to_owned()
+        }
         (_, 415) => other_body(context),
         (Kind::Unavailable, 400..=407 | 409..=424 | 426..=428 | 430..=499)
             if reported.code.is_none() =>

@@ -109,7 +109,7 @@ fn free(path: PathBuf) -> Result<Output> {
             path.display()
         ))),
         _ => Err(Error::broken(format!(
-            "cannot write {}: there is no directory {}",
+            "cannot write {}: the directory {} does not exist",
             path.display(),
             directory.display()
         ))

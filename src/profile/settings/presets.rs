@@ -109,7 +109,7 @@ impl Question {
                 if text.chars().all(fits) {
                     Ok(text.to_ascii_lowercase())
                 } else {
-                    Err(self.not("has other characters than letters, digits and -"))
+                    Err(self.not("may contain only letters, digits and -"))
                 }
             }
             Kind::Segment => {
@@ -117,7 +117,7 @@ impl Question {
                 if text.chars().all(fits) {
                     Ok(text.to_owned())
                 } else {
-                    Err(self.not("has a character that does not belong into a URL's path"))
+                    Err(self.not("has a character that a URL path cannot contain"))
                 }
             }
         }

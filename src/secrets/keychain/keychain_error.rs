@@ -9,6 +9,7 @@ use keyring_core::Error as KeyringError;
 use super::{ELSEWHERE, NAME, platform};
 use crate::error::Error;
 use crate::profile::ProfileName;
+use crate::types::duration;
 
 /// The failures that have different hints.
 #[cfg_attr(
@@ -78,8 +79,8 @@ impl KeychainError {
             ))
             .hint(format!("run `hallpass login {name}` to replace them")),
             Self::NotResponding(limit) => Error::locked(format!(
-                "the keychain ({NAME}) did not answer within {} s",
-                limit.as_secs()
+                "the keychain ({NAME}) did not answer within {}",
+                duration::in_words(limit)
             ))
             .hint("answer its password dialog if there is one, or restart the keychain's service")
             .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m"),

@@ -147,7 +147,7 @@ fn bearer_in_any_case_or_nothing_is_the_token_type_and_others_are_refused() {
     let ran = refused(Reply::json(200, body), 4, 1);
     assert!(
         ran.stderr
-            .contains("issued a \"DPoP[31m\" token, at http://"),
+            .contains("issued a token of type \"DPoP[31m\", at http://"),
         "{ran:?}"
     );
 }

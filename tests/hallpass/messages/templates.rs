@@ -63,6 +63,12 @@ impl Finder {
     }
 
     fn add_tokens(&mut self, tokens: TokenStream) {
+        let is_comment =
+            |token: &TokenTree| matches!(token, TokenTree::Ident(name) if name == "doc");
+        let mut tokens = tokens.into_iter().peekable();
+        if tokens.peek().is_some_and(is_comment) {
+            return;
+        }
         for token in tokens {
             match token {
                 TokenTree::Group(group) => self.add_tokens(group.stream()),

@@ -73,18 +73,18 @@ fn a_command_that_brings_no_secret_is_told_so() {
         ("printf 'not closed", 2, &["--secret-command"]),
         ("/no/such/program", 6, &["cannot be started"]),
         ("/", 6, &["cannot be started"]),
-        ("false", 6, &["`false` failed (exit status: 1)\n"]),
+        ("false", 6, &["`false` failed (exit code 1)\n"]),
         (
             "!printf 'vault \\033[31mis\\n\\tsealed\\342\\200\\256' >&2; exit 3",
             6,
-            &["failed (exit status: 3): vault [31mis  sealed\n"],
+            &["failed (exit code 3): vault [31mis  sealed\n"],
         ),
         (
             "!head -c 5000 /dev/zero | tr '\\0' x >&2; exit 3",
             6,
             &["xxx…\n"],
         ),
-        ("!echo s3cret; exit 1", 6, &["failed (exit status: 1)\n"]),
+        ("!echo s3cret; exit 1", 6, &["failed (exit code 1)\n"]),
         (
             "!echo s3cret; kill -9 $$",
             6,
