@@ -2,6 +2,7 @@
 
 mod advice;
 mod assertion;
+mod challenge;
 mod client_auth;
 mod content_encoding;
 mod discovery;
@@ -12,6 +13,8 @@ mod json;
 mod key;
 mod lifetime;
 mod pinned;
+mod private_address;
+mod protected_resource;
 mod proxy;
 mod redact;
 mod request;
@@ -42,6 +45,8 @@ use transport_error::TransportError;
 
 pub(crate) use discovery::{Metadata, discover};
 pub(crate) use exchange::Notes;
+pub(crate) use private_address::is_private;
+pub(crate) use protected_resource::{OfferedScopes, ProtectedResource, discover_resource};
 pub(crate) use revocation::revoke;
 pub(crate) use signer::{choose_among, signer};
 pub(crate) use token_client::TokenClient;

@@ -7,6 +7,7 @@
 mod derived;
 mod dialogue;
 mod given;
+mod mcp;
 mod options;
 mod prepare;
 mod replace;
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let profiles = Profiles::of(&directories);
     let mut login = Login::prepare(args, &profiles)?;
     login.check_what_is_there()?;
+    login.confirm_mcp_server()?;
     let mut verified = login.verify_what_is_given()?;
     for _ in 0..MOST_ROUNDS {
         let editor = profiles.edit()?;

@@ -17,6 +17,10 @@ use crate::profile::TokenEndpoint;
 use metadata::{Failure, read};
 
 pub(crate) use metadata::Metadata;
+pub(super) use metadata::texts;
+
+/// The largest metadata that are read, in bytes.
+const METADATA_LIMIT: usize = 64 * 1024;
 
 /// Requests the issuer's metadata from each location where they may be.
 ///
@@ -41,9 +45,9 @@ pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) ->
                     },
                     // The other locations are behind the same connection.
                     Err(error) if error.is_of_connection() => {
-                        return Err(error.error(url.origin(), limit, None));
+                        return Err(not_received(error, url.origin(), limit));
                     }
-                    Err(error) => (Failure::NotMetadata, error.error(&location, limit, None)),
+                    Err(error) => (Failure::NotMetadata, not_received(error, &location, limit)),
                 };
                 if reported.as_ref().is_none_or(|(other, _)| *other < rank) {
                     reported = Some((rank, error));
@@ -67,12 +71,30 @@ fn locations(issuer: &TokenEndpoint) -> [String; 3] {
     ]
 }
 
-async fn get(http: &Http, location: &str) -> std::result::Result<HttpResponse, TransportError> {
-    http.exchange(|client| {
+/// Requests a metadata document.
+pub(super) async fn get(
+    http: &Http,
+    location: &str,
+) -> std::result::Result<HttpResponse, TransportError> {
+    http.exchange_up_to(METADATA_LIMIT, |client| {
         client
             .get(location)
             .header("accept", "application/json")
             .header("accept-encoding", "identity")
     })
     .await
+}
+
+/// Why a metadata document was not received.
+pub(super) fn not_received(error: TransportError, location: &str, limit: Duration) -> Error {
+    match error {
+        TransportError::TooLarge => {
+            let size = METADATA_LIMIT / 1024;
+            Error::unavailable(format!(
+                "the metadata at {location} are larger than {size} KiB"
+            ))
+            .hint("check the URL: this is not the metadata of an OAuth 2.0 server")
+        }
+        error => error.error(location, limit, None),
+    }
 }

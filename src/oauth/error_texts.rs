@@ -190,7 +190,7 @@ fn challenge_parameter(challenge: &str, wanted: &str) -> Option<String> {
 }
 
 /// The value at the beginning, and what follows it.
-fn value(text: &str) -> (String, &str) {
+pub(super) fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
         return (text[..end].to_owned(), &text[end..]);

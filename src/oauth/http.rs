@@ -94,11 +94,20 @@ impl Http {
         &self,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> std::result::Result<HttpResponse, TransportError> {
-        match self.attempt(request(&self.client)).await {
+        self.exchange_up_to(BODY_LIMIT, request).await
+    }
+
+    /// The same with another limit of the body in bytes. With 0, only the head of the response is read.
+    pub(super) async fn exchange_up_to(
+        &self,
+        limit: usize,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> std::result::Result<HttpResponse, TransportError> {
+        match self.attempt(request(&self.client), limit).await {
             // The request has not been sent: the handshake comes first.
             Err(fault) if self.extent == Extent::Usual && fault.is_of_unknown_issuer() => {
                 match self.setup.client(Extent::Everything) {
-                    Ok(Some(client)) => self.attempt(request(&client)).await,
+                    Ok(Some(client)) => self.attempt(request(&client), limit).await,
                     _ => Err(fault),
                 }
             }
@@ -109,6 +118,7 @@ impl Http {
     async fn attempt(
         &self,
         request: RequestBuilder,
+        limit: usize,
     ) -> std::result::Result<HttpResponse, TransportError> {
         let fault = |error| {
             let proxy = self.setup.proxy.as_ref();
@@ -120,7 +130,7 @@ impl Http {
             TransportError::Network { error, route }
         };
         let response = request.send().await.map_err(fault)?;
-        receive(response, fault).await
+        receive(response, limit, fault).await
     }
 }
 
@@ -214,6 +224,7 @@ fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
 /// Reads a response, up to the limit of its size.
 async fn receive(
     mut response: Response,
+    limit: usize,
     fault: impl Fn(reqwest::Error) -> TransportError,
 ) -> std::result::Result<HttpResponse, TransportError> {
     // Several lines of one name are one list (RFC 9110 §5.3).
@@ -233,10 +244,13 @@ async fn receive(
         date: header("date"),
         body: Vec::new(),
     };
+    if limit == 0 {
+        return Ok(read);
+    }
     let coding = header("content-encoding").unwrap_or_default();
     let cut_off = loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if read.body.len() + chunk.len() > BODY_LIMIT => {
+            Ok(Some(chunk)) if read.body.len() + chunk.len() > limit => {
                 return Err(TransportError::TooLarge);
             }
             Ok(Some(chunk)) => read.body.extend_from_slice(&chunk),
@@ -244,7 +258,7 @@ async fn receive(
             Err(error) => break Some(error),
         }
     };
-    read.body = match decode(&coding, read.body, BODY_LIMIT) {
+    read.body = match decode(&coding, read.body, limit) {
         Ok(body) => body,
         // The status is enough.
         Err(_) if read.status == 401 => Vec::new(),

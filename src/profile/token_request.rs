@@ -6,6 +6,9 @@ use super::{Profile, ProfileName};
 use crate::types::checked_text::Scope;
 use crate::types::digest::Digest;
 
+/// The grant type of RFC 6749 §4.4.
+pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
+
 /// What a token is for: every input that changes the answer. Equal requests may share a token,
 /// nothing else may.
 #[derive(Clone, Debug)]
@@ -85,7 +88,7 @@ impl TokenRequest {
         let scope = scope.or(profile.scope.as_ref());
         let audience = audience.or(profile.audience.as_deref()).filter(given);
         let grant_type = profile.grant_type.as_deref().filter(given);
-        let mut parameters = vec![("grant_type", grant_type.unwrap_or("client_credentials"))];
+        let mut parameters = vec![("grant_type", grant_type.unwrap_or(CLIENT_CREDENTIALS))];
         parameters.extend(scope.map(|scope| ("scope", scope.as_str())));
         parameters.extend(audience.map(|audience| ("audience", audience)));
         parameters.extend(

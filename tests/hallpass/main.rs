@@ -29,6 +29,7 @@ mod machine;
 mod main_job;
 mod material;
 mod matrix;
+mod mcp;
 mod messages;
 mod methods;
 mod names;

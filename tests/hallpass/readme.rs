@@ -49,7 +49,11 @@ fn the_commands_of_everyday_use_work() {
             return token(request);
         }
         let issuer = format!("http://{}", request.header("host").unwrap_or_default());
-        let metadata = json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") });
+        let metadata = if request.target.contains("oauth-protected-resource") {
+            json!({ "resource": format!("{issuer}/mcp"), "authorization_servers": [issuer] })
+        } else {
+            json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") })
+        };
         Reply::json(200, metadata.to_string())
     });
     let mut machine = Machine::new();
@@ -66,13 +70,14 @@ fn the_commands_of_everyday_use_work() {
         .map(|line| line.split(['#', '|']).next().unwrap_or_default())
         .map(|line| line.trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 20, "{commands:?}");
+    assert_eq!(commands.len(), 21, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     for command in commands {
         let command = command
             .replace("https://login.blooma.ai", &server.url(""))
             .replace("https://login.example", &server.url(""))
+            .replace("https://mcp.example", &server.url(""))
             .replace("/run/secrets/key.pem", key.to_str().expect("UTF-8"))
             .replace("/run/secrets/client", file.to_str().expect("UTF-8"))
             .replace("pass show client", &format!("cat {}", pass.display()));
@@ -90,6 +95,12 @@ fn the_commands_of_everyday_use_work() {
                 "--secret-file".to_owned(),
                 file.to_str().expect("UTF-8").to_owned(),
             ]);
+        }
+        if command.contains("--mcp") {
+            // Instead of the confirmation, and of the prompt for the secret.
+            let file = file.to_str().expect("UTF-8").to_owned();
+            arguments.extend(["--issuer".to_owned(), server.url("")]);
+            arguments.extend(["--secret-file".to_owned(), file]);
         }
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         machine.run(&arguments).success();

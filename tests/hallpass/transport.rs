@@ -717,7 +717,7 @@ fn a_request_that_takes_too_long_ends_with_a_hint() {
 // A hostile environment.
 
 /// A proxy that leads every connection to one server, whatever server was asked for.
-fn diverting_proxy(port: u16) -> String {
+pub(crate) fn diverting_proxy(port: u16) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     thread::spawn(move || {

@@ -17,7 +17,7 @@ use crate::types::checked_text::{ClientId, Scope};
 pub(super) enum Server {
     Preset(&'static Preset, Box<Settings>),
     /// One that no preset knows: its token endpoint, or its issuer and the metadata of that.
-    Other(Box<Settings>, Option<Metadata>),
+    Other(Box<Settings>, Option<Box<Metadata>>),
 }
 
 /// Asks which server, and for what only the user knows of it.
@@ -110,7 +110,7 @@ fn identify(answer: &str, layers: &Layers) -> std::result::Result<Server, String
                     issuer: Setting::Set(issuer.to_owned()),
                     ..Settings::default()
                 };
-                return Ok(Server::Other(Box::new(answers), Some(metadata)));
+                return Ok(Server::Other(Box::new(answers), Some(Box::new(metadata))));
             }
             Err(error) if error.kind == Kind::Refused && first_error.is_none() => {
                 first_error = Some(error);

@@ -26,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   hallpass login                      # choose a server, then answer the questions
   hallpass login ci --issuer https://login.example --client-id ID
+  hallpass login linear --mcp https://mcp.example/mcp --client-id ID
   hallpass login ci --provider auth0 --set domain=acme.eu.auth0.com --client-id ID
   pass show ci | hallpass login ci --secret-stdin        # change the secret
   hallpass login ci --token-url https://login.example/token --client-id ID --jwt-key key.pem";
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     /// Authorization server; its metadata provides the endpoints (RFC 8414)
     #[arg(long, help_heading = SERVER, value_name = "URL")]
     pub(super) issuer: Option<String>,
+    /// MCP server; its metadata provides the authorization server, which you confirm (RFC 9728)
+    #[arg(long, help_heading = SERVER, value_name = "URL", value_parser = endpoint, conflicts_with_all = ["provider", "resource"])]
+    pub(super) mcp: Option<TokenEndpoint>,
     /// Preset for a provider; `help` lists them
     #[arg(long, help_heading = SERVER, value_name = "NAME")]
     pub(super) provider: Option<String>,

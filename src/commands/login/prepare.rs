@@ -2,6 +2,7 @@
 
 use super::derived;
 use super::dialogue::{self, Server};
+use super::mcp::McpServer;
 use super::options::Args;
 use super::replace;
 use crate::error::{Error, Kind, Result};
@@ -29,6 +30,8 @@ pub(super) struct Login<'a> {
     /// The profile of another client that goes.
     pub(super) replaced: Option<Profile>,
     pub(super) preset: Option<&'static Preset>,
+    /// The server of `--mcp`.
+    pub(super) mcp: Option<McpServer>,
     pub(super) layers: Layers,
     /// The algorithms that the server lists for assertions.
     pub(super) algorithms: Vec<String>,
@@ -52,6 +55,7 @@ impl<'a> Login<'a> {
             renewed: None,
             replaced: None,
             preset: None,
+            mcp: None,
             layers: Layers {
                 given: args.settings(None)?,
                 ..Layers::default()
@@ -62,6 +66,7 @@ impl<'a> Login<'a> {
         };
         let mut preset = login.given_preset()?;
         let mut metadata = None;
+        login.discover_mcp_server()?;
         login.find_renewed(preset.as_ref());
         if login.renewed.is_none() {
             if !login.knows_server(preset.as_ref()) {
@@ -72,7 +77,7 @@ impl<'a> Login<'a> {
                     }
                     Server::Other(answers, found) => {
                         login.layers.answered = *answers;
-                        metadata = found;
+                        metadata = found.map(|found| *found);
                     }
                 }
                 login.ask_for_the_client(preset.as_ref())?;
@@ -157,6 +162,7 @@ impl<'a> Login<'a> {
             self.layers.given = self.args.settings(Some(renewed))?;
             self.layers.keep(renewed);
         }
+        self.bind_to_mcp_server()?;
         if let Some(preset) = preset {
             self.layers.set_preset(preset);
         }
@@ -169,6 +175,7 @@ impl<'a> Login<'a> {
         };
         if let Some(metadata) = metadata {
             self.layers.metadata = derived::of_metadata(&metadata, &self.layers);
+            self.use_mcp_metadata(&metadata)?;
             self.algorithms = metadata.signing_algorithms;
         }
         if let Some(preset) = self.preset.filter(|preset| !preset.note.is_empty()) {

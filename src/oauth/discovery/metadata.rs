@@ -19,6 +19,8 @@ pub(crate) struct Metadata {
     /// In the server's order. Not complete: some servers leave out methods that they support.
     pub(crate) methods: Vec<String>,
     pub(crate) signing_algorithms: Vec<String>,
+    /// None if the metadata have no such list.
+    pub(crate) grant_types: Option<Vec<String>>,
 }
 
 /// Why a location has no metadata, the least useful reason first: only the last one is reported.
@@ -74,6 +76,10 @@ pub(super) fn read(
         mtls_revocation_endpoint: alias("revocation_endpoint"),
         methods: document.list("token_endpoint_auth_methods_supported"),
         signing_algorithms: document.list("token_endpoint_auth_signing_alg_values_supported"),
+        grant_types: document
+            .members
+            .get("grant_types_supported")
+            .and_then(texts),
     })
 }
 
@@ -148,12 +154,7 @@ impl<'a> Document<'a> {
     }
 
     fn list(&self, name: &str) -> Vec<String> {
-        let values = self.members.get(name).and_then(Json::items);
-        let texts = values
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(Json::text);
-        texts.map(Cow::into_owned).collect()
+        self.members.get(name).and_then(texts).unwrap_or_default()
     }
 
     fn warn(&self, what: &str) {
@@ -162,6 +163,12 @@ impl<'a> Document<'a> {
             self.location
         ));
     }
+}
+
+/// The strings of a list, without its other items. None if it is not a list.
+pub(in crate::oauth) fn texts(list: Json<'_>) -> Option<Vec<String>> {
+    let texts = list.items()?.into_iter().filter_map(Json::text);
+    Some(texts.map(Cow::into_owned).collect())
 }
 
 fn unusable(what: String) -> Error {
