@@ -35,6 +35,15 @@ const PHRASES: &[(&str, &str)] = &[
     ("of ours", "of hallpass"),
     ("as it likes", "the default"),
     ("nobody tells", "unknown"),
+    ("as it should be", "already up to date"),
+    ("all the same", "anyway"),
+    ("is told", "is given"),
+    ("lies in", "is in"),
+    ("nothing is there", "no such path"),
+    ("in vain", "without success"),
+    ("gone for good", "no longer exists"),
+    ("goes with", "works only with"),
+    ("of before", "previous"),
 ];
 
 macro_rules! tables {
