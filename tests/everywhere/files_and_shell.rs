@@ -8,7 +8,7 @@ use std::thread;
 use crate::machine::Machine;
 
 #[test]
-fn a_token_is_replaced_while_somebody_reads_it() {
+fn a_token_is_replaced_while_another_process_reads_it() {
     let machine = Machine::new();
     machine
         .login_from("prod", &["--secret-command", "!echo s3cret"], "")

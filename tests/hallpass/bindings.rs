@@ -6,7 +6,7 @@ use crate::machine::{Machine, numbered_tokens};
 use crate::server::Server;
 use crate::support::{after_shell, ran, run_by};
 
-fn desk() -> (Machine, Server) {
+fn machine_with_profile() -> (Machine, Server) {
     let server = Server::start(numbered_tokens());
     let machine = Machine::new();
     machine.login("prod", &server, &["--for", "https://a.example"]);
@@ -21,7 +21,7 @@ fn answers(machine: &Machine, url: &str) -> bool {
 
 #[test]
 fn a_binding_is_changed_and_taken_back() {
-    let (machine, server) = desk();
+    let (machine, server) = machine_with_profile();
     let bind = [
         "bind",
         "prod",
@@ -58,7 +58,7 @@ fn a_binding_is_changed_and_taken_back() {
 
 #[test]
 fn the_index_follows_logins_and_logouts() {
-    let (machine, server) = desk();
+    let (machine, server) = machine_with_profile();
     let urls = || fs::read_dir(machine.config().join("urls")).map_or(0, Iterator::count);
     machine.login(
         "other",
@@ -92,15 +92,15 @@ fn the_index_follows_logins_and_logouts() {
 
 #[test]
 fn a_url_belongs_to_one_profile() {
-    let (machine, server) = desk();
+    let (machine, server) = machine_with_profile();
     machine.login("other", &server, &["--for", "https://a.example/x"]);
     for arguments in [
         &["bind", "other", "https://a.example"][..],
         &["bind", "other", "https://b.example", "https://a.example/"],
     ] {
         let ran = machine.run(arguments).failure(2);
-        let told = "profile prod is already bound to https://a.example/";
-        assert!(ran.stderr.contains(told), "{ran:?}");
+        let message = "profile prod is already bound to https://a.example/";
+        assert!(ran.stderr.contains(message), "{ran:?}");
         let hint = "hallpass unbind prod https://a.example/";
         assert!(ran.stderr.contains(hint), "{ran:?}");
         assert!(!answers(&machine, "https://b.example/"), "all or nothing");
@@ -122,7 +122,7 @@ fn a_url_belongs_to_one_profile() {
 #[test]
 fn a_logout_removes_no_list_that_it_cannot_read() {
     for unreadable in [false, true] {
-        let (machine, server) = desk();
+        let (machine, server) = machine_with_profile();
         machine.login("other", &server, &["--for", "https://a.example/x"]);
         machine.login("third", &server, &["--for", "https://c.example"]);
         let lists = machine.config().join("urls");
@@ -158,7 +158,7 @@ fn a_logout_removes_no_list_that_it_cannot_read() {
 
 #[test]
 fn a_command_without_a_name_is_not_for_a_stored_profile_where_the_environment_describes_one() {
-    let (mut machine, _server) = desk();
+    let (mut machine, _server) = machine_with_profile();
     machine.set("HALLPASS_TOKEN_URL", "https://login.example/token");
     machine.set("HALLPASS_CLIENT_ID", "one");
     let before = machine.files();
@@ -190,7 +190,7 @@ fn what_the_environment_lacks_is_named() {
 
 #[test]
 fn docker_logout_makes_the_next_token_a_new_one() {
-    let (machine, _server) = desk();
+    let (machine, _server) = machine_with_profile();
     let docker = |operation: &str| {
         machine
             .run_with_input(&["docker-credential", operation], b"a.example")
@@ -208,7 +208,7 @@ fn docker_logout_makes_the_next_token_a_new_one() {
 
 #[test]
 fn a_crash_between_the_writes_leaves_a_binding_that_works_or_none() {
-    let (machine, _server) = desk();
+    let (machine, _server) = machine_with_profile();
     let strace = |nth: usize| {
         let mut strace = std::process::Command::new("strace");
         strace.args([
@@ -242,8 +242,8 @@ fn a_crash_between_the_writes_leaves_a_binding_that_works_or_none() {
 }
 
 #[test]
-fn nobody_reads_all_profiles_to_find_one_by_its_url() {
-    let (machine, _server) = desk();
+fn finding_a_profile_by_its_url_does_not_read_all_profiles() {
+    let (machine, _server) = machine_with_profile();
     let text = fs::read_to_string(machine.config().join("prod.json")).expect("the profile");
     let calls = || {
         let report = machine.root().join("report");
@@ -251,15 +251,15 @@ fn nobody_reads_all_profiles_to_find_one_by_its_url() {
         strace.args(["-f", "-o"]).arg(&report);
         let helper = machine.hallpass(&["token", "--url", "https://a.example/x"]);
         ran(run_by(strace, &helper)).success();
-        let told = fs::read_to_string(&report).expect("strace's report");
-        told.lines().filter(|line| !line.contains("+++")).count()
+        let calls = fs::read_to_string(&report).expect("strace's report");
+        calls.lines().filter(|line| !line.contains("+++")).count()
     };
-    let alone = calls();
+    let few = calls();
     for number in 0..1000 {
         let name = format!("other-{number}.json");
         fs::write(machine.config().join(name), &text).expect("a profile");
     }
-    assert_eq!(calls(), alone);
+    assert_eq!(calls(), few);
     let request = machine.private_file("request", b"protocol=https\nhost=a.example\n\n");
     let line = format!("exec <{}", request.display());
     let found = ran(after_shell(

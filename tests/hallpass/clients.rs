@@ -365,8 +365,8 @@ fn git_does_not_ask_a_person_for_a_host_that_is_bound() {
 
 #[test]
 fn a_redirect_to_another_host_gets_no_token() {
-    let stranger = Server::start(|_| Reply::new(401).header("WWW-Authenticate", "Bearer"));
-    let target = stranger.url("/app.git/info/refs?service=git-upload-pack");
+    let unbound = Server::start(|_| Reply::new(401).header("WWW-Authenticate", "Bearer"));
+    let target = unbound.url("/app.git/info/refs?service=git-upload-pack");
     let site = git_site(Demands::Either);
     let front = Server::start(move |_| Reply::new(302).header("Location", &target));
     site.machine
@@ -378,7 +378,7 @@ fn a_redirect_to_another_host_gets_no_token() {
             0
         );
     }
-    for server in [&stranger, &front] {
+    for server in [&unbound, &front] {
         assert!(
             server
                 .requests()
@@ -405,10 +405,10 @@ fn git_takes_the_answers_of_an_askpass_program() {
             Ran::from(command.output().expect("git starts"))
         };
         assert!(ask(&url).success().stdout.contains("refs/heads/"));
-        let stranger =
+        let unbound =
             Server::start(|_| Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\""));
-        assert_ne!(ask(&stranger.url("/app.git")).code, 0);
-        for request in stranger.requests() {
+        assert_ne!(ask(&unbound.url("/app.git")).code, 0);
+        for request in unbound.requests() {
             assert_eq!(request.header("authorization"), None);
         }
     }
@@ -604,8 +604,8 @@ fn cargo_fetches_a_git_dependency_by_gits_credential_helper() {
 /// Where the toolchain of these tests is, for a cargo whose home is another one.
 pub(crate) fn rustup_home() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let told = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
-    told.unwrap_or_else(|| home.unwrap_or_default().join(".rustup"))
+    let configured = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
+    configured.unwrap_or_else(|| home.unwrap_or_default().join(".rustup"))
 }
 
 /// A package as `cargo package` writes it.

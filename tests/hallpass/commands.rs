@@ -20,15 +20,15 @@ pub(crate) fn fails(ran: Ran, code: i32) -> Ran {
     let ran = ran.failure(code);
     let mut errors = 0;
     for line in ran.stderr.lines() {
-        let said = line
+        let message = line
             .strip_prefix("hallpass: ")
             .unwrap_or_else(|| panic!("{ran:?}"));
         let kinds = ["error: ", "hint: ", "warning: "];
         let text = kinds
             .iter()
-            .find_map(|kind| said.strip_prefix(kind))
-            .unwrap_or(said);
-        errors += usize::from(said.starts_with("error: "));
+            .find_map(|kind| message.strip_prefix(kind))
+            .unwrap_or(message);
+        errors += usize::from(message.starts_with("error: "));
         // The name of a variable stands as it is.
         let first = text.split(' ').next().unwrap_or_default();
         let is_variable = first.starts_with("HALLPASS_");

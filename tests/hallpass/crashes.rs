@@ -21,7 +21,7 @@ fn a_login_killed_anywhere_leaves_the_old_one_or_the_new_one() {
 }
 
 #[test]
-fn a_login_killed_anywhere_leaves_no_secret_in_the_keychain_that_nobody_knows_of() {
+fn a_login_killed_anywhere_leaves_no_unlisted_secret_in_the_keychain() {
     let keychain = SecretService::start();
     Scene::with_keychain(&keychain).kill_logins();
 }
@@ -121,9 +121,9 @@ fn a_token_command_that_cleans_up_may_be_killed_or_meet_an_error_anywhere() {
     assert!(of_key.len() >= 7, "{of_key:?}");
     for (call, error) in of_key.into_iter().zip(ERRORS.into_iter().cycle()) {
         plant();
-        let said = scene.inject(&mut refresh(), call, &format!("error={error}"));
-        assert_token_of(&said, &["old"], (call, error));
-        assert_eq!(said.stderr, "", "{call:?} {error}");
+        let output = scene.inject(&mut refresh(), call, &format!("error={error}"));
+        assert_token_of(&output, &["old"], (call, error));
+        assert_eq!(output.stderr, "", "{call:?} {error}");
         ran(refresh()).token();
         assert_eq!(left(), 0, "{call:?} {error}");
     }
@@ -172,15 +172,15 @@ fn a_token_command_that_meets_an_error_anywhere_prints_one_token_or_says_why() {
                 if !warm || scene.temporary_files() > 0 {
                     scene.prepare(warm);
                 }
-                let said = scene.inject(&mut command(), call, &format!("error={error}"));
-                if said.code == 0 {
-                    assert_token_of(&said, &["old"], (call, error));
+                let output = scene.inject(&mut command(), call, &format!("error={error}"));
+                if output.code == 0 {
+                    assert_token_of(&output, &["old"], (call, error));
                     assert!(
-                        said.stderr.lines().count() <= 1,
-                        "{call:?} {error}: {said:?}"
+                        output.stderr.lines().count() <= 1,
+                        "{call:?} {error}: {output:?}"
                     );
                 } else {
-                    assert_clean_failure(&said, (call, error));
+                    assert_clean_failure(&output, (call, error));
                 }
                 assert!(scene.temporary_files() <= 1, "{call:?} {error}");
                 scene.machine.run(&["token", "prod", "--refresh"]).token();
@@ -200,12 +200,12 @@ fn a_login_that_meets_an_error_anywhere_counts_or_says_why() {
     for (count, call) in calls.iter().enumerate() {
         for error in ERRORS.into_iter().cycle().skip(count % 5).take(3) {
             scene.prepare(true);
-            let said = scene.inject(&mut scene.login("new"), call, &format!("error={error}"));
-            let expected = if said.code == 0 {
-                assert_eq!(said.stdout, "", "{call:?} {error}: {said:?}");
+            let output = scene.inject(&mut scene.login("new"), call, &format!("error={error}"));
+            let expected = if output.code == 0 {
+                assert_eq!(output.stdout, "", "{call:?} {error}: {output:?}");
                 &["new"][..]
             } else {
-                assert_clean_failure(&said, (call, error));
+                assert_clean_failure(&output, (call, error));
                 &["old", "new"]
             };
             let next = scene.machine.run(&["token", "prod"]).success();
@@ -224,15 +224,15 @@ fn a_logout_that_meets_an_error_anywhere_never_says_that_all_is_gone_when_it_is_
     for call in &calls {
         for error in ERRORS {
             scene.prepare(true);
-            let said = scene.inject(&mut logout(), call, &format!("error={error}"));
-            if said.code == 0 {
+            let output = scene.inject(&mut logout(), call, &format!("error={error}"));
+            if output.code == 0 {
                 assert_eq!(
                     scene.machine.files(),
                     [scene.lock()],
-                    "{call:?} {error}: {said:?}"
+                    "{call:?} {error}: {output:?}"
                 );
             } else {
-                assert_clean_failure(&said, (call, error));
+                assert_clean_failure(&output, (call, error));
             }
             scene.forget();
         }
@@ -280,14 +280,14 @@ fn a_binding_that_is_made_or_taken_back_is_whole_whatever_ends_the_command() {
         let errors = errors.map(|(call, error)| (call, format!("error={error}")));
         for (call, what) in kills.chain(errors) {
             prepare();
-            let said = scene.inject(&mut command(), call, &what);
+            let output = scene.inject(&mut command(), call, &what);
             assert!(scene.temporary_files() <= 1, "{call:?} {what}");
             // A helper answers for what a person sees, and for nothing else.
             assert_eq!(is_answered(), is_bound(), "{call:?} {what}");
-            match said.code {
+            match output.code {
                 -1 => {}
                 0 => assert_eq!(is_bound(), binds, "{call:?} {what}"),
-                _ => assert_clean_failure(&said, (call, what)),
+                _ => assert_clean_failure(&output, (call, what)),
             }
             let again = ran(command());
             assert!(again.code == 0 || !binds && again.code == 3, "{again:?}");
@@ -319,8 +319,8 @@ fn a_logout_whose_keychain_is_gone_changes_nothing_unless_it_is_forced() {
         assert_eq!(now, profile, "it comes back");
     }
     let ran = machine.run(&["logout", "prod", "--force"]).success();
-    let told = "may remain in the keychain (Secret Service) as the item prod:";
-    assert!(ran.stderr.contains(told), "{ran:?}");
+    let warning = "may remain in the keychain (Secret Service) as the item prod:";
+    assert!(ran.stderr.contains(warning), "{ran:?}");
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
@@ -355,7 +355,7 @@ fn settings_and_their_removal_reach_the_disk() {
 }
 
 #[test]
-fn a_keychain_that_fails_anywhere_leaves_no_secret_that_nobody_knows_of() {
+fn a_keychain_that_fails_anywhere_leaves_no_unlisted_secret() {
     let keychain = SecretService::start();
     let scene = Scene::with_keychain(&keychain);
     let wanted = |call: &Call| {
@@ -365,11 +365,11 @@ fn a_keychain_that_fails_anywhere_leaves_no_secret_that_nobody_knows_of() {
     let calls = scene.prepare(true).trace(&mut scene.login("new"), wanted);
     for (call, error) in calls.iter().zip(ERRORS.iter().cycle()) {
         scene.prepare(true);
-        let said = scene.inject(&mut scene.login("new"), call, &format!("error={error}"));
-        let expected = if said.code == 0 {
+        let output = scene.inject(&mut scene.login("new"), call, &format!("error={error}"));
+        let expected = if output.code == 0 {
             &["new"][..]
         } else {
-            assert_clean_failure(&said, (call, error));
+            assert_clean_failure(&output, (call, error));
             &["old", "new"]
         };
         let next = scene.machine.run(&["token", "prod", "--refresh"]).success();
@@ -380,16 +380,16 @@ fn a_keychain_that_fails_anywhere_leaves_no_secret_that_nobody_knows_of() {
     let calls = scene.prepare(true).trace(&mut logout(), wanted);
     for (call, error) in calls.iter().zip(ERRORS.iter().cycle()) {
         scene.prepare(true);
-        let said = scene.inject(&mut logout(), call, &format!("error={error}"));
-        if said.code == 0 {
+        let output = scene.inject(&mut logout(), call, &format!("error={error}"));
+        if output.code == 0 {
             assert_eq!(
                 scene.machine.files(),
                 [scene.lock()],
-                "{call:?} {error}: {said:?}"
+                "{call:?} {error}: {output:?}"
             );
-            assert!(keychain.is_empty(), "{call:?} {error}: {said:?}");
+            assert!(keychain.is_empty(), "{call:?} {error}: {output:?}");
         } else {
-            assert_clean_failure(&said, (call, error));
+            assert_clean_failure(&output, (call, error));
         }
         scene.forget();
     }
@@ -675,23 +675,23 @@ fn assert_most_of(kills: usize, calls: &[Call]) {
 }
 
 #[track_caller]
-fn assert_token_of(said: &Ran, clients: &[&str], at: impl std::fmt::Debug) {
+fn assert_token_of(output: &Ran, clients: &[&str], at: impl std::fmt::Debug) {
     let is_token = |line: &str| {
         line.split_once('-').is_some_and(|(client, number)| {
             clients.contains(&client) && number.parse::<u32>().is_ok()
         })
     };
-    let line = said.stdout.strip_suffix('\n').unwrap_or_default();
-    assert!(is_token(line), "{at:?}: {said:?}");
+    let line = output.stdout.strip_suffix('\n').unwrap_or_default();
+    assert!(is_token(line), "{at:?}: {output:?}");
 }
 
 #[track_caller]
-fn assert_clean_failure(said: &Ran, at: impl std::fmt::Debug) {
-    assert!((1..=6).contains(&said.code), "{at:?}: {said:?}");
-    assert_eq!(said.stdout, "", "{at:?}: {said:?}");
+fn assert_clean_failure(output: &Ran, at: impl std::fmt::Debug) {
+    assert!((1..=6).contains(&output.code), "{at:?}: {output:?}");
+    assert_eq!(output.stdout, "", "{at:?}: {output:?}");
     assert!(
-        said.stderr.contains("hallpass: error: "),
-        "{at:?}: {said:?}"
+        output.stderr.contains("hallpass: error: "),
+        "{at:?}: {output:?}"
     );
-    assert!(!said.stderr.contains("has a bug"), "{at:?}: {said:?}");
+    assert!(!output.stderr.contains("has a bug"), "{at:?}: {output:?}");
 }

@@ -21,13 +21,13 @@ use crate::server::{Reply, Request, Server};
 const CROWD: usize = 200;
 
 /// How long a test waits for what should come soon, before it fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
 /// Processes that were started together.
 pub(crate) struct Crowd {
     members: Vec<Child>,
     /// The output of each: files, because so many pipes would use up our descriptors.
-    said: TempDir,
+    outputs: TempDir,
 }
 
 impl Crowd {
@@ -36,8 +36,8 @@ impl Crowd {
     }
 
     fn start_with(count: usize, command: impl Fn() -> Command) -> Crowd {
-        let said = TempDir::with_prefix("hallpass-crowd-").expect("a temporary directory");
-        let file = |name: String| File::create(said.path().join(name)).expect("a file");
+        let outputs = TempDir::with_prefix("hallpass-crowd-").expect("a temporary directory");
+        let file = |name: String| File::create(outputs.path().join(name)).expect("a file");
         let mut crowd = Vec::new();
         for number in 0..count {
             let mut command = command();
@@ -51,7 +51,7 @@ impl Crowd {
         }
         Crowd {
             members: crowd,
-            said,
+            outputs,
         }
     }
 
@@ -88,7 +88,7 @@ impl Crowd {
     /// Their results, in the order of their start.
     fn ended(mut self) -> Vec<Ran> {
         let read = |name: String| {
-            fs::read_to_string(self.said.path().join(name)).expect("what a process said")
+            fs::read_to_string(self.outputs.path().join(name)).expect("the output of a process")
         };
         let mut ended = Vec::new();
         for (number, child) in self.members.iter_mut().enumerate() {
@@ -154,7 +154,7 @@ fn logged_in(server: &Server) -> Machine {
     machine
 }
 
-fn log_in_unproven(machine: &Machine, server: &Server) {
+fn log_in_unverified(machine: &Machine, server: &Server) {
     machine.login("p", server, &["--no-verify"]);
 }
 
@@ -176,9 +176,12 @@ fn of<const N: usize>(tokens: [&str; N]) -> BTreeSet<String> {
 /// For what announces itself to nobody.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_LIMIT;
     while !happened() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(
+            Instant::now() < deadline,
+            "not within {WAIT_LIMIT:?}: {what}"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }

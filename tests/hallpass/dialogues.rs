@@ -126,7 +126,7 @@ fn a_url_that_cannot_be_one_is_asked_for_again() {
 }
 
 #[test]
-fn an_issuer_is_told_from_a_token_url_by_its_metadata() {
+fn an_issuer_is_distinguished_from_a_token_url_by_its_metadata() {
     let server = authorization_server();
     let (wrong, issuer) = (server.url("/nothing-here"), server.url("/"));
     let script = [

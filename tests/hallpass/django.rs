@@ -75,7 +75,7 @@ fn django_gives_a_token_or_the_right_verdict() {
             let token = machine.run(&["token", "--refresh"]).token();
             assert_eq!(token, format!("django-{number}"), "{served_by} {path}");
         }
-        for (path, secret, code, said) in [
+        for (path, secret, code, message) in [
             ("/token/", "another", 4, "401 invalid_client (Who is this?)"),
             // What Django shows of an error has all that was in the request.
             ("/refused/", "a-secret", 4, "401 (unauthorized), at https"),
@@ -95,7 +95,7 @@ fn django_gives_a_token_or_the_right_verdict() {
             let machine = Machine::new();
             let failed = login(&machine, &server, path, secret, &ca).failure(code);
             let row = format!("{served_by} {path}: {failed:?}");
-            assert!(failed.stderr.contains(said), "{row}");
+            assert!(failed.stderr.contains(message), "{row}");
             assert!(failed.stderr.contains("hallpass: hint: "), "{row}");
             // Nothing of a page, nor of what it repeats.
             for text in ["<", "a-secret", "Traceback", "Basic "] {

@@ -18,7 +18,7 @@ fn machine(server: &Server) -> Machine {
 }
 
 #[test]
-fn a_token_is_asked_for_once_and_cached_like_any_other() {
+fn a_token_is_requested_once_and_cached_like_any_other() {
     let server = Server::start(numbered_tokens());
     let mut machine = machine(&server);
     machine.set("HALLPASS_AUDIENCE", "https://acme.blooma.ai/api/");
@@ -91,9 +91,9 @@ fn the_secret_may_come_from_a_file_or_from_standard_input() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_told_by_name() {
+fn what_is_missing_or_wrong_is_named() {
     let server = Server::start(numbered_tokens());
-    for (name, value, code, said) in [
+    for (name, value, code, message) in [
         ("HALLPASS_CLIENT_ID", "", 2, "HALLPASS_CLIENT_ID is not"),
         (
             "HALLPASS_CLIENT_SECRET",
@@ -147,7 +147,7 @@ fn what_is_missing_or_wrong_is_told_by_name() {
         let mut machine = machine(&server);
         machine.set(name, value);
         let ran = machine.run(&["token"]).failure(code);
-        assert!(ran.stderr.contains(said), "{name}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{name}: {ran:?}");
     }
     assert_eq!(server.requests().len(), 0);
 }
@@ -155,7 +155,7 @@ fn what_is_missing_or_wrong_is_told_by_name() {
 #[test]
 fn a_variable_that_has_no_effect_or_no_meaning_is_refused() {
     let server = Server::start(numbered_tokens());
-    for (name, value, said) in [
+    for (name, value, message) in [
         ("HALLPASS_AUTH", "private_key_jwt", "the private key in"),
         (
             "HALLPASS_AUTH",
@@ -197,13 +197,13 @@ fn a_variable_that_has_no_effect_or_no_meaning_is_refused() {
         let mut machine = machine(&server);
         machine.set(name, value);
         let ran = machine.run(&["token"]).failure(2);
-        assert!(ran.stderr.contains(said), "{name}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{name}: {ran:?}");
     }
     assert_eq!(server.requests().len(), 0);
 }
 
 #[test]
-fn a_profile_that_is_named_is_used_all_the_same() {
+fn a_named_profile_has_precedence_over_the_environment() {
     let server = Server::start(numbered_tokens());
     let machine = machine(&server);
     machine.login("prod", &server, &[]);
@@ -235,7 +235,7 @@ fn fifty_callers_make_one_request() {
 }
 
 #[test]
-fn a_helper_answers_for_the_urls_that_the_environment_names() {
+fn a_helper_returns_tokens_for_the_urls_in_the_environment() {
     let server = Server::start(numbered_tokens());
     let mut machine = machine(&server);
     machine.set("HALLPASS_FOR", "https://a.example/ https://b.example/api");
@@ -307,8 +307,8 @@ fn a_misspelled_variable_is_reported_after_a_request_and_never_with_a_cached_tok
         (&exec, false),
     ] {
         let ran = machine.run(arguments).success();
-        let said = if is_warned { warning } else { "" };
-        assert_eq!(ran.stderr, said, "{arguments:?}");
+        let message = if is_warned { warning } else { "" };
+        assert_eq!(ran.stderr, message, "{arguments:?}");
     }
     // One line, for however many tokens; and none from a helper, some clients read its standard error.
     let forget = |machine: &Machine| {

@@ -9,7 +9,7 @@ use crate::server::{Reply, Request, Server};
 use crate::support::{after_shell, ran};
 
 #[test]
-fn a_program_gets_a_token_in_its_environment_and_nothing_else_of_ours() {
+fn a_program_gets_a_token_in_its_environment_and_nothing_else_of_hallpass() {
     let mut machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login("prod", &server, &[]);
@@ -142,8 +142,8 @@ fn standard_input_and_output_pass_through_and_signals_arrive() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("hallpass starts");
-    let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let mut line = || said.next().expect("a line").expect("text");
+    let mut message = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut line = || message.next().expect("a line").expect("text");
     assert_eq!(line(), child.id().to_string());
     kill("-TERM", child.id());
     // A shell looks at its traps when a read comes back.

@@ -56,13 +56,13 @@ fn within_a_minute(command: &Command) -> Command {
 }
 
 #[track_caller]
-fn assert_one_warning(said: &Ran) {
-    assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
-    assert_eq!(warnings(said), 1, "{said:?}");
+fn assert_one_warning(output: &Ran) {
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert_eq!(warnings(output), 1, "{output:?}");
 }
 
-fn warnings(said: &Ran) -> usize {
-    said.stderr.matches("hallpass: warning: ").count()
+fn warnings(output: &Ran) -> usize {
+    output.stderr.matches("hallpass: warning: ").count()
 }
 
 /// Every directory from this one down, from the top.

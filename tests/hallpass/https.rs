@@ -212,7 +212,7 @@ fn a_certificate_that_does_not_hold_is_refused_before_a_byte_is_sent() {
         let ran = login(&machine, &url, &["--ca-file", text(&ca)]).failure(5);
         assert!(ran.stderr.contains(": its certificate "), "{name}: {ran:?}");
         assert!(
-            says.iter().all(|said| ran.stderr.contains(said)),
+            says.iter().all(|message| ran.stderr.contains(message)),
             "{name}: {ran:?}"
         );
         assert_eq!(machine.files(), NO_FILES, "{name}");
@@ -238,12 +238,12 @@ fn an_unknown_authority_is_refused_and_the_hint_names_the_way_out() {
     let server = Server::start_tls(&authority.identity(&["127.0.0.1"]), numbered_tokens());
     let machine = Machine::new();
     let ran = login(&machine, &server.url("/"), &[]).failure(5);
-    for said in [
+    for message in [
         "unknown issuer",
         "run `hallpass login default --ca-file FILE`",
         "SSL_CERT_FILE",
     ] {
-        assert!(ran.stderr.contains(said), "{ran:?}");
+        assert!(ran.stderr.contains(message), "{ran:?}");
     }
     assert_eq!(server.bytes_received(), 0);
     assert_eq!(machine.files(), NO_FILES);
@@ -266,7 +266,7 @@ fn an_unknown_authority_is_refused_and_the_hint_names_the_way_out() {
 }
 
 #[test]
-fn who_does_not_speak_tls_1_2_gets_nothing() {
+fn a_server_without_tls_1_2_gets_nothing() {
     let plain = Server::start(numbered_tokens());
     let machine = Machine::new();
     let url = plain.url("/").replace("http:", "https:");

@@ -34,9 +34,9 @@ fn login_arguments<'a>(profile: &'a str, url: &'a str) -> [&'a str; 7] {
 
 /// The message, and a hint that names the way out.
 #[track_caller]
-fn says(ran: &Ran, said: &str, advice: &str) {
+fn assert_error(ran: &Ran, expected: &str, advice: &str) {
     let message = line(ran, "hallpass: error: ");
-    assert!(message.contains(said), "{said}: {ran:?}");
+    assert!(message.contains(expected), "{expected}: {ran:?}");
     for library in ["zbus", "org.freedesktop", "os error"] {
         assert!(!ran.stderr.contains(library), "{ran:?}");
     }

@@ -26,7 +26,7 @@ fn header(request: &Request) -> Value {
 }
 
 #[test]
-fn an_encryption_that_is_not_supported_is_told_with_a_command_that_keeps_the_key_encrypted() {
+fn an_unsupported_encryption_has_a_hint_that_keeps_the_key_encrypted() {
     let material = Material::new();
     let server = Server::start(numbered_tokens());
     let source = material.argument("rsa.pem");
@@ -181,10 +181,10 @@ fn what_is_not_a_private_key_is_called_what_it_is() {
 fn check_each(rows: &[(&[u8], &str, &str)]) {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
-    for (content, said, hint) in rows {
+    for (content, message, hint) in rows {
         let file = machine.private_file("given", content);
         let ran = login(&machine, &server, file.to_str().expect("UTF-8"), &[]).failure(6);
-        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{message}: {ran:?}");
         assert!(ran.stderr.contains(hint), "{hint}: {ran:?}");
         assert!(!ran.stderr.contains("nocrypt"), "{ran:?}");
     }
@@ -192,11 +192,11 @@ fn check_each(rows: &[(&[u8], &str, &str)]) {
 }
 
 #[test]
-fn keys_that_cannot_sign_are_told_apart() {
+fn keys_that_cannot_sign_have_different_errors() {
     let material = Material::new();
     let server = Server::start(numbered_tokens());
     let machine = Machine::new();
-    for (arguments, said) in [
+    for (arguments, message) in [
         (
             &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"][..],
             "the curve P-521",
@@ -223,7 +223,7 @@ fn keys_that_cannot_sign_are_told_apart() {
     ] {
         material.write("given", &openssl(&[&["genpkey"], arguments].concat()));
         let ran = login(&machine, &server, &material.argument("given"), &[]).failure(6);
-        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{message}: {ran:?}");
         assert!(ran.stderr.contains("P-256 or P-384"), "{ran:?}");
         assert!(
             !ran.stderr.contains("refused"),

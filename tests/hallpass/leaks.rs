@@ -53,8 +53,8 @@ fn a_secret_from_standard_input_is_in_no_file_and_no_message() {
             CLIENT_ID,
         ];
         let login = [&login[..], &["--auth", auth, "--secret-stdin"]].concat();
-        let said = machine.run_with_input(&login, SECRET.as_bytes()).success();
-        assert_clean(&machine, &said, SECRET);
+        let printed = machine.run_with_input(&login, SECRET.as_bytes()).success();
+        assert_clean(&machine, &printed, SECRET);
         for arguments in [
             &["token"][..],
             &["token", "--json"],
@@ -128,10 +128,10 @@ fn a_secret_command_sees_neither_secret_nor_token() {
         "--client-id",
         CLIENT_ID,
     ];
-    let said = machine.run(&[&login[..], &["--secret-command", &command]].concat());
-    assert_clean(&machine, &said.success(), SECRET);
-    let said = machine.run(&["token", "prod", "--refresh"]).success();
-    assert_clean(&machine, &said, SECRET);
+    let printed = machine.run(&[&login[..], &["--secret-command", &command]].concat());
+    assert_clean(&machine, &printed.success(), SECRET);
+    let printed = machine.run(&["token", "prod", "--refresh"]).success();
+    assert_clean(&machine, &printed, SECRET);
     let seen = fs::read(seen).expect("what the command saw");
     assert_eq!(holds(&seen, SECRET), None);
     assert!(!contains(&seen, b"token-1"));
@@ -170,13 +170,13 @@ fn assert_not_repeated(secret: &str) {
     login(&["--no-verify"]).success();
     let check = |what: &str, answer: Reply| {
         *reply.lock().expect("the reply") = answer;
-        let said = machine.run(&["token", "prod", "--refresh"]);
-        let found = holds(said.stderr.as_bytes(), secret);
-        assert_eq!(found, None, "{what}: {said:?}");
+        let printed = machine.run(&["token", "prod", "--refresh"]);
+        let found = holds(printed.stderr.as_bytes(), secret);
+        assert_eq!(found, None, "{what}: {printed:?}");
         // A host's name loses its capitals.
-        let small = said.stderr.to_lowercase();
-        assert!(!small.contains("plain-secret"), "{what}: {said:?}");
-        assert_clean(&machine, &said, secret);
+        let small = printed.stderr.to_lowercase();
+        assert!(!small.contains("plain-secret"), "{what}: {printed:?}");
+        assert_clean(&machine, &printed, secret);
         // Those who come at once are told what this one was told.
         assert_clean(&machine, &machine.run(&["token", "prod"]), secret);
     };
@@ -290,22 +290,22 @@ fn an_argument_in_the_wrong_place_is_not_repeated() {
         }
         for row in rows {
             let arguments: Vec<_> = row.iter().map(String::as_str).collect();
-            let said = machine.run(&arguments);
+            let printed = machine.run(&arguments);
             // Only a name that may be a profile's is looked up, and then it is one.
-            if said.code == 3 {
-                assert_eq!(secret, "client-secret-0123456789", "{row:?}: {said:?}");
+            if printed.code == 3 {
+                assert_eq!(secret, "client-secret-0123456789", "{row:?}: {printed:?}");
                 continue;
             }
-            let said = said.failure(2);
+            let printed = printed.failure(2);
             assert!(
-                !said.stderr.contains("Secret-0123456789"),
-                "{row:?}: {said:?}"
+                !printed.stderr.contains("Secret-0123456789"),
+                "{row:?}: {printed:?}"
             );
             assert!(
-                !said.stderr.contains("secrets-0123456789"),
-                "{row:?}: {said:?}"
+                !printed.stderr.contains("secrets-0123456789"),
+                "{row:?}: {printed:?}"
             );
-            assert_clean(&machine, &said, secret);
+            assert_clean(&machine, &printed, secret);
             let mut files = machine.files();
             files.retain(|file| *file != machine.config().join("lock"));
             assert!(files.is_empty(), "{row:?}: {files:?}");
@@ -323,16 +323,19 @@ fn the_token_is_on_standard_output_and_in_one_private_file() {
     let machine = machine();
     let server = Server::start(|_| Reply::token("the-token-0123456789", 3600));
     let token = b"the-token-0123456789";
-    let said = machine.login("prod", &server, &[]);
-    assert!(!said.stderr.contains("the-token"), "{said:?}");
+    let printed = machine.login("prod", &server, &[]);
+    assert!(!printed.stderr.contains("the-token"), "{printed:?}");
     for arguments in [
         &["token"][..],
         &["token", "--refresh"],
         &["token", "--json"],
     ] {
-        let said = machine.run(arguments).success();
-        assert!(said.stdout.contains("the-token-0123456789"), "{said:?}");
-        assert_eq!(said.stderr, "");
+        let printed = machine.run(arguments).success();
+        assert!(
+            printed.stdout.contains("the-token-0123456789"),
+            "{printed:?}"
+        );
+        assert_eq!(printed.stderr, "");
         let mut files = machine.files();
         files.retain(|file| contains(&fs::read(file).expect("a file"), token));
         assert_eq!(files, machine.entries("prod"));
@@ -348,11 +351,11 @@ fn the_token_is_on_standard_output_and_in_one_private_file() {
         &["status", "prod"],
         &["logout"],
     ] {
-        let said = machine.run(arguments).success();
-        let said = said.stdout + &said.stderr;
+        let printed = machine.run(arguments).success();
+        let printed = printed.stdout + &printed.stderr;
         assert!(
-            !said.contains("the-token") && holds(said.as_bytes(), SECRET).is_none(),
-            "{said}"
+            !printed.contains("the-token") && holds(printed.as_bytes(), SECRET).is_none(),
+            "{printed}"
         );
     }
     // The names of files tell nothing either.
@@ -367,7 +370,7 @@ fn the_token_is_on_standard_output_and_in_one_private_file() {
 }
 
 #[test]
-fn other_tokens_in_an_answer_are_neither_kept_nor_shown() {
+fn other_tokens_in_a_response_are_neither_stored_nor_shown() {
     let machine = machine();
     let server = Server::start(|_| {
         Reply::json(
@@ -377,7 +380,7 @@ fn other_tokens_in_an_answer_are_neither_kept_nor_shown() {
                 "device_secret": "other-0123456789"}"#,
         )
     });
-    let mut said = machine.login("prod", &server, &[]).stderr;
+    let mut printed = machine.login("prod", &server, &[]).stderr;
     for arguments in [
         &["token"][..],
         &["token", "--json"],
@@ -385,9 +388,9 @@ fn other_tokens_in_an_answer_are_neither_kept_nor_shown() {
         &["status", "--json"],
     ] {
         let ran = machine.run(arguments).success();
-        said += &(ran.stdout + &ran.stderr);
+        printed += &(ran.stdout + &ran.stderr);
     }
-    assert!(!said.contains("other-"), "{said}");
+    assert!(!printed.contains("other-"), "{printed}");
     for file in machine.files() {
         assert!(
             !contains(&fs::read(&file).expect("a file"), b"other-"),
@@ -398,7 +401,7 @@ fn other_tokens_in_an_answer_are_neither_kept_nor_shown() {
 }
 
 #[test]
-fn a_process_that_holds_the_secret_dumps_no_core_and_lets_nobody_look_inside() {
+fn a_process_that_holds_the_secret_dumps_no_core_and_cannot_be_inspected() {
     let machine = machine_of_ordinary_user();
     let gate = Gate::new();
     let (held, answer) = (gate.clone(), numbered_tokens());
@@ -593,10 +596,10 @@ fn contains(content: &[u8], wanted: &[u8]) -> bool {
 
 /// The secret is in nothing that was said and in no file below the home directory.
 #[track_caller]
-fn assert_clean(machine: &Machine, said: &Ran, secret: &str) {
-    assert!((0..=6).contains(&said.code), "{said:?}");
-    for text in [&said.stdout, &said.stderr] {
-        assert_eq!(holds(text.as_bytes(), secret), None, "{said:?}");
+fn assert_clean(machine: &Machine, printed: &Ran, secret: &str) {
+    assert!((0..=6).contains(&printed.code), "{printed:?}");
+    for text in [&printed.stdout, &printed.stderr] {
+        assert_eq!(holds(text.as_bytes(), secret), None, "{printed:?}");
     }
     for file in machine.files() {
         let content = fs::read(&file).expect("a file");

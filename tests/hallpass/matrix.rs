@@ -54,12 +54,12 @@ const fn row(client: &'static str, method: &'static str, proof: Proof) -> Row {
 
 #[test]
 fn every_method_of_oidc_provider_works_over_http() {
-    prove_all(&OIDC_PROVIDER, "http", &OIDC_PROVIDER_ROWS);
+    authenticate_all(&OIDC_PROVIDER, "http", &OIDC_PROVIDER_ROWS);
 }
 
 #[test]
 fn every_method_of_oidc_provider_works_over_https() {
-    prove_all(&OIDC_PROVIDER, "https", &OIDC_PROVIDER_ROWS);
+    authenticate_all(&OIDC_PROVIDER, "https", &OIDC_PROVIDER_ROWS);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn every_tls_method_of_oidc_provider_works() {
             Certificate("self-signed"),
         ),
     ];
-    prove_all(&OIDC_PROVIDER, "https", &rows);
+    authenticate_all(&OIDC_PROVIDER, "https", &rows);
 }
 
 const OIDC_PROVIDER_ROWS: [Row; 7] = [
@@ -99,12 +99,12 @@ const OIDC_PROVIDER_ROWS: [Row; 7] = [
 
 #[test]
 fn every_method_of_authlib_works_over_http() {
-    prove_all(&AUTHLIB, "http", &AUTHLIB_ROWS);
+    authenticate_all(&AUTHLIB, "http", &AUTHLIB_ROWS);
 }
 
 #[test]
 fn every_method_of_authlib_works_over_https() {
-    prove_all(&AUTHLIB, "https", &AUTHLIB_ROWS);
+    authenticate_all(&AUTHLIB, "https", &AUTHLIB_ROWS);
 }
 
 const AUTHLIB_ROWS: [Row; 7] = [
@@ -119,12 +119,12 @@ const AUTHLIB_ROWS: [Row; 7] = [
 
 #[test]
 fn every_method_of_django_oauth_toolkit_works_over_http() {
-    prove_all(&DJANGO_OAUTH_TOOLKIT, "http", &DJANGO_OAUTH_TOOLKIT_ROWS);
+    authenticate_all(&DJANGO_OAUTH_TOOLKIT, "http", &DJANGO_OAUTH_TOOLKIT_ROWS);
 }
 
 #[test]
 fn every_method_of_django_oauth_toolkit_works_over_https() {
-    prove_all(&DJANGO_OAUTH_TOOLKIT, "https", &DJANGO_OAUTH_TOOLKIT_ROWS);
+    authenticate_all(&DJANGO_OAUTH_TOOLKIT, "https", &DJANGO_OAUTH_TOOLKIT_ROWS);
 }
 
 const DJANGO_OAUTH_TOOLKIT_ROWS: [Row; 3] = [
@@ -137,7 +137,7 @@ const DJANGO_OAUTH_TOOLKIT_ROWS: [Row; 3] = [
 ];
 
 /// Fresh, cached, refreshed, with a wrong proof, revoked at logout: for each row.
-fn prove_all(kind: &'static Kind, scheme: &str, rows: &[Row]) {
+fn authenticate_all(kind: &'static Kind, scheme: &str, rows: &[Row]) {
     let material = Material::new();
     let server = RealServer::start(kind, scheme, &material);
     for row in rows {
@@ -160,14 +160,18 @@ fn prove_all(kind: &'static Kind, scheme: &str, rows: &[Row]) {
             before,
             "{name}: two cached tokens cost no request"
         );
-        let told = server.introspect(&first);
+        let introspected = server.introspect(&first);
         assert_eq!(
-            (&told["active"], &told["client_id"], &told["scope"]),
+            (
+                &introspected["active"],
+                &introspected["client_id"],
+                &introspected["scope"]
+            ),
             (&true.into(), &row.client.into(), &"api:read".into()),
             "{name}"
         );
         if let Certificate(file) = row.proof {
-            let bound_to = &told["cnf"]["x5t#S256"];
+            let bound_to = &introspected["cnf"]["x5t#S256"];
             assert_eq!(
                 *bound_to,
                 thumbprint(&material, &format!("{file}.crt")),
@@ -379,9 +383,9 @@ fn a_certificate_goes_with_a_secret_and_with_an_assertion() {
         let first = machine.run(&["token"]).token();
         let second = machine.run(&["token", "--refresh"]).token();
         for token in [&first, &second] {
-            let told = server.introspect(token);
-            assert_eq!(told["client_id"], client);
-            assert_eq!(told["cnf"]["x5t#S256"], bound_to);
+            let introspected = server.introspect(token);
+            assert_eq!(introspected["client_id"], client);
+            assert_eq!(introspected["cnf"]["x5t#S256"], bound_to);
         }
         machine.run(&["logout"]).success();
         assert_eq!(server.introspect(&second)["active"], false);
@@ -434,7 +438,7 @@ fn another_certificate_is_another_token() {
 }
 
 #[test]
-fn a_private_key_that_cannot_be_used_is_told_and_no_request_is_made() {
+fn an_unusable_private_key_is_an_error_and_no_request_is_made() {
     let material = Material::new();
     let server = Server::start(numbered_tokens());
     let source = material.argument("rsa.pem");
@@ -498,7 +502,7 @@ fn a_private_key_that_cannot_be_used_is_told_and_no_request_is_made() {
         ),
         (&encrypted, &["--secret-file", &wrong], 6, "passphrase"),
     ];
-    for (name, more, code, said) in rows {
+    for (name, more, code, message) in rows {
         let machine = Machine::new();
         let mut arguments = Arguments(Vec::new());
         arguments.add(&["login", "--token-url", &server.url("/token")]);
@@ -506,14 +510,14 @@ fn a_private_key_that_cannot_be_used_is_told_and_no_request_is_made() {
         arguments.add(&["--jwt-key", &material.argument(name)]);
         arguments.add(more);
         let ran = arguments.run(&machine).failure(code);
-        assert!(ran.stderr.contains(said), "{name}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{name}: {ran:?}");
         assert_eq!(machine.files(), NO_FILES, "{name}");
     }
     assert_eq!(server.requests().len(), 0);
 }
 
 #[test]
-fn a_certificate_that_does_not_fit_its_key_is_told() {
+fn a_certificate_that_does_not_match_its_key_is_refused() {
     let material = Material::new();
     let server = RealServer::start(&OIDC_PROVIDER, "https", &material);
     let before = server.requests();
@@ -521,7 +525,7 @@ fn a_certificate_that_does_not_fit_its_key_is_told() {
         "broken.crt",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     );
-    for (certificate, key, code, said) in [
+    for (certificate, key, code, message) in [
         (
             "tls.crt",
             "other-tls.pem",
@@ -552,14 +556,14 @@ fn a_certificate_that_does_not_fit_its_key_is_told() {
         ]);
         let ran = arguments.run(&machine);
         assert_eq!(ran.code, code, "{certificate} {key}: {ran:?}");
-        assert!(ran.stderr.contains(said), "{certificate} {key}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{certificate} {key}: {ran:?}");
         assert_eq!(machine.files(), NO_FILES, "{certificate} {key}");
     }
     assert_eq!(server.requests(), before);
 }
 
 #[test]
-fn a_private_key_from_standard_input_lies_in_the_keychain_alone() {
+fn a_private_key_from_standard_input_is_only_in_the_keychain() {
     let material = Material::new();
     let server = RealServer::start(&AUTHLIB, "http", &material);
     let keychain = SecretService::start();
@@ -593,7 +597,7 @@ fn a_private_key_from_standard_input_lies_in_the_keychain_alone() {
 }
 
 #[test]
-fn a_passphrase_may_lie_in_the_keychain() {
+fn a_passphrase_may_be_in_the_keychain() {
     let material = Material::new();
     let server = RealServer::start(&AUTHLIB, "http", &material);
     let keychain = SecretService::start();
@@ -678,9 +682,9 @@ fn assertions_are_what_the_standards_want() {
     let verified = verified(&lines);
     assert_eq!(verified.len(), 2 * rows.len());
     let mut names = std::collections::BTreeSet::new();
-    for (index, told) in verified.iter().enumerate() {
+    for (index, assertion) in verified.iter().enumerate() {
         let (key, algorithm, more) = rows[index / 2];
-        let (header, claims) = (&told["header"], &told["claims"]);
+        let (header, claims) = (&assertion["header"], &assertion["claims"]);
         let is_all = more == all;
         let mut expected =
             serde_json::json!({ "alg": algorithm, "typ": "client-authentication+jwt" });
@@ -711,7 +715,7 @@ fn assertions_are_what_the_standards_want() {
             "p384" => 96,
             _ => 64,
         };
-        assert_eq!(told["signature_bytes"], size);
+        assert_eq!(assertion["signature_bytes"], size);
     }
     assert!(
         names.iter().all(|name| name.len() >= 22),
@@ -759,7 +763,7 @@ fn login(
     server: &RealServer,
     material: &Material,
     row: &Row,
-    stranger: &str,
+    prefix: &str,
 ) -> Arguments {
     let mut arguments = Arguments::login(server, material, row.client);
     arguments.add(&["--scope", "api:read", "--auth", row.method]);
@@ -767,11 +771,10 @@ fn login(
         arguments.add_audience(server);
     }
     arguments.add(row.more);
-    let file = |name: &str, end: &str| material.argument(&format!("{stranger}{name}{end}"));
+    let file = |name: &str, end: &str| material.argument(&format!("{prefix}{name}{end}"));
     match row.proof {
         Secret(secret) => {
-            let secret =
-                machine.private_file("its-secret", format!("{stranger}{secret}").as_bytes());
+            let secret = machine.private_file("its-secret", format!("{prefix}{secret}").as_bytes());
             arguments.add(&["--secret-file", secret.to_str().expect("a path in UTF-8")]);
         }
         Key(key, algorithm) => {
@@ -903,8 +906,8 @@ fn verified(lines: &str) -> Vec<Value> {
 fn thumbprint(material: &Material, name: &str) -> String {
     use base64::Engine as _;
     let path = material.argument(name);
-    let told = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", &path]);
-    let (_, digits) = told.trim_end().split_once('=').expect("a fingerprint");
+    let printed = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", &path]);
+    let (_, digits) = printed.trim_end().split_once('=').expect("a fingerprint");
     let bytes: Vec<_> = digits
         .split(':')
         .map(|byte| u8::from_str_radix(byte, 16).expect("a byte"))

@@ -99,7 +99,7 @@ fn the_first_method_of_the_servers_that_fits_is_shown_and_used() {
 }
 
 #[test]
-fn metadata_are_asked_for_at_login_and_at_no_other_time() {
+fn metadata_are_requested_only_at_login() {
     let server = with_methods(&["client_secret_post"]);
     let machine = Machine::new();
     login(&machine, &["--issuer", &server.url("")]).success();
@@ -123,7 +123,7 @@ fn metadata_are_asked_for_at_login_and_at_no_other_time() {
 }
 
 #[test]
-fn metadata_lie_in_any_of_three_places() {
+fn metadata_are_found_at_any_of_three_urls() {
     for place in [
         "/.well-known/oauth-authorization-server/tenant",
         "/tenant/.well-known/openid-configuration",
@@ -152,7 +152,7 @@ fn metadata_lie_in_any_of_three_places() {
 }
 
 #[test]
-fn metadata_that_cannot_be_believed_are_refused_before_the_secret_is_sent() {
+fn untrusted_metadata_are_refused_before_the_secret_is_sent() {
     type Metadata = fn(&str) -> Value;
     let rows: [(Metadata, i32, &str); 6] = [
         (
@@ -182,12 +182,12 @@ fn metadata_that_cannot_be_believed_are_refused_before_the_secret_is_sent() {
         ),
         (|_| json!([]), 5, "without a JSON object"),
     ];
-    for (metadata, code, said) in rows {
+    for (metadata, code, message) in rows {
         let server = server_with(metadata);
         let machine = Machine::new();
         let ran = login(&machine, &["--issuer", &server.url("")]).failure(code);
-        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
-        assert!(posts(&server).is_empty(), "{said}");
+        assert!(ran.stderr.contains(message), "{message}: {ran:?}");
+        assert!(posts(&server).is_empty(), "{message}");
         assert!(!machine.config().join("p.json").exists());
     }
     let server = Server::start(|_| Reply::new(404));
@@ -198,7 +198,7 @@ fn metadata_that_cannot_be_believed_are_refused_before_the_secret_is_sent() {
 }
 
 #[test]
-fn presets_are_listed_with_what_they_ask_for() {
+fn presets_are_listed_with_their_settings() {
     let ran = Machine::new()
         .run(&["login", "--provider", "help"])
         .success();
@@ -353,7 +353,7 @@ fn callers_get_what_else_the_server_tells_them_also_from_the_cache() {
 }
 
 #[test]
-fn a_key_decides_how_assertions_are_signed_and_says_what_it_cannot() {
+fn a_key_decides_how_assertions_are_signed_and_the_error_names_what_it_cannot_do() {
     let server = Server::start(numbered_tokens());
     let url = server.url("/token");
     let machine = Machine::new();

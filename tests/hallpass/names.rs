@@ -42,7 +42,7 @@ fn a_name_in_the_hosts_file_is_found() {
 
 /// Where a name server can be had: its port is the superuser's.
 #[test]
-fn a_short_name_is_completed_and_a_cut_answer_is_asked_for_again() {
+fn a_short_name_is_completed_and_a_truncated_answer_is_requested_again() {
     const ADDRESS: &str = "127.0.0.77:53";
     let by_datagram = match UdpSocket::bind(ADDRESS) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {

@@ -63,7 +63,7 @@ fn a_link_stays_a_link_and_its_target_gets_the_token() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_refused_and_left_alone() {
+fn a_dangling_link_is_refused_and_not_changed() {
     let machine = logged_in();
     let root = machine.root();
     symlink("no/such/directory", root.join("dangling")).expect("a link");
@@ -222,7 +222,7 @@ fn a_failure_to_write_speaks_of_a_directory_only_where_a_new_one_would_help() {
     let machine = logged_in();
     let file = machine.root().join("token");
     let reading = machine.private_file("reading", b"");
-    for (line, name, named, said) in [
+    for (line, name, named, message) in [
         (
             "exec 3>/dev/full".to_owned(),
             "/dev/fd/3",
@@ -250,7 +250,7 @@ fn a_failure_to_write_speaks_of_a_directory_only_where_a_new_one_would_help() {
     ] {
         let command = machine.hallpass(&["token", "--output", name]);
         let failed = ran(after_shell(&line, &command)).failure(1);
-        let start = format!("hallpass: error: cannot write {named}: {said}\n");
+        let start = format!("hallpass: error: cannot write {named}: {message}\n");
         assert_eq!(failed.stderr, start, "no hint");
     }
 }

@@ -189,7 +189,7 @@ fn a_preset_of_the_environment_says_what_it_still_needs() {
         ("HALLPASS_CLIENT_ID", CLIENT_ID),
         ("HALLPASS_CLIENT_SECRET", SECRET),
     ];
-    for (variables, said) in [
+    for (variables, message) in [
         (
             &[("HALLPASS_PROVIDER", "auth0")][..],
             "preset auth0 needs domain in HALLPASS_SET",
@@ -226,10 +226,10 @@ fn a_preset_of_the_environment_says_what_it_still_needs() {
     ] {
         let ran = with_environment(&mut Machine::new(), &[&client[..], variables].concat());
         let ran = ran.failure(2);
-        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{message}: {ran:?}");
     }
     let only = [("HALLPASS_PROVIDER", "spotify")];
     let ran = with_environment(&mut Machine::new(), &only).failure(2);
-    let said = "HALLPASS_PROVIDER is set but HALLPASS_CLIENT_ID is not";
-    assert!(ran.stderr.contains(said), "{ran:?}");
+    let message = "HALLPASS_PROVIDER is set but HALLPASS_CLIENT_ID is not";
+    assert!(ran.stderr.contains(message), "{ran:?}");
 }

@@ -41,9 +41,13 @@ fn login_token_refresh_and_logout_work_with_a_real_server() {
         .success();
         let first = machine.run(&["token"]).token();
         assert_eq!(machine.run(&["token"]).token(), first);
-        let told = server.introspect(&first);
+        let introspected = server.introspect(&first);
         assert_eq!(
-            (&told["active"], &told["client_id"], &told["scope"]),
+            (
+                &introspected["active"],
+                &introspected["client_id"],
+                &introspected["scope"]
+            ),
             (&true.into(), &client.id.into(), &"api:read".into())
         );
 
@@ -87,15 +91,15 @@ fn a_real_server_issues_tokens_for_a_resource() {
         ],
     )
     .success();
-    let told = server.introspect(&machine.run(&["token"]).token());
+    let introspected = server.introspect(&machine.run(&["token"]).token());
     assert_eq!(
-        (&told["aud"], &told["scope"]),
+        (&introspected["aud"], &introspected["scope"]),
         (&"https://api.example/".into(), &"api:read api:write".into())
     );
 }
 
 #[test]
-fn what_a_real_server_refuses_is_told_and_stores_nothing() {
+fn what_a_real_server_refuses_is_reported_and_stores_nothing() {
     let server = OidcProvider::start();
     let rows: [(&Client, &str, &[&str], i32, &str); 6] = [
         (&BASIC, "wrong", &[], 4, "401 invalid_client"),
@@ -132,11 +136,11 @@ fn what_a_real_server_refuses_is_told_and_stores_nothing() {
             "400 invalid_request",
         ),
     ];
-    for (client, secret, more, code, said) in rows {
+    for (client, secret, more, code, message) in rows {
         let machine = Machine::new();
         let ran = login(&machine, &server, client, secret, more).failure(code);
         assert!(
-            ran.stderr.contains(said) && ran.stderr.contains("hallpass: hint: "),
+            ran.stderr.contains(message) && ran.stderr.contains("hallpass: hint: "),
             "{ran:?}"
         );
         assert!(!ran.stderr.contains(secret) || secret == "wrong", "{ran:?}");
@@ -145,7 +149,7 @@ fn what_a_real_server_refuses_is_told_and_stores_nothing() {
 }
 
 #[test]
-fn a_secret_that_stops_working_is_told_by_a_real_server() {
+fn a_secret_that_stops_working_is_refused_by_a_real_server() {
     let server = OidcProvider::start();
     let machine = Machine::new();
     login(&machine, &server, &BASIC, BASIC.secret, &[]).success();

@@ -375,11 +375,11 @@ fn source(name: &str) -> PathBuf {
 fn run(command: &mut Command, packages: &str) {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = found(command.stdin(Stdio::null()).output(), &program, packages);
-    let said = [output.stdout, output.stderr].concat();
+    let message = [output.stdout, output.stderr].concat();
     assert!(
         output.status.success(),
         "{command:?} failed (Debian packages: {packages}): {}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&message)
     );
 }
 

@@ -496,10 +496,10 @@ fn words_by_python(site: &Site, script: &str, text: &str) -> Vec<String> {
     let mut stdin = child.stdin.take().expect("a pipe");
     std::io::Write::write_all(&mut stdin, text.as_bytes()).expect("a reader");
     drop(stdin);
-    let said = Ran::from(child.wait_with_output().expect("its end"))
+    let message = Ran::from(child.wait_with_output().expect("its end"))
         .success()
         .stdout;
-    said.lines().map(str::to_owned).collect()
+    message.lines().map(str::to_owned).collect()
 }
 
 #[test]

@@ -282,13 +282,13 @@ fn an_option_without_effect_is_refused() {
             "is encrypted",
         ),
     ];
-    for (more, said) in rows {
+    for (more, message) in rows {
         let ran = login(&machine, &server, more);
         assert!(
-            ran.code == 2 || said == "is encrypted" && ran.code == 6,
+            ran.code == 2 || message == "is encrypted" && ran.code == 6,
             "{ran:?}"
         );
-        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{message}: {ran:?}");
         assert!(!ran.stderr.contains(PASSPHRASE));
     }
     assert_eq!(server.requests().len(), 0);

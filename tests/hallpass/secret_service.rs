@@ -26,7 +26,7 @@ use std::{env, str, thread};
 use tempfile::TempDir;
 
 /// How long a daemon may take for what it should do at once.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the login keyring is encrypted with.
 const PASSWORD: &str = "the password of the login keyring";
@@ -191,14 +191,14 @@ impl SecretService {
     }
 
     fn wait_until(&self, what: &str, is_so: impl Fn(&SecretService) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         while !is_so(self) {
             let log = || {
                 fs::read_to_string(self.directory.path().join("provider.log")).unwrap_or_default()
             };
             assert!(
                 Instant::now() < deadline,
-                "not within {PATIENCE:?}: {what}: {}",
+                "not within {WAIT_LIMIT:?}: {what}: {}",
                 log()
             );
             thread::sleep(Duration::from_millis(2));

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How long a test waits for something that should happen at once, before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A server that listens until it is stopped or dropped.
 pub(crate) struct Server {
@@ -106,7 +106,7 @@ impl Server {
         let waited = self
             .shared
             .changed
-            .wait_timeout_while(self.shared.log(), PATIENCE, waiting);
+            .wait_timeout_while(self.shared.log(), WAIT_LIMIT, waiting);
         let received = waited
             .unwrap_or_else(PoisonError::into_inner)
             .0
@@ -114,7 +114,7 @@ impl Server {
             .len();
         assert!(
             received >= count,
-            "{count} requests were expected within {PATIENCE:?}, {received} came"
+            "{count} requests were expected within {WAIT_LIMIT:?}, {received} came"
         );
     }
 

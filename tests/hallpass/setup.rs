@@ -8,7 +8,7 @@ use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
 use crate::server::Server;
 use crate::support::ran;
 
-fn desk(urls: &[&str]) -> (Machine, Server) {
+fn machine_bound_to(urls: &[&str]) -> (Machine, Server) {
     let server = Server::start(numbered_tokens());
     let machine = Machine::new();
     let urls: Vec<_> = urls.iter().flat_map(|url| ["--for", *url]).collect();
@@ -28,8 +28,9 @@ fn tools(machine: &Machine) -> Vec<String> {
 }
 
 #[test]
-fn every_tool_is_told_what_to_put_where_and_no_secret() {
-    let (machine, server) = desk(&["https://acme.example:8443", "https://acme.example/api/"]);
+fn setup_prints_the_configuration_of_every_tool_without_a_secret() {
+    let (machine, server) =
+        machine_bound_to(&["https://acme.example:8443", "https://acme.example/api/"]);
     let tools = tools(&machine);
     for wanted in [
         "git",
@@ -71,8 +72,8 @@ fn every_tool_is_told_what_to_put_where_and_no_secret() {
 }
 
 #[test]
-fn a_profile_that_is_bound_to_nothing_is_told_to_be_bound() {
-    let (machine, _server) = desk(&[]);
+fn setup_of_an_unbound_profile_names_the_bind_command() {
+    let (machine, _server) = machine_bound_to(&[]);
     let ran = machine.run(&["setup", "git"]).failure(3);
     assert!(
         ran.stderr.contains("hallpass bind prod https://HOST/"),
@@ -88,7 +89,8 @@ fn a_profile_that_is_bound_to_nothing_is_told_to_be_bound() {
 
 #[test]
 fn what_is_written_for_git_works_and_is_taken_back_byte_for_byte() {
-    let (machine, _server) = desk(&["https://acme.example", "https://acme.example/deep/er"]);
+    let (machine, _server) =
+        machine_bound_to(&["https://acme.example", "https://acme.example/deep/er"]);
     let file = machine.home().join(".gitconfig");
     for before in [
         None,
@@ -101,9 +103,10 @@ fn what_is_written_for_git_works_and_is_taken_back_byte_for_byte() {
         }
         machine.run(&["setup", "git", "--write"]).success();
         let written = fs::read_to_string(&file).expect("git's settings");
-        let said = machine.run(&["setup", "git"]).success().stdout;
+        let message = machine.run(&["setup", "git"]).success().stdout;
         assert!(
-            said.lines()
+            message
+                .lines()
                 .filter(|line| line.starts_with('\t'))
                 .all(|line| written.contains(line))
         );
@@ -145,16 +148,19 @@ fn fill(machine: &Machine, host: &str, path: &str) -> String {
     let request = format!("protocol=https\nhost={host}\npath={path}\n\n");
     std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), request.as_bytes())
         .expect("a reader");
-    let told = Ran::from(child.wait_with_output().expect("its end"))
+    let filled = Ran::from(child.wait_with_output().expect("its end"))
         .success()
         .stdout;
-    let password = told.lines().find_map(|line| line.strip_prefix("password="));
+    let password = filled
+        .lines()
+        .find_map(|line| line.strip_prefix("password="));
     password.unwrap_or_default().to_owned()
 }
 
 #[test]
 fn a_member_of_a_json_file_is_written_and_taken_back() {
-    let (machine, _server) = desk(&["https://registry.example", "http://127.0.0.1:5000"]);
+    let (machine, _server) =
+        machine_bound_to(&["https://registry.example", "http://127.0.0.1:5000"]);
     for (tool, path, member) in [
         (
             "docker",
@@ -201,7 +207,7 @@ fn a_member_of_a_json_file_is_written_and_taken_back() {
 
 #[test]
 fn what_is_written_for_pnpm_comes_with_its_link() {
-    let (machine, _server) = desk(&["https://npm.example"]);
+    let (machine, _server) = machine_bound_to(&["https://npm.example"]);
     let links = machine.root().join("links");
     let options = ["--dir", links.to_str().expect("UTF-8")];
     let setup = |last: &str| {
@@ -225,7 +231,7 @@ fn what_is_written_for_pnpm_comes_with_its_link() {
 
 #[test]
 fn go_keeps_its_setting_itself() {
-    let (mut machine, _server) = desk(&["https://go.example"]);
+    let (mut machine, _server) = machine_bound_to(&["https://go.example"]);
     // A go that knows `go env` alone.
     let bin = machine.root().join("bin");
     fs::create_dir(&bin).expect("a directory");
@@ -250,7 +256,7 @@ fn go_keeps_its_setting_itself() {
 
 #[test]
 fn links_are_made_once_and_nothing_of_others_is_overwritten() {
-    let (machine, _server) = desk(&[]);
+    let (machine, _server) = machine_bound_to(&[]);
     let links = machine.root().join("links");
     let setup = ["setup", "links", "--dir", links.to_str().expect("UTF-8")];
     let ran = machine.run(&setup).success();
@@ -284,7 +290,7 @@ fn links_are_made_once_and_nothing_of_others_is_overwritten() {
 /// Package managers keep a link and change what is behind it.
 #[test]
 fn what_is_written_names_the_link_that_hallpass_was_called_by() {
-    let (machine, _server) = desk(&["https://git.example/"]);
+    let (machine, _server) = machine_bound_to(&["https://git.example/"]);
     let link = machine.root().join("hallpass");
     std::os::unix::fs::symlink(&*HALLPASS, &link).expect("a link");
     let mut called = machine.command(&link);

@@ -175,7 +175,7 @@ fn a_binding_that_went_goes_with_the_next_write() {
 }
 
 #[test]
-fn gits_own_lines_between_ours_outlive_a_rewrite_and_an_undo() {
+fn lines_that_git_put_between_those_of_hallpass_survive_a_rewrite_and_an_undo() {
     let (machine, _server) = logged_in(&[("a", &["https://a.example", "https://b.example"])]);
     setup(&machine, &["git", "--write"]).success();
     let config = |arguments: &[&str]| {

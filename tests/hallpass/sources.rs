@@ -37,7 +37,7 @@ fn keys(account: &str) -> usize {
 }
 
 #[test]
-fn the_kernel_keyring_keeps_a_secret_across_sessions_and_forgets_it_at_logout() {
+fn the_kernel_keyring_keeps_a_secret_across_sessions_and_a_logout_removes_it() {
     let machine = Machine::new();
     let ran = machine
         .login_from("prod", &["--store", "kernel", "--secret-stdin"], SECRET)
@@ -77,7 +77,7 @@ fn the_kernel_keyring_keeps_a_secret_across_sessions_and_forgets_it_at_logout() 
 }
 
 #[test]
-fn a_key_that_is_gone_is_told_and_mended_by_a_login() {
+fn a_missing_key_is_reported_and_replaced_by_a_login() {
     let machine = Machine::new();
     machine
         .login_from("prod", &["--store", "kernel", "--secret-stdin"], SECRET)
@@ -184,7 +184,7 @@ fn a_secret_moves_from_one_store_to_another_and_leaves_the_old_one_empty() {
 }
 
 #[test]
-fn a_secret_that_moves_out_of_a_file_is_still_in_the_file_and_that_is_said() {
+fn a_secret_that_moves_out_of_a_file_stays_in_the_file_and_a_note_says_so() {
     let machine = Machine::new();
     let file = machine.private_file("secret", SECRET.as_bytes());
     let path = file.to_str().expect("UTF-8");
@@ -194,8 +194,8 @@ fn a_secret_that_moves_out_of_a_file_is_still_in_the_file_and_that_is_said() {
     let ran = machine
         .run(&["login", "prod", "--store", "kernel"])
         .success();
-    let said = format!("the secret is also still in {path};");
-    assert!(ran.stderr.contains(&said), "{ran:?}");
+    let message = format!("the secret is also still in {path};");
+    assert!(ran.stderr.contains(&message), "{ran:?}");
     assert!(file.exists());
     machine.run(&["logout"]).success();
 }
@@ -236,7 +236,7 @@ fn a_key_or_its_passphrase_never_moves_to_where_a_secret_is_sent() {
 }
 
 #[test]
-fn a_kernel_that_forbids_its_keyring_is_told_and_nothing_is_left() {
+fn a_kernel_that_forbids_its_keyring_is_reported_and_nothing_is_left() {
     let machine = Machine::new();
     let secret = machine.private_file("secret", SECRET.as_bytes());
     let url = machine.server().url("/oauth/token");
@@ -251,7 +251,7 @@ fn a_kernel_that_forbids_its_keyring_is_told_and_nothing_is_left() {
         "kernel",
         "--secret-stdin",
     ];
-    for (fault, said) in [
+    for (fault, message) in [
         ("ENOSYS", "this kernel does not support it"),
         ("EPERM", "permission denied"),
     ] {
@@ -261,14 +261,14 @@ fn a_kernel_that_forbids_its_keyring_is_told_and_nothing_is_left() {
         let mut ran = crate::support::run_by(strace, &machine.hallpass(&login));
         ran.stdin(fs::File::open(&secret).expect("the secret"));
         let ran = crate::support::ran(ran).failure(6);
-        assert!(ran.stderr.contains(said), "{ran:?}");
+        assert!(ran.stderr.contains(message), "{ran:?}");
         assert!(ran.stderr.contains("--secret-file"), "{ran:?}");
     }
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 #[test]
-fn a_secret_command_gets_no_secret_of_ours() {
+fn a_secret_command_gets_no_secret_of_hallpass() {
     let mut machine = Machine::new();
     machine.set("HALLPASS_CLIENT_SECRET", "visible-secret");
     let seen = machine.root().join("seen");
@@ -286,7 +286,7 @@ fn a_secret_command_gets_no_secret_of_ours() {
 #[test]
 fn a_store_and_an_option_that_contradict_each_other_are_refused() {
     let machine = Machine::new();
-    for (more, said) in [
+    for (more, message) in [
         (
             &["--store", "file"][..],
             "--store file needs --secret-file FILE",
@@ -318,7 +318,7 @@ fn a_store_and_an_option_that_contradict_each_other_are_refused() {
         ),
     ] {
         let ran = machine.login_from("prod", more, "").failure(2);
-        assert!(ran.stderr.contains(said), "{more:?}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{more:?}: {ran:?}");
     }
     assert_eq!(machine.files().len(), 0);
 }
@@ -355,7 +355,7 @@ fn a_variable_is_named_in_the_profile_and_its_value_leaves_the_environment() {
 }
 
 #[test]
-fn a_variable_is_gone_from_the_process_while_it_asks() {
+fn a_variable_is_removed_from_the_process_during_the_request() {
     use crate::server::{Gate, Reply};
     let gate = Gate::new();
     let held = gate.clone();
@@ -589,9 +589,9 @@ fn a_secret_command_is_ended_in_a_container_whose_session_began_outside_of_it() 
 }
 
 #[test]
-fn a_secret_command_that_prints_no_secret_is_told() {
+fn a_secret_command_that_prints_no_secret_is_reported() {
     let machine = Machine::new();
-    for (line, said) in [
+    for (line, message) in [
         ("!true", "is empty"),
         ("!yes", "printed more than 64 KiB"),
         ("!printf '\\377\\376'", "is not UTF-8"),
@@ -602,7 +602,7 @@ fn a_secret_command_that_prints_no_secret_is_told() {
         let ran = machine
             .login_from("prod", &["--secret-command", line], "")
             .failure(6);
-        assert!(ran.stderr.contains(said), "{line}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{line}: {ran:?}");
     }
     assert_eq!(machine.server().requests().len(), 0);
 }

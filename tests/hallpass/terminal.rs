@@ -84,7 +84,7 @@ fn an_empty_answer_leaves_a_parameter_out() {
 }
 
 #[test]
-fn an_audience_that_is_a_url_is_bound_only_if_a_person_says_so() {
+fn an_audience_that_is_a_url_is_bound_only_after_a_prompt() {
     for (answer, bound) in [("\r", true), ("YES\r", true), ("n\r", false)] {
         let server = Server::start(numbered_tokens());
         let machine = Machine::new();
@@ -122,7 +122,7 @@ fn an_audience_that_is_a_url_is_bound_only_if_a_person_says_so() {
 }
 
 #[test]
-fn a_login_with_all_settings_asks_for_the_secret_alone() {
+fn a_login_with_all_settings_prompts_only_for_the_secret() {
     let (keychain, machine) = machine_with_keychain();
     let mut terminal = log_in(&machine);
     assert_eq!(terminal.screen(), "Client secret: ");
@@ -169,9 +169,9 @@ fn a_typed_secret_is_stored_exactly() {
 }
 
 #[test]
-fn a_secret_with_a_control_character_is_refused_not_mended() {
+fn a_secret_with_a_control_character_is_refused_not_corrected() {
     let (keychain, machine) = machine_with_keychain();
-    for (typed, said) in [
+    for (typed, message) in [
         (
             "s3\tcret\r",
             "the client secret contains a control character",
@@ -207,7 +207,9 @@ fn a_secret_with_a_control_character_is_refused_not_mended() {
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(2), "{typed:?}: {ended:?}");
         assert!(
-            ended.screen.contains(&format!("hallpass: error: {said}")),
+            ended
+                .screen
+                .contains(&format!("hallpass: error: {message}")),
             "{ended:?}"
         );
         ended.never_showed("cret\r");
@@ -348,8 +350,8 @@ fn a_paste_of_two_lines_is_refused_and_does_not_reach_the_shell() {
         terminal.send_three_times(paste);
         let ended = terminal.end();
         assert_eq!(ended.exit, Some(2), "{ended:?}");
-        let said = "hallpass: error: the client secret has more than one line";
-        assert!(ended.screen.contains(said), "{ended:?}");
+        let message = "hallpass: error: the client secret has more than one line";
+        assert!(ended.screen.contains(message), "{ended:?}");
         ended.never_showed("first line");
         ended.never_showed("second line");
         assert_eq!(ended.typed_ahead, 0, "{ended:?}");
@@ -406,8 +408,11 @@ fn a_secret_is_never_read_in_silence_from_what_is_no_terminal() {
     let ended = Terminal::run(&shell(&machine, &line)).end();
     assert_eq!(ended.exit, Some(2), "{ended:?}");
     assert_eq!(ended.screen, "");
-    let said = std::fs::read_to_string(log).expect("the log");
-    assert!(said.contains("there is no terminal to ask at"), "{said}");
+    let message = std::fs::read_to_string(log).expect("the log");
+    assert!(
+        message.contains("there is no terminal to ask at"),
+        "{message}"
+    );
     assert!(machine.files().is_empty());
 }
 
@@ -453,7 +458,7 @@ fn a_question_that_is_not_answered_is_no_login() {
 }
 
 #[test]
-fn a_logout_of_all_asks_first_unless_told_not_to() {
+fn a_logout_of_all_prompts_first_unless_yes_is_given() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     for name in ["a", "b"] {
@@ -480,7 +485,7 @@ fn a_logout_of_all_asks_first_unless_told_not_to() {
 }
 
 #[test]
-fn a_token_asks_nothing_even_at_a_terminal() {
+fn a_token_never_prompts_even_at_a_terminal() {
     let (_keychain, machine) = machine_with_keychain();
     let mut terminal = log_in(&machine);
     terminal.send("s3cret\r");

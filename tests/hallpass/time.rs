@@ -191,7 +191,7 @@ fn tokens_that_never_last_as_long_as_wanted_cost_one_request_a_call_and_a_warnin
 }
 
 #[test]
-fn a_server_that_renews_nothing_is_asked_once_a_call() {
+fn a_server_that_renews_nothing_gets_one_request_per_call() {
     // Such a server keeps a token until its end, and says how much is left of it.
     let server = Server::start({
         let count = AtomicUsize::new(0);
@@ -307,8 +307,8 @@ fn a_clock_that_is_off_by_more_than_a_life_costs_one_request_and_one_warning() {
 }
 
 #[test]
-fn a_narrower_scope_is_told_once() {
-    for (granted, told) in [
+fn a_narrower_scope_is_reported_once() {
+    for (granted, shown) in [
         (json!("a"), Some(r#"scope "a""#)),
         (json!("c a"), Some(r#"scope "c a""#)),
         (json!(["a", "b"]), Some(r#"scope "a b""#)),
@@ -324,15 +324,15 @@ fn a_narrower_scope_is_told_once() {
         let machine = logged_in(&server, &["--scope", "a", "--scope", "b", "--scope", "c"]);
         let fresh = at(NOON, &machine, &["token"]).success();
         assert_eq!(fresh.stdout, "t\n");
-        let warning = told.map(|told| {
-            format!("hallpass: warning: the server granted {told} instead of \"a b c\"\n")
+        let warning = shown.map(|shown| {
+            format!("hallpass: warning: the server granted {shown} instead of \"a b c\"\n")
         });
         assert_eq!(fresh.stderr, warning.unwrap_or_default(), "{granted}");
         assert_eq!(at(NOON, &machine, &["token"]).token(), "t");
         assert_eq!(server.requests().len(), 1);
         let ran = at(NOON, &machine, &["token", "--json"]).success();
         let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-        let told = match &granted {
+        let shown = match &granted {
             Value::Array(words) => {
                 let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
                 words.join(" ")
@@ -341,7 +341,7 @@ fn a_narrower_scope_is_told_once() {
             // The server does not say: it granted what was asked for (RFC 6749 §5.1).
             _ => "a b c".to_owned(),
         };
-        assert_eq!(answer["scope"], json!(told));
+        assert_eq!(answer["scope"], json!(shown));
     }
 }
 
@@ -424,7 +424,7 @@ fn a_clock_that_is_put_right_costs_a_request_at_most() {
 }
 
 #[test]
-fn a_refusal_is_forgotten_after_two_seconds() {
+fn a_refusal_is_shared_for_two_seconds_only() {
     let server = Server::start(|_| Reply::json(401, r#"{"error": "invalid_client"}"#));
     let machine = logged_in(&server, &[]);
     // When the clock says what, and the requests made by then.
@@ -444,7 +444,7 @@ fn a_refusal_is_forgotten_after_two_seconds() {
 }
 
 #[test]
-fn a_server_that_names_the_time_is_left_alone_until_then() {
+fn a_server_with_retry_after_gets_no_request_until_then() {
     for (retry_after, almost, until) in [
         ("600", "2030-01-01 12:09:59", "2030-01-01 12:10:00"),
         (
@@ -471,10 +471,10 @@ fn a_server_that_names_the_time_is_left_alone_until_then() {
             }
         });
         let machine = logged_in(&server, &[]);
-        let told = at(NOON, &machine, &["token"]).failure(5).stderr;
-        assert_eq!(at(almost, &machine, &["token"]).failure(5).stderr, told);
+        let shown = at(NOON, &machine, &["token"]).failure(5).stderr;
+        assert_eq!(at(almost, &machine, &["token"]).failure(5).stderr, shown);
         let insisted = at(almost, &machine, &["token", "--refresh"]).failure(5);
-        assert_eq!(insisted.stderr, told, "the server asked for that");
+        assert_eq!(insisted.stderr, shown, "the server asked for that");
         assert_eq!(server.requests().len(), 1, "{retry_after}");
         assert_eq!(at(until, &machine, &["token"]).token(), "token");
         assert_eq!(server.requests().len(), 2, "{retry_after}");

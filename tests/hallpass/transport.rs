@@ -216,7 +216,7 @@ fn a_compressed_response_is_bounded_and_an_unknown_coding_is_named() {
 }
 
 #[test]
-fn a_header_line_that_nobody_needs_may_be_malformed() {
+fn an_unused_header_line_may_be_malformed() {
     for line in [
         &b"X-Folded: a\r\n b\r\n\tc"[..],
         b"X-Spaced : a",
@@ -263,7 +263,7 @@ fn a_fault_that_does_not_change_is_met_once() {
 // TLS, in words.
 
 #[test]
-fn what_is_wrong_with_a_servers_tls_is_said_in_words() {
+fn what_is_wrong_with_a_servers_tls_is_reported_in_words() {
     let authority = Authority::new();
     let here = ["127.0.0.1"];
     let h2 = authority.identity_with(&here, |config| {
@@ -565,7 +565,7 @@ fn an_endpoint_that_is_not_needed_may_be_unusable() {
 // Waiting.
 
 #[test]
-fn a_person_is_told_what_hallpass_waits_for() {
+fn a_note_at_the_terminal_shows_what_hallpass_waits_for() {
     let gate = Gate::new();
     let held = gate.clone();
     let server = Server::start(move |_| Reply::token("t", 3600).held_by(&held));
@@ -614,9 +614,9 @@ fn shown_at_a_terminal(machine: &Machine, arguments: &[&str], input: &Path) -> S
 }
 
 #[test]
-fn a_person_is_told_that_the_server_asked_to_wait_and_a_program_is_not() {
+fn the_note_that_the_server_asked_to_wait_is_shown_only_at_a_terminal() {
     let request = "protocol=https\nhost=git.example\n\n";
-    for (arguments, is_told) in [
+    for (arguments, is_shown) in [
         (&["token"][..], true),
         (&["git-credential", "get"], false),
         (
@@ -634,10 +634,10 @@ fn a_person_is_told_that_the_server_asked_to_wait_and_a_program_is_not() {
             "hallpass: waiting 2 s, as requested by {}\n",
             server.url("")
         );
-        assert_eq!(shown.contains(&note), is_told, "{arguments:?}: {shown}");
+        assert_eq!(shown.contains(&note), is_shown, "{arguments:?}: {shown}");
         assert_eq!(
             shown.contains("hallpass: "),
-            is_told,
+            is_shown,
             "{arguments:?}: {shown}"
         );
         assert_eq!(server.requests().len(), 2, "{arguments:?}: {shown}");

@@ -44,7 +44,7 @@ pub(crate) struct Stage {
     /// Other builds of it, by their names.
     others: Vec<(String, PathBuf)>,
     /// A home with one profile, `p`, and its cached token.
-    alone: Machine,
+    single: Machine,
     /// The same, with so many more profiles and tokens.
     crowded: Vec<(usize, Machine)>,
     /// The home of whoever asks the server: a profile for each way to it.
@@ -89,7 +89,7 @@ impl Stage {
             }
         };
         let authority = Authority::new();
-        let alone = Machine::new();
+        let single = Machine::new();
         let mut asking = Machine::new();
         let one = asking.private_file("one-authority", authority.pem().as_bytes());
         asking.set("SSL_CERT_FILE", one.to_str().expect("a path in UTF-8"));
@@ -99,7 +99,7 @@ impl Stage {
         // As an installation does: a program as the linker left it lies scattered in the page cache,
         // and is slower by a third.
         let install = |binary: &Path, name: &str| {
-            let installed = alone.root().join(name);
+            let installed = single.root().join(name);
             fs::copy(binary, &installed).expect("copy the program");
             installed
         };
@@ -110,8 +110,8 @@ impl Stage {
         let stage = Self {
             others: others.collect(),
             binary: install(binary, "hallpass"),
-            floor: bare::build("floor", alone.root()),
-            alone,
+            floor: bare::build("floor", single.root()),
+            single,
             crowded: neighbours.iter().map(|n| (*n, Machine::new())).collect(),
             asking,
             http: Server::start(reply.clone()),
@@ -141,12 +141,12 @@ impl Stage {
             }
         }
         // What cat and the floor program print is what hallpass printed.
-        let printed = self.program("", &self.alone, &["token", "p"], None).ran();
+        let printed = self.program("", &self.single, &["token", "p"], None).ran();
         fs::write(self.printed(), printed.stdout).expect("write what was printed");
     }
 
     fn homes(&self) -> impl Iterator<Item = &Machine> {
-        [&self.alone]
+        [&self.single]
             .into_iter()
             .chain(self.crowded.iter().map(|(_, home)| home))
     }
@@ -168,12 +168,12 @@ impl Stage {
     }
 
     fn printed(&self) -> PathBuf {
-        self.alone.root().join("printed")
+        self.single.root().join("printed")
     }
 
     /// A directory for others' files.
     pub(crate) fn directory(&self) -> &Path {
-        self.alone.root()
+        self.single.root()
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -199,7 +199,7 @@ impl Stage {
 
     /// Writes the token as if it had been issued earlier: nobody wants to wait for an hour.
     fn move_the_end_of_the_token(&self, seconds_from_now: i64) {
-        let [entry] = &self.alone.entries("p")[..] else {
+        let [entry] = &self.single.entries("p")[..] else {
             panic!("there should be one token");
         };
         let content = fs::read_to_string(entry).expect("a cached token");
@@ -223,7 +223,7 @@ impl Stage {
     pub(crate) fn bare_programs(&self) -> Vec<Program> {
         let programs = [("floor", self.floor.clone()), ("cat", tools::find("cat"))];
         let found = programs.into_iter().filter_map(|(name, program)| {
-            let mut command = self.alone.command(program?);
+            let mut command = self.single.command(program?);
             command.arg(self.printed());
             Some(Program::new(name, command, None))
         });
@@ -231,28 +231,28 @@ impl Stage {
     }
 
     pub(crate) fn token(&self) -> Program {
-        self.program("hallpass token", &self.alone, &["token", "p"], None)
+        self.program("hallpass token", &self.single, &["token", "p"], None)
     }
 
     /// All that finds a cached token.
     pub(crate) fn hits(&self) -> Vec<Program> {
         let min_ttl = self.program(
             "hallpass token --min-ttl 5m",
-            &self.alone,
+            &self.single,
             &["token", "p", "--min-ttl", "5m"],
             None,
         );
         let header = self.program(
             "hallpass token --format header",
-            &self.alone,
+            &self.single,
             &["token", "p", "--format", "header"],
             None,
         );
         let git = |name: &str, home| self.program(name, home, GIT, Some("request"));
         let name = "hallpass git-credential get";
-        let mut programs = vec![self.token(), min_ttl, header, git(name, &self.alone)];
+        let mut programs = vec![self.token(), min_ttl, header, git(name, &self.single)];
         programs.extend(self.others.iter().map(|(name, binary)| {
-            let mut command = self.alone.command(binary);
+            let mut command = self.single.command(binary);
             command.args(["token", "p"]);
             Program::new(&format!("hallpass token, {name}"), command, None)
         }));

@@ -46,14 +46,14 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 pub(crate) fn keep_to_one_processor() -> Option<String> {
     let taskset = find("taskset")?;
     let own_id = process::id().to_string();
-    let told = Command::new(&taskset)
+    let report = Command::new(&taskset)
         .args(["-cp", &own_id])
         .output()
         .ok()?
         .stdout;
     // "pid 123's current affinity list: 0,2-5"
-    let told = String::from_utf8(told).ok()?;
-    let last = told.trim().rsplit([' ', ',', '-']).next()?.to_owned();
+    let report = String::from_utf8(report).ok()?;
+    let last = report.trim().rsplit([' ', ',', '-']).next()?.to_owned();
     let kept = Command::new(taskset)
         .args(["-cp", &last, &own_id])
         .output()
@@ -93,9 +93,9 @@ impl Counters {
     pub(crate) fn faults_and_peak(&self, program: &Program) -> Option<[String; 2]> {
         let mut tally = program.under(Command::new(self.tally.as_ref()?));
         let ended = tally.stdout(Stdio::null()).output().ok()?;
-        let told = String::from_utf8(ended.stderr).ok()?;
+        let report = String::from_utf8(ended.stderr).ok()?;
         // Its line comes last.
-        let (faults, peak) = told.lines().last()?.split_once(' ')?;
+        let (faults, peak) = report.lines().last()?.split_once(' ')?;
         let counted = [faults.to_owned(), peak.to_owned()];
         ended.status.success().then_some(counted)
     }

@@ -102,7 +102,7 @@ fn any_success_with_one_json_object_is_an_answer() {
 }
 
 #[test]
-fn what_is_odd_in_a_member_that_nobody_needs_does_no_harm() {
+fn an_odd_value_in_an_unused_member_is_ignored() {
     let odd = |value: &[u8]| [br#"{"odd":"#, value, b",", &GOOD.as_bytes()[1..]].concat();
     let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
     let utf_16 = GOOD.encode_utf16().flat_map(u16::to_le_bytes);
@@ -129,7 +129,7 @@ fn what_is_odd_in_a_member_that_nobody_needs_does_no_harm() {
 }
 
 #[test]
-fn what_is_not_one_json_object_is_unavailable_and_not_asked_for_again() {
+fn what_is_not_one_json_object_is_unavailable_and_not_requested_again() {
     let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let cut = [b"{\"access_token\":\"t\",\"x\":\"".as_slice(), b"\xff\""].concat();
     let outside = [b"{\"access_token\":\"t\"".as_slice(), b",\xff}"].concat();
@@ -170,9 +170,9 @@ fn what_is_not_one_json_object_is_unavailable_and_not_asked_for_again() {
     ];
     for (name, body) in bodies {
         let ran = refused(Reply::json(200, body), 5, 1);
-        let said = ["answered 200 without a JSON object", "is larger than 1 MiB"];
+        let message = ["answered 200 without a JSON object", "is larger than 1 MiB"];
         assert!(
-            said.iter().any(|said| ran.stderr.contains(said)),
+            message.iter().any(|message| ran.stderr.contains(message)),
             "{name}: {ran:?}"
         );
     }
@@ -182,7 +182,7 @@ fn what_is_not_one_json_object_is_unavailable_and_not_asked_for_again() {
 }
 
 #[test]
-fn a_body_that_came_compressed_although_nobody_asked_is_read_if_the_header_says_so() {
+fn an_unrequested_compressed_body_is_read_if_the_header_names_the_encoding() {
     // `GOOD`, by gzip.
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x4a\x4c\x4e\x4e\x2d\x2e\x8e\x2f\xc9\xcf\x4e\xcd\x53\xb2\x52\x4a\xcf\xcf\x4f\x51\xd2\x51\x02\x73\xe3\x4b\x2a\x0b\x52\x81\x62\x4e\xa9\x89\x45\xa9\x45\x40\xd1\xd4\x8a\x82\xcc\xa2\xd4\xe2\xf8\x4c\xa0\x4a\x63\x33\x03\x83\x5a\x00\xf1\x1b\x45\x40\x3f\x00\x00\x00";
     let compressed = Reply::json(200, gzip.to_vec()).header("Content-Encoding", "gzip");
@@ -441,16 +441,16 @@ fn no_redirect_is_followed_anywhere() {
             (Some(""), "an address that is not a web URL"),
             (None, "an address that is not a web URL"),
         ];
-        for (location, said) in rows {
+        for (location, message) in rows {
             let reply = Reply::json(status, GOOD);
             let reply = match location {
                 Some(location) => reply.header("Location", location),
                 None => reply,
             };
             let ran = refused(reply, 5, 1);
-            let all = [&format!("answered {status}, "), said, "not followed"];
+            let all = [&format!("answered {status}, "), message, "not followed"];
             assert!(
-                all.iter().all(|said| ran.stderr.contains(said)),
+                all.iter().all(|message| ran.stderr.contains(message)),
                 "{location:?}: {ran:?}"
             );
         }

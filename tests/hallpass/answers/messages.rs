@@ -16,8 +16,8 @@ fn a_description_is_cleaned_and_cut() {
             .stderr
             .split_once("401 invalid_client")
             .expect("the code");
-        let (said, _) = rest.split_once(", at http://").expect("a URL");
-        said.to_owned()
+        let (message, _) = rest.split_once(", at http://").expect("a URL");
+        message.to_owned()
     };
     let rows = [
         ("", String::new()),
@@ -37,8 +37,8 @@ fn a_description_is_cleaned_and_cut() {
         (&"x".repeat(400), format!(" ({})", "x".repeat(400))),
         (&"ü".repeat(5000), format!(" ({}…)", "ü".repeat(400))),
     ];
-    for (description, said) in rows {
-        assert_eq!(describe(description), said, "{description:?}");
+    for (description, message) in rows {
+        assert_eq!(describe(description), message, "{description:?}");
     }
     for body in [
         format!(r#"{{"error":"{}"}}"#, "x".repeat(5000)),
@@ -114,7 +114,7 @@ fn a_secret_that_a_server_repeats_is_not_shown() {
 }
 
 #[test]
-fn a_secret_that_comes_back_in_another_place_is_not_shown() {
+fn a_secret_that_comes_back_in_another_member_is_not_shown() {
     let secret = "abcdefgh12345678";
     let replies = [
         Reply::new(302).header("Location", &format!("https://{secret}.evil.example/")),

@@ -132,10 +132,10 @@ fn each_product_gives_its_verdict() {
             "the server answered 403 (Forbidden), at http",
         ),
     ];
-    for (product, status, body, code, said) in rows {
+    for (product, status, body, code, expected) in rows {
         let requests = if status == 500 { 2 } else { 1 };
         let ran = refused(Reply::new(status).body(body), code, requests);
-        assert!(ran.stderr.contains(said), "{product}: {ran:?}");
+        assert!(ran.stderr.contains(expected), "{product}: {ran:?}");
         assert!(
             !ran.stderr.contains("Access is denied"),
             "{product}: {ran:?}"

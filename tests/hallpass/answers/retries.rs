@@ -79,7 +79,7 @@ fn a_pause_beyond_the_deadline_fails_at_once_and_keeps_other_processes_silent() 
 }
 
 #[test]
-fn a_pause_that_nobody_can_read_is_none() {
+fn an_unreadable_retry_after_is_ignored() {
     for value in ["soon", "-1", "1.5", "", "Mon, 99 Nov 2026 00:00:00 GMT"] {
         let (machine, server) = answered(Reply::new(429).header("Retry-After", value));
         machine.run(&["token"]).failure(5);
@@ -88,7 +88,7 @@ fn a_pause_that_nobody_can_read_is_none() {
 }
 
 #[test]
-fn a_pause_named_beside_another_status_does_not_hold() {
+fn a_retry_after_with_another_status_is_ignored() {
     let (machine, server) =
         answered(Reply::json(401, r#"{"error":"invalid_client"}"#).header("Retry-After", "120"));
     machine.run(&["token"]).failure(4);
@@ -99,7 +99,7 @@ fn a_pause_named_beside_another_status_does_not_hold() {
 // One retry.
 
 #[test]
-fn a_server_in_trouble_is_asked_once_more_and_never_again() {
+fn a_failing_server_gets_one_more_request_and_no_third() {
     for status in [500, 501, 502, 503, 504, 599] {
         let (machine, server) = first_then(
             Reply::new(status).body("<html>"),
@@ -153,7 +153,7 @@ fn a_connection_that_is_cut_is_made_once_more_and_never_again() {
 }
 
 #[test]
-fn nobody_who_listens_is_unavailable() {
+fn a_closed_port_is_unavailable() {
     let server = Server::start(numbered_tokens());
     let machine = Machine::new();
     machine.login("default", &server, &["--no-verify"]);
@@ -169,7 +169,7 @@ fn nobody_who_listens_is_unavailable() {
 // A refresh that fails.
 
 #[test]
-fn a_failed_refresh_in_the_margin_is_a_warning_beside_the_cached_token() {
+fn a_failed_early_refresh_is_a_warning_with_the_cached_token() {
     let failures = [
         Reply::new(503),
         Reply::new(200).body("<html>"),

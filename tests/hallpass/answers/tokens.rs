@@ -64,7 +64,7 @@ fn a_token_that_json_must_escape_is_cached_like_any_other() {
 }
 
 #[test]
-fn a_token_too_large_for_the_cache_is_printed_and_said_not_to_be_cached() {
+fn a_token_too_large_for_the_cache_is_printed_with_a_warning() {
     let token = "t".repeat(300 * 1024);
     let (machine, server) = answered(Reply::token(&token, 3600));
     for count in 1..=2 {
@@ -83,14 +83,14 @@ fn a_token_too_large_for_the_cache_is_printed_and_said_not_to_be_cached() {
 // An error member.
 
 #[test]
-fn an_error_member_means_failure_whatever_the_status_even_beside_a_token() {
+fn an_error_member_means_failure_whatever_the_status_even_with_a_token() {
     for status in [200, 201, 400, 401, 403] {
         let body = r#"{"error":"invalid_client","error_description":"no such client","access_token":"t","expires_in":60}"#;
         let ran = refused(Reply::json(status, body), 4, 1);
-        let said = format!(
+        let message = format!(
             "the server refused the client: {status} invalid_client (no such client), at http://"
         );
-        assert!(ran.stderr.contains(&said), "{ran:?}");
+        assert!(ran.stderr.contains(&message), "{ran:?}");
     }
     for error in [r#""""#, "true", "0", r#"{"code":1}"#, "[]"] {
         let body = format!(r#"{{"error":{error},"access_token":"t"}}"#);
@@ -203,7 +203,7 @@ fn a_lifetime_is_read_in_every_spelling_and_clamped_to_a_day() {
 }
 
 #[test]
-fn a_token_without_a_life_is_printed_and_kept_nowhere() {
+fn a_token_without_a_lifetime_is_printed_and_not_cached() {
     let expired = format!("e30.{}.c2ln", base64url(r#"{"exp":1}"#));
     for (token, expires_in) in [
         ("t", "0"),
@@ -233,7 +233,7 @@ fn a_token_without_a_life_is_printed_and_kept_nowhere() {
 // The margin.
 
 #[test]
-fn a_short_token_is_printed_once_and_asked_for_once() {
+fn a_short_token_is_printed_once_and_requested_once() {
     let (machine, server) = answered(Reply::token("short", 4));
     let ran = machine.run(&["token", "--min-ttl", "1h"]).success();
     assert_eq!(ran.stdout, "short\n");
@@ -277,7 +277,7 @@ fn an_entry_from_the_future_is_discarded() {
 // The scope granted.
 
 #[test]
-fn a_narrower_scope_is_one_warning_beside_the_token() {
+fn a_narrower_scope_is_one_warning_with_the_token() {
     let rows: [(&str, &str, Option<&str>); 9] = [
         ("a b", r#""a b""#, None),
         ("a b", r#""b a c""#, None),
@@ -308,7 +308,7 @@ fn a_narrower_scope_is_one_warning_beside_the_token() {
         machine.login("default", &server, &["--no-verify", "--scope", asked]);
         let ran = machine.run(&["token"]).success();
         assert_eq!(ran.stdout, "t\n");
-        let said = warning.map(|warning| format!("hallpass: warning: {warning}"));
-        assert_eq!(ran.stderr, said.unwrap_or_default(), "{asked} {granted}");
+        let message = warning.map(|warning| format!("hallpass: warning: {warning}"));
+        assert_eq!(ran.stderr, message.unwrap_or_default(), "{asked} {granted}");
     }
 }

@@ -36,10 +36,10 @@ fn an_oauth_error_is_a_verdict_after_one_request() {
             _ if client.contains(code) => "client",
             _ => "request",
         };
-        let said = format!(
+        let expected = format!(
             "hallpass: error: the server refused the {what}: {status} {code} (Because.), at http://127.0.0.1:"
         );
-        assert!(ran.stderr.starts_with(&said), "{ran:?}");
+        assert!(ran.stderr.starts_with(&expected), "{ran:?}");
         assert!(ran.stderr.contains("/oauth/token\n"), "{ran:?}");
         assert!(ran.stderr.contains(hint), "{ran:?}");
         assert_eq!(ran.stderr.lines().count(), 2, "{ran:?}");
@@ -90,10 +90,10 @@ fn a_401_is_a_refusal_in_whatever_form_it_comes() {
             "401 (bad [secret])",
         ),
     ];
-    for (body, said) in rows {
+    for (body, expected) in rows {
         let ran = refused(Reply::new(401).body(body), 4, 1);
-        let said = format!("the server refused the client: {said}, at http://127.0.0.1:");
-        assert!(ran.stderr.contains(&said), "{body}: {ran:?}");
+        let expected = format!("the server refused the client: {expected}, at http://127.0.0.1:");
+        assert!(ran.stderr.contains(&expected), "{body}: {ran:?}");
         assert!(!ran.stderr.contains("try again later"), "{ran:?}");
     }
     let challenge =
@@ -101,8 +101,8 @@ fn a_401_is_a_refusal_in_whatever_form_it_comes() {
     for body in ["", "<html>Log in</html>"] {
         let reply = Reply::new(401).header("WWW-Authenticate", challenge);
         let ran = refused(reply.body(body), 4, 1);
-        let said = "401 invalid_client (no such client), at ";
-        assert!(ran.stderr.contains(said), "{ran:?}");
+        let expected = "401 invalid_client (no such client), at ";
+        assert!(ran.stderr.contains(expected), "{ran:?}");
     }
 }
 
@@ -126,12 +126,12 @@ fn a_web_page_is_no_verdict_on_the_client() {
 }
 
 #[test]
-fn a_status_that_says_nothing_of_the_client_is_no_verdict_on_it() {
+fn a_status_unrelated_to_the_client_is_no_verdict_on_it() {
     for status in [400, 402, 403, 404, 405, 407, 410, 418, 451] {
         for body in ["", "no", "{}", r#"{"message":"Forbidden"}"#, "[]"] {
             let ran = refused(Reply::new(status).body(body), 5, 1);
-            let said = format!("the server answered {status}");
-            assert!(ran.stderr.contains(&said), "{ran:?}");
+            let expected = format!("the server answered {status}");
+            assert!(ran.stderr.contains(&expected), "{ran:?}");
         }
     }
 }
@@ -160,8 +160,8 @@ fn a_challenge_with_an_error_refuses_the_client() {
         for body in ["", "<html>blocked</html>", r#"{"message":"no"}"#] {
             let reply = Reply::new(status).header("WWW-Authenticate", challenge);
             let ran = refused(reply.body(body), 4, 1);
-            let said = format!("{status} unauthorized_client (no), at http");
-            assert!(ran.stderr.contains(&said), "{ran:?}");
+            let expected = format!("{status} unauthorized_client (no), at http");
+            assert!(ran.stderr.contains(&expected), "{ran:?}");
         }
     }
     for challenge in ["Basic realm=\"x\"", "Negotiate", "NTLM", "Bearer"] {
@@ -255,7 +255,7 @@ fn a_refused_client_gets_no_expired_token() {
 }
 
 #[test]
-fn a_refusal_is_not_asked_for_again_and_again() {
+fn a_refused_request_is_not_repeated() {
     let server = Server::start(|_| Reply::json(401, r#"{"error":"invalid_client"}"#));
     let machine = Machine::new();
     machine.login("default", &server, &["--no-verify"]);

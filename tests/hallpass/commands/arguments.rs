@@ -142,11 +142,12 @@ fn messages_about_arguments_name_the_option() {
         ),
         (&["token", "-x"], "unknown option -x"),
     ];
-    for (arguments, said) in rows {
+    for (arguments, message) in rows {
         let ran = fails(machine.run(arguments), 2);
         assert!(
-            ran.stderr.starts_with(&format!("hallpass: error: {said}")),
-            "{said}: {ran:?}"
+            ran.stderr
+                .starts_with(&format!("hallpass: error: {message}")),
+            "{message}: {ran:?}"
         );
         assert!(ran.stderr.contains("hallpass: hint: "), "{ran:?}");
     }
@@ -193,7 +194,7 @@ fn help_and_version_are_output() {
 }
 
 #[test]
-fn the_exit_code_says_who_acts_next() {
+fn the_exit_code_depends_on_the_kind_of_error() {
     let machine = Machine::new();
     let server = Server::start(|request: &Request| match request.target.as_str() {
         "/refuses" => Reply::json(400, r#"{"error":"invalid_scope"}"#),

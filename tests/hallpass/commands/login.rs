@@ -138,7 +138,7 @@ fn a_login_without_a_token_url_changes_what_is_given_and_keeps_the_rest() {
 }
 
 #[test]
-fn a_login_of_another_client_begins_anew() {
+fn a_login_of_another_client_drops_the_old_settings() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login(
@@ -178,7 +178,7 @@ fn a_login_of_another_client_begins_anew() {
 }
 
 #[test]
-fn a_damaged_profile_is_mended_as_its_hint_says() {
+fn a_damaged_profile_is_repaired_by_the_command_in_its_hint() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login("prod", &server, &[]);
@@ -201,7 +201,7 @@ fn a_damaged_profile_is_mended_as_its_hint_says() {
 }
 
 #[test]
-fn a_login_that_is_not_verified_asks_nobody() {
+fn a_login_that_is_not_verified_sends_no_request() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     let ran = machine.login("prod", &server, &["--no-verify"]);
@@ -225,7 +225,7 @@ fn a_login_that_is_not_verified_asks_nobody() {
 }
 
 #[test]
-fn a_refused_login_stores_nothing_and_takes_nothing() {
+fn a_refused_login_stores_nothing_and_removes_nothing() {
     let machine = Machine::new();
     let refuses = Arc::new(AtomicBool::new(true));
     let switch = Arc::clone(&refuses);
@@ -272,7 +272,7 @@ fn a_refused_login_stores_nothing_and_takes_nothing() {
 }
 
 #[test]
-fn a_missing_setting_is_named_where_nobody_can_be_asked() {
+fn a_missing_setting_is_named_without_a_terminal() {
     let machine = Machine::new();
     let url = "https://a.example/t";
     let rows: [(&[&str], &str); 3] = [
@@ -283,9 +283,9 @@ fn a_missing_setting_is_named_where_nobody_can_be_asked() {
             "the client secret is missing",
         ),
     ];
-    for (arguments, said) in rows {
+    for (arguments, message) in rows {
         let ran = fails(machine.run(arguments), 2);
-        assert!(ran.stderr.contains(said), "{ran:?}");
+        assert!(ran.stderr.contains(message), "{ran:?}");
         assert!(ran.stderr.contains("hallpass: hint: "), "{ran:?}");
     }
     for id in ["", "a\nb"] {

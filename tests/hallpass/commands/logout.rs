@@ -68,7 +68,7 @@ fn a_logout_of_all_removes_what_a_crash_left_of_a_profile_that_is_gone() {
 }
 
 #[test]
-fn a_logout_of_all_forgets_the_damaged_ones_too() {
+fn a_logout_of_all_removes_damaged_profiles_too() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login("one", &server, &[]);
@@ -82,7 +82,7 @@ fn a_logout_of_all_forgets_the_damaged_ones_too() {
 }
 
 #[test]
-fn a_profile_that_cannot_be_forgotten_keeps_no_other() {
+fn a_profile_that_cannot_be_removed_does_not_keep_the_others() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login("able", &server, &[]);

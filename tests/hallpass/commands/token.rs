@@ -123,7 +123,7 @@ fn a_token_as_json_has_the_members_of_rfc_6749_and_its_end() {
 }
 
 #[test]
-fn the_scope_that_was_asked_for_is_told_where_the_server_is_silent() {
+fn the_requested_scope_is_shown_if_the_server_names_none() {
     let machine = Machine::new();
     let server = Server::start(|_| Reply::json(200, r#"{"access_token":"t","expires_in":600}"#));
     machine.login("prod", &server, &["--scope", "read"]);
@@ -133,7 +133,7 @@ fn the_scope_that_was_asked_for_is_told_where_the_server_is_silent() {
 }
 
 #[test]
-fn a_span_of_time_is_written_as_people_do() {
+fn a_duration_has_a_number_and_an_optional_unit() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login("prod", &server, &[]);
@@ -223,7 +223,7 @@ fn a_scope_with_a_control_character_is_never_sent() {
 }
 
 #[test]
-fn a_time_beyond_all_measure_is_no_bug() {
+fn a_duration_too_large_to_represent_is_handled() {
     const LONGEST: &str = "18446744073709551615";
     let mut machine = Machine::new();
     let server = Server::start(numbered_tokens());

@@ -124,9 +124,11 @@ fn a_login_that_is_not_bound_to_the_url_gives_no_token_for_it() {
     let not_bound = |arguments: &[&str], ran: Ran| {
         assert!(!ran.stdout.contains("token-of"), "{arguments:?} {ran:?}");
         assert_ne!(ran.code, 0, "{arguments:?} {ran:?}");
-        let told = [&ran.stderr, &ran.stdout];
-        let told = told.iter().any(|text| text.contains("no longer bound"));
-        assert!(told, "{arguments:?} {ran:?}");
+        let is_reported = [&ran.stderr, &ran.stdout];
+        let is_reported = is_reported
+            .iter()
+            .any(|text| text.contains("no longer bound"));
+        assert!(is_reported, "{arguments:?} {ran:?}");
     };
     let replaced = |machine: &Machine, server: &Server| {
         log_in_with("two", machine, server, &["--for", "https://b.example"]);

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use super::{CROWD, Crowd, first, log_in_unproven, logged_in, login_as, of, refusal, wait_until};
+use super::{CROWD, Crowd, first, log_in_unverified, logged_in, login_as, of, refusal, wait_until};
 use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Gate, Reply, Server};
 use crate::support::{after_shell, is_root, run_by};
@@ -37,7 +37,7 @@ fn a_refused_crowd_makes_one_request_and_prints_one_message() {
 fn a_refusal_is_shared_with_callers_a_moment_later() {
     let server = Server::start(|_| refusal());
     let machine = Machine::new();
-    log_in_unproven(&machine, &server);
+    log_in_unverified(&machine, &server);
     let begun = Instant::now();
     let messages = Crowd::start(&machine, CROWD, &["token"]).failures(4);
     assert_eq!(messages.len(), 1, "{messages:?}");
@@ -65,21 +65,21 @@ fn a_forced_refresh_and_a_login_send_a_request_after_a_refusal() {
 #[test]
 fn a_crowd_sends_few_requests_to_a_failing_server() {
     let unavailable = Reply::new(503).body("out of service");
-    let told_when = unavailable.clone().header("Retry-After", "600");
-    for (trouble, requests) in [(unavailable, 2), (Reply::new(500), 2), (told_when, 1)] {
+    let with_pause = unavailable.clone().header("Retry-After", "600");
+    for (failure, requests) in [(unavailable, 2), (Reply::new(500), 2), (with_pause, 1)] {
         let gate = Gate::new();
         let server = Server::start({
-            let (trouble, gate) = (trouble.clone(), gate.clone());
-            move |_| trouble.clone().held_by(&gate)
+            let (failure, gate) = (failure.clone(), gate.clone());
+            move |_| failure.clone().held_by(&gate)
         });
         let machine = Machine::new();
-        log_in_unproven(&machine, &server);
+        log_in_unverified(&machine, &server);
         let crowd = Crowd::start(&machine, 50, &["token"]);
         crowd.wait_for_waiters(49);
         gate.open();
         let messages = crowd.failures(5);
         assert_eq!(messages.len(), 1, "{messages:?}");
-        assert_eq!(server.requests().len(), requests, "{trouble:?}");
+        assert_eq!(server.requests().len(), requests, "{failure:?}");
     }
 }
 
@@ -117,7 +117,7 @@ fn after_a_failure_that_is_no_response_each_caller_sends_its_own_request() {
     let hang_up = || Reply::hang_up().held_by(&gate);
     let server = Server::start(first([hang_up(), hang_up()]));
     let machine = Machine::new();
-    log_in_unproven(&machine, &server);
+    log_in_unverified(&machine, &server);
     let crowd = Crowd::start(&machine, 50, &["token"]);
     crowd.wait_for_waiters(49);
     gate.open();
@@ -176,7 +176,7 @@ fn a_failure_of_one_callers_network_is_not_shared() {
         }
         run_by(world, &machine.hallpass(&arguments))
     };
-    fails_alone(&machine, &server, cut_off, &[5]);
+    fails_without_affecting_others(&machine, &server, cut_off, &[5]);
 }
 
 #[test]
@@ -188,12 +188,12 @@ fn a_lack_of_descriptors_in_one_caller_is_not_shared() {
     // Enough for the lock, but too few to read the profile again or to connect.
     for limit in [4, 5, 7] {
         let limited = || after_shell(&format!("ulimit -n {limit}"), &command);
-        fails_alone(&machine, &server, limited, &[1, 5]);
+        fails_without_affecting_others(&machine, &server, limited, &[1, 5]);
     }
 }
 
 /// Runs callers that work next to one that fails again and again.
-fn fails_alone(
+fn fails_without_affecting_others(
     machine: &Machine,
     server: &Server,
     sick: impl Fn() -> Command + Sync,
@@ -242,7 +242,7 @@ impl Drop for Over<'_> {
 
 #[test]
 fn a_token_that_still_works_is_used_after_a_failed_renewal() {
-    for (trouble, code) in [
+    for (failure, code) in [
         (Some(Reply::new(500)), 5),
         (Some(refusal()), 4),
         (Some(Reply::hang_up()), 5),
@@ -250,18 +250,18 @@ fn a_token_that_still_works_is_used_after_a_failed_renewal() {
         (None, 5),
     ] {
         let gate = Gate::new();
-        let troubles = trouble.iter().cycle().take(100).cloned();
-        let troubles = troubles.map(|reply| reply.held_by(&gate));
+        let failures = failure.iter().cycle().take(100).cloned();
+        let failures = failures.map(|reply| reply.held_by(&gate));
         let server = Server::start(first(
-            [Reply::token("token-1", 3600)].into_iter().chain(troubles),
+            [Reply::token("token-1", 3600)].into_iter().chain(failures),
         ));
         let machine = logged_in(&server);
-        if trouble.is_none() {
+        if failure.is_none() {
             server.stop();
         }
         let early = ["token", "--min-ttl", "2h"];
         let crowd = Crowd::start(&machine, 10, &early);
-        if trouble.is_some() {
+        if failure.is_some() {
             crowd.wait_for_waiters(9);
         }
         gate.open();

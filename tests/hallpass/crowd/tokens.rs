@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::{
-    CROWD, Crowd, first, log_in_unproven, logged_in, login_as, of, parameter, refusal, wait_until,
+    CROWD, Crowd, first, log_in_unverified, logged_in, login_as, of, parameter, refusal, wait_until,
 };
 use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::server::{Gate, Reply, Request, Server};
@@ -73,7 +73,7 @@ fn no_caller_waits_for_an_early_refresh() {
         let answers = [Reply::token("token-1", 3600), renewal.held_by(&gate)];
         let server = Server::start(first(answers));
         let machine = Machine::new();
-        log_in_unproven(&machine, &server);
+        log_in_unverified(&machine, &server);
         let at = |moment: &str, count| {
             let command = || command_at(moment, &machine.hallpass(&["token"]));
             Crowd::start_with(count, command)
@@ -96,7 +96,7 @@ fn no_caller_waits_for_an_early_refresh() {
 fn an_early_refresh_makes_one_request_in_a_crowd() {
     let server = Server::start(first([Reply::token("token-1", 3600)]));
     let machine = Machine::new();
-    log_in_unproven(&machine, &server);
+    log_in_unverified(&machine, &server);
     let at = |moment: &str, count| {
         let command = || command_at(moment, &machine.hallpass(&["token"]));
         Crowd::start_with(count, command).tokens()
@@ -147,7 +147,7 @@ fn a_token_without_a_lifetime_is_not_shared() {
         }
     });
     let machine = Machine::new();
-    log_in_unproven(&machine, &server);
+    log_in_unverified(&machine, &server);
     let crowd = Crowd::start(&machine, 20, &["token"]);
     crowd.wait_for_waiters(19);
     gate.open();
@@ -175,7 +175,7 @@ fn callers_with_another_scope_do_not_wait() {
         }
     });
     let machine = Machine::new();
-    log_in_unproven(&machine, &server);
+    log_in_unverified(&machine, &server);
     let slow = Crowd::start(&machine, 3, &["token", "--scope", "slow"]);
     slow.wait_for_waiters(2);
     for scope in ["a", "b"] {

@@ -68,7 +68,7 @@ fn a_cache_that_cannot_be_written_costs_a_warning() {
 }
 
 #[test]
-fn nothing_is_written_into_a_directory_of_somebody_else() {
+fn nothing_is_written_into_a_directory_of_another_user() {
     // Only the superuser can give a directory away. For others, `/` stands for one.
     let foreign = |machine: &Machine, path: &Path| {
         let _ = fs::remove_dir_all(path);
@@ -102,7 +102,7 @@ fn nothing_is_written_into_a_directory_of_somebody_else() {
 }
 
 #[test]
-fn a_cache_directory_may_be_a_link_to_another_one_of_ours() {
+fn a_cache_directory_may_be_a_link_to_another_of_the_same_user() {
     let (machine, server) = logged_in();
     for directory in [machine.cache(), machine.config()] {
         let moved = machine
@@ -121,7 +121,7 @@ fn a_cache_directory_may_be_a_link_to_another_one_of_ours() {
 }
 
 #[test]
-fn our_own_cache_that_others_may_write_is_closed() {
+fn a_cache_that_others_may_write_is_made_private() {
     let (machine, server) = logged_in();
     let directories = [machine.cache(), machine.cache().join("prod")];
     for mode in [0o777, 0o1777, 0o770, 0o720] {
@@ -292,10 +292,10 @@ fn without_a_home_directory_there_is_a_clean_message_and_nothing_is_made() {
             let mut command = machine.hallpass(&[verb, name]);
             command.current_dir(&here).env_remove("HOME");
             command.envs(variables.iter().copied());
-            let said = ran(command);
-            assert!([1, 3].contains(&said.code), "{variables:?}: {said:?}");
-            let code = said.code;
-            said.failure(code);
+            let output = ran(command);
+            assert!([1, 3].contains(&output.code), "{variables:?}: {output:?}");
+            let code = output.code;
+            output.failure(code);
             assert_eq!(picture(machine.root()), before, "{variables:?}");
         }
     }

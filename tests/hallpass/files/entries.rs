@@ -226,7 +226,7 @@ fn a_strange_file_in_place_of_an_entry_is_replaced_and_never_followed() {
 }
 
 #[test]
-fn a_strange_file_in_place_of_a_lock_or_a_note_keeps_nobody_from_a_token() {
+fn a_strange_file_in_place_of_a_lock_or_a_failure_record_does_not_prevent_a_token() {
     for extension in ["lock", "note"] {
         for (what, plant) in PLANTS {
             let (machine, _server) = logged_in();
@@ -248,7 +248,7 @@ fn a_strange_file_in_place_of_a_lock_or_a_note_keeps_nobody_from_a_token() {
 }
 
 #[test]
-fn a_directory_in_place_of_a_file_keeps_nobody_from_a_token() {
+fn a_directory_in_place_of_a_file_does_not_prevent_a_token() {
     for extension in ["json", "lock", "note"] {
         let (machine, _server) = logged_in();
         let path = the_entry(&machine).with_extension(extension);
@@ -273,7 +273,7 @@ fn a_directory_in_place_of_a_file_keeps_nobody_from_a_token() {
 }
 
 #[test]
-fn garbage_in_a_lock_or_a_note_changes_nothing() {
+fn garbage_in_a_lock_or_a_failure_record_changes_nothing() {
     let (machine, _server) = logged_in();
     let note = the_entry(&machine).with_extension("note");
     let lock = the_entry(&machine).with_extension("lock");
@@ -299,7 +299,7 @@ fn garbage_in_a_lock_or_a_note_changes_nothing() {
 }
 
 #[test]
-fn a_file_that_nobody_may_read_is_as_good_as_none() {
+fn a_file_without_read_permission_is_treated_as_missing() {
     let machine = machine_of_ordinary_user();
     let server = Server::start(numbered_tokens());
     log_in_as_ordinary_user(&machine, &server).success();
@@ -321,7 +321,7 @@ fn a_file_that_nobody_may_read_is_as_good_as_none() {
 }
 
 #[test]
-fn an_entry_under_another_name_is_not_believed() {
+fn an_entry_under_another_name_is_not_used() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     machine.login("other", &server, &[]);
@@ -484,13 +484,13 @@ fn call(line: &str) -> Option<(&str, &str)> {
 #[track_caller]
 fn assert_costs_one_request(machine: &Machine, server: &Server, what: &str) {
     let before = server.requests().len();
-    let said = ran(within_a_minute(&machine.hallpass(&["token", "prod"])));
+    let result = ran(within_a_minute(&machine.hallpass(&["token", "prod"])));
     assert_eq!(
-        (said.code, said.stderr.as_str()),
+        (result.code, result.stderr.as_str()),
         (0, ""),
-        "{what}: {said:?}"
+        "{what}: {result:?}"
     );
-    assert_eq!(said.stdout, format!("token-{}\n", before + 1), "{what}");
+    assert_eq!(result.stdout, format!("token-{}\n", before + 1), "{what}");
     let again = machine.run(&["token", "prod"]);
     assert_eq!(again.token(), format!("token-{}", before + 1), "{what}");
     assert_eq!(server.requests().len(), before + 1, "{what}");

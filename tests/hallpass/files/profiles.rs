@@ -24,7 +24,7 @@ use crate::support::{after_shell, give_to_ordinary_user, is_root, ran};
 type ProfileDamage = (&'static str, fn(&Path, &Machine));
 
 #[test]
-fn a_profile_file_that_cannot_be_believed_is_refused_by_name() {
+fn an_untrusted_profile_file_is_refused_by_name() {
     let rows: [ProfileDamage; 18] = [
         ("0666", |path, _| set_mode(path, 0o666)),
         ("0620", |path, _| set_mode(path, 0o620)),
@@ -107,12 +107,12 @@ fn a_profile_file_that_cannot_be_believed_is_refused_by_name() {
         let refused = ran(token).failure(2);
         assert!(refused.stderr.contains("prod.json"), "{what}: {refused:?}");
         let is_open = refused.stderr.contains("can be written by other users");
-        let mended_by = if is_open {
+        let hint = if is_open {
             "hint: run: chmod go-w "
         } else {
             "hallpass login prod"
         };
-        assert!(refused.stderr.contains(mended_by), "{what}: {refused:?}");
+        assert!(refused.stderr.contains(hint), "{what}: {refused:?}");
         assert_eq!(server.connections(), 1, "{what}");
         let shown = machine.run(&["status"]).success().stdout;
         assert!(shown.contains("unusable"), "{what}: {shown}");
@@ -122,7 +122,7 @@ fn a_profile_file_that_cannot_be_believed_is_refused_by_name() {
 }
 
 #[test]
-fn a_damaged_profile_can_be_forgotten_or_replaced() {
+fn a_damaged_profile_can_be_removed_or_replaced() {
     for repair in ["login", "logout"] {
         let keychain = SecretService::start();
         let machine = Machine::new().with_environment(keychain.environment());
@@ -193,10 +193,10 @@ fn a_changed_profile_does_not_get_the_secret_from_the_keychain() {
     edit(&path, "prod:", "prod:0");
     machine.run(&["token", "prod", "--refresh"]).failure(4);
     write(&path, &good);
-    let entrusted = account_of(&path);
+    let old_account = account_of(&path);
     edit(&path, CLIENT_ID, "client:two");
     let account = account_of(&path);
-    edit(&path, &entrusted, &account);
+    edit(&path, &old_account, &account);
     machine.run(&["token", "prod", "--refresh"]).failure(3);
     assert_eq!((server.connections(), evil.connections()), (1, 0));
     // What says nothing about where the secret goes may be changed.
@@ -308,10 +308,12 @@ fn a_name_that_is_no_profile_name_touches_no_file() {
                 }
                 ran(command)
             };
-            let said = run(&[OsStr::new("--"), name], None).failure(2);
+            let output = run(&[OsStr::new("--"), name], None).failure(2);
             if name.len() > 5 {
-                let shown = name.to_str().is_some_and(|name| said.stderr.contains(name));
-                assert!(!shown, "an argument is not repeated: {said:?}");
+                let shown = name
+                    .to_str()
+                    .is_some_and(|name| output.stderr.contains(name));
+                assert!(!shown, "an argument is not repeated: {output:?}");
             }
             if name != "--" {
                 run(&[name], None).failure(2);

@@ -96,13 +96,13 @@ fn with_few_descriptors_there_is_a_token_or_a_clean_message() {
             .into_iter()
             .enumerate()
         {
-            let said = few(arguments);
-            if said.code == 0 {
+            let result = few(arguments);
+            if result.code == 0 {
                 worked[way] += 1;
-                assert!(said.stdout.starts_with("token-"), "{limit}: {said:?}");
-                assert_eq!(said.stdout.lines().count(), 1, "{limit}: {said:?}");
+                assert!(result.stdout.starts_with("token-"), "{limit}: {result:?}");
+                assert_eq!(result.stdout.lines().count(), 1, "{limit}: {result:?}");
             } else {
-                assert_clean_failure(&said, &format!("{limit} descriptors"));
+                assert_clean_failure(&result, &format!("{limit} descriptors"));
             }
         }
         machine.run(&["token", "prod"]).success();
@@ -112,14 +112,14 @@ fn with_few_descriptors_there_is_a_token_or_a_clean_message() {
 }
 
 #[track_caller]
-fn assert_clean_failure(said: &Ran, what: &str) {
-    assert!((1..=6).contains(&said.code), "{what}: {said:?}");
-    assert_eq!(said.stdout, "", "{what}: {said:?}");
+fn assert_clean_failure(result: &Ran, what: &str) {
+    assert!((1..=6).contains(&result.code), "{what}: {result:?}");
+    assert_eq!(result.stdout, "", "{what}: {result:?}");
     assert!(
-        said.stderr.contains("hallpass: error: "),
-        "{what}: {said:?}"
+        result.stderr.contains("hallpass: error: "),
+        "{what}: {result:?}"
     );
-    assert!(!said.stderr.contains("has a bug"), "{what}: {said:?}");
+    assert!(!result.stderr.contains("has a bug"), "{what}: {result:?}");
 }
 
 fn temporary_files(machine: &Machine) -> usize {

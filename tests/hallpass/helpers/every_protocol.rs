@@ -48,8 +48,8 @@ fn a_helper_answers_whatever_the_program_is_called() {
     for name in [b"".as_slice(), b"/", b"..", b"other", b"/bin/\xff"] {
         let mut command = machine.hallpass(&["git-credential", "capability"]);
         command.arg0(OsStr::from_bytes(name));
-        let said = ran(command).success().stdout;
-        assert!(said.starts_with("version 0\n"), "{name:?}: {said}");
+        let message = ran(command).success().stdout;
+        assert!(message.starts_with("version 0\n"), "{name:?}: {message}");
     }
 }
 

@@ -17,7 +17,10 @@ fn git_gets_a_bearer_token_if_it_supports_one() {
         "ephemeral=1",
         "continue=1",
     ] {
-        assert!(answer.lines().any(|said| said == line), "{line}: {answer}");
+        assert!(
+            answer.lines().any(|message| message == line),
+            "{line}: {answer}"
+        );
     }
     let expiry = answer
         .lines()
@@ -111,7 +114,7 @@ fn a_token_that_git_says_was_rejected_is_replaced_once() {
 }
 
 #[test]
-fn git_is_told_to_quit_if_there_is_no_token_for_a_bound_host() {
+fn git_gets_quit_if_there_is_no_token_for_a_bound_host() {
     let machine = bound_to(&["https://a.example"]);
     fs::remove_dir_all(machine.cache()).expect("a cache");
     machine.server().stop();

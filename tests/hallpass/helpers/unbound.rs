@@ -72,9 +72,9 @@ fn naming_a_profile_does_not_replace_a_binding() {
 }
 
 /// How a protocol's request contains a URL.
-type Ask = fn(&Machine, &str, &str, &str) -> Option<Ran>;
+type Call = fn(&Machine, &str, &str, &str) -> Option<Ran>;
 
-const PROTOCOLS: [(&str, Ask); 11] = [
+const PROTOCOLS: [(&str, Call); 11] = [
     ("git", |machine, scheme, host, path| {
         let path = path.strip_prefix('/').map(|path| format!("path={path}\n"));
         let request = format!(
@@ -143,7 +143,7 @@ fn argument(machine: &Machine, before: &[&str], last: &str) -> Option<Ran> {
 }
 
 /// Hosts that look like `a.example`, but are not.
-const STRANGERS: [&str; 83] = [
+const UNBOUND_URLS: [&str; 83] = [
     "",
     "@",
     ":",
@@ -270,7 +270,7 @@ const PATHS: [&str; 27] = [
 fn no_protocol_returns_a_token_for_a_url_that_is_not_bound() {
     let machine = bound_to(&["https://a.example", "https://b.example/api"]);
     let mut rows: Vec<(&str, &str, &str)> = Vec::new();
-    for host in STRANGERS {
+    for host in UNBOUND_URLS {
         rows.extend(["", "/", "/a.example"].map(|path| ("https", host, path)));
     }
     rows.extend(SCHEMES.map(|scheme| (scheme, "a.example", "")));

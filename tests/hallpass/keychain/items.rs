@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{OURS, SECRET_WORD, count_items, machine_with, says, secret_tool, store};
+use super::{OURS, SECRET_WORD, assert_error, count_items, machine_with, secret_tool, store};
 use crate::machine::{CLIENT_ID, Machine, SECRET, finish, numbered_tokens, spawn};
 use crate::secret_service::SecretService;
 use crate::server::Server;
@@ -121,7 +121,7 @@ fn two_profiles_lie_side_by_side() {
 }
 
 #[test]
-fn a_profile_that_was_copied_by_hand_costs_the_other_one_nothing() {
+fn a_profile_copied_by_hand_does_not_affect_the_original() {
     let keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("one", "first secret").success();
@@ -143,7 +143,7 @@ fn a_profile_that_was_copied_by_hand_costs_the_other_one_nothing() {
 }
 
 #[test]
-fn what_others_keep_is_left_alone() {
+fn items_of_other_programs_are_not_changed() {
     let keychain = SecretService::start();
     let machine = machine_with(&keychain);
     let strangers: [&[(&str, &str)]; 3] = [
@@ -166,7 +166,7 @@ fn what_others_keep_is_left_alone() {
 }
 
 #[test]
-fn two_items_that_look_the_same_are_told_and_mended_by_login() {
+fn two_items_with_the_same_attributes_are_reported_and_login_replaces_them() {
     let keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
@@ -179,7 +179,7 @@ fn two_items_that_look_the_same_are_told_and_mended_by_login() {
     store(&keychain, &twin, "a twin");
 
     let ran = machine.run(&["token", "--refresh"]).failure(6);
-    says(
+    assert_error(
         &ran,
         "the keychain has 2 secrets for profile prod",
         "hallpass login prod",
@@ -212,7 +212,7 @@ fn logout_removes_all_items_that_look_the_same() {
 }
 
 #[test]
-fn an_item_that_was_removed_behind_our_back_wants_a_new_login() {
+fn an_item_that_another_program_removed_needs_a_new_login() {
     let keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
@@ -226,7 +226,7 @@ fn an_item_that_was_removed_behind_our_back_wants_a_new_login() {
         "the cached token works"
     );
     let ran = machine.run(&["token", "--refresh"]).failure(3);
-    says(
+    assert_error(
         &ran,
         "has no client secret for profile prod",
         "hallpass login prod",
@@ -242,8 +242,8 @@ fn an_item_that_was_removed_behind_our_back_wants_a_new_login() {
 }
 
 #[test]
-fn an_item_that_holds_no_secret_any_more_is_told() {
-    for (content, said) in [("", "is empty"), ("two\nlines", "has more than one line")] {
+fn an_item_without_a_usable_secret_is_reported() {
+    for (content, message) in [("", "is empty"), ("two\nlines", "has more than one line")] {
         let keychain = SecretService::start();
         let machine = machine_with(&keychain);
         machine.login_to_keychain("prod", SECRET).success();
@@ -253,9 +253,9 @@ fn an_item_that_holds_no_secret_any_more_is_told() {
         assert_eq!(count_items(&keychain), 1, "it was replaced");
 
         let ran = machine.run(&["token", "--refresh"]).failure(3);
-        says(
+        assert_error(
             &ran,
-            &format!("the client secret in the keychain {said}"),
+            &format!("the client secret in the keychain {message}"),
             "hallpass login prod",
         );
         assert_eq!(machine.server().requests().len(), 1, "nothing was sent");
@@ -364,7 +364,7 @@ fn a_secret_is_not_sent_where_the_profile_was_edited_to_send_it() {
         assert_ne!(edited, before, "{instead}");
         fs::write(&file, edited).expect("an edited profile");
         let ran = machine.run(&["token", "--refresh"]).failure(4);
-        says(
+        assert_error(
             &ran,
             "profile prod was edited after login",
             "hallpass login prod",

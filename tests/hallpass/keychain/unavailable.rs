@@ -6,8 +6,8 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Stdio};
 
 use super::{
-    LONG_TIMEOUT, SECRET_WORD, TIMEOUT, count_items, line, login_arguments, machine_with, says,
-    store,
+    LONG_TIMEOUT, SECRET_WORD, TIMEOUT, assert_error, count_items, line, login_arguments,
+    machine_with, store,
 };
 use crate::machine::{Machine, Ran, SECRET, finish, spawn};
 use crate::secret_service::{Dialogs, SecretService};
@@ -16,17 +16,17 @@ const BUS_ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 
 #[test]
 fn without_a_bus() {
-    through_a_fault(
-        Fault::NoBus,
+    survives(
+        Outage::NoBus,
         "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
 }
 
 #[test]
-fn with_a_bus_address_that_says_disabled() {
-    through_a_fault(
-        Fault::Address("disabled:"),
+fn with_a_bus_address_of_disabled() {
+    survives(
+        Outage::Address("disabled:"),
         "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
@@ -34,8 +34,8 @@ fn with_a_bus_address_that_says_disabled() {
 
 #[test]
 fn with_a_bus_address_that_is_garbage() {
-    through_a_fault(
-        Fault::Address("garbage"),
+    survives(
+        Outage::Address("garbage"),
         "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
@@ -43,8 +43,8 @@ fn with_a_bus_address_that_is_garbage() {
 
 #[test]
 fn with_the_address_of_a_bus_that_is_gone() {
-    through_a_fault(
-        Fault::Address("unix:path=/nonexistent/hallpass-test-bus"),
+    survives(
+        Outage::Address("unix:path=/nonexistent/hallpass-test-bus"),
         "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
@@ -52,17 +52,17 @@ fn with_the_address_of_a_bus_that_is_gone() {
 
 #[test]
 fn with_a_bus_that_never_answers() {
-    through_a_fault(
-        Fault::MuteBus,
+    survives(
+        Outage::MuteBus,
         "the keychain (Secret Service) did not answer within 1 s",
         "HALLPASS_KEYCHAIN_TIMEOUT",
     );
 }
 
 #[test]
-fn with_a_bus_that_nobody_keeps_secrets_on() {
-    through_a_fault(
-        Fault::NoProvider,
+fn with_a_bus_without_a_secret_service() {
+    survives(
+        Outage::NoProvider,
         "no keychain is running (the Secret Service is not available)",
         "--secret-file",
     );
@@ -70,24 +70,24 @@ fn with_a_bus_that_nobody_keeps_secrets_on() {
 
 #[test]
 fn with_a_frozen_keychain() {
-    through_a_fault(
-        Fault::Frozen,
+    survives(
+        Outage::Frozen,
         "the keychain (Secret Service) did not answer within 2 s",
         "HALLPASS_KEYCHAIN_TIMEOUT",
     );
 }
 
 #[test]
-fn with_a_locked_keychain_that_nobody_can_unlock() {
-    through_a_fault(
-        Fault::Locked,
+fn with_a_locked_keychain_that_cannot_be_unlocked() {
+    survives(
+        Outage::Locked,
         "the keychain (Secret Service) is locked: the unlock dialog was dismissed",
         "unlock it",
     );
 }
 
 #[test]
-fn a_dialog_that_is_dismissed_is_told() {
+fn a_dismissed_dialog_is_reported() {
     let mut keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
@@ -96,13 +96,13 @@ fn a_dialog_that_is_dismissed_is_told() {
     let waiting = spawn(&mut machine.hallpass(&["token", "--refresh"]));
     dialogs.dismiss(&keychain);
     let ran = finish(waiting).failure(6);
-    says(&ran, "the unlock dialog was dismissed", "unlock it");
+    assert_error(&ran, "the unlock dialog was dismissed", "unlock it");
     assert_eq!(machine.server().requests().len(), 1, "nothing was sent");
     assert_eq!(machine.run(&["token"]).token(), "token-1");
 }
 
 #[test]
-fn a_dialog_that_nobody_answers_is_given_up() {
+fn a_dialog_without_an_answer_ends_at_the_time_limit() {
     let mut keychain = SecretService::start();
     let mut machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
@@ -110,7 +110,7 @@ fn a_dialog_that_nobody_answers_is_given_up() {
     let _dialogs = Dialogs::show(&keychain);
     machine.set(TIMEOUT, "3");
     let ran = machine.run(&["token", "--refresh"]).failure(6);
-    says(
+    assert_error(
         &ran,
         "the keychain (Secret Service) did not answer within 3 s",
         "answer its password dialog",
@@ -125,7 +125,7 @@ fn without_a_default_keyring_there_is_no_login() {
     let keychain = SecretService::start_without_collection();
     let machine = machine_with(&keychain);
     let ran = machine.login_to_keychain("prod", SECRET).failure(6);
-    says(
+    assert_error(
         &ran,
         "the keychain (Secret Service) has no default keyring",
         "--secret-file",
@@ -145,7 +145,7 @@ fn a_login_from_elsewhere_finds_no_secret_in_an_empty_keychain() {
     machine = machine.with_environment(fresh.environment());
     assert_eq!(machine.run(&["token"]).token(), "token-1");
     let ran = machine.run(&["token", "--refresh"]).failure(3);
-    says(
+    assert_error(
         &ran,
         "has no client secret for profile prod",
         "hallpass login prod",
@@ -153,20 +153,20 @@ fn a_login_from_elsewhere_finds_no_secret_in_an_empty_keychain() {
 }
 
 #[test]
-fn a_keychain_that_dies_in_the_middle_of_a_call_is_told() {
+fn a_keychain_that_ends_during_a_call_is_reported() {
     let mut keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
     for arguments in [&["token", "--refresh"][..], &["logout"]] {
         keychain.freeze();
         let mut child = spawn(machine.hallpass(arguments).env(TIMEOUT, "50"));
-        let note = wait_for_the_note(&mut child);
+        let note = wait_for_note(&mut child);
         keychain.stop_provider();
         let mut ran = finish(child);
         ran.stderr = note + &ran.stderr;
         let ran = ran.failure(6);
         assert!(!ran.stderr.contains("did not answer within"), "{ran:?}");
-        says(&ran, "keychain (Secret Service)", "--secret-file");
+        assert_error(&ran, "keychain (Secret Service)", "--secret-file");
         keychain.unlock();
     }
     assert!(machine.config().join("prod.json").exists());
@@ -176,7 +176,7 @@ fn a_keychain_that_dies_in_the_middle_of_a_call_is_told() {
 }
 
 #[test]
-fn a_keychain_that_dies_in_the_middle_of_a_login_leaves_the_old_login() {
+fn a_keychain_that_ends_during_a_login_leaves_the_old_login() {
     let mut keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
@@ -189,7 +189,7 @@ fn a_keychain_that_dies_in_the_middle_of_a_login_leaves_the_old_login() {
     let stdin = child.stdin.take();
     let written = stdin.expect("a pipe").write_all(b"another");
     written.expect("hallpass reads the secret");
-    wait_for_the_note(&mut child);
+    wait_for_note(&mut child);
     keychain.stop_provider();
     assert_eq!(finish(child).code, 6);
     assert_eq!(machine.run(&["token"]).token(), "token-1");
@@ -203,7 +203,7 @@ fn a_keychain_that_dies_in_the_middle_of_a_login_leaves_the_old_login() {
 }
 
 #[test]
-fn logout_of_all_knows_a_login_that_did_not_come_off() {
+fn logout_of_all_removes_the_item_of_a_failed_login() {
     let keychain = SecretService::start();
     let mut machine = machine_with(&keychain);
     keychain.freeze();
@@ -230,7 +230,7 @@ fn logout_of_all_knows_a_login_that_did_not_come_off() {
 }
 
 #[test]
-fn the_way_out_of_a_dead_keychain_works() {
+fn a_profile_can_leave_a_keychain_that_has_ended() {
     let mut keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
@@ -255,7 +255,7 @@ fn the_way_out_of_a_dead_keychain_works() {
 }
 
 #[test]
-fn callers_wait_for_a_mute_keychain_together() {
+fn callers_wait_together_for_a_keychain_that_does_not_respond() {
     let keychain = SecretService::start();
     let mut machine = machine_with(&keychain);
     machine
@@ -268,7 +268,7 @@ fn callers_wait_for_a_mute_keychain_together() {
         .collect();
     for caller in callers {
         let ran = finish(caller).failure(6);
-        says(
+        assert_error(
             &ran,
             "did not answer within 2 s",
             "HALLPASS_KEYCHAIN_TIMEOUT",
@@ -284,7 +284,7 @@ fn callers_wait_for_a_mute_keychain_together() {
 }
 
 #[test]
-fn the_wait_is_short_where_no_window_can_reach_anybody() {
+fn the_wait_is_short_where_no_dialog_can_be_seen() {
     let keychain = SecretService::start();
     let machine = machine_with(&keychain);
     machine.login_to_keychain("prod", SECRET).success();
@@ -294,7 +294,7 @@ fn the_wait_is_short_where_no_window_can_reach_anybody() {
         let mut command = machine.hallpass(&["token", "--refresh"]);
         command.env_remove("HALLPASS_KEYCHAIN_TIMEOUT");
         let ran = finish(spawn(command.envs(environment.iter().copied()))).failure(6);
-        says(
+        assert_error(
             &ran,
             "did not answer within 5 s",
             "HALLPASS_KEYCHAIN_TIMEOUT",
@@ -305,7 +305,7 @@ fn the_wait_is_short_where_no_window_can_reach_anybody() {
 
 /// What can be wrong with a keychain that was there at login.
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+enum Outage {
     NoBus,
     Address(&'static str),
     MuteBus,
@@ -315,40 +315,40 @@ enum Fault {
 }
 
 /// Nothing is stored, nothing is lost, each run ends by itself, and says what is wrong and what to do.
-fn through_a_fault(fault: Fault, said: &str, advice: &str) {
+fn survives(outage: Outage, message: &str, advice: &str) {
     let mut keychain = SecretService::start();
     let mut machine = machine_with(&keychain);
     let config = machine.config();
     machine.login_to_keychain("prod", SECRET).success();
     let settings = fs::read(config.join("prod.json")).expect("the profile");
     // A listener whose queue takes every connection, and who never looks at one.
-    let mute = machine.root().join("mute");
-    let _listener = UnixListener::bind(&mute).expect("a socket");
-    match fault {
-        Fault::NoBus => {
+    let silent = machine.root().join("mute");
+    let _listener = UnixListener::bind(&silent).expect("a socket");
+    match outage {
+        Outage::NoBus => {
             machine.unset(BUS_ADDRESS).unset("XDG_RUNTIME_DIR");
         }
-        Fault::Address(address) => {
+        Outage::Address(address) => {
             machine.unset("XDG_RUNTIME_DIR").set(BUS_ADDRESS, address);
         }
-        Fault::MuteBus => {
-            let address = format!("unix:path={}", mute.display());
+        Outage::MuteBus => {
+            let address = format!("unix:path={}", silent.display());
             machine.unset("XDG_RUNTIME_DIR").set(BUS_ADDRESS, &address);
             machine.set(TIMEOUT, "1");
         }
-        Fault::NoProvider => keychain.stop_provider(),
-        Fault::Frozen => {
+        Outage::NoProvider => keychain.stop_provider(),
+        Outage::Frozen => {
             keychain.freeze();
             machine.set(TIMEOUT, "2");
         }
-        Fault::Locked => keychain.lock(),
+        Outage::Locked => keychain.lock(),
     }
     let fails = |ran: Ran| {
         let ran = ran.failure(6);
-        says(&ran, said, advice);
+        assert_error(&ran, message, advice);
         // A person is told after 1.5 s.
         let note = "hallpass: waiting for the keychain";
-        let waits = matches!(fault, Fault::Frozen);
+        let waits = matches!(outage, Outage::Frozen);
         assert_eq!(ran.stderr.contains(note), waits, "{ran:?}");
         for secret in [SECRET, SECRET_WORD] {
             assert!(!ran.stderr.contains(secret), "{ran:?}");
@@ -362,7 +362,7 @@ fn through_a_fault(fault: Fault, said: &str, advice: &str) {
     assert_eq!(machine.run(&["token"]).token(), "token-1");
     fails(machine.login_to_keychain("other", SECRET_WORD));
     assert!(!config.join("other.json").exists());
-    let may_have_left_an_item = matches!(fault, Fault::Frozen | Fault::MuteBus);
+    let may_have_left_an_item = matches!(outage, Outage::Frozen | Outage::MuteBus);
     assert_eq!(config.join("other.items").exists(), may_have_left_an_item);
     machine.run(&["token", "other"]).failure(3);
     for file in machine.files() {
@@ -383,12 +383,12 @@ fn through_a_fault(fault: Fault, said: &str, advice: &str) {
     assert!(machine.entries("prod").is_empty());
     fails(machine.run(&["token", "prod"]));
 
-    match fault {
-        Fault::NoBus | Fault::Address(_) | Fault::MuteBus => {
+    match outage {
+        Outage::NoBus | Outage::Address(_) | Outage::MuteBus => {
             machine = machine.with_environment(keychain.environment());
         }
-        Fault::Frozen => keychain.thaw(),
-        Fault::NoProvider | Fault::Locked => keychain.unlock(),
+        Outage::Frozen => keychain.thaw(),
+        Outage::NoProvider | Outage::Locked => keychain.unlock(),
     }
     machine.set(TIMEOUT, LONG_TIMEOUT);
     machine.run(&["token", "prod"]).token();
@@ -409,12 +409,12 @@ fn through_a_fault(fault: Fault, said: &str, advice: &str) {
 fn a_login_without_any_keychain_leaves_nothing() {
     let machine = Machine::new();
     let ran = machine.login_to_keychain("prod", SECRET).failure(6);
-    says(&ran, "no keychain is running", "--secret-command");
+    assert_error(&ran, "no keychain is running", "--secret-command");
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
 /// Reads the first line on standard error: by then the call to the keychain is under way.
-fn wait_for_the_note(child: &mut Child) -> String {
+fn wait_for_note(child: &mut Child) -> String {
     let mut line = String::new();
     let mut stderr = BufReader::with_capacity(1, child.stderr.as_mut().expect("a pipe"));
     stderr.read_line(&mut line).expect("a line");

@@ -92,7 +92,7 @@ fn the_request_has_these_headers_and_no_others() {
 }
 
 #[test]
-fn the_url_is_asked_for_as_it_was_given() {
+fn the_url_is_requested_as_it_was_given() {
     for (path, target) in [
         ("", "/"),
         ("/t?tenant=a%20b&x", "/t?tenant=a%20b&x"),

@@ -36,7 +36,7 @@ fn a_revocation_on_this_machine_passes_no_proxy_wherever_the_tokens_came_from() 
 }
 
 #[test]
-fn a_logout_forgets_first_and_then_revokes_every_token_that_works() {
+fn a_logout_removes_the_profile_first_and_then_revokes_every_valid_token() {
     let machine = Arc::new(Machine::new());
     let left = Arc::new(Mutex::new(None));
     let revocations = Server::start({
@@ -76,15 +76,15 @@ fn a_logout_forgets_first_and_then_revokes_every_token_that_works() {
 }
 
 #[test]
-fn a_revocation_endpoint_that_is_mute_keeps_a_logout_for_three_seconds() {
+fn a_revocation_endpoint_that_does_not_respond_delays_a_logout_by_three_seconds() {
     let machine = Machine::new();
     let gate = Gate::new();
-    let mute = Server::start({
+    let silent = Server::start({
         let gate = gate.clone();
         move |_| Reply::new(200).held_by(&gate)
     });
     let tokens = Server::start(numbered_tokens());
-    let url = mute.url("/revoke");
+    let url = silent.url("/revoke");
     machine.login("default", &tokens, &["--revocation-url", &url]);
     machine.run(&["token", "--scope", "another"]).success();
     let started = Instant::now();
@@ -99,7 +99,7 @@ fn a_revocation_endpoint_that_is_mute_keeps_a_logout_for_three_seconds() {
 }
 
 #[test]
-fn a_token_that_cannot_be_revoked_keeps_no_other() {
+fn a_token_that_cannot_be_revoked_does_not_keep_the_others() {
     let machine = Machine::new();
     let revocations = Server::start(|_| Reply::new(400));
     let tokens = Server::start(numbered_tokens());

@@ -63,7 +63,7 @@ fn a_command_prints_the_secret() {
 }
 
 #[test]
-fn a_command_that_brings_no_secret_is_told_so() {
+fn a_command_that_prints_no_usable_secret_is_an_error() {
     let mut machine = Machine::new();
     machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "1");
     let server = Server::start(numbered_tokens());
@@ -129,7 +129,7 @@ fn a_command_that_brings_no_secret_is_told_so() {
         ]);
         let ran = ran.failure(code);
         assert!(
-            says.iter().all(|said| ran.stderr.contains(said)),
+            says.iter().all(|message| ran.stderr.contains(message)),
             "{command}: {ran:?}"
         );
         assert!(
@@ -157,7 +157,7 @@ fn a_command_may_leave_something_behind_that_keeps_its_standard_error() {
 }
 
 #[test]
-fn a_command_runs_only_when_a_token_must_be_asked_for() {
+fn a_command_runs_only_when_a_token_must_be_requested() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
     let calls = machine.root().join("calls");

@@ -170,10 +170,10 @@ fn a_secret_that_cannot_be_one_is_refused_before_anything_is_sent() {
             ])
             .failure(6);
         // A file that is too large is not read.
-        let said = ran.stderr.contains(fault)
+        let message = ran.stderr.contains(fault)
             || content.len() > 65_538 && ran.stderr.contains("is too large");
         assert!(
-            said && ran.stderr.contains(path) && !ran.stderr.contains("s3c"),
+            message && ran.stderr.contains(path) && !ran.stderr.contains("s3c"),
             "{fault}: {ran:?}"
         );
         assert_eq!(machine.files(), NO_FILES);
@@ -225,7 +225,7 @@ fn an_endless_secret_is_refused() {
 }
 
 #[test]
-fn a_secret_file_that_others_can_read_is_not_believed() {
+fn a_secret_file_that_others_can_read_is_refused() {
     let server = Server::start(numbered_tokens());
     let machine = Machine::new();
     let url = server.url("/");
