@@ -1,7 +1,7 @@
 /* clock SECONDS PROGRAM ARGUMENT...: runs a program for which the wall clock stands still, so many seconds after 1970
  * (before, if negative). All other clocks run, and the dates of files are what they are.
  *
- * As a debugger does it, so that a static program is told too: who asks the kernel gets this answer, and nobody finds
+ * As a debugger does it, so that it works for a static program too: a call of the kernel gets this answer, and nobody finds
  * the page that tells the time without asking.
  */
 

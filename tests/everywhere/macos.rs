@@ -20,7 +20,7 @@ fn the_macos_keychain_gives_hostile_secrets_back_after_a_lock() {
 }
 
 impl Keychain {
-    /// An unlocked keychain, which is the default one of whoever has this home.
+    /// An unlocked keychain, which is the default one of this home directory.
     fn start() -> Keychain {
         let home = TempDir::with_prefix("hallpass-home-").expect("a temporary directory");
         std::fs::create_dir_all(home.path().join("Library/Preferences")).expect("preferences");
@@ -50,7 +50,7 @@ impl Keychain {
         self.security(&find).status.success()
     }
 
-    /// No service of ours can be started again here: the keychain's file is closed and opened.
+    /// No service can be started again here: the keychain's file is closed and opened.
     pub(crate) fn restart(&mut self) {
         let name = "login.keychain-db";
         for step in [

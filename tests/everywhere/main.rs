@@ -24,7 +24,7 @@ pub(crate) fn machine_with(keychain: &Keychain) -> Machine {
     machine
 }
 
-/// What every keychain must do. One goes through all of it: it takes a while to start, and there may
+/// What every keychain must do. One keychain goes through all of it: it takes a while to start, and there may
 /// be only one.
 pub(crate) fn keeps_secrets(keychain: &Keychain) {
     a_client_goes_from_login_to_logout(keychain);
@@ -38,7 +38,7 @@ pub(crate) fn keeps_secrets(keychain: &Keychain) {
 }
 
 /// What comes back after the keychain's service was started again, and that another program's item
-/// beside it is unharmed. On Windows there is no such service: `tests/windows` ends wine itself.
+/// is unharmed. Windows has no service to restart: `tests/windows` ends wine itself.
 #[cfg(not(windows))]
 pub(crate) fn keeps_hostile_secrets(keychain: &mut Keychain, secrets: &[String]) {
     keychain.store_item_of_another_program();

@@ -99,7 +99,7 @@ impl Keychain {
         listed().iter().any(|line| line.contains(account))
     }
 
-    /// Of ours, nothing is left or missing.
+    /// No item of another program is missing.
     pub(crate) fn assert_item_of_another_program_is_unharmed(&self) {
         let now = listed();
         assert!(self.before.iter().all(|line| now.contains(line)));

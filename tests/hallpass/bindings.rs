@@ -1,4 +1,4 @@
-//! `hallpass bind` and `unbind`: what a profile answers for, and the index that finds it by URL.
+//! `hallpass bind` and `unbind`: the URLs of a profile, and the index that finds it by URL.
 
 use std::fs;
 

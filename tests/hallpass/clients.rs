@@ -125,7 +125,7 @@ impl Site {
     }
 }
 
-/// Docker tries TLS first, and goes on without it where it is told in HTTP that there is none.
+/// Docker tries TLS first, and goes on without it if the server answers in plain HTTP.
 fn plain(mut tcp: TcpStream) -> io::Result<Box<dyn ReadWrite>> {
     let mut first = [0];
     if tcp.peek(&mut first)? == 1 && first[0] == 0x16 {
@@ -235,7 +235,7 @@ pub(crate) fn gits() -> Vec<(String, bool)> {
     gits
 }
 
-/// A site with a repository that has one commit, and a git that asks hallpass alone.
+/// A site with a repository that has one commit, and a git whose only helper is hallpass.
 pub(crate) fn git_site(demands: Demands) -> Site {
     let repositories = tempfile::tempdir().expect("a temporary directory");
     let roots = repositories.path().to_owned();
@@ -579,7 +579,7 @@ fn cargo_fetches_from_a_private_registry_and_publishes_to_it() {
 #[test]
 fn cargo_fetches_a_git_dependency_by_gits_credential_helper() {
     let site = git_site(Demands::Basic);
-    // libgit2 tells its helpers no address for a host, names alone.
+    // libgit2 gives its helpers only names of hosts, no addresses.
     let origin = site.server.url("").replace("127.0.0.1", "localhost");
     site.machine.run(&["bind", "prod", &origin]).success();
     let project = site.directory("project/src").with_file_name("");

@@ -81,7 +81,7 @@ fn a_token_command_killed_anywhere_leaves_the_next_one_its_turn() {
             );
             scene.forget();
         }
-        assert_eq!(kills, calls.len(), "one thread alone was at work");
+        assert_eq!(kills, calls.len(), "only one thread was at work");
     }
 }
 
@@ -282,7 +282,7 @@ fn a_binding_that_is_made_or_taken_back_is_whole_whatever_ends_the_command() {
             prepare();
             let output = scene.inject(&mut command(), call, &what);
             assert!(scene.temporary_files() <= 1, "{call:?} {what}");
-            // A helper answers for what a person sees, and for nothing else.
+            // A helper returns tokens only for the bindings that `status` shows.
             assert_eq!(is_answered(), is_bound(), "{call:?} {what}");
             match output.code {
                 -1 => {}
@@ -448,7 +448,7 @@ impl<'keychain> Scene<'keychain> {
         command
     }
 
-    /// The old client is logged in, with a cached token or without, and nothing is half done.
+    /// The old client is logged in, with a cached token or without, and there is no partial state.
     fn prepare(&self, warm: bool) -> &Self {
         let mut login = self.login("old");
         if !warm {
@@ -509,7 +509,7 @@ impl<'keychain> Scene<'keychain> {
         calls
     }
 
-    /// Runs a command that does not get past this call, or is told that it failed.
+    /// Runs a command that does not get past this call, or gets an error from it.
     fn inject(&self, command: &mut Command, call: &Call, what: &str) -> Ran {
         let Call { name, when, .. } = call;
         let mut strace = Command::new("strace");
@@ -598,8 +598,8 @@ impl Call {
         }
     }
 
-    /// Whether a system in trouble may say no to it. What has to do with memory, threads and clocks
-    /// alone is left out.
+    /// Whether a failing system may return an error from it. What has to do with memory, threads and clocks
+    /// only is left out.
     fn can_fail(&self) -> bool {
         match self.name.as_str() {
             "read" | "write" => self.is_of_a_file(),
@@ -620,7 +620,7 @@ impl Call {
 /// The calls in strace's log, from the first one that hallpass itself makes.
 fn calls(log: &str) -> Vec<Call> {
     let mut counts = HashMap::new();
-    // strace counts in each thread anew: what has a number that the loader's calls have would hit those.
+    // strace counts each thread separately: what has a number that the loader's calls have would hit those.
     let mut loading = None;
     let mut events = Vec::new();
     let mut calls = Vec::new();

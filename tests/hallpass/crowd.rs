@@ -94,7 +94,7 @@ impl Crowd {
         for (number, child) in self.members.iter_mut().enumerate() {
             let mut code = None;
             wait_until("a process ends", || {
-                code = child.try_wait().expect("a process of ours");
+                code = child.try_wait().expect("a child process");
                 code.is_some()
             });
             ended.push(Ran {

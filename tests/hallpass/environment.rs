@@ -251,8 +251,8 @@ fn a_helper_returns_tokens_for_the_urls_in_the_environment() {
     assert_eq!(ask("a.example.evil"), "");
 }
 
-/// Whoever sets these variables chooses the file and where it is sent, as with other programs: so a
-/// file with more than a secret is not sent, nor is what a stored profile proves itself with.
+/// The user who sets these variables chooses the file and where it is sent, as with other programs: so a
+/// file with more than a secret is not sent, nor is the secret of a stored profile.
 #[test]
 fn variables_of_a_hostile_project_lead_to_no_stored_secret_and_no_larger_file() {
     let server = Server::start(numbered_tokens());

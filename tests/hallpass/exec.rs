@@ -134,7 +134,7 @@ fn standard_input_and_output_pass_through_and_signals_arrive() {
         ("\u{1}in\n", "said\n")
     );
 
-    // It is the same process: whoever knows hallpass's number knows the program's.
+    // It is the same process: hallpass and the program have one process ID.
     let script = "trap 'echo caught; exit 7' TERM; echo $$; while read -r _; do :; done";
     let mut child = machine
         .hallpass(&["exec", "--", "sh", "-c", script])

@@ -1,5 +1,5 @@
 //! Files: a hit only reads, no damaged or planted file costs more than a request, and where a file
-//! cannot be written there is a token all the same.
+//! cannot be written there is still a token.
 
 mod directories;
 mod entries;

@@ -111,7 +111,7 @@ fn the_authorities_are_read_while_a_command_finds_the_secret() {
     assert_eq!(machine.run(&["token"]).token(), "token-1");
 }
 
-/// Runs in a world of its own, where the system believes in these alone: those in its bundle, and
+/// Runs in a world of its own, where the system trusts only these: those in its bundle, and
 /// others in its directory, among many files.
 fn where_the_system_believes(bundle: &str, directory: &str, machine: &Machine) -> Command {
     const WORLD: &str = "mount -t tmpfs none /etc/ssl/certs && cp \"$1\" /etc/ssl/certs/ca-certificates.crt \
@@ -164,7 +164,7 @@ fn a_certificate_that_does_not_hold_is_refused_before_a_byte_is_sent() {
     let rows: Vec<(&str, Identity, &[&str])> = vec![
         ("another authority", other.identity(&here), &["--ca-file"]),
         (
-            "itself alone",
+            "only itself",
             Identity::self_signed(&here),
             &["unknown issuer", "--ca-file"],
         ),

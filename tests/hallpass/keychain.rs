@@ -1,4 +1,4 @@
-//! The keychain, a real one: what lies in it, and what is said when it is absent, mute, locked or changed.
+//! The keychain, a real one: its items, and the messages when it is missing, not responding, locked or changed.
 
 mod items;
 mod unavailable;

@@ -177,7 +177,7 @@ fn what_is_not_a_private_key_is_called_what_it_is() {
     ]);
 }
 
-/// A file that is given as a private key, what is said of it, and what to do.
+/// A file that is given as a private key, its error message, and its hint.
 fn check_each(rows: &[(&[u8], &str, &str)]) {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());

@@ -546,7 +546,7 @@ fn encoded(text: &str) -> String {
     percent(text, "-._~", true)
 }
 
-/// Every way in which somebody may write the secret.
+/// Every spelling of the secret.
 fn spellings(secret: &str) -> Vec<String> {
     let mut spellings = vec![secret.to_owned()];
     for upper in [true, false] {
@@ -584,7 +584,7 @@ fn spellings(secret: &str) -> Vec<String> {
     spellings
 }
 
-/// The spelling of the secret that stands in there.
+/// The spelling of the secret that is used there.
 fn holds(content: &[u8], secret: &str) -> Option<String> {
     let found = |spelling: &String| contains(content, spelling.as_bytes());
     spellings(secret).into_iter().find(found)

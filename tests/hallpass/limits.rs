@@ -101,11 +101,11 @@ fn another_program_gets_the_signals_that_hallpass_was_started_with() {
             .collect()
     };
     for before in ["true", "trap '' PIPE XFSZ"] {
-        let mut alone = machine.command("sh");
-        alone.args(["-c", &format!("{before}; {look}")]);
-        let expected = signals(&ran(alone).success().stdout);
+        let mut direct = machine.command("sh");
+        direct.args(["-c", &format!("{before}; {look}")]);
+        let expected = signals(&ran(direct).success().stdout);
         // Also after a warning that nobody could read, and after a cache that could not be written.
-        for trouble in ["true", "exec 2>/dev/full", "ulimit -f 0"] {
+        for setup in ["true", "exec 2>/dev/full", "ulimit -f 0"] {
             for name in fs::read_dir(machine.cache().join("p"))
                 .into_iter()
                 .flatten()
@@ -113,8 +113,8 @@ fn another_program_gets_the_signals_that_hallpass_was_started_with() {
                 fs::remove_file(name.expect("an entry").path()).expect("a removed file");
             }
             let exec = machine.hallpass(&["exec", "--", "sh", "-c", look]);
-            let ended = ran(after_shell(&format!("{before}; {trouble}"), &exec)).success();
-            assert_eq!(signals(&ended.stdout), expected, "{before}; {trouble}");
+            let ended = ran(after_shell(&format!("{before}; {setup}"), &exec)).success();
+            assert_eq!(signals(&ended.stdout), expected, "{before}; {setup}");
         }
     }
     // A secret command dies of a broken pipe as it would anywhere.
@@ -127,9 +127,9 @@ fn another_program_gets_the_signals_that_hallpass_was_started_with() {
     let login = [&login[..], &["--secret-command", &command]].concat();
     machine.run(&login).success();
     let seen = fs::read_to_string(machine.root().join("seen")).expect("what it saw");
-    let mut alone = machine.command("sh");
-    alone.args(["-c", look]);
-    let expected = signals(&ran(alone).success().stdout);
+    let mut direct = machine.command("sh");
+    direct.args(["-c", look]);
+    let expected = signals(&ran(direct).success().stdout);
     assert_eq!(signals(&seen), expected, "{seen}");
 }
 

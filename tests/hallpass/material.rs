@@ -1,4 +1,4 @@
-//! Keys and certificates for one test alone, in every form in which people have them: openssl makes them, and rcgen.
+//! Keys and certificates for one test, in every form in which people have them: openssl makes them, and rcgen.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ pub(crate) const PASSPHRASE: &str = "correct hörse, battery \"staple\"";
 
 /// A directory that the test shares with the servers: they read what is public.
 ///
-/// `rsa`, `p256`, `p384` and `ed25519` are the client's keys, `other-...` a stranger's: private in `.pem` (PKCS#8), public in
+/// `rsa`, `p256`, `p384` and `ed25519` are the client's keys, `other-...` another client's: private in `.pem` (PKCS#8), public in
 /// `.pub`. `tls` and `self-signed` have a certificate, too (`.crt`), and so has the `server`; `ca.crt` is the test
 /// authority.
 pub(crate) struct Material {
@@ -71,7 +71,7 @@ impl Material {
         path.to_str().expect("a path in UTF-8").to_owned()
     }
 
-    /// Writes a file that its owner alone may read.
+    /// Writes a file that only its owner may read.
     pub(crate) fn write(&self, name: &str, content: &str) {
         fs::write(self.path(name), content).expect("a file");
         let mode = fs::Permissions::from_mode(0o600);

@@ -24,30 +24,30 @@ const NO_FILES: [std::path::PathBuf; 0] = [];
 const PYTHON_SECRET: &str = r##"s%cr+t:&=/ "#?~ü"##;
 const JWT_SECRET: &str = "a-secret-that-is-long-enough-for-hmac-sha256-ü";
 
-/// One client of a server, and how it proves itself.
+/// One client of a server, and how it authenticates.
 struct Row {
     client: &'static str,
     method: &'static str,
-    proof: Proof,
+    credential: Credential,
     more: &'static [&'static str],
 }
 
 #[derive(Clone, Copy)]
-enum Proof {
+enum Credential {
     Secret(&'static str),
     /// A private key, signing so.
     Key(&'static str, &'static str),
     /// A certificate and its private key.
     Certificate(&'static str),
 }
-use Proof::{Certificate, Key, Secret};
+use Credential::{Certificate, Key, Secret};
 
-const fn row(client: &'static str, method: &'static str, proof: Proof) -> Row {
+const fn row(client: &'static str, method: &'static str, credential: Credential) -> Row {
     let more = &[];
     Row {
         client,
         method,
-        proof,
+        credential,
         more,
     }
 }
@@ -136,7 +136,7 @@ const DJANGO_OAUTH_TOOLKIT_ROWS: [Row; 3] = [
     },
 ];
 
-/// Fresh, cached, refreshed, with a wrong proof, revoked at logout: for each row.
+/// Fresh, cached, refreshed, with a wrong credential, revoked at logout: for each row.
 fn authenticate_all(kind: &'static Kind, scheme: &str, rows: &[Row]) {
     let material = Material::new();
     let server = RealServer::start(kind, scheme, &material);
@@ -170,7 +170,7 @@ fn authenticate_all(kind: &'static Kind, scheme: &str, rows: &[Row]) {
             (&true.into(), &row.client.into(), &"api:read".into()),
             "{name}"
         );
-        if let Certificate(file) = row.proof {
+        if let Certificate(file) = row.credential {
             let bound_to = &introspected["cnf"]["x5t#S256"];
             assert_eq!(
                 *bound_to,
@@ -757,7 +757,7 @@ fn credentials_are_sent_as_they_are_to_a_server_that_does_not_decode() {
     }
 }
 
-/// How a row's client logs in. A stranger comes with what is not the client's: another secret, key or certificate.
+/// How a row's client logs in. A prefix makes its credentials those of another client: another secret, key or certificate.
 fn login(
     machine: &Machine,
     server: &RealServer,
@@ -772,7 +772,7 @@ fn login(
     }
     arguments.add(row.more);
     let file = |name: &str, end: &str| material.argument(&format!("{prefix}{name}{end}"));
-    match row.proof {
+    match row.credential {
         Secret(secret) => {
             let secret = machine.private_file("its-secret", format!("{prefix}{secret}").as_bytes());
             arguments.add(&["--secret-file", secret.to_str().expect("a path in UTF-8")]);

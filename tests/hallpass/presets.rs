@@ -1,4 +1,4 @@
-//! What is sent with each provider's preset, and from the environment alone.
+//! What is sent with each provider's preset, and from the environment only.
 
 use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::server::{Request, Server};

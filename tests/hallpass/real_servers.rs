@@ -1,7 +1,7 @@
 //! Authorization servers that nobody of this project wrote, installed once under target/: npm's `oidc-provider`,
 //! `PyPI`'s Authlib and django-oauth-toolkit. Clients of several tools are installed the same way.
 //!
-//! What they know and whom stands in tests/oidc-provider and tests/python-servers. Every version is pinned there, so
+//! Their settings and clients are in tests/oidc-provider and tests/python-servers. Every version is pinned there, so
 //! that no test depends on what a machine happens to have.
 
 use std::fs::{self, File};
@@ -342,7 +342,7 @@ fn python_environment() -> PathBuf {
     })
 }
 
-/// The directory under target/ with everything installed that these files of tests/ name. Whoever comes first
+/// The directory under target/ with everything installed that these files of tests/ name. The first process
 /// installs, the others wait for the lock.
 fn installed(name: &str, files: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(name);

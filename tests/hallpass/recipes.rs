@@ -564,7 +564,7 @@ fn bazel_finds_the_link() {
                 .parent()
                 .expect("a directory"),
         );
-        assert_eq!(left.expect("a directory").count(), 1, "hallpass alone");
+        assert_eq!(left.expect("a directory").count(), 1, "only hallpass");
         assert!(!site.machine.home().join(".terraform.d").exists());
     }
 }

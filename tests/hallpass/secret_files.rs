@@ -1,4 +1,4 @@
-//! Secret files that somebody else provides: in a container, and by the superuser.
+//! Secret files that another user provides: in a container, and by the superuser.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! A real Secret Service for one test alone: a D-Bus session bus of its own, and gnome-keyring on it.
+//! A real Secret Service for one test: a D-Bus session bus of its own, and gnome-keyring on it.
 //!
 //! The bus can start nothing by itself, so no second keyring and no dialog comes up behind the test. The daemons have
 //! a HOME of their own; a client needs nothing of it but [`SecretService::environment`].
@@ -94,7 +94,7 @@ impl SecretService {
         ]
     }
 
-    /// The provider starts anew without the password: what it kept is still there, and locked.
+    /// The provider starts again without the password: what it kept is still there, and locked.
     pub(crate) fn lock(&mut self) {
         // SIGTERM lets it finish its files.
         self.signal("TERM");
@@ -102,7 +102,7 @@ impl SecretService {
         self.start_provider(None);
     }
 
-    /// The provider starts anew with the password, whether it runs or not: what it kept is there, and open.
+    /// The provider starts again with the password, whether it runs or not: what it kept is there, and open.
     pub(crate) fn unlock(&mut self) {
         if self.provider.is_some() {
             self.signal("TERM");

@@ -1,6 +1,6 @@
 //! A real HTTP/1.1 server on loopback that remembers every request: for the tests, the demonstration and the bench.
 //!
-//! It knows `std` alone. A thread serves each connection, and each connection serves one request.
+//! It uses only `std`. A thread serves each connection, and each connection serves one request.
 #![allow(dead_code, reason = "each of its users needs another part of it")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -225,7 +225,7 @@ pub(crate) fn form_decode(text: &str) -> String {
 /// What the server does with a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
-    /// Without a status the body alone goes over the wire.
+    /// Without a status only the body goes over the wire.
     status: Option<u16>,
     headers: Vec<(String, String)>,
     body: Vec<u8>,

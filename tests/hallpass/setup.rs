@@ -83,7 +83,7 @@ fn setup_of_an_unbound_profile_names_the_bind_command() {
         .run(&["bind", "prod", "https://a.example/path"])
         .success();
     machine.run(&["setup", "git"]).success();
-    // Docker names a host alone.
+    // Docker names only a host.
     machine.run(&["setup", "docker"]).failure(3);
 }
 
@@ -232,7 +232,7 @@ fn what_is_written_for_pnpm_comes_with_its_link() {
 #[test]
 fn go_keeps_its_setting_itself() {
     let (mut machine, _server) = machine_bound_to(&["https://go.example"]);
-    // A go that knows `go env` alone.
+    // A go that knows only `go env`.
     let bin = machine.root().join("bin");
     fs::create_dir(&bin).expect("a directory");
     let go = bin.join("go");

@@ -150,7 +150,7 @@ fn what_the_user_had_there_before_stays() {
         assert_eq!(fs::read_to_string(&docker).expect("a file"), damaged);
         assert!(
             !machine.root().join("links").exists(),
-            "nothing is half done"
+            "there is no partial state"
         );
     }
     fs::write(&docker, b"{\"a\": \"\xe9\"}").expect("a file");

@@ -159,7 +159,7 @@ fn files_of_others_are_not_removed() {
         format!("{}0.lock", key(1)),
         format!("{}.tmp-x", key(1)),
     ];
-    let files = names.map(|name| plant_as(&machine, &name, b"somebody's"));
+    let files = names.map(|name| plant_as(&machine, &name, b"another user's"));
     // One of a later version. Only that version can read when it expires.
     let sealed = plant(&machine, 3, "json", b"hallpass-sealed-1 \x00\xff");
     // One with a mode that hallpass does not give its files.
@@ -216,7 +216,7 @@ fn callers_of_expired_tokens_make_one_request_each_while_others_clean_up() {
     let audiences = ["ONE", "TWO"];
     let entries = audiences.map(|audience| entry_of(&machine, Some(audience), &[]));
     for round in 0..10 {
-        // One of the two, or both: who is asked for is stale until somebody has brought it.
+        // One of the two, or both: an entry is stale until a request has replaced it.
         for entry in &entries[round % 2..] {
             expire(entry);
             // As if its last callers had come long ago.

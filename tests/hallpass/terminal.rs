@@ -378,7 +378,7 @@ fn a_secret_is_never_read_in_silence_from_what_is_no_terminal() {
         "--client-id",
         "x",
     ];
-    // An open pipe that brings nothing: whoever reads from it hangs.
+    // An open pipe that brings nothing: a process that reads from it hangs.
     let mut command = machine.hallpass(&login);
     let child = command
         .stdin(Stdio::piped())
@@ -568,7 +568,7 @@ pub(crate) struct Ended {
     /// The terminal's settings, as `stty -g` knows them.
     before: Value,
     after: Value,
-    /// The bytes that wait for whoever reads next: the shell.
+    /// The bytes that the next process, the shell, will read.
     typed_ahead: u64,
 }
 

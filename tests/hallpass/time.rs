@@ -481,7 +481,7 @@ fn a_server_with_retry_after_gets_no_request_until_then() {
     }
 }
 
-/// Members of an answer, the token beside them, and how many seconds it serves.
+/// Members of a response without its token, and how many seconds the token serves.
 fn spellings() -> Vec<(&'static str, String, u64)> {
     let jwt = |claims: &Value| {
         let [header, claims] = [&json!({ "alg": "none" }), claims]

@@ -29,7 +29,7 @@ impl Server {
     }
 }
 
-/// A certificate authority that nobody knows but whoever was given its PEM.
+/// A certificate authority that only programs with its PEM know.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate with its key, ready to serve.
@@ -92,7 +92,7 @@ fn certificate_for_authority() -> CertificateParams {
 
 fn certificate_for(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let mut params = CertificateParams::new(names).expect("names that can stand in a certificate");
+    let mut params = CertificateParams::new(names).expect("names that a certificate can have");
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     params
 }
@@ -149,7 +149,7 @@ impl Identity {
 }
 
 impl Authority {
-    /// Vouches for this name the old way, as the subject's common name alone.
+    /// Vouches for this name the old way, only as the subject's common name.
     pub(crate) fn identity_by_common_name(&self, name: &str) -> Identity {
         let mut params = certificate_for(&[]);
         params.distinguished_name.push(DnType::CommonName, name);

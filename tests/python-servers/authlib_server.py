@@ -119,7 +119,7 @@ class Introspection(IntrospectionEndpoint):
 
 
 class Assertion(JWTBearerClientAssertion):
-    """Takes the issuer alone as the audience, as draft-ietf-oauth-rfc7523bis wants it."""
+    """Takes only the issuer as the audience, as draft-ietf-oauth-rfc7523bis wants it."""
 
     def __init__(self, issuer):
         super().__init__()
@@ -130,7 +130,7 @@ class Assertion(JWTBearerClientAssertion):
         return [self.issuer]
 
     def resolve_client_public_key(self, client):
-        # Of the algorithms, the library itself takes those alone that it recommends.
+        # Of the algorithms, the library itself takes only those that it recommends.
         self.algorithm = client.algorithm
         return client.key
 

@@ -47,7 +47,7 @@ pub(crate) struct Stage {
     single: Machine,
     /// The same, with so many more profiles and tokens.
     crowded: Vec<(usize, Machine)>,
-    /// The home of whoever asks the server: a profile for each way to it.
+    /// The home of the programs that send requests: a profile for each way to it.
     asking: Machine,
     http: Server,
     tls: Server,
@@ -158,7 +158,7 @@ impl Stage {
         self.login_from(home, profile, server, &arguments).ran();
     }
 
-    /// The secret is on standard input, for whoever wants it there.
+    /// The secret is on standard input, for options that read it there.
     fn login_from(&self, home: &Machine, profile: &str, server: &Server, more: &[&str]) -> Program {
         let url = server.url("/oauth/token");
         let arguments = ["login", profile, "--token-url", &url];
@@ -264,7 +264,7 @@ impl Stage {
         programs
     }
 
-    /// http, and TLS with what a system trusts and with one authority alone.
+    /// http, and TLS with what a system trusts and with only one authority.
     pub(crate) fn ways(&self) -> [Way; 3] {
         let tls = |file: &str| {
             let trusted = self.asking.root().join(file);
@@ -286,7 +286,7 @@ impl Stage {
         [http, tls("all-authorities"), tls("one-authority")]
     }
 
-    /// The same request by somebody else.
+    /// The same request by another program.
     pub(crate) fn curl(&self, way: &Way) -> Option<Program> {
         let mut command = self.asking.command(tools::find("curl")?);
         let client = format!("{CLIENT_ID}:{CLIENT_SECRET}");
@@ -400,7 +400,7 @@ impl Program {
         let started: Vec<Child> = (0..callers)
             .map(|_| self.command.spawn().expect("start a program"))
             .collect();
-        // Whoever ends: there is no other child of ours while crowds are measured.
+        // Any child: there is no other one while crowds are measured.
         let mut failed = 0;
         let mut ended = [Duration::ZERO; 2];
         for _ in &started {

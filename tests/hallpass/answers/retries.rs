@@ -190,7 +190,7 @@ fn a_failed_early_refresh_is_a_warning_with_the_cached_token() {
         );
         assert!(ran.stderr.contains("(until 20"), "{ran:?}");
         assert!(server.requests().len() >= 2);
-        // Whoever insists on a new one is told that there is none.
+        // A forced refresh fails, because there is no new token.
         machine.run(&["token", "--refresh"]).failure(5);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a response refuses the client, and what the user is told to do.
+//! Whether a response refuses the client, and the hint for the user.
 
 use std::time::Instant;
 

@@ -290,7 +290,7 @@ fn a_name_that_is_no_file_name_is_refused_everywhere() {
     assert!(machine.files().is_empty());
 }
 
-/// A secret in plain letters: whoever repeats it cannot hide it.
+/// A secret in plain letters: no encoding hides it from a search.
 const SECRET_WORD: &str = "plainsecretword";
 
 /// What a successful run prints when it has nothing to say beside.

@@ -67,7 +67,7 @@ fn a_login_without_a_token_url_changes_what_is_given_and_keeps_the_rest() {
     let pem = machine.private_file("ca.pem", Authority::new().pem().as_bytes());
     let generation = |settings: &mut Value| settings["generation"].take();
 
-    // The secret's place is a setting, too.
+    // The source of the secret is a setting, too.
     machine.run(&["login", "prod"]).success();
     let mut now = settings(&machine, "prod");
     assert_ne!(generation(&mut now), generation(&mut before.clone()));

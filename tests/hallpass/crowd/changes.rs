@@ -64,7 +64,7 @@ fn a_login_applies_to_a_pending_request() {
             assert_ne!(ran.stdout, "token-late\n", "a token of the old client");
             assert_ne!(ran.stdout, "token-1\n", "a token of the old client");
         }
-        assert_eq!(machine.entries("p"), entries, "the new client's alone");
+        assert_eq!(machine.entries("p"), entries, "only the new client's");
         let ids: Vec<_> = server.requests().iter().map(client_id).collect();
         let later = ids.iter().skip(2);
         assert!(

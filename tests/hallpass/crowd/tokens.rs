@@ -132,7 +132,7 @@ fn callers_that_force_a_refresh_one_after_another_lose_no_token() {
     let tokens = Crowd::start(&machine, 60, &["token", "--refresh"]).tokens();
     let issued = 2..=server.requests().len();
     let issued: BTreeSet<_> = issued.map(|number| format!("token-{number}")).collect();
-    assert_eq!(tokens, issued, "every token that was issued was somebody's");
+    assert_eq!(tokens, issued, "each issued token was printed");
 }
 
 #[test]

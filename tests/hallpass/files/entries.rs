@@ -77,7 +77,7 @@ fn a_damaged_entry_costs_one_request() {
             write(path, &(0..=255).cycle().take(9999).collect::<Vec<u8>>());
         }),
         ("a line end", |path, _| write(path, b"\n")),
-        ("a first line alone", |path, whole| {
+        ("only a first line", |path, whole| {
             let end = whole.iter().position(|byte| *byte == b'\n').expect("one");
             write(path, &whole[..=end]);
         }),
@@ -144,7 +144,7 @@ fn a_cut_or_flipped_entry_costs_one_request() {
     }
 }
 
-/// What can lie under a name that ought to be a file of ours. Each makes it from the path, and
+/// What can lie under a name that should be a file of hallpass. Each makes it from the path, and
 /// from a directory for what it needs beside.
 type Plant = (&'static str, fn(&Path, &Path));
 
@@ -188,7 +188,7 @@ const PLANTS: [Plant; 12] = [
         let file = File::options().write(true).open(path).expect("the file");
         file.set_len(20_000_000_000).expect("a sparse file");
     }),
-    ("a file of somebody else", |path, _| {
+    ("a file of another user", |path, _| {
         // Only the superuser can make one; for others it is one more hard link.
         if is_root() {
             give_to_ordinary_user(path);
@@ -254,7 +254,7 @@ fn a_directory_in_place_of_a_file_does_not_prevent_a_token() {
         let path = the_entry(&machine).with_extension(extension);
         let _ = fs::remove_file(&path);
         fs::create_dir(&path).expect("a directory");
-        fs::write(path.join("file"), "somebody's").expect("a file in it");
+        fs::write(path.join("file"), "another user's").expect("a file in it");
         for number in 2..4 {
             let printed = machine.run(&["token", "prod", "--refresh"]).success();
             assert_eq!(printed.stdout, format!("token-{number}\n"), "{extension}");
@@ -262,7 +262,7 @@ fn a_directory_in_place_of_a_file_does_not_prevent_a_token() {
         }
         assert_eq!(
             fs::read(path.join("file")).expect("the file"),
-            b"somebody's"
+            b"another user's"
         );
         // It is not ours to delete: a logout that leaves it must say so.
         machine.run(&["logout", "prod"]).failure(1);

@@ -44,7 +44,7 @@ fn an_untrusted_profile_file_is_refused_by_name() {
             fs::remove_file(path).expect("a free name");
             fs::create_dir(path).expect("a directory");
         }),
-        ("of somebody else", |path, _| {
+        ("of another user", |path, _| {
             // Only the superuser can give a file away.
             if is_root() {
                 give_to_ordinary_user(path);
@@ -188,7 +188,7 @@ fn a_changed_profile_does_not_get_the_secret_from_the_keychain() {
             "{from} -> {to}"
         );
     }
-    // With the account of the changed profile, there is no such item: nobody but a login makes one.
+    // With the account of the changed profile, the keychain has no item: only a login stores one.
     write(&path, &good);
     edit(&path, "prod:", "prod:0");
     machine.run(&["token", "prod", "--refresh"]).failure(4);

@@ -24,7 +24,7 @@ fn naming_a_profile_does_not_replace_a_binding() {
     assert!(get("prod", "a.example").contains(&prod));
     assert_eq!(get("prod", "b.example"), "");
     assert_eq!(get("other", "a.example"), "");
-    // Two profiles cannot be bound to one URL. If they are all the same, that is an error.
+    // Two profiles cannot be bound to one URL. If they still are, that is an error.
     let tie = machine
         .run(&["bind", "other", "https://a.example"])
         .failure(2);

@@ -162,7 +162,7 @@ fn items_of_other_programs_are_not_changed() {
         let found = keychain.lookup(attributes);
         assert_eq!(found.as_deref(), Some(&b"not ours"[..]), "{attributes:?}");
     }
-    assert_eq!(count_items(&keychain), 1, "nothing of ours is left");
+    assert_eq!(count_items(&keychain), 1, "no item of hallpass is left");
 }
 
 #[test]

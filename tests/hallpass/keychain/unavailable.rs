@@ -1,4 +1,4 @@
-//! A keychain that is missing, locked, not responding, or that ends during a call.
+//! A missing keychain, or one that is locked, not responding, or that ends during a call.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -346,7 +346,7 @@ fn survives(outage: Outage, message: &str, advice: &str) {
     let fails = |ran: Ran| {
         let ran = ran.failure(6);
         assert_error(&ran, message, advice);
-        // A person is told after 1.5 s.
+        // The note appears after 1.5 s.
         let note = "hallpass: waiting for the keychain";
         let waits = matches!(outage, Outage::Frozen);
         assert_eq!(ran.stderr.contains(note), waits, "{ran:?}");

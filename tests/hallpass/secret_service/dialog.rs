@@ -36,7 +36,7 @@ impl Dialogs {
             prompter,
             name,
         };
-        service.wait_until("somebody shows dialogs", |service| {
+        service.wait_until("a program shows dialogs", |service| {
             let answer = service.ask(
                 ["org.freedesktop.DBus", "/"],
                 "org.freedesktop.DBus.NameHasOwner",

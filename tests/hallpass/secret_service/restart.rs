@@ -60,7 +60,7 @@ impl SecretService {
     }
 
     /// `KeePassXC` writes its database after a change, but it forgets to after one that is made while
-    /// it writes, and never ends when it is told to while it writes.
+    /// it writes, and does not end on a signal while it writes.
     fn write_database(&self) {
         let file = self.home().join("database.kdbx");
         let age = || {

@@ -240,7 +240,7 @@ fn a_profile_that_was_pointed_elsewhere_by_hand_sends_nothing_there() {
     assert_eq!((server.requests().len(), evil.connections()), (1, 0));
 }
 
-/// A proxy that knows CONNECT alone, and remembers every byte that clients sent it.
+/// A proxy that knows only CONNECT, and remembers every byte that clients sent it.
 struct Proxy {
     address: SocketAddr,
     connections: Arc<Mutex<Vec<Vec<u8>>>>,
