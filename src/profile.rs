@@ -34,7 +34,7 @@ use crate::types::choice::choice;
 use crate::types::digest::Digest;
 use crate::types::seconds::{Lifetime, Timeout};
 
-/// The format that this version writes and reads. A profile of another one is refused, not guessed at.
+/// The only format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;
 
 /// How long a token request may take when the profile does not say.
@@ -51,18 +51,18 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) format: u32,
-    /// New with every login: what one login brought never meets what another one left.
+    /// Random, new with every login: the items and tokens of two logins have different names.
     pub(crate) generation: String,
     pub(crate) token_endpoint: TokenEndpoint,
     pub(crate) client_id: ClientId,
     pub(crate) client_auth: ClientAuth,
-    /// Basic credentials as the RFC wants them, or for servers that do not decode them.
+    /// How Basic credentials are written.
     #[serde(default, skip_serializing_if = "BasicEncoding::is_percent")]
     pub(crate) basic_encoding: BasicEncoding,
     /// How assertions are made: with `client_secret_jwt` and `private_key_jwt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assertion: Option<Assertion>,
-    /// The PEM certificate that the client shows in the TLS handshake (RFC 8705).
+    /// The PEM certificate that the client presents in the TLS handshake (RFC 8705).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<PathBuf>,
     /// The certificate's private key, where the client authenticates with something else in the
@@ -108,7 +108,7 @@ pub(crate) struct Profile {
     /// RFC 7009. It is sent the client secret too, so it obeys the token endpoint's rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revocation_endpoint: Option<TokenEndpoint>,
-    /// PEM certificates that are trusted beside the system's.
+    /// PEM CA certificates that are trusted in addition to the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file: Option<PathBuf>,
     /// What else was trusted at the login. Empty for a profile of version 0.1.0.
@@ -122,7 +122,7 @@ pub(crate) struct Profile {
     /// The longest time that a token is kept, whatever the server promises.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_ttl_seconds: Option<Lifetime>,
-    /// Where the client secret lies, or the private key, or the encrypted private key's passphrase.
+    /// Where the client secret is, or the private key, or the passphrase of the encrypted key.
     pub(crate) secret: SecretSource,
     /// The settings that came from a preset or from metadata: a later login may renew these.
     #[serde(
@@ -141,7 +141,7 @@ pub(crate) struct Profile {
     pub(crate) removed: Vec<String>,
 }
 
-/// A list of settings' names. Only a login uses it, so one that was edited by hand breaks nothing.
+/// A list of settings' names. Only a login uses it, so anything else in a file that was edited is ignored.
 fn records<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<String>, D::Error> {
@@ -172,8 +172,8 @@ fn scope<'de, D: Deserializer<'de>>(
 }
 
 impl Profile {
-    /// What the secret was entrusted to: whom it may be sent, and how. The account name of the item
-    /// in a store of ours holds it, so a profile that was changed afterwards no longer finds the secret.
+    /// The account name of the secret's item in a store that hallpass writes to. It depends on where the
+    /// secret may be sent and how, so a profile that was changed after its login does not find the secret.
     pub(crate) fn item_account(&self, name: &ProfileName) -> String {
         let mut binding = Digest::of("hallpass keychain account 1")
             .field(name.as_str())
@@ -197,8 +197,8 @@ impl Profile {
         format!("{name}:{binding}")
     }
 
-    /// Whether what one profile's secret is, the other's is too: a client secret, a private key, or
-    /// the passphrase of the same key.
+    /// Whether the secrets of both profiles are of one kind: a client secret, a private key, or the
+    /// passphrase of the same key.
     pub(crate) fn has_the_same_credential_kind(&self, other: &Self) -> bool {
         self.client_auth.has_key() == other.client_auth.has_key()
             && self.encrypted_key == other.encrypted_key
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_secret_is_entrusted_to_all_that_says_where_it_goes() {
+    fn the_account_name_depends_on_everything_that_decides_where_the_secret_is_sent() {
         let name = ProfileName::parse("p").expect("a good name");
         let account = |change: fn(&mut Profile)| {
             let mut profile = example();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_survives_its_file() {
+    fn a_profile_is_written_as_it_was_read() {
         let text = serde_json::to_string(&example()).expect("JSON");
         let read: Profile = serde_json::from_str(&text).expect("a profile");
         assert_eq!(serde_json::to_string(&read).expect("JSON"), text);

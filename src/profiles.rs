@@ -83,11 +83,11 @@ impl Profiles {
     ///
     /// # Errors
     /// When it cannot be read, which does not mean that it has changed.
-    pub(crate) fn reload(&self, who: &SelectedProfile) -> Result<Option<Profile>> {
-        if who.name.is_of_environment() {
-            return Ok(Some(who.profile.clone()));
+    pub(crate) fn reload(&self, selected: &SelectedProfile) -> Result<Option<Profile>> {
+        if selected.name.is_of_environment() {
+            return Ok(Some(selected.profile.clone()));
         }
-        match self.load(&who.name) {
+        match self.load(&selected.name) {
             Ok(profile) => Ok(Some(profile)),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -241,7 +241,7 @@ fn damage(error: &serde_json::Error) -> String {
     format!("is damaged in line {line}: {fault}")
 }
 
-/// The names, as many as somebody would read.
+/// The first names, and the number of the others.
 fn list(names: &[ProfileName]) -> String {
     let shown: Vec<_> = names.iter().map(ProfileName::as_str).take(20).collect();
     let shown = shown.join(", ");

@@ -19,7 +19,7 @@ pub(crate) struct Assertion {
     /// None where the key decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) algorithm: Option<JwtAlgorithm>,
-    /// The `aud` claim: one text, so that an assertion serves one server alone.
+    /// The `aud` claim: only one text, so that only one server accepts the assertion.
     pub(crate) audience: String,
     /// The header's `typ`.
     #[serde(rename = "type")]

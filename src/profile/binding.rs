@@ -96,7 +96,7 @@ choice! {
     }
 }
 
-/// A URL that a profile answers for, and what its clients want to know besides.
+/// A URL that a profile is bound to, and how tokens are presented to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Binding {
     pub(crate) url: BoundUrl,
@@ -106,7 +106,7 @@ pub(crate) struct Binding {
     pub(crate) scheme: Option<Scheme>,
 }
 
-/// The user name of those who have none: what servers ignore, since the token says who it is.
+/// The user name if none is set. Servers ignore it, as the token identifies the client.
 const DEFAULT_USERNAME: &str = "oauth2";
 
 impl Binding {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_is_written_as_a_url_unless_there_is_more_to_say() {
+    fn a_binding_without_a_user_name_and_a_scheme_is_written_as_a_url() {
         for text in [
             r#""https://a.example/""#,
             r#"{"url":"https://a.example/","username":"x","scheme":"identity-token"}"#,

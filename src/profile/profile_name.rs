@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// A profile's name: safe as a file name on every platform and as part of a keychain account.
 ///
-/// Lower case, as two names that differ by case alone would share a file on macOS and Windows.
+/// Lower case, as two names that differ only by case would share a file on macOS and Windows.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct ProfileName(String);
 
@@ -22,7 +22,7 @@ impl ProfileName {
         if fits {
             return Ok(Self(text.to_owned()));
         }
-        // An argument may be a secret that somebody put in the wrong place: it is not repeated.
+        // The argument may be a secret in the wrong place, so it is not repeated.
         Err(Error::usage("invalid profile name").hint(
             "use up to 64 characters from a-z, 0-9, \".\", \"_\" and \"-\", starting with a letter or digit",
         ))

@@ -1,5 +1,5 @@
-//! Where a client secret lies, or what else the client proves itself with: in a store of ours, or
-//! in a place of the user's that the profile names.
+//! Where the client secret is, or what else the client authenticates with: in a store that hallpass
+//! writes to, or in a place that the user chose.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::choice::choice;
 
-/// Where the client secret lies.
+/// Where the client secret is.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SecretSource {
@@ -16,7 +16,7 @@ pub(crate) enum SecretSource {
     Keychain { account: String },
     /// A key of the kernel's keyring (Linux): in memory, until the machine restarts.
     Kernel { account: String },
-    /// A file that its owner alone can read.
+    /// A file that only its owner can read.
     File(PathBuf),
     /// A file below `$CREDENTIALS_DIRECTORY`, by its name (systemd.exec(5)).
     Credential(String),
@@ -29,7 +29,7 @@ pub(crate) enum SecretSource {
 }
 
 impl SecretSource {
-    /// An item that is yet to be named: its account depends on the rest of the profile.
+    /// An item without its account name, which depends on the rest of the profile.
     pub(crate) fn new_item(store: Store) -> Self {
         Self::kept(Item {
             store,
@@ -45,7 +45,7 @@ impl SecretSource {
         }
     }
 
-    /// Whether somebody else is asked for the secret, who may have to think or to ask a person.
+    /// Whether reading it may block: another program is called, which may prompt the user.
     pub(crate) fn may_block(&self) -> bool {
         matches!(
             self,
@@ -53,7 +53,7 @@ impl SecretSource {
         )
     }
 
-    /// The item, where the secret is in a store of ours.
+    /// The item, if the secret is in a store that hallpass writes to.
     pub(crate) fn item(&self) -> Option<Item> {
         let (store, account) = match self {
             Self::Keychain { account } => (Store::Keychain, account),

@@ -25,10 +25,10 @@ use crate::types::seconds::{Lifetime, Timeout};
 /// One setting in one layer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Setting<T> {
-    /// The layer says nothing about it.
+    /// The layer does not have it: the layers below decide.
     #[default]
     Unset,
-    /// The layer says that there is none, whatever the layers below say.
+    /// The layer removes it, whatever the layers below have.
     Removed,
     Set(T),
 }
@@ -225,7 +225,7 @@ impl Settings {
     }
 }
 
-/// Bindings to these URLs, without more to say about them.
+/// Bindings to these URLs, without user names and schemes.
 pub(crate) fn bindings(urls: impl IntoIterator<Item = BoundUrl>) -> Setting<Vec<Binding>> {
     let bindings: Vec<_> = urls.into_iter().map(Binding::of).collect();
     Setting::or_removed(Some(bindings).filter(|list| !list.is_empty()))

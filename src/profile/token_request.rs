@@ -9,11 +9,10 @@ use crate::types::digest::Digest;
 /// The grant type of RFC 6749 §4.4.
 pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
-/// What a token is for: every input that changes the answer. Equal requests may share a token,
-/// nothing else may.
+/// Every input that changes the response. Only equal requests may share a token.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenRequest {
-    /// As sent, apart from how the client proves itself: RFC 6749 §4.4.2, and what the profile adds.
+    /// As sent (RFC 6749 §4.4.2), without the client's authentication.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) scope: Option<Scope>,
     pub(crate) overrides: Overrides,
@@ -22,7 +21,7 @@ pub(crate) struct TokenRequest {
     login: String,
 }
 
-/// What a caller requests instead of what the profile says.
+/// What a caller requests instead of the profile's settings.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Overrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,8 +36,8 @@ impl Overrides {
     }
 }
 
-/// Which login a token comes from, and from which token endpoint: a profile may have been replaced
-/// or edited since, and then its tokens are no business of the server that it names now.
+/// The login and the token endpoint that a token comes from. If the profile was replaced or edited
+/// since, its tokens must not be used with the new server.
 pub(crate) fn login_of(profile: &Profile) -> String {
     [&profile.generation, " ", profile.token_endpoint.as_str()].concat()
 }
@@ -154,7 +153,7 @@ mod tests {
     use crate::types::checked_text::{ClientId, Resource};
 
     #[test]
-    fn every_input_that_changes_the_answer_changes_the_key() {
+    fn every_input_that_changes_the_response_changes_the_key() {
         let key = |scope: Option<&str>, audience, version, change: fn(&mut Profile)| {
             let scope = scope.map(|scope| Scope::parse(scope).expect("a scope"));
             let mut profile = profile::example();

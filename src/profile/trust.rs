@@ -1,4 +1,4 @@
-//! Which certificates were trusted, beside the system's, when a profile was logged in.
+//! Which certificates were trusted, in addition to the system's, when a profile was logged in.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(crate) struct RecordedTrust {
     pub(crate) file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) directories: Vec<PathBuf>,
-    /// Identifies the certificates in the CA file. None if there is no such file, or if only the
+    /// Identifies the certificates in the CA file. None if no CA file is set, or if only the
     /// superuser can change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file_digest: Option<String>,

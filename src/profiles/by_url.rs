@@ -7,17 +7,17 @@ use crate::profile::selected::{SelectedProfile, longest};
 use crate::profile::{Profile, ProfileName};
 use crate::types::web_url::WebUrl;
 
-/// Who answers for a URL.
+/// The profile that is bound to a URL.
 pub(crate) enum Bound {
     By(Box<SelectedProfile>),
-    /// Nobody, though some profile may be bound to another path of that server.
+    /// None, but some profile is bound to another path of that server.
     Elsewhere,
     ByNobody,
 }
 
 impl Profiles {
     /// The profile that is bound to this URL: the one that the environment describes, else the one
-    /// with the longest path; one profile alone, if it is named: a name selects, and authorises nothing.
+    /// with the longest path. If a profile is named, only that one, and only if it is bound to the URL.
     ///
     /// # Errors
     /// `Usage` when two profiles are bound alike, and what [`Profiles::load`] says.
@@ -79,8 +79,8 @@ impl Profiles {
         Ok(elsewhere)
     }
 
-    /// Refuses a URL that another profile is bound to already: nobody could say which one is meant.
-    /// What the profile was bound to `before` is left alone.
+    /// Refuses a URL that another profile is bound to already: the choice would be ambiguous.
+    /// What the profile was bound to `before` is not checked.
     ///
     /// # Errors
     /// `Usage`, with the command that takes the URL from the other profile.
@@ -119,7 +119,7 @@ impl Profiles {
     }
 }
 
-/// What to say where nobody answers for the URL. One of these that covers it no longer counts.
+/// Why no profile is bound to the URL, by the lists. A listed URL that covers it is out of date.
 fn unbound<'a>(mut bound: impl Iterator<Item = &'a BoundUrl>, url: &WebUrl) -> Bound {
     if bound.any(|bound| bound.origin() == url.origin() && !bound.covers(url)) {
         Bound::Elsewhere

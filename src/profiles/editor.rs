@@ -59,8 +59,8 @@ impl Profiles {
 
 /// The right to change profiles, held until it is dropped.
 ///
-/// Beside a profile lies its list of items in the stores of ours, written before an item is: whatever is
-/// interrupted, no secret is left behind that the next login or logout does not know of.
+/// Each profile has a list of its items in the stores, next to its file. It is written before an item
+/// is: after an interruption, the next login or logout finds each secret that was left.
 #[derive(Debug)]
 pub(crate) struct Editor<'a> {
     pub(super) profiles: &'a Profiles,
@@ -122,7 +122,7 @@ impl Editor<'_> {
             Err(error) if [Kind::NotFound, Kind::Usage].contains(&error.kind) => {}
             Err(error) => return Err(error),
         }
-        // A profile that somebody copied by hand names the item of the other one, which needs it.
+        // A copy of a profile file names the item of the other profile, which needs it.
         items.retain(|item| {
             let owner = item.account.split_once(':').map(|(owner, _)| owner);
             owner == Some(name.as_str())

@@ -1,4 +1,4 @@
-//! Why there is no token, and whether that concerns others who want the same one.
+//! Why there is no token, and whether other callers share the failure.
 //!
 //! What the server said is shared with every caller who waits, and with those who come a moment
 //! later. Any other failure (no network, no descriptor left, a secret that cannot be read) may be this
@@ -24,7 +24,7 @@ pub(crate) struct CachedFailure {
     kind: Kind,
     message: String,
     hints: Vec<String>,
-    /// Milliseconds since 1970: `not_before` is distrusted when this lies in the future.
+    /// Milliseconds since 1970: `not_before` is distrusted when this is in the future.
     recorded_at: u64,
     not_before: u64,
     /// The server itself named the time (RFC 9110 §10.2.3).
@@ -63,8 +63,8 @@ impl CachedFailure {
         self.not_before > self.recorded_at
     }
 
-    /// Whether a caller who comes now is told the same. One who requires a new token is told so
-    /// only where the server asked for it.
+    /// Whether a caller gets this failure now, without a new request. A caller that requires a new token
+    /// gets it only if the server set the time (`Retry-After`).
     pub(crate) fn holds(&self, now: Timestamp, force_refresh: bool) -> bool {
         (self.recorded_at..self.not_before).contains(&now.0)
             && (self.is_time_by_server || !force_refresh)
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_left_alone_as_long_as_it_asks_but_not_for_ever() {
+    fn retry_after_is_obeyed_up_to_an_hour() {
         let after = |seconds| {
             CachedFailure::retry_after(
                 &Error::unavailable("busy"),

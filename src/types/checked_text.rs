@@ -57,11 +57,11 @@ macro_rules! checked_text {
 pub(crate) use checked_text;
 
 /// What is wrong with a text, as a sentence without the text: it may be a secret in the wrong place.
-type Fault = &'static str;
+type Invalid = &'static str;
 
 checked_text! {
     /// A client identifier (RFC 6749 §2.2), which is sent as it is.
-    ClientId(Fault): |text| if !text.is_empty() && is_one_line(text) {
+    ClientId(Invalid): |text| if !text.is_empty() && is_one_line(text) {
         Ok(())
     } else {
         Err("the client ID is empty or contains a control character")
@@ -69,7 +69,7 @@ checked_text! {
 
     /// A scope (RFC 6749 §3.3), which is sent as it is: most servers expect spaces between the words
     /// of a scope, some expect commas.
-    Scope(Fault): |text| if !text.is_empty() && is_one_line(text) {
+    Scope(Invalid): |text| if !text.is_empty() && is_one_line(text) {
         Ok(())
     } else {
         Err("the scope is empty or contains a control character")
@@ -77,14 +77,14 @@ checked_text! {
 
     /// A user name that fits into one line of every protocol, and before the colon of Basic
     /// credentials (RFC 7617 §2).
-    Username(Fault): |text| if !text.is_empty() && is_one_line(text) && !text.contains(':') {
+    Username(Invalid): |text| if !text.is_empty() && is_one_line(text) && !text.contains(':') {
         Ok(())
     } else {
         Err("a user name has no colon and no control character")
     };
 
     /// A resource that the token is for: an absolute URI without a fragment (RFC 8707 §2).
-    Resource(Fault): |text| if is_absolute_uri(text) && !text.contains('#') {
+    Resource(Invalid): |text| if is_absolute_uri(text) && !text.contains('#') {
         Ok(())
     } else {
         Err("a resource is an absolute URI without a fragment")

@@ -31,7 +31,7 @@ pub(crate) fn read_to_end(stream: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 /// The environment variable with the client secret of a profile that the environment describes.
 pub(crate) const CLIENT_SECRET_VARIABLE: &str = "HALLPASS_CLIENT_SECRET";
 
-/// What the client proves itself with (RFC 6749 §2.3.1).
+/// A secret that the client shares with the server (RFC 6749 §2.3.1).
 #[derive(Clone)]
 pub(crate) struct ClientSecret(Zeroizing<String>);
 
@@ -78,7 +78,7 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
-/// What a client proves itself with.
+/// What a client authenticates with.
 #[derive(Clone, Debug)]
 pub(crate) enum Credential {
     Secret(ClientSecret),

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::oauth::{Metadata, discover};
 use crate::platform::prompt;
 use crate::profile::binding::BoundUrl;
-use crate::profile::settings::presets::{PRESETS, Preset, Question};
+use crate::profile::settings::presets::{PRESETS, Preset, PresetQuestion};
 use crate::profile::settings::{self, Layers, Setting, Settings};
 use crate::profile::{ProfileName, TokenEndpoint};
 use crate::types::checked_text::{ClientId, Scope};
@@ -137,9 +137,9 @@ fn check_terminal(option: &str) -> Result<()> {
     .hint("a new login takes --token-url (or --issuer), --client-id, and one of --secret-stdin, --secret-file and --secret-command"))
 }
 
-pub(super) fn ask_preset_question(question: &Question) -> Result<String> {
+pub(super) fn ask_preset_question(question: &PresetQuestion) -> Result<String> {
     if !prompt::can_ask() {
-        let Question { name, example, .. } = question;
+        let PresetQuestion { name, example, .. } = question;
         let fault = format!("--set {name}=... is missing, and there is no terminal to ask at");
         return Err(Error::usage(fault).hint(format!("add --set {name}={example}")));
     }

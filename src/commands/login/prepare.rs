@@ -255,7 +255,7 @@ pub(super) fn load(
     }
 }
 
-/// What to do about a private key that is missing.
+/// How to give the private key.
 pub(super) const MISSING_KEY: &str =
     "add --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin";
 

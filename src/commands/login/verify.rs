@@ -19,7 +19,7 @@ use crate::types::token::CachedToken;
 
 /// The credential, and the profile that it is for.
 pub(super) struct Input {
-    /// What the layers made, before the key and this machine had their say.
+    /// As the layers make it, before the key's algorithm and this machine's trust are added.
     merged: Profile,
     /// Of the secret, before it was read: what changes meanwhile is another version.
     version: Option<String>,
@@ -185,7 +185,7 @@ impl Login<'_> {
     /// Returns whether what was verified still holds.
     ///
     /// # Errors
-    /// `Usage` when another client was logged in meanwhile, or the secret is in another place now.
+    /// `Usage` when another client was logged in meanwhile, or its secret has moved meanwhile.
     pub(super) fn merge_again(&mut self, verified: &mut Verified) -> Result<bool> {
         let current = load(self.profiles, &self.name, self.args.replace)?;
         let (seen, current) = (self.existing.as_ref(), current.as_ref());

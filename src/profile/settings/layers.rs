@@ -4,15 +4,15 @@ use super::{SECRET_METHODS, Setting, Settings};
 use crate::profile::binding::Binding;
 use crate::profile::{ClientAuth, Profile};
 
-/// What the records have to know of a layer.
+/// Where a layer comes from, as far as the profile records it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Origin {
     Given,
-    Kept,
+    Earlier,
     Derived,
 }
 
-/// All layers, in order of precedence: the first that says something about a setting decides.
+/// All layers, in order of precedence: the first in which a setting is not unset decides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layers {
     /// On the command line, or in the environment.
@@ -36,7 +36,7 @@ impl Layers {
         given.fit(&self.given, had_key);
         derived.fit(&self.given, had_key);
         if let Setting::Set(bindings) = &mut self.given.bindings {
-            // What `bind` said of a URL is kept when a login repeats the URL.
+            // The user name and scheme that `bind` set for a URL are kept when a login repeats the URL.
             for binding in bindings {
                 let known = |known: &&Binding| known.url == binding.url;
                 if let Some(known) = profile.bindings.iter().find(known) {
@@ -74,7 +74,7 @@ impl Layers {
         [
             (&self.given, Origin::Given),
             (&self.answered, Origin::Given),
-            (&self.kept, Origin::Kept),
+            (&self.kept, Origin::Earlier),
             (&self.preset, Origin::Derived),
             (&self.metadata, Origin::Derived),
             (&self.derived_before, Origin::Derived),

@@ -11,6 +11,7 @@ use crate::profile::headers::Headers;
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
     ASSERTION_TYPE, Assertion, BodyFormat, ClientAuth, FORMAT, Profile, SecretSource, Store,
+    TokenEndpoint,
 };
 
 /// Why the layers make no profile.
@@ -29,8 +30,15 @@ pub(crate) enum MergeError {
     Header(String),
 }
 
+/// The value of a setting, which is recorded by its name.
+macro_rules! pick {
+    ($merge:expr, $name:ident) => {
+        $merge.pick(stringify!($name), |layer| &layer.$name)
+    };
+}
+
 impl Layers {
-    /// The profile that the layers make. Its generation, and the name of its item in a store, are
+    /// The profile that the layers make, with a line for each setting. Its generation, and the name of its item in a store, are
     /// still to come.
     ///
     /// # Errors
@@ -40,47 +48,29 @@ impl Layers {
             layers: self.in_order(),
             records: RefCell::default(),
         };
-        macro_rules! pick {
-            ($name:ident) => {
-                merge.pick(stringify!($name), |layer| &layer.$name)
-            };
-        }
-        let token_endpoint = pick!(token_endpoint).ok_or(MergeError::NoTokenEndpoint)?;
-        let client_id = pick!(client_id).ok_or(MergeError::NoClientId)?;
-        let issuer = pick!(issuer);
-        let body = pick!(body).unwrap_or_default();
+        let token_endpoint = pick!(merge, token_endpoint).ok_or(MergeError::NoTokenEndpoint)?;
+        let client_id = pick!(merge, client_id).ok_or(MergeError::NoClientId)?;
+        let issuer = pick!(merge, issuer);
+        let body = pick!(merge, body).unwrap_or_default();
         let fitting = self.fitting_methods();
-        let client_auth = pick!(client_auth).unwrap_or(match body {
+        let client_auth = pick!(merge, client_auth).unwrap_or(match body {
             // With a JSON body, servers expect the credentials in it, too.
             BodyFormat::Json if fitting == SECRET_METHODS => ClientAuth::ClientSecretPost,
             _ => fitting[0],
         });
-        let (certificate, certificate_key) =
-            self.certificate(client_auth, pick!(certificate), pick!(certificate_key))?;
-        let key = pick!(key);
+        let (certificate, certificate_key) = self.certificate(
+            client_auth,
+            pick!(merge, certificate),
+            pick!(merge, certificate_key),
+        )?;
+        let key = pick!(merge, key);
         self.check_key(client_auth, key.as_ref())?;
         let (secret, encrypted_key) =
-            credential(client_auth, key, pick!(secret)).ok_or(MergeError::NoKey)?;
-        let jwt_audience = match pick!(jwt_audience) {
-            Some(AssertionAudience::Text(text)) => text,
-            Some(AssertionAudience::TokenEndpoint) => token_endpoint.as_str().to_owned(),
-            Some(AssertionAudience::Issuer) if client_auth.has_assertion() => {
-                issuer.clone().ok_or(MergeError::NoIssuer)?
-            }
-            _ => {
-                let issuer = issuer.as_deref();
-                issuer.unwrap_or(token_endpoint.as_str()).to_owned()
-            }
-        };
-        let assertion = client_auth.has_assertion().then(|| Assertion {
-            // With a private key, the key itself has the last word.
-            algorithm: pick!(jwt_algorithm).filter(|it| it.is_hmac() != client_auth.has_key()),
-            audience: jwt_audience,
-            typ: pick!(jwt_type).unwrap_or_else(|| ASSERTION_TYPE.to_owned()),
-            key_id: pick!(jwt_key_id),
-            certificate: pick!(jwt_certificate),
-            claims: merge.each("jwt_claims.", |layer| &layer.jwt_claims),
-        });
+            credential(client_auth, key, pick!(merge, secret)).ok_or(MergeError::NoKey)?;
+        let assertion = client_auth
+            .has_assertion()
+            .then(|| merge.assertion(client_auth, &token_endpoint, issuer.as_deref()))
+            .transpose()?;
         let headers = merge.each("headers.", |layer| &layer.headers);
         Ok(Profile {
             format: FORMAT,
@@ -88,26 +78,26 @@ impl Layers {
             token_endpoint,
             client_id,
             client_auth,
-            basic_encoding: pick!(basic_encoding).unwrap_or_default(),
+            basic_encoding: pick!(merge, basic_encoding).unwrap_or_default(),
             assertion,
             certificate,
             certificate_key,
             encrypted_key,
             body,
-            grant_type: pick!(grant_type),
-            token_type: pick!(token_type),
-            audience: pick!(audience),
-            scope: pick!(scope),
-            resource: pick!(resource).unwrap_or_default(),
+            grant_type: pick!(merge, grant_type),
+            token_type: pick!(merge, token_type),
+            audience: pick!(merge, audience),
+            scope: pick!(merge, scope),
+            resource: pick!(merge, resource).unwrap_or_default(),
             parameters: merge.each("parameters.", |layer| &layer.parameters),
             headers: Headers::try_from(headers).map_err(MergeError::Header)?,
-            bindings: pick!(bindings).unwrap_or_default(),
+            bindings: pick!(merge, bindings).unwrap_or_default(),
             issuer,
-            revocation_endpoint: pick!(revocation_endpoint),
-            ca_file: pick!(ca_file),
-            timeout_seconds: pick!(timeout_seconds),
-            default_ttl_seconds: pick!(default_ttl_seconds),
-            max_ttl_seconds: pick!(max_ttl_seconds),
+            revocation_endpoint: pick!(merge, revocation_endpoint),
+            ca_file: pick!(merge, ca_file),
+            timeout_seconds: pick!(merge, timeout_seconds),
+            default_ttl_seconds: pick!(merge, default_ttl_seconds),
+            max_ttl_seconds: pick!(merge, max_ttl_seconds),
             secret,
             trust: RecordedTrust::default(),
             // Last, when every setting has been picked.
@@ -137,7 +127,7 @@ impl Layers {
         }
     }
 
-    /// Where only the preset chose a method with a key, the secret was not meant as one by anyone.
+    /// If only the preset chose a method with a key, the secret is not taken for a private key.
     fn check_key(&self, client_auth: ClientAuth, key: Option<&KeyPlace>) -> Result<(), MergeError> {
         let above = [&self.given, &self.kept];
         let is_chosen_by_preset = above.iter().all(|layer| layer.client_auth.is_unset())
@@ -184,6 +174,31 @@ struct Records {
 }
 
 impl Merge<'_> {
+    /// How assertions are made. Their audience is the issuer, if it is known.
+    fn assertion(
+        &self,
+        client_auth: ClientAuth,
+        token_endpoint: &TokenEndpoint,
+        issuer: Option<&str>,
+    ) -> Result<Assertion, MergeError> {
+        let audience = match pick!(self, jwt_audience) {
+            Some(AssertionAudience::Text(text)) => text,
+            Some(AssertionAudience::TokenEndpoint) => token_endpoint.as_str().to_owned(),
+            Some(AssertionAudience::Issuer) => issuer.ok_or(MergeError::NoIssuer)?.to_owned(),
+            None => issuer.unwrap_or(token_endpoint.as_str()).to_owned(),
+        };
+        let algorithm = pick!(self, jwt_algorithm);
+        Ok(Assertion {
+            // An algorithm of the other kind was kept from another method.
+            algorithm: algorithm.filter(|it| it.is_hmac() != client_auth.has_key()),
+            audience,
+            typ: pick!(self, jwt_type).unwrap_or_else(|| ASSERTION_TYPE.to_owned()),
+            key_id: pick!(self, jwt_key_id),
+            certificate: pick!(self, jwt_certificate),
+            claims: self.each("jwt_claims.", |layer| &layer.jwt_claims),
+        })
+    }
+
     fn pick<T: Clone>(&self, record: &str, get: impl Fn(&Settings) -> &Setting<T>) -> Option<T> {
         let layers = self.layers.iter();
         let layers = layers.map(|(layer, origin)| (get(layer), *origin));
@@ -221,7 +236,7 @@ impl Merge<'_> {
             return Some(value.clone());
         }
         let mut below = said.filter(|(below, _)| below.value().is_some());
-        if origin == Origin::Kept || below.any(|(_, origin)| origin == Origin::Derived) {
+        if origin == Origin::Earlier || below.any(|(_, origin)| origin == Origin::Derived) {
             records.removed.insert(record.to_owned());
         }
         None

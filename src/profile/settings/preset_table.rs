@@ -134,7 +134,7 @@ pub(crate) const PRESETS: &[Preset] = &[
         ],
         ..PLAIN
     },
-    // The org server takes private_key_jwt alone:
+    // The org server accepts only private_key_jwt:
     // https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/
     Preset {
         name: "okta-org",

@@ -25,14 +25,14 @@ pub(crate) struct Preset {
     /// How assertions are made, if the client has a private key: algorithm, `aud`, `typ`.
     pub(super) assertion: Option<(JwtAlgorithm, &'static str, &'static str)>,
     /// What only the user knows; each `{name}` above is one of these.
-    pub(crate) questions: &'static [Question],
+    pub(crate) questions: &'static [PresetQuestion],
     /// What the user has to set at the provider for this to work.
     pub(crate) note: &'static str,
 }
 
 /// A question of a preset.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct PresetQuestion {
     /// Its name for `--set`.
     pub(crate) name: &'static str,
     /// Its text at a terminal.
@@ -44,7 +44,7 @@ pub(crate) struct Question {
 /// What an answer must be, and how it is normalised.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// A host, with a port if need be; a URL of the host alone means the same.
+    /// A host, with or without a port. A URL without a path means the same.
     Host,
     /// One part of a host's name.
     Label,
@@ -63,8 +63,8 @@ pub(super) const fn question(
     label: &'static str,
     example: &'static str,
     kind: Kind,
-) -> Question {
-    Question {
+) -> PresetQuestion {
+    PresetQuestion {
         name,
         label,
         example,
@@ -72,7 +72,7 @@ pub(super) const fn question(
     }
 }
 
-impl Question {
+impl PresetQuestion {
     /// The answer as the preset's texts need it.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl Preset {
     }
 
     /// The question that `--set NAME=...` answers.
-    pub(crate) fn question(&self, name: &str) -> Option<&'static Question> {
+    pub(crate) fn question(&self, name: &str) -> Option<&'static PresetQuestion> {
         self.questions.iter().find(|question| question.name == name)
     }
 
@@ -180,7 +180,7 @@ impl Preset {
     }
 
     /// The questions whose answers are needed, where these settings are given.
-    pub(crate) fn needed(&self, given: &Settings) -> Vec<&'static Question> {
+    pub(crate) fn needed(&self, given: &Settings) -> Vec<&'static PresetQuestion> {
         let mut texts = Vec::new();
         if given.token_endpoint.is_unset() && given.issuer.is_unset() {
             texts.push(self.token_url);
@@ -195,7 +195,7 @@ impl Preset {
             |(name, _): &&(&str, _)| given.parameters.keys().all(|it| it.as_str() != *name);
         let parameters = self.parameters.iter().filter(not_given);
         texts.extend(parameters.map(|(_, value)| *value));
-        let needed = |question: &&Question| {
+        let needed = |question: &&PresetQuestion| {
             let mark = format!("{{{}}}", question.name);
             texts.iter().any(|text| text.contains(&mark))
         };
