@@ -8,6 +8,7 @@ mod content_encoding;
 mod discovery;
 mod error_texts;
 mod exchange;
+mod external_signer;
 mod http;
 mod json;
 mod key;
@@ -16,11 +17,13 @@ mod pinned;
 mod private_address;
 mod protected_resource;
 mod proxy;
+mod public_key;
 mod redact;
 mod request;
 mod response;
 mod revocation;
 mod signer;
+mod tls_key;
 mod token_client;
 mod transport_error;
 mod trust;
@@ -43,8 +46,10 @@ use request::Message;
 use response::ResponseContext;
 use transport_error::TransportError;
 
+pub(crate) use client_auth::check_tls_key;
 pub(crate) use discovery::{Metadata, discover};
 pub(crate) use exchange::Notes;
+pub(crate) use external_signer::public_key_of;
 pub(crate) use private_address::is_private;
 pub(crate) use protected_resource::{OfferedScopes, ProtectedResource, discover_resource};
 pub(crate) use revocation::revoke;
@@ -80,14 +85,15 @@ pub(crate) fn request_token(
         request,
         redactor: Redactor::of(&profile.client_id, credential).with_headers(&profile.headers),
     };
+    let message = || {
+        authenticate(profile, Some(request.profile()), credential)
+            .and_then(|client| Message::token_request(profile, request, &client))
+            .map_err(not_sent)
+    };
+    // Before the time limit begins: a program that signs may wait for a person.
+    let first_message = message()?;
     within(profile.timeout(), async |deadline| {
-        let attempt = async || {
-            let message = authenticate(profile, Some(request.profile()), credential)
-                .and_then(|client| Message::token_request(profile, request, &client))
-                .map_err(|error| FailedAttempt {
-                    refusal: not_sent(error),
-                    retry_in: None,
-                })?;
+        let attempt = async |message: Message| {
             let sent_at = Timestamp::now();
             let response = timeout_at(deadline, post(http, endpoint, &message)).await;
             match response.unwrap_or(Err(TransportError::TooLate)) {
@@ -95,14 +101,18 @@ pub(crate) fn request_token(
                 Err(error) => Err(failed_attempt(error, profile, request.profile())),
             }
         };
-        let first = noting(notes, endpoint.origin(), attempt()).await;
+        let first = noting(notes, endpoint.origin(), attempt(first_message)).await;
         match first {
             Err(FailedAttempt {
                 retry_in: Some(pause),
                 ..
             }) if pause < deadline.saturating_duration_since(Instant::now()) => {
                 wait(notes, endpoint.origin(), pause).await;
-                noting(notes, endpoint.origin(), attempt()).await
+                let message = message().map_err(|refusal| FailedAttempt {
+                    refusal,
+                    retry_in: None,
+                })?;
+                noting(notes, endpoint.origin(), attempt(message)).await
             }
             first => first,
         }

@@ -3,6 +3,7 @@
 mod assertion;
 pub(crate) mod binding;
 mod client_auth;
+pub(crate) mod external_key;
 mod extra;
 pub(crate) mod headers;
 mod profile_name;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub(crate) use assertion::{ASSERTION_TYPE, Assertion, JwtAlgorithm};
 use binding::Binding;
 pub(crate) use client_auth::{BasicEncoding, ClientAuth};
+use external_key::KeyReference;
 pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
 use headers::Headers;
 pub(crate) use profile_name::ProfileName;
@@ -68,7 +70,13 @@ pub(crate) struct Profile {
     /// The certificate's private key, where the client authenticates with something else in the
     /// request (RFC 8705 §3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) certificate_key: Option<PathBuf>,
+    pub(crate) certificate_key: Option<KeyReference>,
+    /// The socket of the ssh-agent that has the keys. None means the one that the environment names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_socket: Option<PathBuf>,
+    /// The newest version of TLS that may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_max: Option<TlsVersion>,
     /// An encrypted private key: then the secret is its passphrase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) encrypted_key: Option<PathBuf>,
@@ -204,6 +212,12 @@ impl Profile {
             && self.encrypted_key == other.encrypted_key
     }
 
+    /// Whether a key of this profile is in an ssh-agent.
+    pub(crate) fn has_agent_key(&self) -> bool {
+        matches!(self.secret, SecretSource::Agent(_))
+            || matches!(self.certificate_key, Some(KeyReference::Agent(_)))
+    }
+
     pub(crate) fn default_ttl(&self) -> Duration {
         self.default_ttl_seconds
             .map_or(DEFAULT_LIFETIME, Lifetime::duration)
@@ -227,6 +241,14 @@ choice! {
         #[default]
         Form = "form",
         Json = "json",
+    }
+}
+
+choice! {
+    /// A version of TLS (RFC 5246, RFC 8446).
+    pub(crate) enum TlsVersion {
+        V1_2 = "1.2",
+        V1_3 = "1.3",
     }
 }
 

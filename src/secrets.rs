@@ -1,24 +1,32 @@
 //! Client secrets and their sources: the keychain, the kernel keyring, files, commands and variables.
 //! Only this module opens them.
 
+mod agent;
+mod agent_key;
 mod command;
 mod file;
 mod kernel;
 pub(crate) mod keychain;
+mod sign_command;
 mod situation;
 pub(crate) mod variable;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::platform;
+use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
 use crate::types::digest::Digest;
 use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential, PrivateKey};
+use agent_key::{Agent, KeyInAgent};
+use command::Run;
+use sign_command::CommandKey;
 use situation::Situation;
 
 pub(crate) use keychain::Unwritten;
@@ -75,6 +83,14 @@ impl WaitLimit {
 /// `Refused` when the profile was edited after its login, `NotFound` when there is no secret,
 /// `Locked` when a person has to unlock or repair something.
 pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Result<Credential> {
+    match &profile.secret {
+        SecretSource::Agent(key) => return agent_key(key, name, profile, wait),
+        SecretSource::SignCommand(command) => {
+            let key = CommandKey::find(command, wait.limit()?)?;
+            return Ok(Credential::External(Arc::new(key)));
+        }
+        _ => {}
+    }
     let content = content(name, profile, wait)?;
     let source = &profile.secret;
     let situation = Situation::of(name, wait);
@@ -94,6 +110,7 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
             Error::locked(format!("the secret command printed a {what} that {fault}"))
                 .hint("run it by hand to see what it needs")
         }
+        SecretSource::Agent(_) | SecretSource::SignCommand(_) => never_leaves(source),
     })
 }
 
@@ -106,7 +123,17 @@ fn source_name(source: &SecretSource) -> String {
         SecretSource::Credential(name) => format!("the systemd credential {name}"),
         SecretSource::Env(name) => format!("the environment variable {name}"),
         SecretSource::Command(_) | SecretSource::Shell(_) => "the secret command".to_owned(),
+        SecretSource::Agent(_) => "ssh-agent".to_owned(),
+        SecretSource::SignCommand(_) => "program of the sign command".to_owned(),
     }
+}
+
+/// The error for a key that cannot be read, because another program signs with it.
+fn never_leaves(source: &SecretSource) -> Error {
+    Error::usage(format!(
+        "the private key cannot be moved: it never leaves the {}",
+        source_name(source)
+    ))
 }
 
 /// Reads the profile's secret source without looking at its content.
@@ -131,13 +158,33 @@ pub(crate) fn content(
         SecretSource::Kernel { account } => kernel::read(name, account),
         SecretSource::File(path) => file::read(path, situation),
         SecretSource::Credential(credential) => file::read_credential(credential, situation),
-        SecretSource::Command(words) => command::run(words, limit),
-        SecretSource::Shell(line) => command::run_in_shell(line, limit),
+        SecretSource::Command(words) => secret_command(limit).program(words),
+        SecretSource::Shell(line) => secret_command(limit).shell(line),
         SecretSource::Env(variable) => variable::read(variable).ok_or_else(|| {
             Error::not_found(format!("{variable} is not set"))
                 .hint("set it for the process that runs hallpass")
         }),
+        source @ (SecretSource::Agent(_) | SecretSource::SignCommand(_)) => {
+            Err(never_leaves(source))
+        }
     }
+}
+
+fn secret_command(limit: Duration) -> Run<'static> {
+    Run {
+        kind: "secret command",
+        option: "--secret-command",
+        input: None,
+        limit,
+    }
+}
+
+/// The keys of an ssh-agent that can sign, one in each line.
+///
+/// # Errors
+/// `Locked` when there is no agent, or no such key in it.
+pub(crate) fn list_agent_keys(socket: Option<&Path>) -> Result<String> {
+    agent_key::list(&Agent::at(socket, WaitLimit::Person.limit()?)?)
 }
 
 /// Saves a secret in a store that hallpass manages.
@@ -191,10 +238,16 @@ pub(crate) fn credential(
     })
 }
 
-/// Reads the private key of a client certificate that is used with another authentication method.
-pub(crate) fn certificate_key(profile: &Profile) -> Result<Option<PrivateKey>> {
-    let Some(path) = profile.certificate_key.as_deref() else {
-        return Ok(None);
+/// The private key of a client certificate that is used with another authentication method.
+pub(crate) fn certificate_key(
+    name: &ProfileName,
+    profile: &Profile,
+    wait: WaitLimit,
+) -> Result<Option<Credential>> {
+    let path = match &profile.certificate_key {
+        Some(KeyReference::File(path)) => path,
+        Some(KeyReference::Agent(key)) => return agent_key(key, name, profile, wait).map(Some),
+        None => return Ok(None),
     };
     let key = read_key_file(path)?;
     if key.is_encrypted() {
@@ -205,7 +258,21 @@ pub(crate) fn certificate_key(profile: &Profile) -> Result<Option<PrivateKey>> {
         let hint = "with a client secret or an assertion, use an unencrypted key in a file that only you can read";
         return Err(Error::locked(what).hint(hint));
     }
-    Ok(Some(key))
+    Ok(Some(Credential::Key {
+        key,
+        passphrase: None,
+    }))
+}
+
+fn agent_key(
+    key: &AgentKey,
+    name: &ProfileName,
+    profile: &Profile,
+    wait: WaitLimit,
+) -> Result<Credential> {
+    let agent = Agent::at(profile.agent_socket.as_deref(), wait.limit()?)?;
+    let key = KeyInAgent::find(key, agent, Situation::of(name, wait))?;
+    Ok(Credential::External(Arc::new(key)))
 }
 
 /// Reads a private key's file, which may be encrypted.
@@ -239,14 +306,27 @@ pub(crate) fn version(profile: &Profile) -> Option<String> {
             Some(path.map_or_else(|| "missing".to_owned(), |path| file::version(&path)))
         }
         SecretSource::Env(variable) => Some(variable::version(variable)),
+        // Without a record, the profile is from the environment, and the same from call to call.
+        SecretSource::Agent(AgentKey {
+            name,
+            public_key: None,
+        }) => Some(version_of(name.as_bytes())),
+        SecretSource::SignCommand(SignCommand {
+            command,
+            public_file,
+            public_key: None,
+        }) => {
+            let command = version_of(command.to_string().as_bytes());
+            Some([command, file::version(public_file)].join(" "))
+        }
         _ => None,
     };
-    let files = [
-        &profile.encrypted_key,
-        &profile.certificate,
-        &profile.certificate_key,
-    ];
-    let files = files.into_iter().flatten();
+    let certificate_key = match &profile.certificate_key {
+        Some(KeyReference::File(path)) => Some(path),
+        _ => None,
+    };
+    let files = [&profile.encrypted_key, &profile.certificate];
+    let files = files.into_iter().flatten().chain(certificate_key);
     let versions: Vec<_> = secret
         .into_iter()
         .chain(files.map(|path| file::version(path)))

@@ -46,6 +46,9 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     if args.provider.as_deref() == Some("help") {
         return Ok(presets::list());
     }
+    if args.lists_agent_keys() {
+        return secrets::list_agent_keys(args.agent_socket.as_deref());
+    }
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
     let mut login = Login::prepare(args, &profiles)?;
@@ -157,11 +160,18 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
         SecretSource::Command(_) | SecretSource::Shell(_) => {
             "is read from the output of the command".to_owned()
         }
+        SecretSource::Agent(_) => "stays in the ssh-agent".to_owned(),
+        SecretSource::SignCommand(_) => "is used by the sign command".to_owned(),
     };
     message::note(&format!(
         "logged in: profile {name}, client {}. The {what} {place}",
         profile.client_id
     ));
+    if profile.has_agent_key() {
+        message::note(
+            "if the ssh-agent asks for each use of the key, it will ask at each token request",
+        );
+    }
     match token {
         Some(token) => message::note(&format!(
             "got a token, {}",

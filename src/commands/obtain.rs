@@ -141,7 +141,7 @@ impl TokenSource for ProfileSource<'_> {
         if !name.is_of_environment() {
             self.profiles.check_directory()?;
         }
-        let certificate_key = secrets::certificate_key(profile)?;
+        let certificate_key = secrets::certificate_key(name, profile, WaitLimit::Program)?;
         if let Some(secret) = &self.options.secret {
             let secret = Credential::Secret(secret.clone());
             return TokenClient::of(name, profile, secret, certificate_key.as_ref());

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::platform::variables;
+use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::token_request::{Overrides, TokenRequest, login_of};
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::profiles::{self, Profiles, from_environment, name_given};
@@ -181,6 +182,9 @@ impl Usable {
             let body = self.profile.body.as_str();
             *method = format!("{}, {body}", self.profile.client_auth.as_str()).into();
         }
+        if let Some(KeyReference::Agent(key)) = &self.profile.certificate_key {
+            settings.insert("certificate_key".to_owned(), in_agent(key).into());
+        }
         settings.retain(|name, _| !NOT_LISTED.contains(&name.as_str()));
         let mut lines = Vec::new();
         for (name, title) in TITLES {
@@ -285,6 +289,10 @@ fn described(overrides: &Overrides, token: &CachedToken) -> String {
     )
 }
 
+fn in_agent(key: &AgentKey) -> String {
+    format!("key in the ssh-agent: {key}")
+}
+
 fn secret_place(source: &SecretSource) -> String {
     match source {
         SecretSource::Keychain { account } => {
@@ -298,5 +306,9 @@ fn secret_place(source: &SecretSource) -> String {
         SecretSource::File(path) => format!("file {}", path.display()),
         SecretSource::Command(words) => format!("command {}", words.join(" ")),
         SecretSource::Shell(line) => format!("shell command {line}"),
+        SecretSource::Agent(key) => in_agent(key),
+        SecretSource::SignCommand(SignCommand { command, .. }) => {
+            format!("sign command {command}")
+        }
     }
 }

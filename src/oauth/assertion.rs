@@ -1,6 +1,7 @@
 //! Signed assertions that authenticate the client (RFC 7523 §3).
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,6 +22,9 @@ const LIFETIME: u64 = 60;
 /// How far an assertion is dated back, in seconds: some servers refuse one that their clock, a little
 /// behind this one, puts into the future. `nbf` is left out for the same reason (RFC 7523 §3).
 const CLOCK_SKEW: u64 = 5;
+
+/// The longest time that a program or a person may take to sign, so that some validity is left.
+const LONGEST_SIGNING: Duration = Duration::from_secs(45);
 
 /// A JWT that the client issues about itself.
 ///
@@ -43,6 +47,7 @@ pub(super) fn client_assertion(
     if let Some(certificate) = &settings.certificate {
         header["x5t#S256"] = thumbprint(certificate)?.into();
     }
+    let started = Instant::now();
     let issued_at = (Timestamp::now().0 / 1000).saturating_sub(CLOCK_SKEW);
     let mut claims = json!({
         "iss": client_id,
@@ -58,6 +63,13 @@ pub(super) fn client_assertion(
     let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let content = format!("{}.{}", encode(&header), encode(&claims));
     let signature = signer.sign(algorithm, content.as_bytes())?;
+    if started.elapsed() > LONGEST_SIGNING {
+        let seconds = started.elapsed().as_secs();
+        return Err(Error::locked(format!(
+            "signing took {seconds} s, and the assertion is valid only for {LIFETIME} s"
+        ))
+        .hint("confirm the use of the key sooner"));
+    }
     let signature = URL_SAFE_NO_PAD.encode(signature);
     Ok(Zeroizing::new(format!("{content}.{signature}")))
 }

@@ -4,17 +4,22 @@
 //! There are two layers. [`authenticate`] is for the request itself, and [`tls_key`] for the handshake
 //! before it (RFC 8705), which may come with any of the other methods.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::sign::SigningKey;
 use zeroize::Zeroizing;
 
 use super::advice;
 use super::assertion::client_assertion;
+use super::external_signer::ExternalSigner;
 use super::key::Key;
 use super::signer::signer;
+use super::tls_key::ExternalTlsKey;
 use crate::error::{Error, Kind, Result};
 use crate::profile::{BasicEncoding, ClientAuth, Profile, ProfileName};
-use crate::types::secret::{ClientSecret, Credential, PrivateKey};
+use crate::types::secret::{ClientSecret, Credential};
 use crate::types::web_url::encode_all_reserved;
 
 /// A signed JWT as the client's assertion (RFC 7523 §2.2).
@@ -59,7 +64,7 @@ pub(super) fn authenticate(
             ("client_secret", Zeroizing::new(secret.expose().to_owned())),
         ]),
         (ClientAuth::ClientSecretJwt, Credential::Secret(_))
-        | (ClientAuth::PrivateKeyJwt, Credential::Key { .. }) => {
+        | (ClientAuth::PrivateKeyJwt, Credential::Key { .. } | Credential::External(_)) => {
             let settings = profile.assertion.as_ref().ok_or_else(unsuitable)?;
             let signer = signer(credential)?;
             let assertion = client_assertion(&profile.client_id, settings, &*signer)
@@ -76,7 +81,7 @@ pub(super) fn authenticate(
         // The handshake authenticates the client; the parameter identifies it (RFC 8705 §2).
         (
             ClientAuth::TlsClientAuth | ClientAuth::SelfSignedTlsClientAuth,
-            Credential::Key { .. },
+            Credential::Key { .. } | Credential::External(_),
         ) => with(vec![client_id]),
         _ => return Err(unsuitable()),
     })
@@ -90,15 +95,44 @@ pub(super) fn authenticate(
 pub(super) fn tls_key(
     profile: &Profile,
     credential: Option<&Credential>,
-    certificate_key: Option<&PrivateKey>,
-) -> Result<Option<Key>> {
-    match (credential, certificate_key) {
-        (Some(Credential::Key { key, passphrase }), _) if profile.client_auth.is_tls() => {
-            Key::read(key, passphrase.as_ref()).map(Some)
+    certificate_key: Option<&Credential>,
+) -> Result<Option<Arc<dyn SigningKey>>> {
+    Ok(match tls_credential(profile, credential, certificate_key) {
+        Some(Credential::Key { key, passphrase }) => {
+            Some(Key::read(key, passphrase.as_ref())?.signing_key())
         }
-        (_, Some(key)) => Key::read(key, None).map(Some),
-        _ => Ok(None),
+        Some(Credential::External(key)) => {
+            let key = ExternalTlsKey::new(ExternalSigner::new(key)?, profile)?;
+            Some(Arc::new(key))
+        }
+        Some(Credential::Secret(_)) | None => None,
+    })
+}
+
+/// Checks at login whether another program's key can sign in the TLS handshake.
+///
+/// # Errors
+/// As [`tls_key`], which is called for each request.
+pub(crate) fn check_tls_key(
+    profile: &Profile,
+    credential: Option<&Credential>,
+    certificate_key: Option<&Credential>,
+) -> Result<()> {
+    match tls_credential(profile, credential, certificate_key) {
+        Some(Credential::External(key)) => {
+            ExternalTlsKey::new(ExternalSigner::new(key)?, profile).map(drop)
+        }
+        _ => Ok(()),
     }
+}
+
+fn tls_credential<'a>(
+    profile: &Profile,
+    credential: Option<&'a Credential>,
+    certificate_key: Option<&'a Credential>,
+) -> Option<&'a Credential> {
+    let credential = credential.filter(|_| profile.client_auth.is_tls());
+    credential.or(certificate_key)
 }
 
 /// Adds what to do about an algorithm that does not fit the key, or a key that fits several.

@@ -4,19 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::{Client, RequestBuilder, Response, redirect};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use super::content_encoding::{CodingFault, decode, is_json_object, starts_object};
-use super::key::Key;
 use super::proxy::Proxy;
 use super::response::HttpResponse;
 use super::transport_error::{RAISE_LIMIT, Route, TransportError};
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::platform;
-use crate::profile::{Profile, ProfileName, TokenEndpoint};
+use crate::profile::{Profile, ProfileName, TlsVersion, TokenEndpoint};
 
 /// The largest body that is read, compressed or not.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -32,15 +32,15 @@ pub(super) struct Http {
 struct Setup {
     /// None for plain http, which is allowed only on this machine.
     trust: Option<Trust>,
-    identity: Option<Identity>,
+    /// The client certificate (RFC 8705 §2).
+    identity: Option<Arc<SingleCertAndKey>>,
+    tls_versions: TlsVersions,
     proxy: Option<Proxy>,
 }
 
-/// The client certificate (RFC 8705 §2).
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-}
+type TlsVersions = &'static [&'static SupportedProtocolVersion];
+
+const ONLY_TLS_1_2: TlsVersions = &[&rustls::version::TLS12];
 
 impl Http {
     /// For an endpoint of a profile, with the key of its client certificate.
@@ -48,27 +48,33 @@ impl Http {
         endpoint: &TokenEndpoint,
         profile: &Profile,
         name: Option<&ProfileName>,
-        tls_key: Option<&Key>,
+        tls_key: Option<Arc<dyn SigningKey>>,
     ) -> Result<Self> {
         let identity = tls_key.map(|key| identity(profile, key)).transpose()?;
         let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone(), name);
-        Self::new(endpoint, trust, identity)
+        let tls_versions = match profile.tls_max {
+            Some(TlsVersion::V1_2) => ONLY_TLS_1_2,
+            Some(TlsVersion::V1_3) | None => rustls::DEFAULT_VERSIONS,
+        };
+        Self::new(endpoint, trust, identity, tls_versions)
     }
 
     /// For an issuer, before there is a profile.
     pub(super) fn to_issuer(url: &TokenEndpoint, ca_file: Option<&Path>) -> Result<Self> {
         let trust = || Trust::new(ca_file, super::trust_in_effect(None)?, None);
-        Self::new(url, trust, None)
+        Self::new(url, trust, None, rustls::DEFAULT_VERSIONS)
     }
 
     fn new(
         endpoint: &TokenEndpoint,
         trust: impl FnOnce() -> Result<Trust>,
-        identity: Option<Identity>,
+        identity: Option<Arc<SingleCertAndKey>>,
+        tls_versions: TlsVersions,
     ) -> Result<Self> {
         let setup = Setup {
             trust: endpoint.is_https().then(trust).transpose()?,
             identity,
+            tls_versions,
             proxy: Proxy::to(endpoint)?,
         };
         for extent in [Extent::Usual, Extent::Everything] {
@@ -167,7 +173,7 @@ impl Setup {
         let unusable = |_| Error::broken("cannot set up TLS");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(self.tls_versions)
             .map_err(unusable)?;
         let Some(trust) = &self.trust else {
             let none = RootCertStore::empty();
@@ -182,9 +188,7 @@ impl Setup {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match &self.identity {
-            Some(Identity { chain, key }) => builder
-                .with_client_auth_cert(chain.clone(), key.clone_key())
-                .map_err(unusable)?,
+            Some(identity) => builder.with_client_cert_resolver(Arc::clone(identity) as _),
             None => builder.with_no_client_auth(),
         };
         // A server with only HTTP/2 can then report that.
@@ -193,12 +197,12 @@ impl Setup {
     }
 }
 
-fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
+fn identity(profile: &Profile, key: Arc<dyn SigningKey>) -> Result<Arc<SingleCertAndKey>> {
     let path = profile.certificate.as_deref().unwrap_or(Path::new(""));
     let unusable = || Error::locked(format!("cannot use the certificate {}", path.display()));
     let pem = std::fs::read(path).map_err(|error| unusable().because(error))?;
     // Later errors would not name the file.
-    key.fits(&pem).map_err(|error| {
+    let misfit = |error: rustls::Error| {
         let message = unusable().message;
         match error {
             rustls::Error::NoCertificatesPresented => {
@@ -212,13 +216,12 @@ fn identity(profile: &Profile, key: &Key) -> Result<Identity> {
                 "{message}: it is damaged, or its key is not supported"
             )),
         }
-    })?;
+    };
     let chain: std::result::Result<_, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    Ok(Identity {
-        chain: chain
-            .map_err(|_| Error::locked(format!("{}: it is not valid PEM", unusable().message)))?,
-        key: key.der(),
-    })
+    let chain = chain.map_err(|_| misfit(CertificateError::BadEncoding.into()))?;
+    let identity = CertifiedKey::new(chain, key);
+    identity.keys_match().map_err(misfit)?;
+    Ok(Arc::new(identity.into()))
 }
 
 /// Reads a response, up to the limit of its size.

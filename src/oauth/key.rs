@@ -15,10 +15,10 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm,
 };
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::{CertifiedKey, SigningKey};
-use rustls::{CertificateError, SignatureAlgorithm, SignatureScheme};
+use rustls::sign::SigningKey;
+use rustls::{SignatureAlgorithm, SignatureScheme};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
@@ -34,9 +34,10 @@ const SUPPORTED: &str =
     "use an RSA key of 2048 to 4096 bits, a P-256 or P-384 key, or an Ed25519 key";
 
 /// RFC 5480 §2.1.1 and §2.1.1.1.
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(super) const EC_PUBLIC_KEY: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(super) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// A private key that was read from its file.
 pub(super) struct Key {
@@ -112,17 +113,9 @@ impl Key {
         }
     }
 
-    /// Whether the first of these certificates (PEM) is this key's.
-    pub(super) fn fits(&self, certificates: &[u8]) -> std::result::Result<(), rustls::Error> {
-        let certificates: std::result::Result<_, _> =
-            CertificateDer::pem_slice_iter(certificates).collect();
-        let certificates = certificates.map_err(|_| CertificateError::BadEncoding)?;
-        CertifiedKey::new(certificates, Arc::clone(&self.signing)).keys_match()
-    }
-
-    /// The key itself, for the TLS handshake.
-    pub(super) fn der(&self) -> PrivateKeyDer<'static> {
-        self.der.clone_key()
+    /// For the TLS handshake.
+    pub(super) fn signing_key(&self) -> Arc<dyn SigningKey> {
+        Arc::clone(&self.signing)
     }
 }
 

@@ -26,7 +26,7 @@ impl<'a> Redactor<'a> {
     pub(super) fn of(client_id: &'a str, credential: &'a Credential) -> Self {
         let secret = match credential {
             Credential::Secret(secret) => Some(secret),
-            Credential::Key { .. } => None,
+            Credential::Key { .. } | Credential::External(_) => None,
         };
         Self {
             client_id,

@@ -11,7 +11,7 @@ use super::request::Message;
 use super::transport_error::TransportError;
 use crate::error::{Error, Result};
 use crate::profile::{Profile, TokenEndpoint};
-use crate::types::secret::{AccessToken, Credential, PrivateKey};
+use crate::types::secret::{AccessToken, Credential};
 
 /// Short, as a failure is only a warning.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -25,10 +25,10 @@ pub(crate) fn revoke(
     profile: &Profile,
     tokens: &[AccessToken],
     credential: &Credential,
-    certificate_key: Option<&PrivateKey>,
+    certificate_key: Option<&Credential>,
 ) -> Result<()> {
     let tls_key = tls_key(profile, Some(credential), certificate_key)?;
-    let http = Http::to(endpoint, profile, None, tls_key.as_ref())?;
+    let http = Http::to(endpoint, profile, None, tls_key)?;
     within(TIMEOUT, async |deadline| {
         let mut result = Ok(());
         for token in tokens {

@@ -2,6 +2,7 @@
 
 use ring::hmac;
 
+use super::external_signer::ExternalSigner;
 use super::key::Key;
 use crate::error::{Error, Result};
 use crate::profile::JwtAlgorithm;
@@ -38,7 +39,7 @@ pub(crate) trait Signer {
     /// The signature in the form of JWS (RFC 7518 §3).
     ///
     /// # Errors
-    /// `Usage` when the algorithm does not fit the key.
+    /// `Usage` when the algorithm does not fit the key, `Locked` when another program does not sign.
     fn sign(&self, algorithm: JwtAlgorithm, message: &[u8]) -> Result<Vec<u8>>;
 }
 
@@ -50,6 +51,7 @@ pub(crate) fn signer(credential: &Credential) -> Result<Box<dyn Signer + '_>> {
     Ok(match credential {
         Credential::Secret(secret) => Box::new(SharedSecret(secret)),
         Credential::Key { key, passphrase } => Box::new(Key::read(key, passphrase.as_ref())?),
+        Credential::External(key) => Box::new(ExternalSigner::new(key)?),
     })
 }
 

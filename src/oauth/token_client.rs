@@ -6,7 +6,7 @@ use super::client_auth::tls_key;
 use super::http::Http;
 use crate::error::Result;
 use crate::profile::{Profile, ProfileName};
-use crate::types::secret::{Credential, PrivateKey};
+use crate::types::secret::Credential;
 
 pub(crate) struct TokenClient {
     pub(super) credential: Credential,
@@ -22,14 +22,14 @@ impl TokenClient {
         name: &ProfileName,
         profile: &Profile,
         credential: Credential,
-        certificate_key: Option<&PrivateKey>,
+        certificate_key: Option<&Credential>,
     ) -> Result<Self> {
         let tls_key = tls_key(profile, Some(&credential), certificate_key)?;
         let http = Http::to(
             &profile.token_endpoint,
             profile,
             Some(name),
-            tls_key.as_ref(),
+            tls_key.clone(),
         )?;
         Ok(Self { credential, http })
     }
@@ -44,7 +44,7 @@ impl TokenClient {
         name: &ProfileName,
         profile: &Profile,
         credential: impl FnOnce() -> Result<Credential>,
-        certificate_key: Option<&PrivateKey>,
+        certificate_key: Option<&Credential>,
     ) -> Result<Self> {
         // The handshake needs the credential.
         if !profile.secret.may_block() || profile.client_auth.is_tls() {
@@ -56,7 +56,7 @@ impl TokenClient {
                 &profile.token_endpoint,
                 profile,
                 Some(name),
-                tls_key.as_ref(),
+                tls_key.clone(),
             )
         };
         thread::scope(|scope| {

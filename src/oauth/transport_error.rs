@@ -9,7 +9,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use rustls::CertificateError;
+use rustls::{CertificateError, OtherError};
 
 use super::advice;
 use crate::error::Error;
@@ -106,11 +106,24 @@ impl TransportError {
                     .hint("ask the administrator of the server, or of the proxy in front of it")
             }
             Self::Network { error, route } => {
+                if let Some(error) = signing_error(&error) {
+                    return error;
+                }
                 let Diagnosis { message, hint } = diagnose(&error, url, &route, name);
                 Error::unavailable(message).hint(hint)
             }
         }
     }
+}
+
+/// Why a key of another program did not sign in the handshake, if that is what failed.
+fn signing_error(error: &reqwest::Error) -> Option<Error> {
+    let rustls::Error::Other(OtherError(cause)) = find::<rustls::Error>(error)? else {
+        return None;
+    };
+    let cause: &Error = cause.downcast_ref()?;
+    let error = Error::new(cause.kind, cause.to_string());
+    Some(cause.hints.iter().fold(error, Error::hint))
 }
 
 fn diagnose(

@@ -4,6 +4,7 @@ use crate::message;
 
 /// Every variable of hallpass. The manual has an entry for each.
 pub(crate) const KNOWN: &[&str] = &[
+    "HALLPASS_AGENT_SOCKET",
     "HALLPASS_AUDIENCE",
     "HALLPASS_AUTH",
     "HALLPASS_BASIC_ENCODING",
@@ -23,6 +24,8 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_JWT_CLAIM",
     "HALLPASS_JWT_KEY",
     "HALLPASS_JWT_KID",
+    "HALLPASS_JWT_PUBLIC",
+    "HALLPASS_JWT_SIGN_COMMAND",
     "HALLPASS_JWT_TYP",
     "HALLPASS_KEY",
     "HALLPASS_KEYCHAIN_TIMEOUT",
@@ -34,6 +37,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_SCOPE",
     "HALLPASS_SET",
     "HALLPASS_TIMEOUT",
+    "HALLPASS_TLS_MAX",
     // For the program that `hallpass exec` runs, which may run hallpass.
     "HALLPASS_TOKEN",
     "HALLPASS_TOKEN_TYPE",

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::external_key::{AgentKey, SignCommand};
 use crate::types::choice::choice;
+use crate::types::ssh_key::SshPublicKey;
 
 /// Where the client secret is.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -26,6 +28,10 @@ pub(crate) enum SecretSource {
     Shell(String),
     /// An environment variable, by its name.
     Env(String),
+    /// No secret, but a key that an ssh-agent signs with.
+    Agent(AgentKey),
+    /// No secret, but a command that signs.
+    SignCommand(SignCommand),
 }
 
 impl SecretSource {
@@ -49,7 +55,11 @@ impl SecretSource {
     pub(crate) fn may_block(&self) -> bool {
         matches!(
             self,
-            Self::Keychain { .. } | Self::Command(_) | Self::Shell(_)
+            Self::Keychain { .. }
+                | Self::Command(_)
+                | Self::Shell(_)
+                | Self::Agent(_)
+                | Self::SignCommand(_)
         )
     }
 
@@ -62,10 +72,26 @@ impl SecretSource {
             | Self::Credential(_)
             | Self::Command(_)
             | Self::Shell(_)
-            | Self::Env(_) => return None,
+            | Self::Env(_)
+            | Self::Agent(_)
+            | Self::SignCommand(_) => return None,
         };
         let account = account.clone();
         Some(Item { store, account })
+    }
+
+    /// Whether another program keeps a key there, and signs with it.
+    pub(crate) fn is_external(&self) -> bool {
+        matches!(self, Self::Agent(_) | Self::SignCommand(_))
+    }
+
+    /// Records the public key of a key that another program signs with.
+    pub(crate) fn record(&mut self, public_key: SshPublicKey) {
+        match self {
+            Self::Agent(key) => key.public_key = Some(public_key),
+            Self::SignCommand(command) => command.public_key = Some(public_key),
+            _ => {}
+        }
     }
 
     pub(crate) fn kind(&self) -> SourceKind {
@@ -76,6 +102,8 @@ impl SecretSource {
             Self::Credential(_) => SourceKind::Credential,
             Self::Command(_) | Self::Shell(_) => SourceKind::Command,
             Self::Env(_) => SourceKind::Env,
+            Self::Agent(_) => SourceKind::Agent,
+            Self::SignCommand(_) => SourceKind::SignCommand,
         }
     }
 }
@@ -89,6 +117,8 @@ choice! {
         Credential = "credential",
         Command = "command",
         Env = "env",
+        Agent = "agent",
+        SignCommand = "sign-command",
     }
 }
 
@@ -98,7 +128,12 @@ impl SourceKind {
         match self {
             Self::Keychain => Some(Store::Keychain),
             Self::Kernel => Some(Store::Kernel),
-            Self::File | Self::Credential | Self::Command | Self::Env => None,
+            Self::File
+            | Self::Credential
+            | Self::Command
+            | Self::Env
+            | Self::Agent
+            | Self::SignCommand => None,
         }
     }
 }

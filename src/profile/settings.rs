@@ -14,9 +14,10 @@ pub(crate) use layers::Layers;
 pub(crate) use merge::MergeError;
 
 use crate::profile::binding::{Binding, BoundUrl};
+use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::{
     BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName, Profile,
-    SecretSource, TokenEndpoint, TokenType,
+    SecretSource, TlsVersion, TokenEndpoint, TokenType,
 };
 
 use crate::types::checked_text::{ClientId, Resource, Scope};
@@ -85,6 +86,10 @@ pub(crate) enum KeyPlace {
     EncryptedFile(PathBuf),
     /// Where [`Settings::secret`] says.
     Secret,
+    /// In an ssh-agent.
+    Agent(AgentKey),
+    /// In a program that signs.
+    SignCommand(SignCommand),
 }
 
 /// The audience of an assertion.
@@ -125,6 +130,7 @@ pub(crate) struct Settings {
     pub(crate) basic_encoding: Setting<BasicEncoding>,
     /// The key that authenticates the client.
     pub(crate) key: Setting<KeyPlace>,
+    pub(crate) agent_socket: Setting<PathBuf>,
     pub(crate) jwt_algorithm: Setting<JwtAlgorithm>,
     pub(crate) jwt_audience: Setting<AssertionAudience>,
     pub(crate) jwt_type: Setting<String>,
@@ -135,7 +141,9 @@ pub(crate) struct Settings {
     /// The certificate for the TLS handshake.
     pub(crate) certificate: Setting<PathBuf>,
     /// Its private key, where the client authenticates with something else as well.
-    pub(crate) certificate_key: Setting<PathBuf>,
+    pub(crate) certificate_key: Setting<KeyReference>,
+    /// The newest version of TLS.
+    pub(crate) tls_max: Setting<TlsVersion>,
     pub(crate) bindings: Setting<Vec<Binding>>,
     pub(crate) revocation_endpoint: Setting<TokenEndpoint>,
     pub(crate) ca_file: Setting<PathBuf>,
@@ -203,7 +211,9 @@ impl Settings {
         let method = profile.client_auth;
         let has_assertion = method.has_assertion();
         let is_basic = method == ClientAuth::ClientSecretBasic;
+        let has_agent = profile.has_agent_key();
         let settings = [
+            ("agent-socket", self.agent_socket.is_unset(), has_agent),
             ("jwt-alg", self.jwt_algorithm.is_unset(), has_assertion),
             ("jwt-kid", self.jwt_key_id.is_unset(), has_assertion),
             ("jwt-aud", self.jwt_audience.is_unset(), has_assertion),

@@ -3,6 +3,7 @@
 
 mod variables;
 
+use std::ffi::OsString;
 use std::sync::OnceLock;
 
 use variables::{
@@ -13,6 +14,7 @@ use variables::{
 use crate::error::{Error, Result};
 use crate::platform::disk::Directories;
 use crate::profile::binding::BoundUrl;
+use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{
@@ -21,7 +23,7 @@ use crate::profile::settings::{
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, ProfileName, SecretSource,
-    TokenEndpoint, TokenType,
+    TlsVersion, TokenEndpoint, TokenType,
 };
 use crate::types::checked_text::{ClientId, Scope};
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
@@ -34,6 +36,8 @@ const PROVIDER: &str = "HALLPASS_PROVIDER";
 const AUTH: &str = "HALLPASS_AUTH";
 const SECRET_FILE: &str = "HALLPASS_CLIENT_SECRET_FILE";
 const JWT_KEY: &str = "HALLPASS_JWT_KEY";
+const JWT_SIGN_COMMAND: &str = "HALLPASS_JWT_SIGN_COMMAND";
+const JWT_PUBLIC: &str = "HALLPASS_JWT_PUBLIC";
 const JWT_ALG: &str = "HALLPASS_JWT_ALG";
 const JWT_AUD: &str = "HALLPASS_JWT_AUD";
 const SET: &str = "HALLPASS_SET";
@@ -134,6 +138,8 @@ fn settings() -> Result<Settings> {
         timeout_seconds: seconds("HALLPASS_TIMEOUT")?.into(),
         default_ttl_seconds: seconds("HALLPASS_DEFAULT_TTL")?.into(),
         max_ttl_seconds: seconds("HALLPASS_MAX_TTL")?.into(),
+        agent_socket: path("HALLPASS_AGENT_SOCKET")?.into(),
+        tls_max: choice::<TlsVersion>("HALLPASS_TLS_MAX")?.into(),
         jwt_algorithm: choice::<JwtAlgorithm>(JWT_ALG)?.into(),
         jwt_audience: jwt_audience()?.into(),
         jwt_type: variable("HALLPASS_JWT_TYP")?.into(),
@@ -179,7 +185,7 @@ fn preset(given: &Settings) -> Result<Option<Settings>> {
 
 /// Where the secret is, or the private key and its passphrase, and the certificate.
 fn set_credential(given: &mut Settings) -> Result<()> {
-    let (certificate, key) = (path(CERT)?, path(KEY)?);
+    let (certificate, key) = (path(CERT)?, key_reference(KEY)?);
     match (&certificate, &key) {
         (Some(_), None) => {
             return Err(
@@ -194,7 +200,7 @@ fn set_credential(given: &mut Settings) -> Result<()> {
         }
         _ => {}
     }
-    let jwt_key = path(JWT_KEY)?;
+    let jwt_key = jwt_key()?;
     if jwt_key.is_some() && given.client_auth.is_unset() {
         given.client_auth = Setting::Set(ClientAuth::PrivateKeyJwt);
     }
@@ -207,8 +213,8 @@ fn set_credential(given: &mut Settings) -> Result<()> {
         Some(path) => SecretSource::File(path),
         None => SecretSource::Env(CLIENT_SECRET_VARIABLE.to_owned()),
     });
-    let key_file = if is_tls {
-        key
+    let key = if is_tls {
+        key.map(SigningKey::Reference)
     } else {
         given.certificate_key = key.into();
         jwt_key
@@ -217,10 +223,14 @@ fn set_credential(given: &mut Settings) -> Result<()> {
         .client_auth
         .value()
         .is_some_and(|method| method.has_key());
-    given.key = match key_file {
+    given.key = match key {
+        Some(SigningKey::Command(command)) => Setting::Set(KeyPlace::SignCommand(command)),
+        Some(SigningKey::Reference(KeyReference::Agent(key))) => Setting::Set(KeyPlace::Agent(key)),
         // If the key is not encrypted, it does not matter.
-        Some(path) if secret_is_set() => Setting::Set(KeyPlace::EncryptedFile(path)),
-        Some(path) => Setting::Set(KeyPlace::File(path)),
+        Some(SigningKey::Reference(KeyReference::File(path))) if secret_is_set() => {
+            Setting::Set(KeyPlace::EncryptedFile(path))
+        }
+        Some(SigningKey::Reference(KeyReference::File(path))) => Setting::Set(KeyPlace::File(path)),
         // The secret, be it the private key itself.
         None if secret_is_set() && signs => Setting::Set(KeyPlace::Secret),
         None => Setting::Unset,
@@ -229,6 +239,48 @@ fn set_credential(given: &mut Settings) -> Result<()> {
         return Err(Error::usage(format!("private_key_jwt needs {JWT_KEY}")));
     }
     Ok(())
+}
+
+/// The key that authenticates the client.
+enum SigningKey {
+    Reference(KeyReference),
+    Command(SignCommand),
+}
+
+/// The key that signs assertions.
+fn jwt_key() -> Result<Option<SigningKey>> {
+    let key = key_reference(JWT_KEY)?;
+    let command = checked(JWT_SIGN_COMMAND, CommandLine::parse)?;
+    match (key, command, path(JWT_PUBLIC)?) {
+        (Some(_), Some(_), _) => Err(Error::usage(format!(
+            "{JWT_KEY} and {JWT_SIGN_COMMAND} are both set"
+        ))
+        .hint("unset one of them")),
+        (None, Some(command), Some(public_file)) => Ok(Some(SigningKey::Command(SignCommand {
+            command,
+            public_file,
+            public_key: None,
+        }))),
+        (_, Some(_), None) => Err(Error::usage(format!(
+            "{JWT_SIGN_COMMAND} is set but {JWT_PUBLIC} is not"
+        ))),
+        (_, None, Some(_)) => Err(Error::usage(format!(
+            "{JWT_PUBLIC} is set but {JWT_SIGN_COMMAND} is not"
+        ))),
+        (key, None, None) => Ok(key.map(SigningKey::Reference)),
+    }
+}
+
+/// A key's file, or a key in an ssh-agent.
+fn key_reference(name: &str) -> Result<Option<KeyReference>> {
+    match variable(name)?.map(|text| KeyReference::from(OsString::from(text))) {
+        Some(KeyReference::File(_)) => Ok(path(name)?.map(KeyReference::File)),
+        Some(KeyReference::Agent(key)) if key.name.is_empty() => {
+            let hint = "`hallpass login --jwt-key agent:` lists the keys in the ssh-agent";
+            Err(bad(name, "names no key after `agent:`").hint(hint))
+        }
+        other => Ok(other),
+    }
 }
 
 /// Whether there is a secret, or a passphrase. The variable is removed once it is read, so this is
@@ -256,13 +308,16 @@ fn refuse_what_has_no_effect(given: &Settings, profile: &Profile) -> Result<()> 
         let fault = format!("({}) does not fit {}", algorithm.as_str(), method.as_str());
         return Err(bad(JWT_ALG, &fault));
     }
-    let has_jwt_key = path(JWT_KEY)?.is_some();
-    let without_effect = if has_jwt_key && method != ClientAuth::PrivateKeyJwt {
-        Some("jwt-key")
+    let without_effect = if method == ClientAuth::PrivateKeyJwt {
+        None
     } else {
-        given.without_effect(profile)
+        match jwt_key()? {
+            Some(SigningKey::Reference(_)) => Some("jwt-key"),
+            Some(SigningKey::Command(_)) => Some("jwt-sign-command"),
+            None => None,
+        }
     };
-    let Some(option) = without_effect else {
+    let Some(option) = without_effect.or_else(|| given.without_effect(profile)) else {
         return Ok(());
     };
     let variable = option.replace('-', "_").to_ascii_uppercase();

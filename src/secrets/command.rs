@@ -1,6 +1,6 @@
-//! A secret that another program prints: a password manager, a vault.
+//! What another program prints: a secret (a password manager, a vault), or a signature.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -18,75 +18,105 @@ use crate::types::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
 /// connection that ssh shares, an agent) may keep the stream open.
 const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs a program with its arguments, without a shell.
-pub(super) fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    let Some((name, arguments)) = words.split_first() else {
-        return Err(Error::usage("the secret command is empty")
-            .hint("log in again with --secret-command COMMAND"));
-    };
-    let mut command = program::command(name.as_ref()).map_err(|reason| {
+/// What a command is run for.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    /// What messages call it: `secret command`.
+    pub(super) kind: &'static str,
+    /// The option that sets it.
+    pub(super) option: &'static str,
+    /// Its standard input.
+    pub(super) input: Option<&'a [u8]>,
+    pub(super) limit: Duration,
+}
+
+impl Run<'_> {
+    /// Runs a program with its arguments, without a shell.
+    pub(super) fn program(self, words: &[String]) -> Result<Zeroizing<Vec<u8>>> {
+        let Self { kind, option, .. } = self;
+        let Some((name, arguments)) = words.split_first() else {
+            return Err(Error::usage(format!("the {kind} is empty"))
+                .hint(format!("log in again with {option} COMMAND")));
+        };
+        let mut command = program::command(name.as_ref()).map_err(|reason| {
+            let name = clean(name, 100);
+            match reason {
+                NoProgram::Relative => {
+                    Error::locked(format!("the {kind} `{name}` has a relative path"))
+                        .hint(format!("log in again with an absolute path in {option}"))
+                }
+                NoProgram::NotFound => Error::locked(format!("the {kind} `{name}` is not in PATH"))
+                    .hint(format!(
+                        "install it, or log in again with its absolute path in {option}"
+                    )),
+            }
+        })?;
+        command.args(arguments);
+        self.output(name, command)
+    }
+
+    /// Gives a line to the shell, if the user wrote one.
+    pub(super) fn shell(self, line: &str) -> Result<Zeroizing<Vec<u8>>> {
+        self.output("sh", program::shell(line))
+    }
+
+    fn output(self, name: &str, mut command: Command) -> Result<Zeroizing<Vec<u8>>> {
+        let Self { kind, limit, .. } = self;
         let name = clean(name, 100);
-        match reason {
-            NoProgram::Relative => {
-                Error::locked(format!("the secret command `{name}` has a relative path"))
-                    .hint("log in again with an absolute path in --secret-command")
-            }
-            NoProgram::NotFound => {
-                Error::locked(format!("the secret command `{name}` is not in PATH"))
-                    .hint("install it, or log in again with its absolute path in --secret-command")
-            }
-        }
-    })?;
-    command.args(arguments);
-    output(name, command, limit)
-}
-
-/// Runs a line in the shell, for a command that begins with `!`.
-pub(super) fn run_in_shell(line: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    output("sh", program::shell(line), limit)
-}
-
-fn output(name: &str, mut command: Command, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    let name = clean(name, 100);
-    let failed = |what: String| {
-        Error::locked(format!("the secret command `{name}` {what}"))
-            .hint("run it by hand to see what it needs")
-    };
-    let descendants = Descendants::watch();
-    command
-        // It may belong to another profile.
-        .env_remove(CLIENT_SECRET_VARIABLE)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = program::spawn(&mut command)
-        .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
-    let outcome = listen(&mut child, limit);
-    if !matches!(outcome, Ok(Some(_))) {
-        descendants.end(&mut child);
-    }
-    match outcome {
-        Err(error) => Err(failed("cannot be read".to_owned()).because(error)),
-        Ok(None) => Err(failed(format!(
-            "did not finish within {}",
-            duration::in_words(limit)
-        ))
-        .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m")),
-        Ok(Some(Ended { printed, .. })) if printed.len() > CLIENT_SECRET_LIMIT => {
+        let failed = |what: String| {
+            Error::locked(format!("the {kind} `{name}` {what}"))
+                .hint("run it by hand to see what it needs")
+        };
+        let descendants = Descendants::watch();
+        command
+            // It may belong to another profile.
+            .env_remove(CLIENT_SECRET_VARIABLE)
+            .stdin(match self.input {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = program::spawn(&mut command)
+            .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
+        feed(&mut child, self.input);
+        let outcome = listen(&mut child, limit);
+        if !matches!(outcome, Ok(Some(_))) {
             descendants.end(&mut child);
-            Err(failed("printed more than 64 KiB".to_owned()))
         }
-        Ok(Some(Ended { status, errors, .. })) if !status.success() => {
-            let errors = clean(&String::from_utf8_lossy(&errors), FOREIGN_TEXT_LIMIT);
-            let separator = if errors.is_empty() { "" } else { ": " };
-            let end = match status.code() {
-                Some(code) => format!("exit code {code}"),
-                None => status.to_string(),
-            };
-            Err(failed(format!("failed ({end}){separator}{errors}")))
+        match outcome {
+            Err(error) => Err(failed("cannot be read".to_owned()).because(error)),
+            Ok(None) => Err(failed(format!(
+                "did not finish within {}",
+                duration::in_words(limit)
+            ))
+            .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m")),
+            Ok(Some(Ended { printed, .. })) if printed.len() > CLIENT_SECRET_LIMIT => {
+                descendants.end(&mut child);
+                Err(failed("printed more than 64 KiB".to_owned()))
+            }
+            Ok(Some(Ended { status, errors, .. })) if !status.success() => {
+                let errors = clean(&String::from_utf8_lossy(&errors), FOREIGN_TEXT_LIMIT);
+                let separator = if errors.is_empty() { "" } else { ": " };
+                let end = match status.code() {
+                    Some(code) => format!("exit code {code}"),
+                    None => status.to_string(),
+                };
+                Err(failed(format!("failed ({end}){separator}{errors}")))
+            }
+            Ok(Some(Ended { printed, .. })) => Ok(printed),
         }
-        Ok(Some(Ended { printed, .. })) => Ok(printed),
     }
+}
+
+/// Writes a command's standard input in its own thread: the command may read nothing of it.
+fn feed(child: &mut Child, input: Option<&[u8]>) {
+    let (Some(mut stream), Some(input)) = (child.stdin.take(), input) else {
+        return;
+    };
+    let input = input.to_owned();
+    // Without a thread, the command reads nothing, and its output is no signature.
+    let _ = thread::Builder::new().spawn(move || stream.write_all(&input));
 }
 
 /// A command that ended, or that printed more than a secret can be.

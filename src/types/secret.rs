@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::types::digest::Digest;
+use crate::types::external_key::ExternalKey;
 pub(crate) use crate::types::private_key::PrivateKey;
 
 /// The longest client secret, in bytes: far above any real one, so that a wrong file or an
@@ -86,6 +88,8 @@ pub(crate) enum Credential {
         key: PrivateKey,
         passphrase: Option<ClientSecret>,
     },
+    /// A private key that another program keeps and signs with.
+    External(Arc<dyn ExternalKey>),
 }
 
 /// What the authorization server issued (RFC 6749 §1.4).

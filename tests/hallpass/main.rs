@@ -3,6 +3,7 @@
 //! They need Linux: a Secret Service, `/proc`, `unshare`, strace. `tests/everywhere` runs on every platform.
 #![cfg(target_os = "linux")]
 
+mod agents;
 mod answers;
 mod bare;
 mod bindings;

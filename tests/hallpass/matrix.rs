@@ -883,7 +883,7 @@ fn assertion(request: &Request) -> String {
 }
 
 /// What joserfc says of these assertions, each with its public key and its algorithm.
-fn verified(lines: &str) -> Vec<Value> {
+pub(crate) fn verified(lines: &str) -> Vec<Value> {
     let mut command = python("verify_assertions.py");
     command
         .stdin(Stdio::piped())

@@ -222,6 +222,15 @@ impl Authority {
 
     /// For these names, on a server that requires a client certificate of this authority.
     pub(crate) fn identity_for_known_clients(&self, names: &[&str]) -> Identity {
+        self.identity_for_known_clients_with(names, rustls::ALL_VERSIONS)
+    }
+
+    /// The same, with these versions of TLS.
+    pub(crate) fn identity_for_known_clients_with(
+        &self,
+        names: &[&str],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Identity {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("a CA certificate");
@@ -234,7 +243,7 @@ impl Authority {
         let chain = vec![certificate.expect("a certificate").der().clone()];
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("the protocol versions of rustls")
             .with_client_cert_verifier(verifier.build().expect("a verifier"))
             .with_single_cert(chain, key.into())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::options::Args;
 use crate::commands::scope;
 use crate::error::{Error, Result};
+use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
 use crate::profile::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
 use crate::profile::{ClientAuth, Profile, SecretSource, SourceKind};
 use crate::secrets;
@@ -31,9 +32,14 @@ impl Args {
         let ca_file = self.ca_file.as_ref().map(optional_path).transpose()?;
         let certificate = self.cert.as_ref().map(optional_path).transpose()?;
         let key_is_the_certificates = self.key_belongs_to_a_certificate(kept);
-        let certificate_key = self.key.as_deref().filter(|_| key_is_the_certificates);
-        // A file of this option can be nothing else.
-        let signs = self.jwt_key.as_ref().map(|_| ClientAuth::PrivateKeyJwt);
+        let certificate_key = self.key.as_ref().filter(|_| key_is_the_certificates);
+        let certificate_key = certificate_key.map(|key| match key {
+            KeyReference::File(path) => absolute(path).map(KeyReference::File),
+            KeyReference::Agent(key) => Ok(KeyReference::Agent(key.clone())),
+        });
+        // These options are of no use with another method.
+        let signs = self.signs().then_some(ClientAuth::PrivateKeyJwt);
+        let agent_socket = self.agent_socket.as_ref().map(optional_path).transpose()?;
         Ok(Settings {
             token_endpoint: self.token_url.clone().into(),
             issuer: self.issuer.clone().into(),
@@ -51,6 +57,7 @@ impl Args {
             body: self.body.into(),
             basic_encoding: self.basic_encoding.into(),
             key: self.key_place(key_is_the_certificates)?.into(),
+            agent_socket: agent_socket.map_or(Setting::Unset, Setting::or_removed),
             jwt_algorithm: self.jwt_alg.into(),
             jwt_audience: self.jwt_aud.as_deref().map(AssertionAudience::parse).into(),
             jwt_type: self.jwt_typ.clone().into(),
@@ -58,7 +65,8 @@ impl Args {
             jwt_certificate: self.jwt_cert.as_deref().map(absolute).transpose()?.into(),
             jwt_claims: settings::named(&self.jwt_claim),
             certificate: certificate.map_or(Setting::Unset, Setting::or_removed),
-            certificate_key: certificate_key.map(absolute).transpose()?.into(),
+            certificate_key: certificate_key.transpose()?.into(),
+            tls_max: self.tls_max.into(),
             bindings: match self.bound_urls.as_slice() {
                 [] => Setting::Unset,
                 _ => settings::bindings(urls),
@@ -83,18 +91,26 @@ impl Args {
         };
         let is_tls = match self.auth {
             Some(auth) => auth.is_tls(),
-            None => self.jwt_key.is_none() && self.cert.is_some(),
+            None => !self.signs() && self.cert.is_some(),
         };
         has_certificate && !is_tls
     }
 
     /// With a private key of its own only, either option names it.
     fn key_place(&self, key_is_the_certificates: bool) -> Result<Option<KeyPlace>> {
+        if let (Some(command), Some(public_file)) = (&self.jwt_sign_command, &self.jwt_public) {
+            return Ok(Some(KeyPlace::SignCommand(SignCommand {
+                command: with_absolute_program(command.clone())?,
+                public_file: absolute(public_file)?,
+                public_key: None,
+            })));
+        }
         let key = self.key.as_ref().filter(|_| !key_is_the_certificates);
-        let Some(path) = self.jwt_key.as_ref().or(key) else {
-            return Ok(self.key_stdin.then_some(KeyPlace::Secret));
+        let path = match self.jwt_key.as_ref().or(key) {
+            Some(KeyReference::Agent(key)) => return Ok(Some(KeyPlace::Agent(key.clone()))),
+            Some(KeyReference::File(path)) => absolute(path)?,
+            None => return Ok(self.key_stdin.then_some(KeyPlace::Secret)),
         };
-        let path = absolute(path)?;
         Ok(Some(if secrets::read_key_file(&path)?.is_encrypted() {
             KeyPlace::EncryptedFile(path)
         } else {
@@ -102,11 +118,30 @@ impl Args {
         }))
     }
 
+    /// The key that signs assertions is given, other than on standard input.
+    pub(super) fn signs(&self) -> bool {
+        self.jwt_key.is_some() || self.jwt_sign_command.is_some()
+    }
+
+    /// The place of a secret is given.
+    pub(super) fn gives_secret(&self) -> bool {
+        self.secret_stdin
+            || self.secret_file.is_some()
+            || self.secret_command.is_some()
+            || self.secret_env.is_some()
+            || self.secret_credential.is_some()
+    }
+
+    /// Whether only the keys of an ssh-agent are to be listed: one is given without a name.
+    pub(super) fn lists_agent_keys(&self) -> bool {
+        let mut keys = [&self.jwt_key, &self.key].into_iter().flatten();
+        keys.any(|key| matches!(key, KeyReference::Agent(key) if key.name.is_empty()))
+    }
+
     /// Whether the secret that is there goes to another store of hallpass.
     pub(super) fn moves(&self) -> bool {
         let to_us = self.store.and_then(SourceKind::store).is_some();
-        let has_new =
-            self.secret_stdin || self.key_stdin || self.jwt_key.is_some() || self.key.is_some();
+        let has_new = self.secret_stdin || self.key_stdin || self.signs() || self.key.is_some();
         to_us && !has_new
     }
 
@@ -121,7 +156,11 @@ impl Args {
             Some(SecretSource::Env(variable.clone()))
         } else {
             let command = self.secret_command.clone();
-            command.map(with_absolute_program).transpose()?
+            let command = command.map(with_absolute_program).transpose()?;
+            command.map(|command| match command {
+                CommandLine::Words(words) => SecretSource::Command(words),
+                CommandLine::Shell(line) => SecretSource::Shell(line),
+            })
         };
         if let Some(kind) = self.store {
             match (kind.store(), &place) {
@@ -148,6 +187,11 @@ impl Args {
 
 /// The option that gives the place of a secret, with its value.
 fn place_option(kind: SourceKind) -> String {
+    match kind {
+        SourceKind::Agent => return "--jwt-key agent:KEY".to_owned(),
+        SourceKind::SignCommand => return "--jwt-sign-command COMMAND".to_owned(),
+        _ => {}
+    }
     let value = match kind {
         SourceKind::File => "FILE",
         SourceKind::Command => "COMMAND",
@@ -158,18 +202,18 @@ fn place_option(kind: SourceKind) -> String {
 
 /// A program that is named by a path is the same one from every directory; a plain name is looked up
 /// in `PATH`.
-fn with_absolute_program(source: SecretSource) -> Result<SecretSource> {
-    let SecretSource::Command(mut words) = source else {
-        return Ok(source);
+fn with_absolute_program(command: CommandLine) -> Result<CommandLine> {
+    let CommandLine::Words(mut words) = command else {
+        return Ok(command);
     };
     if let Some(program) = words.first_mut()
         && program.contains(std::path::is_separator)
     {
         let path = absolute(Path::new(program))?;
         let path = path.into_os_string().into_string();
-        *program = path.map_err(|_| Error::usage("the secret command's path is not UTF-8 text"))?;
+        *program = path.map_err(|_| Error::usage("the command's path is not UTF-8 text"))?;
     }
-    Ok(SecretSource::Command(words))
+    Ok(CommandLine::Words(words))
 }
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf> {

@@ -309,9 +309,13 @@ fn words_of(args: &Args, option: &str, value: &str) -> Vec<String> {
     add("--secret-file", args.secret_file.as_ref().map(path));
     add("--secret-env", args.secret_env.clone());
     add("--secret-credential", args.secret_credential.clone());
-    add("--jwt-key", args.jwt_key.as_ref().map(path));
+    add("--jwt-key", args.jwt_key.as_ref().map(ToString::to_string));
+    let command = args.jwt_sign_command.as_ref();
+    add("--jwt-sign-command", command.map(ToString::to_string));
+    add("--jwt-public", args.jwt_public.as_ref().map(path));
+    add("--agent-socket", args.agent_socket.as_ref().map(path));
     add("--cert", args.cert.as_ref().map(path));
-    add("--key", args.key.as_ref().map(path));
+    add("--key", args.key.as_ref().map(ToString::to_string));
     let flags = [
         ("--secret-stdin", args.secret_stdin),
         ("--key-stdin", args.key_stdin),

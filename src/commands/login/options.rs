@@ -6,10 +6,11 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::commands::choice;
 use crate::profile::binding::BoundUrl;
+use crate::profile::external_key::{CommandLine, KeyReference};
 use crate::profile::headers::Headers;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName,
-    ReservedParameter, SecretSource, SourceKind, TokenEndpoint, TokenType,
+    ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
 };
 use crate::types::checked_text::{ClientId, Resource};
 use crate::types::seconds::{Lifetime, Timeout};
@@ -82,8 +83,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = SECRET, value_name = "FILE", group = "source")]
     pub(super) secret_file: Option<PathBuf>,
     /// Run this command to get the secret each time; runs in a shell if it begins with `!`
-    #[arg(long, help_heading = SECRET, value_name = "COMMAND", group = "source", value_parser = secret_command)]
-    pub(super) secret_command: Option<SecretSource>,
+    #[arg(long, help_heading = SECRET, value_name = "COMMAND", group = "source", value_parser = CommandLine::parse)]
+    pub(super) secret_command: Option<CommandLine>,
     /// Read the secret from this environment variable each time; only its name is saved
     #[arg(long, help_heading = SECRET, value_name = "VARIABLE", group = "source", value_parser = variable)]
     pub(super) secret_env: Option<String>,
@@ -108,9 +109,18 @@ pub(crate) struct Args {
     /// Never cache a token longer than this [default: 1d]
     #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = Lifetime::parse)]
     pub(super) max_ttl: Option<Lifetime>,
-    /// Private key that signs assertions: PEM or JWK
-    #[arg(long, help_heading = KEY, value_name = "FILE", group = "key-source")]
-    pub(super) jwt_key: Option<PathBuf>,
+    /// Private key that signs assertions: a PEM or JWK file, or `agent:` and the fingerprint or comment of a key in an ssh-agent (only `agent:` lists the keys)
+    #[arg(long, help_heading = KEY, value_name = "FILE|agent:KEY", group = "key-source", value_parser = OsStringValueParser::new().map(KeyReference::from))]
+    pub(super) jwt_key: Option<KeyReference>,
+    /// Run this command to sign assertions: it reads what to sign, and prints the signature; runs in a shell if it begins with `!`
+    #[arg(long, help_heading = KEY, value_name = "COMMAND", group = "key-source", requires = "jwt_public", value_parser = CommandLine::parse)]
+    pub(super) jwt_sign_command: Option<CommandLine>,
+    /// PEM public key or certificate that verifies what that command prints
+    #[arg(long, help_heading = KEY, value_name = "FILE", requires = "jwt_sign_command")]
+    pub(super) jwt_public: Option<PathBuf>,
+    /// Socket of the ssh-agent [default: `$SSH_AUTH_SOCK`]
+    #[arg(long, help_heading = KEY, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    pub(super) agent_socket: Option<PathBuf>,
     /// Signature algorithm of assertions [default: the key's own, or the first one in the server's metadata that fits the key]
     #[arg(long, help_heading = KEY, value_name = "ALGORITHM", value_parser = choice::<JwtAlgorithm>())]
     pub(super) jwt_alg: Option<JwtAlgorithm>,
@@ -132,9 +142,9 @@ pub(crate) struct Args {
     /// PEM client certificate for TLS; authenticates the client unless another method is set
     #[arg(long, help_heading = KEY, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) cert: Option<PathBuf>,
-    /// Private key of that certificate: PEM
-    #[arg(long, help_heading = KEY, value_name = "FILE")]
-    pub(super) key: Option<PathBuf>,
+    /// Private key of that certificate: a PEM file, or `agent:` and a key in an ssh-agent
+    #[arg(long, help_heading = KEY, value_name = "FILE|agent:KEY", value_parser = OsStringValueParser::new().map(KeyReference::from))]
+    pub(super) key: Option<KeyReference>,
     /// Read the private key from standard input and save it in the keychain
     #[arg(long, help_heading = KEY, groups = ["key-source", "source"])]
     pub(super) key_stdin: bool,
@@ -156,6 +166,9 @@ pub(crate) struct Args {
     /// Encoding of the credentials in an HTTP Basic header [default: percent]
     #[arg(long, help_heading = ADVANCED, value_name = "ENCODING", value_parser = choice::<BasicEncoding>())]
     pub(super) basic_encoding: Option<BasicEncoding>,
+    /// Newest version of TLS, for servers or keys that cannot use TLS 1.3 [default: 1.3]
+    #[arg(long, help_heading = ADVANCED, value_name = "VERSION", value_parser = choice::<TlsVersion>())]
+    pub(super) tls_max: Option<TlsVersion>,
     /// Time limit of a token request [default: 30s]
     #[arg(long, help_heading = ADVANCED, value_name = "DURATION", value_parser = Timeout::parse)]
     pub(super) timeout: Option<Timeout>,
@@ -256,15 +269,5 @@ fn credential(text: &str) -> std::result::Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("a credential is a file's name, without a directory".to_owned())
-    }
-}
-
-fn secret_command(text: &str) -> std::result::Result<SecretSource, String> {
-    if let Some(line) = text.strip_prefix('!') {
-        return Ok(SecretSource::Shell(line.to_owned()));
-    }
-    match shlex::split(text) {
-        Some(words) if !words.is_empty() => Ok(SecretSource::Command(words)),
-        _ => Err("the command is empty, or a quote in it is not closed".to_owned()),
     }
 }

@@ -199,7 +199,7 @@ impl<'a> Login<'a> {
         let method = profile.client_auth;
         let name = method.as_str();
         let args = self.args;
-        if !method.has_key() && (args.key_stdin || args.jwt_key.is_some()) {
+        if !method.has_key() && (args.key_stdin || args.signs()) {
             return Err(Error::usage(format!("{name} takes no private key")));
         }
         if !method.has_key() && args.key.is_some() && profile.certificate_key.is_none() {
@@ -209,8 +209,16 @@ impl<'a> Login<'a> {
             let fault = format!("{} does not fit {name}", algorithm.as_str());
             return Err(Error::usage(fault));
         }
-        let without_effect = if args.jwt_key.is_some() && method != ClientAuth::PrivateKeyJwt {
-            Some("jwt-key")
+        let without_effect = if args.signs() && method != ClientAuth::PrivateKeyJwt {
+            Some(if args.jwt_key.is_some() {
+                "jwt-key"
+            } else {
+                "jwt-sign-command"
+            })
+        } else if profile.secret.is_external() && args.gives_secret() {
+            return Err(Error::usage(
+                "a key that another program keeps needs no secret and no passphrase",
+            ));
         } else {
             self.layers.given.without_effect(profile)
         };

@@ -45,7 +45,7 @@ pub(super) fn choose_algorithm(
     let algorithm = found.ok_or_else(|| choose_among(fitting).hint("choose one with --jwt-alg"))?;
     if !fitting.contains(&algorithm) {
         let what = match credential {
-            Credential::Key { .. } => "the private key",
+            Credential::Key { .. } | Credential::External(_) => "the private key",
             Credential::Secret(_) => "a client secret",
         };
         let fault = format!("{what} cannot sign with {}", algorithm.as_str());

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::oauth::{self, Notes, TokenClient};
 use crate::platform::prompt;
+use crate::profile::external_key::KeyReference;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{ClientAuth, Item, Profile, SecretSource};
 use crate::secrets::{self, WaitLimit};
@@ -102,7 +103,7 @@ impl Login<'_> {
             Some(content) => Some(secrets::credential(&merged, content, |what, fault| {
                 Error::usage(format!("the {what} that was given {fault}"))
             })?),
-            None if needs_key || !self.args.no_verify => {
+            None if needs_key || merged.secret.is_external() || !self.args.no_verify => {
                 Some(secrets::read(&self.name, &merged, WaitLimit::Person)?)
             }
             None => None,
@@ -149,10 +150,23 @@ impl Login<'_> {
     pub(super) fn verify(&self, input: Input) -> Result<Verified> {
         let mut profile = input.merged.clone();
         if let Some(credential) = &input.credential {
+            if let Credential::External(key) = credential {
+                profile.secret.record(oauth::public_key_of(&**key)?);
+            }
             sign::choose_algorithm(&mut profile, credential, &self.layers, &self.algorithms)?;
         }
         // Also without a request: one that cannot be read is better known now.
-        let certificate_key = secrets::certificate_key(&profile)?;
+        let certificate_key = secrets::certificate_key(&self.name, &profile, WaitLimit::Person)?;
+        if let (Some(KeyReference::Agent(settings)), Some(Credential::External(key))) =
+            (&mut profile.certificate_key, &certificate_key)
+        {
+            settings.public_key = Some(oauth::public_key_of(&**key)?);
+        }
+        oauth::check_tls_key(
+            &profile,
+            input.credential.as_ref(),
+            certificate_key.as_ref(),
+        )?;
         profile.trust = oauth::trust_in_effect(profile.ca_file.as_deref())?;
         if let (Some(_), Some(item)) = (&input.for_store, profile.secret.item()) {
             profile.secret = SecretSource::kept(Item {
@@ -160,8 +174,13 @@ impl Login<'_> {
                 ..item
             });
         }
-        let version = input.version.as_deref();
-        let request = TokenRequest::new(&self.name, &profile, None, None, version);
+        let version = if profile.secret.is_external() {
+            // Of the key that was recorded meanwhile, not of its name.
+            secrets::version(&profile)
+        } else {
+            input.version.clone()
+        };
+        let request = TokenRequest::new(&self.name, &profile, None, None, version.as_deref());
         let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
                 let (name, credential) = (&self.name, credential.clone());

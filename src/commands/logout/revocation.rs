@@ -1,6 +1,7 @@
 //! Revokes the tokens of a profile that is logged out.
 
 use crate::cache::Cache;
+use crate::error::Result;
 use crate::message;
 use crate::oauth;
 use crate::profile::token_request::login_of;
@@ -24,6 +25,8 @@ pub(super) struct Revocation {
     profile: Profile,
     tokens: Vec<AccessToken>,
     credential: Credential,
+    /// The key of a client certificate that the profile has as well.
+    certificate_key: Option<Credential>,
 }
 
 impl Revocation {
@@ -36,12 +39,18 @@ impl Revocation {
         if tokens.is_empty() {
             return None;
         }
-        match secrets::read(name, &profile, WaitLimit::Person) {
-            Ok(credential) => Some(Self {
+        let read = || -> Result<_> {
+            let credential = secrets::read(name, &profile, WaitLimit::Person)?;
+            let certificate_key = secrets::certificate_key(name, &profile, WaitLimit::Person)?;
+            Ok((credential, certificate_key))
+        };
+        match read() {
+            Ok((credential, certificate_key)) => Some(Self {
                 endpoint,
                 profile,
                 tokens,
                 credential,
+                certificate_key,
             }),
             Err(error) => {
                 message::warning(&format!(
@@ -58,9 +67,9 @@ impl Revocation {
             profile,
             tokens,
             credential,
+            certificate_key: key,
         } = self;
-        let revoked = secrets::certificate_key(&profile)
-            .and_then(|key| oauth::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref()));
+        let revoked = oauth::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref());
         if let Err(error) = revoked {
             message::warning(&format!(
                 "the tokens were removed here, but not revoked at the server: {error}"

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::layers::{Layers, Origin};
 use super::{AssertionAudience, KeyPlace, NamedSettings, SECRET_METHODS, Setting, Settings};
+use crate::profile::external_key::KeyReference;
 use crate::profile::headers::Headers;
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
@@ -71,6 +72,9 @@ impl Layers {
             .has_assertion()
             .then(|| merge.assertion(client_auth, &token_endpoint, issuer.as_deref()))
             .transpose()?;
+        let has_agent_key = matches!(secret, SecretSource::Agent(_))
+            || matches!(certificate_key, Some(KeyReference::Agent(_)));
+        let agent_socket = pick!(merge, agent_socket).filter(|_| has_agent_key);
         let headers = merge.each("headers.", |layer| &layer.headers);
         Ok(Profile {
             format: FORMAT,
@@ -82,6 +86,8 @@ impl Layers {
             assertion,
             certificate,
             certificate_key,
+            agent_socket,
+            tls_max: pick!(merge, tls_max),
             encrypted_key,
             body,
             grant_type: pick!(merge, grant_type),
@@ -111,8 +117,8 @@ impl Layers {
         &self,
         client_auth: ClientAuth,
         certificate: Option<PathBuf>,
-        key: Option<PathBuf>,
-    ) -> Result<(Option<PathBuf>, Option<PathBuf>), MergeError> {
+        key: Option<KeyReference>,
+    ) -> Result<(Option<PathBuf>, Option<KeyReference>), MergeError> {
         let is_given = self.given.certificate.value().is_some();
         match (certificate, key) {
             (None, _) if client_auth.is_tls() => Err(MergeError::NoCertificate),
@@ -154,6 +160,8 @@ fn credential(
     match key {
         Some(KeyPlace::File(path)) => Some((SecretSource::File(path), None)),
         Some(KeyPlace::EncryptedFile(path)) => Some((secret_or_new(secret), Some(path))),
+        Some(KeyPlace::Agent(key)) => Some((SecretSource::Agent(key), None)),
+        Some(KeyPlace::SignCommand(command)) => Some((SecretSource::SignCommand(command), None)),
         Some(KeyPlace::Secret) => Some((secret_or_new(secret), None)),
         None => secret.map(|secret| (secret, None)),
     }

@@ -48,6 +48,7 @@ impl Settings {
             body: Some(profile.body);
             basic_encoding: Some(profile.basic_encoding);
             key: key;
+            agent_socket: profile.agent_socket.clone();
             jwt_algorithm: assertion.and_then(|assertion| assertion.algorithm);
             jwt_audience: audience;
             jwt_type: assertion.map(|assertion| assertion.typ.clone());
@@ -55,6 +56,7 @@ impl Settings {
             jwt_certificate: assertion.and_then(|assertion| assertion.certificate.clone());
             certificate: profile.certificate.clone();
             certificate_key: profile.certificate_key.clone();
+            tls_max: profile.tls_max;
             bindings: Some(profile.bindings.clone()).filter(|list| !list.is_empty());
             revocation_endpoint: profile.revocation_endpoint.clone();
             ca_file: profile.ca_file.clone();

@@ -1,0 +1,152 @@
+//! Public keys, to verify what another program signed before it is sent.
+
+use pkcs8::der::Decode as _;
+use pkcs8::der::asn1::UintRef;
+use pkcs8::spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+    UnparsedPublicKey, VerificationAlgorithm,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+use rustls::server::ParsedCertificate;
+
+use super::key::{EC_PUBLIC_KEY, P256, P384};
+use crate::profile::JwtAlgorithm;
+use crate::types::ssh_key::{Content, SshPublicKey};
+
+/// RFC 8017 A.1, RFC 8410 §3.
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const ED25519_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// The public key in a file: PEM, of a key or of a certificate.
+pub(super) fn in_file(content: &[u8]) -> Option<SshPublicKey> {
+    if let Ok(key) = SubjectPublicKeyInfoDer::from_pem_slice(content) {
+        return of_spki(&key);
+    }
+    let certificate = CertificateDer::from_pem_slice(content).ok()?;
+    let certificate = ParsedCertificate::try_from(&certificate).ok()?;
+    of_spki(&certificate.subject_public_key_info())
+}
+
+/// From a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7).
+fn of_spki(der: &[u8]) -> Option<SshPublicKey> {
+    let info = SubjectPublicKeyInfoRef::from_der(der).ok()?;
+    let key = info.subject_public_key.as_bytes()?;
+    let curve = info.algorithm.parameters_oid().ok();
+    let key = match (info.algorithm.oid, curve) {
+        (RSA, _) => {
+            let [modulus, exponent] = &numbers(key)?;
+            SshPublicKey::of(Content::Rsa { modulus, exponent })
+        }
+        (EC_PUBLIC_KEY, Some(P256)) => SshPublicKey::of(Content::P256(key)),
+        (EC_PUBLIC_KEY, Some(P384)) => SshPublicKey::of(Content::P384(key)),
+        (ED25519_KEY, _) => SshPublicKey::of(Content::Ed25519(key)),
+        _ => return None,
+    };
+    // A damaged one has no content.
+    key.content().is_some().then_some(key)
+}
+
+/// The algorithms that fit a key.
+pub(super) fn algorithms(key: &SshPublicKey) -> &'static [JwtAlgorithm] {
+    use JwtAlgorithm::{ES256, ES384, EdDsa, PS256, PS384, PS512, RS256, RS384, RS512};
+    match key.content() {
+        Some(Content::Rsa { .. }) => &[RS256, RS384, RS512, PS256, PS384, PS512],
+        Some(Content::P256(_)) => &[ES256],
+        Some(Content::P384(_)) => &[ES384],
+        Some(Content::Ed25519(_)) => &[EdDsa],
+        None => &[],
+    }
+}
+
+/// The signature in what a program printed: as it is, or in base64; ECDSA's two numbers at a fixed
+/// length (RFC 7518 §3.4), or in DER. None if no reading of it is this key's signature of the message.
+pub(super) fn signature_in(
+    printed: &[u8],
+    key: &SshPublicKey,
+    algorithm: JwtAlgorithm,
+    message: &[u8],
+) -> Option<Vec<u8>> {
+    let mut readings = vec![printed.to_vec()];
+    readings.extend(from_base64(printed));
+    let length = match algorithm {
+        JwtAlgorithm::ES256 => Some(32),
+        JwtAlgorithm::ES384 => Some(48),
+        _ => None,
+    };
+    if let Some(length) = length {
+        let from_der = readings.iter().filter_map(|it| fixed_length(it, length));
+        let from_der: Vec<_> = from_der.collect();
+        readings.extend(from_der);
+    }
+    let mut readings = readings.into_iter();
+    readings.find(|signature| verifies(key, algorithm, message, signature))
+}
+
+/// Whether this key signed the message, in the form of JWS (RFC 7518 §3).
+fn verifies(key: &SshPublicKey, algorithm: JwtAlgorithm, message: &[u8], signature: &[u8]) -> bool {
+    use JwtAlgorithm as A;
+    let with = |algorithm: &'static dyn VerificationAlgorithm, key: &[u8]| {
+        let key = UnparsedPublicKey::new(algorithm, key);
+        key.verify(message, signature).is_ok()
+    };
+    match (key.content(), algorithm) {
+        (Some(Content::Rsa { modulus, exponent }), _) => {
+            let parameters: &'static RsaParameters = match algorithm {
+                A::RS256 => &RSA_PKCS1_2048_8192_SHA256,
+                A::RS384 => &RSA_PKCS1_2048_8192_SHA384,
+                A::RS512 => &RSA_PKCS1_2048_8192_SHA512,
+                A::PS256 => &RSA_PSS_2048_8192_SHA256,
+                A::PS384 => &RSA_PSS_2048_8192_SHA384,
+                A::PS512 => &RSA_PSS_2048_8192_SHA512,
+                _ => return false,
+            };
+            let key = RsaPublicKeyComponents {
+                n: modulus,
+                e: exponent,
+            };
+            key.verify(parameters, message, signature).is_ok()
+        }
+        (Some(Content::P256(point)), A::ES256) => with(&ECDSA_P256_SHA256_FIXED, point),
+        (Some(Content::P384(point)), A::ES384) => with(&ECDSA_P384_SHA384_FIXED, point),
+        (Some(Content::Ed25519(key)), A::EdDsa) => with(&ED25519, key),
+        _ => false,
+    }
+}
+
+/// ECDSA's two numbers, from ASN.1 (RFC 3279 §2.2.3) to a fixed length each (RFC 7518 §3.4).
+fn fixed_length(der: &[u8], length: usize) -> Option<Vec<u8>> {
+    let mut fixed = Vec::with_capacity(2 * length);
+    for number in numbers(der)? {
+        fixed.resize(fixed.len() + length.checked_sub(number.len())?, 0);
+        fixed.extend(number);
+    }
+    Some(fixed)
+}
+
+/// A sequence of two positive numbers, without leading zeros.
+fn numbers(der: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let numbers = Vec::<UintRef<'_>>::from_der(der).ok()?;
+    let numbers: Vec<_> = numbers.iter().map(|it| it.as_bytes().to_vec()).collect();
+    numbers.try_into().ok()
+}
+
+/// Base64 of either alphabet, with or without padding and line ends.
+fn from_base64(printed: &[u8]) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    let text = std::str::from_utf8(printed).ok()?;
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace() && *c != '=')
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '/',
+            c => c,
+        })
+        .collect();
+    STANDARD_NO_PAD.decode(text).ok()
+}
