@@ -74,7 +74,7 @@ impl Signer for ExternalSigner {
         if !self.algorithms().contains(&algorithm) {
             let (what, algorithm) = (self.key.program(), algorithm.as_str());
             return Err(Error::usage(format!(
-                "{what} cannot sign with {algorithm} with this key"
+                "the key of {what} cannot sign with {algorithm}"
             )));
         }
         let hash = match algorithm {

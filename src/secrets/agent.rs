@@ -138,13 +138,26 @@ fn connect(socket: &Path) -> io::Result<impl Read + Write + use<>> {
     std::os::unix::net::UnixStream::connect(socket)
 }
 
-/// A named pipe.
+/// A named pipe. Its server may learn who the user is, but not act as the user.
 #[cfg(windows)]
 fn connect(socket: &Path) -> io::Result<impl Read + Write + use<>> {
-    std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(socket)
+    use std::os::windows::fs::OpenOptionsExt as _;
+    const SECURITY_IDENTIFICATION: u32 = 0x0001_0000;
+    const ERROR_PIPE_BUSY: i32 = 231;
+    loop {
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true);
+        match options
+            .security_qos_flags(SECURITY_IDENTIFICATION)
+            .open(socket)
+        {
+            // Another program is being served. The caller's time limit ends the wait.
+            Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// How long an agent may take before a note says what hallpass waits for.

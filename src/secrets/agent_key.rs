@@ -8,6 +8,7 @@ use super::situation::Situation;
 use crate::error::{Error, Result};
 use crate::message::clean;
 use crate::profile::external_key::AgentKey;
+use crate::types::duration;
 use crate::types::external_key::{ExternalKey, PublicHalf, RsaHash};
 use crate::types::ssh_key::SshPublicKey;
 
@@ -57,8 +58,8 @@ impl Agent {
                     .hint("start an agent, or correct SSH_AUTH_SOCK or --agent-socket")
             }
             AgentError::NotResponding => Error::locked(format!(
-                "the ssh-agent at {at} did not answer within {} s",
-                self.limit.as_secs()
+                "the ssh-agent at {at} did not answer within {}",
+                duration::in_words(self.limit)
             ))
             .hint("check whether it waits for a confirmation or for the touch of a key")
             .hint("or set HALLPASS_KEYCHAIN_TIMEOUT to a longer time, such as 5m"),

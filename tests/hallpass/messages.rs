@@ -59,6 +59,7 @@ macro_rules! tables {
 }
 
 tables! {
+    agents
     arguments
     environment
     helpers
