@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! the situation, in a sentence
-//! server: REPLY       what the server sends (the next line: to the next request)
+//! server: REPLY       what the server sends, `$SERVER` being its address (the next line: to the
+//!                     next request)
 //! tls: KIND           the server's certificate; without it, the server speaks plain http
 //! keychain: STATE     from here on
 //! first: COMMAND      a line of shell that prepares the situation and must succeed
@@ -66,6 +67,7 @@ tables! {
     keychain
     keys
     login
+    mcp
     network
     output
     profiles

@@ -550,7 +550,7 @@ fn a_token_is_read_from_any_success_if_it_is_one_word() {
         let error = error(200, &body);
         assert_eq!(error.kind, Kind::Refused);
         assert!(
-            error.message.contains(&format!("a \"{kind}\" token")),
+            error.message.contains(&format!("of type \"{kind}\"")),
             "{}",
             error.message
         );

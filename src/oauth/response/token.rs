@@ -86,9 +86,8 @@ pub(super) fn is_bearer(kind: &str, setting: Option<TokenType>) -> bool {
 
 fn other_type(kind: &str, context: &ResponseContext<'_>) -> Error {
     let error = Error::refused(format!(
-        "the server issued a token of type \"{}\", at {}; hallpass supports only bearer tokens",
-        context.redactor.clean(kind),
-        context.url()
+        "the server issued a token of type \"{}\"; hallpass supports only bearer tokens",
+        context.redactor.clean(kind)
     ))
     .hint("ask the server's administrator to register this client for bearer tokens");
     if is_bearer(kind, Some(TokenType::Bearer)) {

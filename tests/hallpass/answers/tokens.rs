@@ -146,8 +146,7 @@ fn bearer_in_any_case_or_nothing_is_the_token_type_and_others_are_refused() {
     let body = r#"{"access_token":"t","token_type":"DPoP\u001b[31m\n"}"#;
     let ran = refused(Reply::json(200, body), 4, 1);
     assert!(
-        ran.stderr
-            .contains("issued a token of type \"DPoP[31m\", at http://"),
+        ran.stderr.contains("issued a token of type \"DPoP[31m\"; "),
         "{ran:?}"
     );
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
 use crate::secret_service::SecretService;
-use crate::server::{Gate, Reply, Server};
+use crate::server::{Gate, Reply, Request, Server};
 use crate::terminal::Terminal;
 use crate::tls::{Authority, Identity};
 
@@ -288,9 +288,14 @@ fn start_server(machine: &Machine, replies: Vec<String>, tls: Option<&str>) -> S
     });
     let count = AtomicUsize::new(0);
     let tokens = numbered_tokens();
-    let reply = move |request: &_| match replies.len().checked_sub(1) {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let reply = move |request: &Request| match replies.len().checked_sub(1) {
         None => tokens(request),
-        Some(last) => reply(&replies[count.fetch_add(1, SeqCst).min(last)]),
+        Some(last) => {
+            let host = request.header("host").unwrap_or_default();
+            let line = &replies[count.fetch_add(1, SeqCst).min(last)];
+            reply(&line.replace("$SERVER", &format!("{scheme}://{host}")))
+        }
     };
     match identity {
         None => Server::start(reply),
@@ -299,13 +304,16 @@ fn start_server(machine: &Machine, replies: Vec<String>, tls: Option<&str>) -> S
 }
 
 /// `STATUS | HEADER: VALUE | BODY`, each part but the first one as often as needed; `raw TEXT`;
-/// `token`; `nothing` for a server that does not respond.
+/// `token`; `large` for a response that is too large; `nothing` for a server that does not respond.
 fn reply(line: &str) -> Reply {
     if let Some(bytes) = line.strip_prefix("raw ") {
         return Reply::raw(bytes.replace("\\r", "\r").replace("\\n", "\n"));
     }
     if line == "token" {
         return Reply::token("t", 3600);
+    }
+    if line == "large" {
+        return Reply::new(200).body(" ".repeat(2 << 20));
     }
     if line == "nothing" {
         return Reply::new(200).held_by(&Gate::new());
