@@ -218,6 +218,11 @@ impl Profile {
             || matches!(self.certificate_key, Some(KeyReference::Agent(_)))
     }
 
+    /// Whether a token request may have to wait for another program, or for a person that it asks.
+    pub(crate) fn may_block(&self) -> bool {
+        self.secret.may_block() || self.has_agent_key()
+    }
+
     pub(crate) fn default_ttl(&self) -> Duration {
         self.default_ttl_seconds
             .map_or(DEFAULT_LIFETIME, Lifetime::duration)

@@ -184,7 +184,8 @@ fn secret_command(limit: Duration) -> Run<'static> {
 /// # Errors
 /// `Locked` when there is no agent, or no such key in it.
 pub(crate) fn list_agent_keys(socket: Option<&Path>) -> Result<String> {
-    agent_key::list(&Agent::at(socket, WaitLimit::Person.limit()?)?)
+    let limit = WaitLimit::Person.limit()?;
+    agent_key::list(&Agent::at(socket, limit, Situation::LoggingIn)?)
 }
 
 /// Saves a secret in a store that hallpass manages.
@@ -270,8 +271,9 @@ fn agent_key(
     profile: &Profile,
     wait: WaitLimit,
 ) -> Result<Credential> {
-    let agent = Agent::at(profile.agent_socket.as_deref(), wait.limit()?)?;
-    let key = KeyInAgent::find(key, agent, Situation::of(name, wait))?;
+    let situation = Situation::of(name, wait);
+    let agent = Agent::at(profile.agent_socket.as_deref(), wait.limit()?, situation)?;
+    let key = KeyInAgent::find(key, agent, situation)?;
     Ok(Credential::External(Arc::new(key)))
 }
 

@@ -171,7 +171,7 @@ impl TokenSource for ProfileSource<'_> {
 
 /// How long another caller may take to get a token of this profile.
 fn wait_limit(profile: &Profile) -> Result<Duration> {
-    let for_secret = if profile.secret.may_block() {
+    let for_secret = if profile.may_block() {
         WaitLimit::Program.limit()?
     } else {
         Duration::ZERO

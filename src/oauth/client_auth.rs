@@ -94,6 +94,7 @@ pub(super) fn authenticate(
 /// `Locked` when the key cannot be used.
 pub(super) fn tls_key(
     profile: &Profile,
+    name: Option<&ProfileName>,
     credential: Option<&Credential>,
     certificate_key: Option<&Credential>,
 ) -> Result<Option<Arc<dyn SigningKey>>> {
@@ -102,7 +103,7 @@ pub(super) fn tls_key(
             Some(Key::read(key, passphrase.as_ref())?.signing_key())
         }
         Some(Credential::External(key)) => {
-            let key = ExternalTlsKey::new(ExternalSigner::new(key)?, profile)?;
+            let key = ExternalTlsKey::new(ExternalSigner::new(key)?, profile, name)?;
             Some(Arc::new(key))
         }
         Some(Credential::Secret(_)) | None => None,
@@ -120,7 +121,7 @@ pub(crate) fn check_tls_key(
 ) -> Result<()> {
     match tls_credential(profile, credential, certificate_key) {
         Some(Credential::External(key)) => {
-            ExternalTlsKey::new(ExternalSigner::new(key)?, profile).map(drop)
+            ExternalTlsKey::new(ExternalSigner::new(key)?, profile, None).map(drop)
         }
         _ => Ok(()),
     }

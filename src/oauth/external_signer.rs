@@ -90,7 +90,7 @@ impl Signer for ExternalSigner {
                 algorithm.as_str()
             ))
             .hint(if self.key.is_in_agent() {
-                "check which program listens at SSH_AUTH_SOCK or --agent-socket"
+                "check which program listens at the agent's socket"
             } else {
                 "check that the command signs its standard input with the private key of --jwt-public and with this algorithm"
             })

@@ -27,7 +27,7 @@ pub(crate) fn revoke(
     credential: &Credential,
     certificate_key: Option<&Credential>,
 ) -> Result<()> {
-    let tls_key = tls_key(profile, Some(credential), certificate_key)?;
+    let tls_key = tls_key(profile, None, Some(credential), certificate_key)?;
     let http = Http::to(endpoint, profile, None, tls_key)?;
     within(TIMEOUT, async |deadline| {
         let mut result = Ok(());

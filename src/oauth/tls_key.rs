@@ -8,10 +8,11 @@ use rustls::pki_types::{SubjectPublicKeyInfoDer, alg_id};
 use rustls::sign::{SigningKey, public_key_to_spki};
 use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 
+use super::advice;
 use super::external_signer::ExternalSigner;
 use super::signer::Signer as _;
 use crate::error::{Error, Result};
-use crate::profile::{JwtAlgorithm, Profile, TlsVersion};
+use crate::profile::{JwtAlgorithm, Profile, ProfileName, TlsVersion};
 use crate::types::ssh_key::{Content, SshPublicKey};
 
 /// What such a key can sign, the preferred scheme first. TLS 1.3 has RSA only with PSS (RFC 8446
@@ -31,13 +32,21 @@ pub(super) struct ExternalTlsKey(ExternalSigner);
 impl ExternalTlsKey {
     /// # Errors
     /// `Usage` when TLS 1.3 would need what the key cannot sign: rustls would then show no certificate.
-    pub(super) fn new(signer: ExternalSigner, profile: &Profile) -> Result<Self> {
+    pub(super) fn new(
+        signer: ExternalSigner,
+        profile: &Profile,
+        name: Option<&ProfileName>,
+    ) -> Result<Self> {
         let is_rsa = matches!(signer.public_key().content(), Some(Content::Rsa { .. }));
         if is_rsa && profile.tls_max != Some(TlsVersion::V1_2) {
             return Err(Error::usage(
                 "an RSA key in an ssh-agent cannot sign in TLS 1.3, which requires PSS padding",
             )
-            .hint("use a P-256, P-384 or Ed25519 key, or limit this profile to TLS 1.2: --tls-max 1.2 (HALLPASS_TLS_MAX)"));
+            .hint("use a P-256, P-384 or Ed25519 key")
+            .hint(format!(
+                "to limit this profile to TLS 1.2, {}",
+                advice::set(name, "--tls-max 1.2", "HALLPASS_TLS_MAX=1.2")
+            )));
         }
         Ok(Self(signer))
     }

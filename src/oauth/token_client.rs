@@ -24,13 +24,8 @@ impl TokenClient {
         credential: Credential,
         certificate_key: Option<&Credential>,
     ) -> Result<Self> {
-        let tls_key = tls_key(profile, Some(&credential), certificate_key)?;
-        let http = Http::to(
-            &profile.token_endpoint,
-            profile,
-            Some(name),
-            tls_key.clone(),
-        )?;
+        let tls_key = tls_key(profile, Some(name), Some(&credential), certificate_key)?;
+        let http = Http::to(&profile.token_endpoint, profile, Some(name), tls_key)?;
         Ok(Self { credential, http })
     }
 
@@ -50,7 +45,7 @@ impl TokenClient {
         if !profile.secret.may_block() || profile.client_auth.is_tls() {
             return Self::of(name, profile, credential()?, certificate_key);
         }
-        let tls_key = tls_key(profile, None, certificate_key)?;
+        let tls_key = tls_key(profile, Some(name), None, certificate_key)?;
         let set_up = || {
             Http::to(
                 &profile.token_endpoint,

@@ -23,10 +23,13 @@ const FINGERPRINT: &str = "SHA256:";
 const ADD_KEY: &str = "add the key: ssh-add FILE, or unlock the agent: ssh-add -X";
 
 /// An agent, and how long it may take.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Agent {
     socket: PathBuf,
     limit: Duration,
+    /// How to name another socket or another key, in this situation.
+    other_socket: String,
+    other_key: String,
 }
 
 impl Agent {
@@ -34,14 +37,29 @@ impl Agent {
     ///
     /// # Errors
     /// `Locked` if neither is known.
-    pub(super) fn at(socket: Option<&Path>, limit: Duration) -> Result<Self> {
+    pub(super) fn at(
+        socket: Option<&Path>,
+        limit: Duration,
+        situation: Situation<'_>,
+    ) -> Result<Self> {
+        let way = |option: &str, variable: &str| match situation {
+            Situation::Environment => format!("set {variable}"),
+            Situation::LoggingIn => format!("add {option}"),
+            Situation::Stored(name) => format!("run: hallpass login {name} {option}"),
+        };
+        let other_socket = way("--agent-socket PATH", "HALLPASS_AGENT_SOCKET");
         let socket = socket.map(Path::to_owned).or_else(agent::default_socket);
         let socket = socket.ok_or_else(|| {
             Error::locked("no ssh-agent is known: SSH_AUTH_SOCK is not set")
                 .hint("start one: eval \"$(ssh-agent)\"; ssh-add FILE")
-                .hint("or name its socket: --agent-socket PATH, or HALLPASS_AGENT_SOCKET")
+                .hint(format!("to use another agent, {other_socket}"))
         })?;
-        Ok(Self { socket, limit })
+        Ok(Self {
+            socket,
+            limit,
+            other_socket,
+            other_key: way("--jwt-key agent:KEY", "HALLPASS_JWT_KEY"),
+        })
     }
 
     fn keys(&self) -> Result<Vec<IdentityOfKey>> {
@@ -55,7 +73,8 @@ impl Agent {
             AgentError::CannotConnect(error) => {
                 Error::locked(format!("cannot connect to the ssh-agent at {at}"))
                     .because(error)
-                    .hint("start an agent, or correct SSH_AUTH_SOCK or --agent-socket")
+                    .hint("start an agent, or correct SSH_AUTH_SOCK")
+                    .hint(format!("to use another agent, {}", self.other_socket))
             }
             AgentError::NotResponding => Error::locked(format!(
                 "the ssh-agent at {at} did not answer within {}",
@@ -68,7 +87,7 @@ impl Agent {
             AgentError::Malformed => Error::locked(format!(
                 "the program at {at} gave no valid response of an ssh-agent"
             ))
-            .hint("correct SSH_AUTH_SOCK or --agent-socket"),
+            .hint(format!("to use another agent, {}", self.other_socket)),
         }
     }
 }
@@ -94,7 +113,7 @@ impl KeyInAgent {
     ) -> Result<Self> {
         let key = match &settings.public_key {
             Some(key) => key.clone(),
-            None => named(&settings.name, &agent.keys()?, situation)?,
+            None => agent.named(&settings.name, situation)?,
         };
         if let Some(fault) = key.fault() {
             let name = clean(&settings.name, COMMENT_LIMIT);
@@ -126,7 +145,7 @@ impl ExternalKey for KeyInAgent {
     }
 
     fn sign(&self, message: &[u8], hash: RsaHash) -> Result<Vec<u8>> {
-        let Agent { socket, limit } = &self.agent;
+        let Agent { socket, limit, .. } = &self.agent;
         let signature = match agent::sign(socket, &self.key, message, hash, *limit) {
             Ok(signature) => signature,
             // An agent gives no reason.
@@ -135,7 +154,7 @@ impl ExternalKey for KeyInAgent {
                 return Err(if keys.iter().any(|it| it.key == self.key) {
                     self.agent.explain(AgentError::Refused)
                 } else {
-                    missing(&self.name, &keys)
+                    self.agent.missing(&self.name, &keys)
                 });
             }
             Err(error) => return Err(self.agent.explain(error)),
@@ -151,42 +170,50 @@ impl ExternalKey for KeyInAgent {
     }
 }
 
-/// The one key of this name: of a fingerprint, or of a comment.
-fn named(name: &str, keys: &[IdentityOfKey], situation: Situation<'_>) -> Result<SshPublicKey> {
-    let matches = |it: &&IdentityOfKey| {
-        if name.starts_with(FINGERPRINT) {
-            it.key.fingerprint() == name
-        } else {
-            it.comment == name
-        }
-    };
-    let mut found: Vec<_> = keys.iter().filter(matches).collect();
-    found.dedup_by(|one, other| one.key == other.key);
-    match found.as_slice() {
-        [only] => Ok(only.key.clone()),
-        [] => Err(missing(name, keys)),
-        several => {
-            let name = clean(name, COMMENT_LIMIT);
-            let fingerprints = several.iter().map(|it| it.key.fingerprint());
-            let fingerprints: Vec<_> = fingerprints.take(MOST_LISTED).collect();
-            Err(Error::usage(format!(
-                "several keys in the ssh-agent have the comment {name}: {}",
-                fingerprints.join(", ")
-            ))
-            .hint(situation.advice("name one by its fingerprint: agent:SHA256:...")))
+impl Agent {
+    /// The one key of this name: of a fingerprint, or of a comment.
+    fn named(&self, name: &str, situation: Situation<'_>) -> Result<SshPublicKey> {
+        let keys = self.keys()?;
+        let matches = |it: &&IdentityOfKey| {
+            if name.starts_with(FINGERPRINT) {
+                it.key.fingerprint() == name
+            } else {
+                it.comment == name
+            }
+        };
+        let mut found: Vec<_> = keys.iter().filter(matches).collect();
+        found.dedup_by(|one, other| one.key == other.key);
+        match found.as_slice() {
+            [only] => Ok(only.key.clone()),
+            [] => Err(self.missing(name, &keys)),
+            several => {
+                let name = clean(name, COMMENT_LIMIT);
+                let fingerprints = several.iter().map(|it| it.key.fingerprint());
+                let fingerprints: Vec<_> = fingerprints.take(MOST_LISTED).collect();
+                Err(Error::usage(format!(
+                    "several keys in the ssh-agent have the comment {name}: {}",
+                    fingerprints.join(", ")
+                ))
+                .hint(situation.advice("name one by its fingerprint: agent:SHA256:...")))
+            }
         }
     }
-}
 
-fn missing(name: &str, keys: &[IdentityOfKey]) -> Error {
-    let name = clean(name, COMMENT_LIMIT);
-    let there: Vec<_> = keys.iter().take(MOST_LISTED).map(described).collect();
-    let there = match keys.len().checked_sub(there.len()) {
-        _ if keys.is_empty() => "it has no keys".to_owned(),
-        Some(more @ 1..) => format!("it has {} and {more} more", there.join("; ")),
-        _ => format!("it has {}", there.join("; ")),
-    };
-    Error::locked(format!("the key {name} is not in the ssh-agent ({there})")).hint(ADD_KEY)
+    fn missing(&self, name: &str, keys: &[IdentityOfKey]) -> Error {
+        let name = clean(name, COMMENT_LIMIT);
+        let there: Vec<_> = keys.iter().take(MOST_LISTED).map(described).collect();
+        let there = match keys.len().checked_sub(there.len()) {
+            _ if keys.is_empty() => "it has no keys".to_owned(),
+            Some(more @ 1..) => format!("it has {} and {more} more", there.join("; ")),
+            _ => format!("it has {}", there.join("; ")),
+        };
+        let error = Error::locked(format!("the key {name} is not in the ssh-agent ({there})"));
+        let error = error.hint(ADD_KEY);
+        if keys.is_empty() {
+            return error;
+        }
+        error.hint(format!("to use another key, {}", self.other_key))
+    }
 }
 
 /// A key as a line about it: its fingerprint, its type and its comment.
