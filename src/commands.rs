@@ -5,6 +5,7 @@ pub(crate) mod bind;
 mod command_line;
 pub(crate) mod exec;
 pub(crate) mod helper;
+mod identity;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;

@@ -3,12 +3,14 @@
 mod advice;
 mod assertion;
 mod challenge;
+mod claims;
 mod client_auth;
 mod content_encoding;
 mod discovery;
 mod error_texts;
 mod exchange;
 mod external_signer;
+pub(crate) mod github_actions;
 mod http;
 mod json;
 mod key;
@@ -33,7 +35,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName};
 use crate::types::cached_failure::CachedFailure;
@@ -75,7 +77,11 @@ struct FailedAttempt {
 pub(crate) fn request_token(
     profile: &Profile,
     request: &TokenRequest,
-    TokenClient { credential, http }: &TokenClient,
+    TokenClient {
+        credential,
+        identity,
+        http,
+    }: &TokenClient,
     notes: Notes,
 ) -> std::result::Result<CachedToken, CachedFailure> {
     let not_sent = |error: Error| CachedFailure::local(&error, Timestamp::now());
@@ -83,11 +89,14 @@ pub(crate) fn request_token(
     let context = ResponseContext {
         profile,
         request,
-        redactor: Redactor::of(&profile.client_id, credential).with_headers(&profile.headers),
+        redactor: Redactor::of(profile.client_id(), credential)
+            .with_identity(identity.as_ref())
+            .with_headers(&profile.headers),
     };
     let message = || {
-        authenticate(profile, Some(request.profile()), credential)
-            .and_then(|client| Message::token_request(profile, request, &client))
+        let identity = identity.as_ref();
+        authenticate(profile, Some(request.profile()), credential, identity)
+            .and_then(|client| Message::token_request(profile, request, &client, identity))
             .map_err(not_sent)
     };
     // Before the time limit begins: a program that signs may wait for a person.
@@ -118,7 +127,12 @@ pub(crate) fn request_token(
         }
     })
     .map_err(not_sent)?
-    .map_err(|failed| failed.refusal)
+    .map_err(|failed| match identity {
+        Some(identity) if failed.refusal.kind() == Kind::Refused => {
+            failed.refusal.hint(claims::to_compare(identity))
+        }
+        _ => failed.refusal,
+    })
 }
 
 /// What a transport error means for the caller.

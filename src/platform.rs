@@ -88,6 +88,9 @@ pub(crate) enum Trust {
     /// A secret: the file belongs to the user or root, and nobody else may read it. It may be a link, as
     /// in containers.
     Secret,
+    /// An identity token: nobody but its owner may write the file. It may be a link, as Kubernetes
+    /// makes it.
+    Identity,
 }
 
 /// The reason for distrust that `chmod` removes.

@@ -6,6 +6,7 @@ mod client_auth;
 pub(crate) mod external_key;
 mod extra;
 pub(crate) mod headers;
+pub(crate) mod identity;
 mod profile_name;
 pub(crate) mod secret_source;
 pub(crate) mod selected;
@@ -22,10 +23,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use assertion::{ASSERTION_TYPE, Assertion, JwtAlgorithm};
 use binding::Binding;
-pub(crate) use client_auth::{BasicEncoding, ClientAuth};
+pub(crate) use client_auth::{BasicEncoding, ClientAuth, CredentialKind};
 use external_key::KeyReference;
 pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
 use headers::Headers;
+use identity::Identity;
 pub(crate) use profile_name::ProfileName;
 pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
 pub(crate) use token_endpoint::TokenEndpoint;
@@ -56,8 +58,13 @@ pub(crate) struct Profile {
     /// Random, new with every login: the items and tokens of two logins have different names.
     pub(crate) generation: String,
     pub(crate) token_endpoint: TokenEndpoint,
-    pub(crate) client_id: ClientId,
+    /// None if an identity token says which client it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<ClientId>,
     pub(crate) client_auth: ClientAuth,
+    /// What the client presents instead of a secret, or in addition to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<Identity>,
     /// How Basic credentials are written.
     #[serde(default, skip_serializing_if = "BasicEncoding::is_percent")]
     pub(crate) basic_encoding: BasicEncoding,
@@ -131,7 +138,9 @@ pub(crate) struct Profile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_ttl_seconds: Option<Lifetime>,
     /// Where the client secret is, or the private key, or the passphrase of the encrypted key.
-    pub(crate) secret: SecretSource,
+    /// None if the client has no credential of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<SecretSource>,
     /// The settings that came from a preset or from metadata: a later login may renew these.
     #[serde(
         default,
@@ -180,6 +189,33 @@ fn scope<'de, D: Deserializer<'de>>(
 }
 
 impl Profile {
+    /// The client ID, or an empty text.
+    pub(crate) fn client_id(&self) -> &str {
+        self.client_id.as_ref().map_or("", ClientId::as_str)
+    }
+
+    /// The client ID, for people.
+    pub(crate) fn client(&self) -> String {
+        let client_id = self.client_id.as_ref().map(ToString::to_string);
+        client_id.unwrap_or_else(|| "without an ID".to_owned())
+    }
+
+    /// Whether another program holds the private key and signs.
+    pub(crate) fn has_external_key(&self) -> bool {
+        self.secret.as_ref().is_some_and(SecretSource::is_external)
+    }
+
+    /// The item, if the secret is in a store of hallpass.
+    pub(crate) fn item(&self) -> Option<Item> {
+        self.secret.as_ref().and_then(SecretSource::item)
+    }
+
+    /// The grant type of the token request (RFC 6749 §4.4.2), if the profile has no other one.
+    pub(crate) fn default_grant_type(&self) -> &'static str {
+        let role = self.identity.as_ref().map(|identity| identity.role);
+        role.unwrap_or_default().grant_type()
+    }
+
     /// The account name of the secret's item in a store that hallpass writes to. It depends on where the
     /// secret may be sent and how, so a profile that was changed after its login does not find the secret.
     pub(crate) fn item_account(&self, name: &ProfileName) -> String {
@@ -187,7 +223,7 @@ impl Profile {
             .field(name.as_str())
             .field(&self.generation)
             .field(self.token_endpoint.as_str())
-            .field(self.client_id.as_str())
+            .field(self.client_id())
             .field(self.client_auth.as_str())
             .field(self.body.as_str())
             .optional(self.revocation_endpoint.as_ref().map(TokenEndpoint::as_str))
@@ -214,13 +250,13 @@ impl Profile {
 
     /// Whether a key of this profile is in an ssh-agent.
     pub(crate) fn has_agent_key(&self) -> bool {
-        matches!(self.secret, SecretSource::Agent(_))
+        matches!(self.secret, Some(SecretSource::Agent(_)))
             || matches!(self.certificate_key, Some(KeyReference::Agent(_)))
     }
 
     /// Whether a token request may have to wait for another program, or for a person that it asks.
     pub(crate) fn may_block(&self) -> bool {
-        self.secret.may_block() || self.has_agent_key()
+        self.secret.as_ref().is_some_and(SecretSource::may_block) || self.has_agent_key()
     }
 
     pub(crate) fn default_ttl(&self) -> Duration {
@@ -296,7 +332,7 @@ mod tests {
             |p| {
                 p.token_endpoint = TokenEndpoint::parse("https://evil.example/").expect("a URL");
             },
-            |p| p.client_id = ClientId::parse("other").expect("a client ID"),
+            |p| p.client_id = ClientId::parse("other").ok(),
             |p| p.client_auth = ClientAuth::ClientSecretBasic,
             |p| p.body = BodyFormat::Form,
             |p| p.revocation_endpoint = TokenEndpoint::parse("https://login.evil.example/").ok(),

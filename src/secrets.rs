@@ -5,6 +5,7 @@ mod agent;
 mod agent_key;
 mod command;
 mod file;
+pub(crate) mod identity;
 mod kernel;
 pub(crate) mod keychain;
 mod sign_command;
@@ -83,7 +84,10 @@ impl WaitLimit {
 /// `Refused` when the profile was edited after its login, `NotFound` when there is no secret,
 /// `Locked` when a person has to unlock or repair something.
 pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Result<Credential> {
-    match &profile.secret {
+    let Some(source) = &profile.secret else {
+        return Ok(Credential::None);
+    };
+    match source {
         SecretSource::Agent(key) => return agent_key(key, name, profile, wait),
         SecretSource::SignCommand(command) => {
             let key = CommandKey::find(command, wait.limit()?)?;
@@ -92,7 +96,6 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
         _ => {}
     }
     let content = content(name, profile, wait)?;
-    let source = &profile.secret;
     let situation = Situation::of(name, wait);
     credential(profile, &content, |what, fault| match source {
         SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {
@@ -148,7 +151,10 @@ pub(crate) fn content(
     let limit = wait.limit()?;
     platform::wipe_what_is_freed();
     let situation = Situation::of(name, wait);
-    match &profile.secret {
+    let Some(source) = &profile.secret else {
+        return Err(Error::usage("this client has no secret"));
+    };
+    match source {
         SecretSource::Keychain { account } | SecretSource::Kernel { account }
             if *account != profile.item_account(name) =>
         {
@@ -302,27 +308,29 @@ fn changed(name: &ProfileName) -> Error {
 /// another secret, key or certificate is another client. None if that is unknown or costly.
 pub(crate) fn version(profile: &Profile) -> Option<String> {
     let secret = match &profile.secret {
-        SecretSource::File(path) => Some(file::version(path)),
-        SecretSource::Credential(name) => {
+        Some(SecretSource::File(path)) => Some(file::version(path)),
+        Some(SecretSource::Credential(name)) => {
             let path = file::credential_path(name);
             Some(path.map_or_else(|| "missing".to_owned(), |path| file::version(&path)))
         }
-        SecretSource::Env(variable) => Some(variable::version(variable)),
+        Some(SecretSource::Env(variable)) => Some(variable::version(variable)),
         // Without a record, the profile is from the environment, and the same from call to call.
-        SecretSource::Agent(AgentKey {
+        Some(SecretSource::Agent(AgentKey {
             name,
             public_key: None,
-        }) => Some(version_of(name.as_bytes())),
-        SecretSource::SignCommand(SignCommand {
+        })) => Some(version_of(name.as_bytes())),
+        Some(SecretSource::SignCommand(SignCommand {
             command,
             public_file,
             public_key: None,
-        }) => {
+        })) => {
             let command = version_of(command.to_string().as_bytes());
             Some([command, file::version(public_file)].join(" "))
         }
         _ => None,
     };
+    let identity = profile.identity.as_ref();
+    let identity = identity.map(|identity| identity::version(&identity.source));
     let certificate_key = match &profile.certificate_key {
         Some(KeyReference::File(path)) => Some(path),
         _ => None,
@@ -331,6 +339,7 @@ pub(crate) fn version(profile: &Profile) -> Option<String> {
     let files = files.into_iter().flatten().chain(certificate_key);
     let versions: Vec<_> = secret
         .into_iter()
+        .chain(identity)
         .chain(files.map(|path| file::version(path)))
         .collect();
     (!versions.is_empty()).then(|| versions.join(" "))

@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     // variable for a token.
     command.env_remove(CLIENT_SECRET_VARIABLE);
     for selected in &selected {
-        if let SecretSource::Env(variable) = &selected.profile.secret {
+        if let Some(SecretSource::Env(variable)) = &selected.profile.secret {
             command.env_remove(variable);
         }
     }

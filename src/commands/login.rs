@@ -109,7 +109,7 @@ fn commit(
     secret: Option<&Zeroizing<Vec<u8>>>,
 ) -> Result<BTreeSet<Item>> {
     let stale = editor.items(name)?;
-    if let (Some(secret), Some(item)) = (secret, profile.secret.item()) {
+    if let (Some(secret), Some(item)) = (secret, profile.item()) {
         let mut items = stale.clone();
         items.insert(item.clone());
         // Listed before it exists, so that no crash leaves a secret that nobody knows of.
@@ -134,7 +134,7 @@ fn remove_stale(
     for item in stale {
         secrets::delete(name, item, WaitLimit::Person)?;
     }
-    editor.save_items(name, &profile.secret.item().into_iter().collect())
+    editor.save_items(name, &profile.item().into_iter().collect())
 }
 
 fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
@@ -143,7 +143,18 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
     } else {
         "client secret"
     };
-    let place = match &profile.secret {
+    let Some(source) = &profile.secret else {
+        let identity = profile.identity.as_ref();
+        let source = identity.map(|identity| identity.source.to_string());
+        message::note(&format!(
+            "logged in: profile {name}, client {}. Each token request presents the identity from {}",
+            profile.client(),
+            source.unwrap_or_default()
+        ));
+        report_token(token);
+        return;
+    };
+    let place = match source {
         SecretSource::Keychain { .. } => {
             format!("is saved in the keychain ({})", keychain::NAME)
         }
@@ -165,13 +176,17 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
     };
     message::note(&format!(
         "logged in: profile {name}, client {}. The {what} {place}",
-        profile.client_id
+        profile.client()
     ));
     if profile.has_agent_key() {
         message::note(
             "if the ssh-agent asks for each use of the key, it will ask at each token request",
         );
     }
+    report_token(token);
+}
+
+fn report_token(token: Option<&CachedToken>) {
     match token {
         Some(token) => message::note(&format!(
             "got a token, {}",

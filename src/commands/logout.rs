@@ -170,7 +170,7 @@ impl Logout<'_> {
         let content = editor.remove(name)?;
         // Again, because a running request may have stored a token before the profile was removed.
         clear()?;
-        let own = profile.as_ref().and_then(|profile| profile.secret.item());
+        let own = profile.as_ref().and_then(Profile::item);
         let had_secret = match self.delete(&items, own.as_ref()) {
             Ok(had_secret) => had_secret,
             Err(error) => {
@@ -193,10 +193,7 @@ impl Logout<'_> {
                     "{error}; other items of hallpass may remain in the keychain ({})",
                     keychain::NAME
                 ));
-                Ok(profile
-                    .and_then(|profile| profile.secret.item())
-                    .into_iter()
-                    .collect())
+                Ok(profile.and_then(Profile::item).into_iter().collect())
             }
             items => items.map_err(|error| self.hint_at_force(error)),
         }

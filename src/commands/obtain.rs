@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Outcome, ReusePolicy, TokenSource};
 use crate::cache::Cache;
+use crate::commands::identity;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT};
 use crate::oauth::{self, Notes, TokenClient};
 use crate::platform::disk::Directories;
 use crate::profile::Profile;
+use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
@@ -122,6 +124,14 @@ impl ProfileSource<'_> {
         broker.obtain()
     }
 
+    fn notes(&self) -> Notes {
+        if self.options.quiet {
+            Notes::Hidden
+        } else {
+            Notes::Shown
+        }
+    }
+
     /// Reads the profile of the login that replaced this one.
     fn reload_changed(&self) -> Result<Profile> {
         let latest = self.profiles.reload(self.selected)?;
@@ -141,22 +151,24 @@ impl TokenSource for ProfileSource<'_> {
         if !name.is_of_environment() {
             self.profiles.check_directory()?;
         }
+        let identity = identity::read(profile, WaitLimit::Program, self.notes())?;
         let certificate_key = secrets::certificate_key(name, profile, WaitLimit::Program)?;
         if let Some(secret) = &self.options.secret {
             let secret = Credential::Secret(secret.clone());
-            return TokenClient::of(name, profile, secret, certificate_key.as_ref());
+            return TokenClient::of(name, profile, secret, identity, certificate_key.as_ref());
         }
         let credential = || secrets::read(name, profile, WaitLimit::Program);
-        TokenClient::prepare(name, profile, credential, certificate_key.as_ref())
+        TokenClient::prepare(
+            name,
+            profile,
+            credential,
+            identity,
+            certificate_key.as_ref(),
+        )
     }
 
     fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, CachedFailure> {
-        let notes = if self.options.quiet {
-            Notes::Hidden
-        } else {
-            Notes::Shown
-        };
-        oauth::request_token(&self.selected.profile, &self.request, client, notes)
+        oauth::request_token(&self.selected.profile, &self.request, client, self.notes())
     }
 
     fn is_current(&self) -> Result<bool> {
@@ -171,12 +183,18 @@ impl TokenSource for ProfileSource<'_> {
 
 /// How long another caller may take to get a token of this profile.
 fn wait_limit(profile: &Profile) -> Result<Duration> {
+    let source = profile.identity.as_ref().map(|identity| &identity.source);
+    let for_identity = match source {
+        Some(IdentitySource::Github(_)) => profile.timeout(),
+        Some(source) if source.may_block() => WaitLimit::Program.limit()?,
+        _ => Duration::ZERO,
+    };
     let for_secret = if profile.may_block() {
         WaitLimit::Program.limit()?
     } else {
         Duration::ZERO
     };
-    Ok(profile.timeout() + for_secret + GRACE)
+    Ok(profile.timeout() + for_secret + for_identity + GRACE)
 }
 
 fn logged_out(selected: &SelectedProfile) -> Error {

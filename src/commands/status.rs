@@ -202,7 +202,8 @@ impl Usable {
             let title = name.replace('_', " ");
             lines.extend(values(value).map(|value| (title.clone(), value)));
         }
-        lines.push(("secret".to_owned(), secret_place(&self.profile.secret)));
+        let place = self.profile.secret.as_ref().map(secret_place);
+        lines.extend(place.map(|place| ("secret".to_owned(), place)));
         if self.tokens.is_empty() {
             lines.push(("token".to_owned(), "none cached".to_owned()));
         }
@@ -227,8 +228,11 @@ impl Usable {
                 row[name] = value;
             }
         }
-        let source = &self.profile.secret;
-        row["secret"] = json!({ "store": source.kind().as_str(), "place": secret_place(source) });
+        let source = self.profile.secret.as_ref();
+        row["secret"] = source.map_or(
+            Value::Null,
+            |source| json!({ "store": source.kind().as_str(), "place": secret_place(source) }),
+        );
         let tokens = self.tokens.iter().map(|(overrides, token)| {
             json!({
                 "fingerprint": token.access_token.fingerprint(),

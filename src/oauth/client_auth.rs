@@ -18,7 +18,9 @@ use super::key::Key;
 use super::signer::signer;
 use super::tls_key::ExternalTlsKey;
 use crate::error::{Error, Kind, Result};
+use crate::profile::identity::IdentityRole;
 use crate::profile::{BasicEncoding, ClientAuth, Profile, ProfileName};
+use crate::types::identity_token::IdentityToken;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::web_url::encode_all_reserved;
 
@@ -51,12 +53,14 @@ pub(super) fn authenticate(
     profile: &Profile,
     name: Option<&ProfileName>,
     credential: &Credential,
+    identity: Option<&IdentityToken>,
 ) -> Result<ClientAuthentication> {
-    let client_id = ("client_id", Zeroizing::new(profile.client_id.to_string()));
+    let id = profile.client_id();
+    let client_id = ("client_id", Zeroizing::new(id.to_owned()));
     let with = ClientAuthentication::with_parameters;
     Ok(match (profile.client_auth, credential) {
         (ClientAuth::ClientSecretBasic, Credential::Secret(secret)) => ClientAuthentication {
-            authorization: Some(basic(profile.basic_encoding, &profile.client_id, secret)),
+            authorization: Some(basic(profile.basic_encoding, id, secret)),
             parameters: vec![],
         },
         (ClientAuth::ClientSecretPost, Credential::Secret(secret)) => with(vec![
@@ -67,8 +71,8 @@ pub(super) fn authenticate(
         | (ClientAuth::PrivateKeyJwt, Credential::Key { .. } | Credential::External(_)) => {
             let settings = profile.assertion.as_ref().ok_or_else(unsuitable)?;
             let signer = signer(credential)?;
-            let assertion = client_assertion(&profile.client_id, settings, &*signer)
-                .map_err(|error| advise(error, name))?;
+            let assertion =
+                client_assertion(id, settings, &*signer).map_err(|error| advise(error, name))?;
             with(vec![
                 client_id,
                 (
@@ -83,8 +87,46 @@ pub(super) fn authenticate(
             ClientAuth::TlsClientAuth | ClientAuth::SelfSignedTlsClientAuth,
             Credential::Key { .. } | Credential::External(_),
         ) => with(vec![client_id]),
+        (ClientAuth::Identity, Credential::None) => {
+            let token = identity.ok_or_else(unsuitable)?;
+            let settings = profile.identity.as_ref().ok_or_else(unsuitable)?;
+            let kind = settings.assertion_type.urn().to_owned();
+            let assertion = Zeroizing::new(token.expose().to_owned());
+            let mut parameters = vec![
+                ("client_assertion_type", Zeroizing::new(kind)),
+                ("client_assertion", assertion),
+            ];
+            if profile.client_id.is_some() {
+                parameters.insert(0, client_id);
+            }
+            with(parameters)
+        }
+        (ClientAuth::None, Credential::None) if profile.client_id.is_some() => {
+            with(vec![client_id])
+        }
+        (ClientAuth::None, Credential::None) => ClientAuthentication::default(),
         _ => return Err(unsuitable()),
     })
+}
+
+/// The parameters of a grant that presents an identity token: RFC 7523 §2.1, RFC 8693 §2.1.
+pub(super) fn grant(
+    profile: &Profile,
+    identity: Option<&IdentityToken>,
+) -> Vec<(&'static str, Zeroizing<String>)> {
+    let (Some(settings), Some(token)) = (&profile.identity, identity) else {
+        return Vec::new();
+    };
+    let token = Zeroizing::new(token.expose().to_owned());
+    match settings.role {
+        IdentityRole::ClientAssertion => Vec::new(),
+        IdentityRole::Assertion => vec![("assertion", token)],
+        IdentityRole::SubjectToken => {
+            let kind = settings.subject_token_type.clone().unwrap_or_default();
+            let kind = Zeroizing::new(String::from(kind));
+            vec![("subject_token_type", kind), ("subject_token", token)]
+        }
+    }
 }
 
 /// The private key of the certificate for the TLS handshake: the credential itself, where that is the
@@ -106,7 +148,7 @@ pub(super) fn tls_key(
             let key = ExternalTlsKey::new(ExternalSigner::new(key)?, profile, name)?;
             Some(Arc::new(key))
         }
-        Some(Credential::Secret(_)) | None => None,
+        Some(Credential::Secret(_) | Credential::None) | None => None,
     })
 }
 
@@ -226,7 +268,7 @@ mod tests {
             ),
         ] {
             profile.client_auth = method;
-            let sent = authenticate(&profile, None, &credential).expect("an authentication");
+            let sent = authenticate(&profile, None, &credential, None).expect("an authentication");
             let names: Vec<_> = sent.parameters.iter().map(|(name, _)| *name).collect();
             assert_eq!(
                 (sent.authorization.is_some(), names.as_slice()),
@@ -234,6 +276,6 @@ mod tests {
             );
         }
         profile.client_auth = ClientAuth::PrivateKeyJwt;
-        assert!(authenticate(&profile, None, &credential).is_err());
+        assert!(authenticate(&profile, None, &credential, None).is_err());
     }
 }

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::headers::{Headers, UUID};
-use crate::types::secret::{ClientSecret, Credential};
+use crate::types::identity_token::IdentityToken;
+use crate::types::secret::Credential;
 use crate::types::web_url::encode_all_reserved;
 
 /// Finds the secret in texts. Its spellings are built for each text, so that no copies of the secret
@@ -14,7 +15,9 @@ use crate::types::web_url::encode_all_reserved;
 pub(super) struct Redactor<'a> {
     client_id: &'a str,
     /// None for a private key: it is never sent, so no server can repeat it.
-    secret: Option<&'a ClientSecret>,
+    secret: Option<&'a str>,
+    /// The identity token, and its signature: without it, the rest of the token is of no use.
+    identity: Vec<&'a str>,
     /// Values of the profile's other headers that may be secrets, too.
     headers: Vec<&'a str>,
 }
@@ -25,14 +28,30 @@ const SHORTEST_HEADER: usize = 4;
 impl<'a> Redactor<'a> {
     pub(super) fn of(client_id: &'a str, credential: &'a Credential) -> Self {
         let secret = match credential {
-            Credential::Secret(secret) => Some(secret),
-            Credential::Key { .. } | Credential::External(_) => None,
+            Credential::Secret(secret) => Some(secret.expose()),
+            Credential::None | Credential::Key { .. } | Credential::External(_) => None,
         };
         Self {
             client_id,
             secret,
+            identity: Vec::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// Hides the identity token as well.
+    pub(super) fn with_identity(mut self, token: Option<&'a IdentityToken>) -> Self {
+        let parts = |token: &'a IdentityToken| {
+            let signature = token.expose().rsplit('.').next();
+            [token.expose(), signature.unwrap_or_default()]
+        };
+        self.identity = token.into_iter().flat_map(parts).collect();
+        self
+    }
+
+    /// What a server was sent and must not come back.
+    fn secrets(&self) -> impl Iterator<Item = &'a str> {
+        self.secret.into_iter().chain(self.identity.clone())
     }
 
     /// Hides the values of these headers in messages as well.
@@ -46,8 +65,7 @@ impl<'a> Redactor<'a> {
 
     /// Text from a server for a message: cleaned, without secrets, shortened.
     pub(super) fn clean(&self, text: &str) -> String {
-        let secret = self.secret.map(ClientSecret::expose);
-        let secrets = secret.into_iter().chain(self.headers.iter().copied());
+        let secrets = self.secrets().chain(self.headers.iter().copied());
         let text = self.without(secrets, &clean(text, usize::MAX));
         clean(&text, FOREIGN_TEXT_LIMIT)
     }
@@ -60,7 +78,7 @@ impl<'a> Redactor<'a> {
 
     /// Text from a server without the client secret, otherwise unchanged.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.without(self.secret.map(ClientSecret::expose), text)
+        self.without(self.secrets(), text)
     }
 
     /// Occurrences that overlap are one.
@@ -186,6 +204,7 @@ mod tests {
     use super::super::client_auth::basic;
     use super::*;
     use crate::profile::BasicEncoding;
+    use crate::types::secret::ClientSecret;
 
     #[test]
     fn the_secret_is_removed_in_every_spelling() {

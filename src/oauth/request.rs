@@ -3,12 +3,13 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::client_auth::ClientAuthentication;
+use super::client_auth::{ClientAuthentication, grant};
 use crate::error::Result;
 use crate::profile::headers::UUID;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{BodyFormat, Profile};
 use crate::types::digest::unique;
+use crate::types::identity_token::IdentityToken;
 use crate::types::secret::AccessToken;
 use crate::types::web_url::encode_all_reserved;
 
@@ -30,10 +31,14 @@ impl Message {
         profile: &Profile,
         request: &TokenRequest,
         authentication: &ClientAuthentication,
+        identity: Option<&IdentityToken>,
     ) -> Result<Self> {
         let parameters = request.parameters.iter();
         let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
-        Self::new(profile, profile.body, parameters.collect(), authentication)
+        let grant = grant(profile, identity);
+        let grant = grant.iter().map(|(name, value)| (*name, value.as_str()));
+        let parameters = parameters.chain(grant).collect();
+        Self::new(profile, profile.body, parameters, authentication)
     }
 
     /// RFC 7009 §2.1: a form, whatever the token endpoint takes.

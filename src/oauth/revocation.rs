@@ -11,6 +11,7 @@ use super::request::Message;
 use super::transport_error::TransportError;
 use crate::error::{Error, Result};
 use crate::profile::{Profile, TokenEndpoint};
+use crate::types::identity_token::IdentityToken;
 use crate::types::secret::{AccessToken, Credential};
 
 /// Short, as a failure is only a warning.
@@ -25,6 +26,7 @@ pub(crate) fn revoke(
     profile: &Profile,
     tokens: &[AccessToken],
     credential: &Credential,
+    identity: Option<&IdentityToken>,
     certificate_key: Option<&Credential>,
 ) -> Result<()> {
     let tls_key = tls_key(profile, None, Some(credential), certificate_key)?;
@@ -32,7 +34,7 @@ pub(crate) fn revoke(
     within(TIMEOUT, async |deadline| {
         let mut result = Ok(());
         for token in tokens {
-            let authentication = authenticate(profile, None, credential)?;
+            let authentication = authenticate(profile, None, credential, identity)?;
             let message = Message::revocation(profile, token, &authentication)?;
             let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
             let revoked = match sent.unwrap_or(Err(TransportError::TooLate)) {

@@ -50,6 +50,7 @@ pub(crate) trait Signer {
 pub(crate) fn signer(credential: &Credential) -> Result<Box<dyn Signer + '_>> {
     Ok(match credential {
         Credential::Secret(secret) => Box::new(SharedSecret(secret)),
+        Credential::None => return Err(Error::usage("this client has no key to sign with")),
         Credential::Key { key, passphrase } => Box::new(Key::read(key, passphrase.as_ref())?),
         Credential::External(key) => Box::new(ExternalSigner::new(key)?),
     })

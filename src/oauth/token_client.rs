@@ -5,11 +5,13 @@ use std::thread;
 use super::client_auth::tls_key;
 use super::http::Http;
 use crate::error::Result;
-use crate::profile::{Profile, ProfileName};
+use crate::profile::{Profile, ProfileName, SecretSource};
+use crate::types::identity_token::IdentityToken;
 use crate::types::secret::Credential;
 
 pub(crate) struct TokenClient {
     pub(super) credential: Credential,
+    pub(super) identity: Option<IdentityToken>,
     pub(super) http: Http,
 }
 
@@ -22,11 +24,16 @@ impl TokenClient {
         name: &ProfileName,
         profile: &Profile,
         credential: Credential,
+        identity: Option<IdentityToken>,
         certificate_key: Option<&Credential>,
     ) -> Result<Self> {
         let tls_key = tls_key(profile, Some(name), Some(&credential), certificate_key)?;
         let http = Http::to(&profile.token_endpoint, profile, Some(name), tls_key)?;
-        Ok(Self { credential, http })
+        Ok(Self {
+            credential,
+            identity,
+            http,
+        })
     }
 
     /// Reads the credential; if that may block, HTTP is set up meanwhile.
@@ -39,11 +46,13 @@ impl TokenClient {
         name: &ProfileName,
         profile: &Profile,
         credential: impl FnOnce() -> Result<Credential>,
+        identity: Option<IdentityToken>,
         certificate_key: Option<&Credential>,
     ) -> Result<Self> {
         // The handshake needs the credential.
-        if !profile.secret.may_block() || profile.client_auth.is_tls() {
-            return Self::of(name, profile, credential()?, certificate_key);
+        let may_block = profile.secret.as_ref().is_some_and(SecretSource::may_block);
+        if !may_block || profile.client_auth.is_tls() {
+            return Self::of(name, profile, credential()?, identity, certificate_key);
         }
         let tls_key = tls_key(profile, Some(name), None, certificate_key)?;
         let set_up = || {
@@ -60,7 +69,11 @@ impl TokenClient {
             // If no thread could be started, it is done now.
             let http = http.ok().and_then(|thread| thread.join().ok());
             let http = http.unwrap_or_else(set_up)?;
-            Ok(Self { credential, http })
+            Ok(Self {
+                credential,
+                identity,
+                http,
+            })
         })
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
     // system call.
     let most = match trust {
         Trust::Private | Trust::Settings => metadata.len(),
-        Trust::Secret => limit + 1,
+        Trust::Secret | Trust::Identity => limit + 1,
     };
     file.take(most).read_to_end(&mut content)?;
     if content.len() as u64 > limit {

@@ -5,6 +5,7 @@ use crate::message;
 /// Every variable of hallpass. The manual has an entry for each.
 pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_AGENT_SOCKET",
+    "HALLPASS_ASSERTION_TYPE",
     "HALLPASS_AUDIENCE",
     "HALLPASS_AUTH",
     "HALLPASS_BASIC_ENCODING",
@@ -18,6 +19,8 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_FOR",
     "HALLPASS_GRANT_TYPE",
     "HALLPASS_HEADER",
+    "HALLPASS_IDENTITY",
+    "HALLPASS_IDENTITY_AS",
     "HALLPASS_JWT_ALG",
     "HALLPASS_JWT_AUD",
     "HALLPASS_JWT_CERT",
@@ -36,6 +39,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_RESOURCE",
     "HALLPASS_SCOPE",
     "HALLPASS_SET",
+    "HALLPASS_SUBJECT_TOKEN_TYPE",
     "HALLPASS_TIMEOUT",
     "HALLPASS_TLS_MAX",
     // For the program that `hallpass exec` runs, which may run hallpass.

@@ -11,10 +11,35 @@ choice! {
         PrivateKeyJwt = "private_key_jwt",
         TlsClientAuth = "tls_client_auth",
         SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
+        /// An identity token, issued by another party, as the client's assertion (RFC 7523 §2.2).
+        Identity = "identity",
+        /// The client does not authenticate: what it presents is in the grant.
+        None = "none",
     }
 }
 
+/// What a client authenticates with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CredentialKind {
+    Secret,
+    Key,
+    /// An identity token, or nothing: hallpass has no credential of the client.
+    None,
+}
+
 impl ClientAuth {
+    pub(crate) fn credential(self) -> CredentialKind {
+        match self {
+            Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt => {
+                CredentialKind::Secret
+            }
+            Self::PrivateKeyJwt | Self::TlsClientAuth | Self::SelfSignedTlsClientAuth => {
+                CredentialKind::Key
+            }
+            Self::Identity | Self::None => CredentialKind::None,
+        }
+    }
+
     /// The client authenticates in the TLS handshake (RFC 8705).
     pub(crate) fn is_tls(self) -> bool {
         matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
@@ -22,7 +47,7 @@ impl ClientAuth {
 
     /// The client authenticates with a private key rather than a secret that the server knows too.
     pub(crate) fn has_key(self) -> bool {
-        self == Self::PrivateKeyJwt || self.is_tls()
+        self.credential() == CredentialKind::Key
     }
 
     /// The client authenticates with a signed assertion (RFC 7523 §2.2).

@@ -15,9 +15,10 @@ pub(crate) use merge::MergeError;
 
 use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
+use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName, Profile,
-    SecretSource, TlsVersion, TokenEndpoint, TokenType,
+    BasicEncoding, BodyFormat, ClaimName, ClientAuth, CredentialKind, JwtAlgorithm, ParameterName,
+    Profile, SecretSource, TlsVersion, TokenEndpoint, TokenType,
 };
 
 use crate::types::checked_text::{ClientId, Resource, Scope};
@@ -131,6 +132,11 @@ pub(crate) struct Settings {
     /// The key that authenticates the client.
     pub(crate) key: Setting<KeyPlace>,
     pub(crate) agent_socket: Setting<PathBuf>,
+    /// Where the identity token comes from, and what it is in the request.
+    pub(crate) identity: Setting<IdentitySource>,
+    pub(crate) identity_role: Setting<IdentityRole>,
+    pub(crate) assertion_type: Setting<AssertionType>,
+    pub(crate) subject_token_type: Setting<SubjectTokenType>,
     pub(crate) jwt_algorithm: Setting<JwtAlgorithm>,
     pub(crate) jwt_audience: Setting<AssertionAudience>,
     pub(crate) jwt_type: Setting<String>,
@@ -164,23 +170,56 @@ const TLS_METHODS: &[ClientAuth] = &[
     ClientAuth::TlsClientAuth,
     ClientAuth::SelfSignedTlsClientAuth,
 ];
+const IDENTITY_METHODS: &[ClientAuth] = &[ClientAuth::Identity];
+const NO_METHODS: &[ClientAuth] = &[ClientAuth::None];
 
 impl Settings {
     /// The methods that work with the credential of this layer, if it has one.
     fn fitting_methods(&self) -> Option<&'static [ClientAuth]> {
         let has_own_key = self.certificate_key.value().is_some();
-        if self.certificate.value().is_some() && !has_own_key {
+        if self.authenticates_with_identity() {
+            Some(IDENTITY_METHODS)
+        } else if self.certificate.value().is_some() && !has_own_key {
             Some(TLS_METHODS)
         } else if self.key.value().is_some() {
             Some(KEY_METHODS)
+        } else if self.identity.value().is_some() {
+            Some(if self.secret.value().is_some() {
+                SECRET_METHODS
+            } else {
+                NO_METHODS
+            })
         } else {
             None
         }
     }
 
+    /// Whether the identity token of this layer is the client's assertion.
+    fn authenticates_with_identity(&self) -> bool {
+        let role = self.identity_role.value().copied().unwrap_or_default();
+        self.identity.value().is_some() && role == IdentityRole::ClientAssertion
+    }
+
+    /// Whether this layer gives another credential than an identity token.
+    fn has_other_credential(&self) -> bool {
+        let method = self.client_auth.value();
+        self.key.value().is_some()
+            || self.secret.value().is_some()
+            || self.certificate.value().is_some() && self.certificate_key.value().is_none()
+            || method.is_some_and(|method| *method != ClientAuth::Identity)
+    }
+
     /// Drops what does not work with the credential of the layer above: another kind of method, and
     /// the place of another secret. A key is never sent as a secret.
-    fn fit(&mut self, above: &Self, had_key: bool) {
+    fn fit(&mut self, above: &Self, had: CredentialKind) {
+        if self.authenticates_with_identity()
+            && above.identity.is_unset()
+            && above.has_other_credential()
+        {
+            self.identity = Setting::Unset;
+            self.identity_role = Setting::Unset;
+            self.assertion_type = Setting::Unset;
+        }
         let method = above.client_auth.value();
         let fits = |kept: &ClientAuth| match (method, above.fitting_methods()) {
             (Some(method), _) => method == kept,
@@ -190,16 +229,14 @@ impl Settings {
         if self.client_auth.value().is_some_and(|kept| !fits(kept)) {
             self.client_auth = Setting::Unset;
         }
-        let needs_key = match (method, above.fitting_methods()) {
-            (Some(method), _) => method.has_key(),
-            (None, Some(_)) => true,
-            (None, None) => had_key,
+        let needed = match (method, above.fitting_methods()) {
+            (Some(method), _) => method.credential(),
+            (None, Some(fitting)) => fitting[0].credential(),
+            (None, None) => had,
         };
-        if needs_key != had_key || above.key.value().is_some() {
+        if needed != had || above.key.value().is_some() {
             self.secret = match self.secret.value().and_then(SecretSource::item) {
-                Some(item) if needs_key == had_key => {
-                    Setting::Set(SecretSource::new_item(item.store))
-                }
+                Some(item) if needed == had => Setting::Set(SecretSource::new_item(item.store)),
                 _ => Setting::Unset,
             };
             self.key = Setting::Unset;
@@ -212,6 +249,7 @@ impl Settings {
         let has_assertion = method.has_assertion();
         let is_basic = method == ClientAuth::ClientSecretBasic;
         let has_agent = profile.has_agent_key();
+        let role = profile.identity.as_ref().map(|identity| identity.role);
         let settings = [
             ("agent-socket", self.agent_socket.is_unset(), has_agent),
             ("jwt-alg", self.jwt_algorithm.is_unset(), has_assertion),
@@ -221,6 +259,17 @@ impl Settings {
             ("jwt-cert", self.jwt_certificate.is_unset(), has_assertion),
             ("jwt-claim", self.jwt_claims.is_empty(), has_assertion),
             ("basic-encoding", self.basic_encoding.is_unset(), is_basic),
+            ("identity-as", self.identity_role.is_unset(), role.is_some()),
+            (
+                "assertion-type",
+                self.assertion_type.is_unset(),
+                role == Some(IdentityRole::ClientAssertion),
+            ),
+            (
+                "subject-token-type",
+                self.subject_token_type.is_unset(),
+                role == Some(IdentityRole::SubjectToken),
+            ),
         ];
         let without = settings
             .into_iter()

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::SubjectTokenType;
 use super::{Profile, ProfileName};
 use crate::types::checked_text::Scope;
 use crate::types::digest::Digest;
@@ -55,6 +56,14 @@ fn add_rare_settings(mut key: Digest, profile: &Profile) -> Digest {
             .optional(assertion.key_id.as_deref())
             .fields(claims.collect::<Vec<_>>().into_iter());
     }
+    if let Some(identity) = &profile.identity {
+        let token_type = identity.subject_token_type.as_ref();
+        key = key
+            .field("identity")
+            .field(identity.role.as_str())
+            .field(identity.assertion_type.as_str())
+            .optional(token_type.map(SubjectTokenType::as_str));
+    }
     if let Some(certificate) = &profile.certificate {
         key = key.field(certificate.to_string_lossy().as_ref());
     }
@@ -87,7 +96,10 @@ impl TokenRequest {
         let scope = scope.or(profile.scope.as_ref());
         let audience = audience.or(profile.audience.as_deref()).filter(given);
         let grant_type = profile.grant_type.as_deref().filter(given);
-        let mut parameters = vec![("grant_type", grant_type.unwrap_or(CLIENT_CREDENTIALS))];
+        let mut parameters = vec![(
+            "grant_type",
+            grant_type.unwrap_or(profile.default_grant_type()),
+        )];
         parameters.extend(scope.map(|scope| ("scope", scope.as_str())));
         parameters.extend(audience.map(|audience| ("audience", audience)));
         parameters.extend(
@@ -108,7 +120,7 @@ impl TokenRequest {
         let key = Digest::of("hallpass token request 2")
             .field(name.as_str())
             .field(&login)
-            .field(profile.client_id.as_str())
+            .field(profile.client_id())
             .field([profile.client_auth.as_str(), " ", profile.body.as_str()].concat())
             .field(secret_version.unwrap_or_default())
             .fields(
@@ -171,7 +183,7 @@ mod tests {
             key(None, None, None, |p| p.generation.push('0')),
             key(None, None, None, |p| p.ca_file = Some("/ca.pem".into())),
             key(None, None, None, |p| {
-                p.client_id = ClientId::parse("other").expect("a client ID");
+                p.client_id = ClientId::parse("other").ok();
             }),
             key(None, None, None, |p| {
                 p.resource.extend(Resource::parse("urn:a"));

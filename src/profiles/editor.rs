@@ -117,7 +117,7 @@ impl Editor<'_> {
         };
         // A list that was lost is no reason to forget the item that the profile itself names.
         match self.profiles.load(name) {
-            Ok(profile) => items.extend(profile.secret.item()),
+            Ok(profile) => items.extend(profile.item()),
             // There is none, or a damaged one.
             Err(error) if [Kind::NotFound, Kind::Usage].contains(&error.kind) => {}
             Err(error) => return Err(error),

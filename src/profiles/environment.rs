@@ -4,6 +4,7 @@
 mod variables;
 
 use std::ffi::OsString;
+use std::str::FromStr as _;
 use std::sync::OnceLock;
 
 use variables::{
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::platform::disk::Directories;
 use crate::profile::binding::BoundUrl;
 use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
+use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{
@@ -41,6 +43,7 @@ const JWT_PUBLIC: &str = "HALLPASS_JWT_PUBLIC";
 const JWT_ALG: &str = "HALLPASS_JWT_ALG";
 const JWT_AUD: &str = "HALLPASS_JWT_AUD";
 const SET: &str = "HALLPASS_SET";
+const IDENTITY: &str = "HALLPASS_IDENTITY";
 const CERT: &str = "HALLPASS_CERT";
 const KEY: &str = "HALLPASS_KEY";
 
@@ -78,7 +81,7 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
         given: settings()?,
         ..Layers::default()
     };
-    if layers.given.client_id.is_unset() {
+    if layers.given.client_id.is_unset() && layers.given.identity.is_unset() {
         let described_by = if layers.given.token_endpoint.is_unset() {
             PROVIDER
         } else {
@@ -140,6 +143,11 @@ fn settings() -> Result<Settings> {
         max_ttl_seconds: seconds("HALLPASS_MAX_TTL")?.into(),
         agent_socket: path("HALLPASS_AGENT_SOCKET")?.into(),
         tls_max: choice::<TlsVersion>("HALLPASS_TLS_MAX")?.into(),
+        identity: checked(IDENTITY, IdentitySource::from_str)?.into(),
+        identity_role: choice::<IdentityRole>("HALLPASS_IDENTITY_AS")?.into(),
+        assertion_type: choice::<AssertionType>("HALLPASS_ASSERTION_TYPE")?.into(),
+        subject_token_type: checked("HALLPASS_SUBJECT_TOKEN_TYPE", SubjectTokenType::from_str)?
+            .into(),
         jwt_algorithm: choice::<JwtAlgorithm>(JWT_ALG)?.into(),
         jwt_audience: jwt_audience()?.into(),
         jwt_type: variable("HALLPASS_JWT_TYP")?.into(),
@@ -209,10 +217,13 @@ fn set_credential(given: &mut Settings) -> Result<()> {
         None => certificate.is_some(),
     };
     given.certificate = certificate.into();
-    given.secret = Setting::Set(match path(SECRET_FILE)? {
-        Some(path) => SecretSource::File(path),
-        None => SecretSource::Env(CLIENT_SECRET_VARIABLE.to_owned()),
-    });
+    given.secret = match path(SECRET_FILE)? {
+        Some(path) => Setting::Set(SecretSource::File(path)),
+        None if given.identity.is_unset() || secret_is_set() => {
+            Setting::Set(SecretSource::Env(CLIENT_SECRET_VARIABLE.to_owned()))
+        }
+        None => Setting::Unset,
+    };
     let key = if is_tls {
         key.map(SigningKey::Reference)
     } else {
@@ -331,6 +342,14 @@ fn explain(error: &MergeError, method: Option<&ClientAuth>) -> Error {
     let missing = match error {
         MergeError::NoTokenEndpoint => TOKEN_URL,
         MergeError::NoClientId => "HALLPASS_CLIENT_ID",
+        MergeError::NoIdentity => IDENTITY,
+        MergeError::TwoAuthentications(method) => {
+            let method = method.as_str();
+            return Error::usage(format!(
+                "{IDENTITY} authenticates the client, and so does {method}"
+            ))
+            .hint("unset one of them, or set HALLPASS_IDENTITY_AS to assertion or subject_token");
+        }
         MergeError::NoKey => JWT_KEY,
         MergeError::NoCertificate => "HALLPASS_CERT and HALLPASS_KEY",
         MergeError::NoCertificateKey => KEY,

@@ -70,6 +70,16 @@ impl CachedFailure {
             && (self.is_time_by_server || !force_refresh)
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Adds what may fix the problem.
+    pub(crate) fn hint(mut self, hint: String) -> Self {
+        self.hints.push(hint);
+        self
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

@@ -83,6 +83,8 @@ impl fmt::Debug for ClientSecret {
 /// What a client authenticates with.
 #[derive(Clone, Debug)]
 pub(crate) enum Credential {
+    /// The client presents an identity token, or nothing.
+    None,
     Secret(ClientSecret),
     Key {
         key: PrivateKey,

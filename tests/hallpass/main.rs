@@ -19,6 +19,7 @@ mod exec;
 mod files;
 mod helpers;
 mod https;
+mod identity;
 mod interleavings;
 mod keychain;
 mod keys;

@@ -64,6 +64,7 @@ tables! {
     arguments
     environment
     helpers
+    identity
     keychain
     keys
     login

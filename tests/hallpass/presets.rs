@@ -64,6 +64,31 @@ const ROWS: [(&str, &[&str], &str); 13] = [
     ),
 ];
 
+/// A preset, its answers, and the whole body that it sends with the identity token `IDENTITY`: the
+/// one of the provider's own packages, but for the order of parameters.
+const IDENTITY_ROWS: [(&str, &[&str], &str); 4] = [
+    (
+        "anthropic-wif",
+        &["rule=fdrl_1", "organization=org", "service_account=svac_1"],
+        r#"{"assertion":"IDENTITY","federation_rule_id":"fdrl_1","grant_type":"urn:ietf:params:oauth:grant-type:jwt-bearer","organization_id":"org","service_account_id":"svac_1"}"#,
+    ),
+    (
+        "databricks-wif",
+        &["host=acme.cloud.databricks.com"],
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&scope=all-apis&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token=IDENTITY",
+    ),
+    (
+        "google-wif",
+        &["project=12", "pool=ci", "provider=github"],
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&scope=https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fcloud-platform&audience=%2F%2Fiam.googleapis.com%2Fprojects%2F12%2Flocations%2Fglobal%2FworkloadIdentityPools%2Fci%2Fproviders%2Fgithub&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token=IDENTITY",
+    ),
+    (
+        "openai-wif",
+        &["identity_provider=idp_1", "service_account=sa"],
+        r#"{"grant_type":"urn:ietf:params:oauth:grant-type:token-exchange","identity_provider_id":"idp_1","service_account_id":"sa","subject_token":"IDENTITY","subject_token_type":"urn:ietf:params:oauth:token-type:jwt"}"#,
+    ),
+];
+
 /// These take the secret in the body; the others take it in the header.
 const IN_THE_BODY: [&str; 5] = ["adobe", "auth0", "blooma", "entra", "salesforce"];
 
@@ -106,10 +131,20 @@ fn each_preset_sends_the_request_of_its_provider() {
         .success();
     let names = listed.stdout.lines().filter(|line| !line.starts_with(' '));
     let names: Vec<_> = names.filter_map(|line| line.split(' ').next()).collect();
-    // The org server of Okta takes keys only: see below.
+    // The org server of Okta takes only keys, and the others only identities: see below.
     let known = ROWS.map(|(preset, ..)| preset);
     let rest: Vec<_> = names.iter().filter(|name| !known.contains(name)).collect();
-    assert_eq!(rest, [&"okta-org"]);
+    let identities = IDENTITY_ROWS.map(|(preset, ..)| preset);
+    assert_eq!(
+        rest,
+        [
+            &identities[0],
+            &identities[1],
+            &identities[2],
+            &"okta-org",
+            &identities[3]
+        ]
+    );
 }
 
 #[test]
@@ -138,6 +173,74 @@ fn the_preset_of_oktas_own_apis_signs_an_assertion_and_names_the_setting_that_ok
     let text = request.text();
     assert!(text.contains("scope=okta.users.read"), "{text}");
     assert!(text.contains("client_assertion="), "{text}");
+}
+
+#[test]
+fn the_presets_of_federated_identities_send_the_requests_of_the_providers_own_packages() {
+    let server = Server::start(numbered_tokens());
+    let url = server.url("/oauth/token");
+    let token = crate::identity::jwt("workload");
+    for (preset, answers, body) in IDENTITY_ROWS {
+        let mut machine = Machine::new();
+        machine.set("ID_TOKEN", &token);
+        let mut arguments = vec!["login", "--provider", preset, "--token-url", &url];
+        arguments.extend(answers.iter().flat_map(|answer| ["--set", answer]));
+        let ran = machine.run(&arguments).failure(2);
+        assert!(ran.stderr.contains("--identity file:PATH"), "{ran:?}");
+        arguments.extend(["--identity", "env:ID_TOKEN"]);
+        let ran = machine.run(&arguments).success();
+        assert!(
+            ran.stderr.contains("the identity from env:ID_TOKEN"),
+            "{ran:?}"
+        );
+        let answers = answers.join("\n");
+        let variables = [
+            ("HALLPASS_PROVIDER", preset),
+            ("HALLPASS_SET", &answers),
+            ("HALLPASS_TOKEN_URL", &url),
+            ("HALLPASS_IDENTITY", "env:ID_TOKEN"),
+            ("ID_TOKEN", &token),
+        ];
+        with_environment(&mut Machine::new(), &variables).success();
+        let requests = server.requests();
+        for request in &requests[requests.len() - 2..] {
+            assert_eq!(request.header("authorization"), None);
+            assert_eq!(request.text().replace(&token, "IDENTITY"), body, "{preset}");
+        }
+    }
+}
+
+/// Presets whose servers also take an identity token as the client's assertion.
+#[test]
+fn a_preset_for_secrets_takes_an_identity_instead() {
+    let server = Server::start(numbered_tokens());
+    let url = server.url("/oauth/token");
+    let mut machine = Machine::new();
+    machine.set("ID_TOKEN", &crate::identity::jwt("workload"));
+    for (preset, answers) in [
+        (
+            "entra",
+            &["tenant=acme.example", "resource=https://api.example"][..],
+        ),
+        ("keycloak", &["host=sso.example", "realm=acme"]),
+    ] {
+        let mut arguments = vec!["login", preset, "--provider", preset, "--token-url", &url];
+        arguments.extend(answers.iter().flat_map(|answer| ["--set", answer]));
+        arguments.extend(["--client-id", CLIENT_ID, "--identity", "env:ID_TOKEN"]);
+        machine.run(&arguments).success();
+        let form = server.requests().pop().expect("a request").form();
+        let mut names: Vec<_> = form.iter().map(|(name, _)| name.as_str()).collect();
+        names.retain(|name| *name != "scope");
+        assert_eq!(
+            names,
+            [
+                "grant_type",
+                "client_id",
+                "client_assertion_type",
+                "client_assertion"
+            ]
+        );
+    }
 }
 
 fn with_environment(machine: &mut Machine, variables: &[(&str, &str)]) -> Ran {

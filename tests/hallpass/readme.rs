@@ -48,6 +48,10 @@ fn the_commands_of_everyday_use_work() {
         if request.method == "POST" {
             return token(request);
         }
+        if request.target.starts_with("/github") {
+            let identity = json!({ "value": crate::identity::jwt("github") });
+            return Reply::json(200, identity.to_string());
+        }
         let issuer = format!("http://{}", request.header("host").unwrap_or_default());
         let metadata = if request.target.contains("oauth-protected-resource") {
             json!({ "resource": format!("{issuer}/mcp"), "authorization_servers": [issuer] })
@@ -58,6 +62,11 @@ fn the_commands_of_everyday_use_work() {
     });
     let mut machine = Machine::new();
     machine.set("CLIENT_SECRET", SECRET);
+    let identity = machine.private_file("identity", crate::identity::jwt("readme").as_bytes());
+    machine.set("ID_TOKEN", &crate::identity::jwt("readme"));
+    let host = server.url("").replace("http://", "");
+    machine.set("ACTIONS_ID_TOKEN_REQUEST_URL", &server.url("/github"));
+    machine.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "token-of-the-job");
     let key = KeyPair::generate().expect("a P-256 key").serialize_pem();
     let key = machine.private_file("key.pem", key.as_bytes());
     let readme = readme();
@@ -70,7 +79,7 @@ fn the_commands_of_everyday_use_work() {
         .map(|line| line.split(['#', '|']).next().unwrap_or_default())
         .map(|line| line.trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 21, "{commands:?}");
+    assert_eq!(commands.len(), 26, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     for command in commands {
@@ -80,7 +89,21 @@ fn the_commands_of_everyday_use_work() {
             .replace("https://mcp.example", &server.url(""))
             .replace("/run/secrets/key.pem", key.to_str().expect("UTF-8"))
             .replace("/run/secrets/client", file.to_str().expect("UTF-8"))
-            .replace("pass show client", &format!("cat {}", pass.display()));
+            .replace("pass show client", &format!("cat {}", pass.display()))
+            .replace(
+                "/var/run/secrets/tokens/kc",
+                identity.to_str().expect("UTF-8"),
+            )
+            .replace(
+                "command:./svid",
+                &format!("command:cat {}", identity.display()),
+            )
+            .replace("sso.example/realms/r", &host)
+            .replace("https://127", "http://127")
+            .replace(
+                "--set rule",
+                &format!("--token-url {} --set rule", server.url("/token")),
+            );
         if let Some(variables) = command.strip_prefix("export ") {
             for variable in words(variables) {
                 let (name, value) = variable.split_once('=').unwrap_or((&variable, SECRET));

@@ -20,15 +20,21 @@ pub(super) enum Server {
     Other(Box<Settings>, Option<Box<Metadata>>),
 }
 
+/// The presets to choose from. Those of federated identities need `--identity`, so they are for the
+/// command line.
+fn menu() -> impl Iterator<Item = &'static Preset> {
+    PRESETS.iter().filter(|preset| !preset.presents_identity())
+}
+
 /// Asks which server, and for what only the user knows of it.
 pub(super) fn ask_server(layers: &Layers) -> Result<Server> {
     check_terminal("--token-url")?;
-    let choices = PRESETS.iter().map(|preset| preset.title);
-    let mut menu = "Which authorization server?\n".to_owned();
+    let choices = menu().map(|preset| preset.title);
+    let mut text = "Which authorization server?\n".to_owned();
     for (index, title) in choices.chain(["another server"]).enumerate() {
-        menu.extend([format!("{:>4}  {title}\n", index + 1)]);
+        text.extend([format!("{:>4}  {title}\n", index + 1)]);
     }
-    prompt::show(&menu);
+    prompt::show(&text);
     let choice = prompt::ask_until("Number or name", choose)?;
     match choice {
         Choice::Preset(preset) => {
@@ -62,15 +68,15 @@ fn choose(answer: &str) -> std::result::Result<Choice, String> {
         return Ok(Choice::Other(None));
     }
     let by_number = lower.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-    if by_number == Some(PRESETS.len()) {
+    if by_number == Some(menu().count()) {
         return Ok(Choice::Other(None));
     }
-    let by_number = by_number.and_then(|index| PRESETS.get(index));
+    let by_number = by_number.and_then(|index| menu().nth(index));
     let has_name =
         |preset: &&Preset| preset.name == lower || preset.title.to_ascii_lowercase() == lower;
     let preset = by_number.or_else(|| PRESETS.iter().find(has_name));
     preset.map(Choice::Preset).ok_or_else(|| {
-        let last = PRESETS.len() + 1;
+        let last = menu().count() + 1;
         format!("please enter a number from 1 to {last}, a name such as auth0, or a URL")
     })
 }

@@ -6,6 +6,7 @@ use super::options::Args;
 use crate::commands::scope;
 use crate::error::{Error, Result};
 use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
+use crate::profile::identity::IdentitySource;
 use crate::profile::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
 use crate::profile::{ClientAuth, Profile, SecretSource, SourceKind};
 use crate::secrets;
@@ -58,6 +59,15 @@ impl Args {
             basic_encoding: self.basic_encoding.into(),
             key: self.key_place(key_is_the_certificates)?.into(),
             agent_socket: agent_socket.map_or(Setting::Unset, Setting::or_removed),
+            identity: self
+                .identity
+                .clone()
+                .map(absolute_source)
+                .transpose()?
+                .into(),
+            identity_role: self.identity_as.into(),
+            assertion_type: self.assertion_type.into(),
+            subject_token_type: self.subject_token_type.clone().into(),
             jwt_algorithm: self.jwt_alg.into(),
             jwt_audience: self.jwt_aud.as_deref().map(AssertionAudience::parse).into(),
             jwt_type: self.jwt_typ.clone().into(),
@@ -79,7 +89,9 @@ impl Args {
             timeout_seconds: self.timeout.into(),
             default_ttl_seconds: self.default_ttl.into(),
             max_ttl_seconds: self.max_ttl.into(),
-            secret: self.secret_source(kept.map(|kept| &kept.secret))?.into(),
+            secret: self
+                .secret_source(kept.and_then(|kept| kept.secret.as_ref()))?
+                .into(),
         })
     }
 
@@ -214,6 +226,17 @@ fn with_absolute_program(command: CommandLine) -> Result<CommandLine> {
         *program = path.map_err(|_| Error::usage("the command's path is not UTF-8 text"))?;
     }
     Ok(CommandLine::Words(words))
+}
+
+/// A file or a program that is named by a path is the same one from every directory.
+fn absolute_source(source: IdentitySource) -> Result<IdentitySource> {
+    Ok(match source {
+        IdentitySource::File(path) => IdentitySource::File(absolute(&path)?),
+        IdentitySource::Command(command) => {
+            IdentitySource::Command(with_absolute_program(command)?)
+        }
+        source => source,
+    })
 }
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf> {

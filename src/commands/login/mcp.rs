@@ -269,7 +269,7 @@ impl McpServer {
             ),
             (
                 "client",
-                format!("{}  ({})", profile.client_id, profile.client_auth.as_str()),
+                format!("{}  ({})", profile.client(), profile.client_auth.as_str()),
             ),
         ];
         if let Some(scope) = &profile.scope {

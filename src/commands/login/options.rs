@@ -8,6 +8,7 @@ use crate::commands::choice;
 use crate::profile::binding::BoundUrl;
 use crate::profile::external_key::{CommandLine, KeyReference};
 use crate::profile::headers::Headers;
+use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
     BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName,
     ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
@@ -20,6 +21,7 @@ const SERVER: &str = "Server";
 const CLIENT: &str = "Client";
 const SECRET: &str = "Secret";
 const TOKEN: &str = "Token";
+const IDENTITY: &str = "Identity";
 const KEY: &str = "Key";
 const ADVANCED: &str = "Advanced";
 
@@ -109,6 +111,18 @@ pub(crate) struct Args {
     /// Never cache a token longer than this [default: 1d]
     #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = Lifetime::parse)]
     pub(super) max_ttl: Option<Lifetime>,
+    /// Identity token to present instead of a secret: `file:PATH`, `env:NAME`, `command:CMD` or `github:AUDIENCE`; read for each request, never saved
+    #[arg(long, help_heading = IDENTITY, value_name = "SOURCE", value_parser = identity)]
+    pub(super) identity: Option<IdentitySource>,
+    /// What the identity token is in the request [default: `client_assertion`]
+    #[arg(long, help_heading = IDENTITY, value_name = "ROLE", value_parser = choice::<IdentityRole>())]
+    pub(super) identity_as: Option<IdentityRole>,
+    /// Type of that assertion: `jwt-bearer`, or `jwt-spiffe` for SPIFFE [default: `jwt-bearer`]
+    #[arg(long, help_heading = IDENTITY, value_name = "TYPE", value_parser = choice::<AssertionType>())]
+    pub(super) assertion_type: Option<AssertionType>,
+    /// Type of the token to exchange, RFC 8693: `jwt`, `id_token` or a URI [default: `jwt`]
+    #[arg(long, help_heading = IDENTITY, value_name = "TYPE", value_parser = subject_token_type)]
+    pub(super) subject_token_type: Option<SubjectTokenType>,
     /// Private key that signs assertions: a PEM or JWK file, or `agent:` and the fingerprint or comment of a key in an ssh-agent (only `agent:` lists the keys)
     #[arg(long, help_heading = KEY, value_name = "FILE|agent:KEY", group = "key-source", value_parser = OsStringValueParser::new().map(KeyReference::from))]
     pub(super) jwt_key: Option<KeyReference>,
@@ -223,7 +237,7 @@ fn parameter(text: &str) -> std::result::Result<(ParameterName, String), String>
     match ParameterName::parse(&name) {
         Ok(name) => Ok((name, value)),
         Err(ReservedParameter::Credential(name)) => Err(format!(
-            "`{name}` is a credential, and other processes can read arguments; use --secret-stdin for a secret, or --jwt-key for a key"
+            "`{name}` is a credential, and other processes can read arguments; use --secret-stdin for a secret, --jwt-key for a key, or --identity for a token of another issuer"
         )),
         Err(ReservedParameter::Standard(name)) => Err(format!(
             "`{name}` has an option of its own, or is set by hallpass"
@@ -270,4 +284,12 @@ fn credential(text: &str) -> std::result::Result<String, String> {
     } else {
         Err("a credential is a file's name, without a directory".to_owned())
     }
+}
+
+fn identity(text: &str) -> Result<IdentitySource, &'static str> {
+    text.parse()
+}
+
+fn subject_token_type(text: &str) -> Result<SubjectTokenType, &'static str> {
+    text.parse()
 }

@@ -84,7 +84,7 @@ impl<'a> Login<'a> {
                 if !is_named {
                     login.ask_name(preset.as_ref())?;
                 }
-            } else if login.layers.given.client_id.is_unset() {
+            } else if login.needs_client_id(preset.as_ref()) {
                 dialogue::ask_client_id(&mut login.layers, None)?;
             }
             login.find_renewed(preset.as_ref());
@@ -125,14 +125,22 @@ impl<'a> Login<'a> {
         let is_same = |profile: &&Profile| {
             !knows_server
                 || (replace::is_same_server(profile, endpoint, issuer)
-                    && client_id.is_none_or(|id| *id == profile.client_id))
+                    && client_id.is_none_or(|id| profile.client_id.as_ref() == Some(id)))
         };
         self.renewed = self.existing.as_ref().filter(is_same).cloned();
     }
 
+    /// Whether the client ID has to be asked for. With an identity token, many servers need none.
+    fn needs_client_id(&self, preset: Option<&Settings>) -> bool {
+        let given = &self.layers.given;
+        let presents_identity = !given.identity.is_unset()
+            || preset.is_some_and(|preset| !preset.identity_role.is_unset());
+        given.client_id.is_unset() && !presents_identity
+    }
+
     /// The client, where the server had to be asked for as well.
     fn ask_for_the_client(&mut self, preset: Option<&Settings>) -> Result<()> {
-        if self.layers.given.client_id.is_unset() {
+        if self.needs_client_id(preset) {
             dialogue::ask_client_id(&mut self.layers, None)?;
         }
         if preset.is_none() {
@@ -215,7 +223,7 @@ impl<'a> Login<'a> {
             } else {
                 "jwt-sign-command"
             })
-        } else if profile.secret.is_external() && args.gives_secret() {
+        } else if profile.has_external_key() && args.gives_secret() {
             return Err(Error::usage(
                 "a key that another program keeps needs no secret and no passphrase",
             ));
@@ -237,7 +245,8 @@ impl<'a> Login<'a> {
             let client = replace::client_of(replaced);
             message::note(&format!("it replaced the login of {client}"));
         }
-        if let Some(SecretSource::File(path)) = self.moving().map(|before| &before.secret) {
+        let moved = self.moving().and_then(|before| before.secret.as_ref());
+        if let Some(SecretSource::File(path)) = moved {
             message::note(&format!(
                 "the secret is also still in {}; delete it there if nothing else uses it",
                 path.display()
@@ -275,6 +284,13 @@ fn explain(error: &MergeError, preset: Option<&Preset>) -> Error {
                 .hint("add --jwt-key FILE")
         }
         (MergeError::NoTokenEndpoint, _) => Error::usage("the token URL is missing"),
+        (MergeError::NoIdentity, _) => Error::usage("no identity was given for this method")
+            .hint("add --identity file:PATH, env:NAME, command:CMD or github:AUDIENCE"),
+        (MergeError::TwoAuthentications(method), _) => Error::usage(format!(
+            "--identity authenticates the client, and so does {}",
+            method.as_str()
+        ))
+        .hint("leave out the other one, or add --identity-as assertion or subject_token"),
         (MergeError::NoClientId, _) => Error::usage("the client ID is missing"),
         (MergeError::NoKey, _) => Error::usage("the private key is missing").hint(MISSING_KEY),
         (MergeError::NoCertificate, _) => Error::usage("the client's certificate is missing")

@@ -109,7 +109,7 @@ pub(super) fn add_new_bindings(
 pub(super) fn client_of(profile: &Profile) -> String {
     format!(
         "client {} at {}",
-        profile.client_id,
+        profile.client(),
         profile.token_endpoint.as_str()
     )
 }

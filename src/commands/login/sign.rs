@@ -46,7 +46,7 @@ pub(super) fn choose_algorithm(
     if !fitting.contains(&algorithm) {
         let what = match credential {
             Credential::Key { .. } | Credential::External(_) => "the private key",
-            Credential::Secret(_) => "a client secret",
+            Credential::Secret(_) | Credential::None => "a client secret",
         };
         let fault = format!("{what} cannot sign with {}", algorithm.as_str());
         return Err(Error::usage(fault));

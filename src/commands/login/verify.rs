@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use super::dialogue;
 use super::prepare::{Login, MISSING_KEY, load};
 use super::{replace, sign};
+use crate::commands::identity;
 use crate::commands::obtain::warn_of_response;
 use crate::error::{Error, Kind, Result};
 use crate::message;
@@ -87,7 +88,7 @@ impl Login<'_> {
     fn is_typed(&self, profile: &Profile) -> bool {
         let args = self.args;
         let is_piped = args.key_stdin || args.secret_stdin;
-        profile.secret.item().is_some() && !is_piped && self.moving().is_none()
+        profile.item().is_some() && !is_piped && self.moving().is_none()
     }
 
     fn read_credential(&mut self, merged: Profile) -> Result<Input> {
@@ -103,7 +104,7 @@ impl Login<'_> {
             Some(content) => Some(secrets::credential(&merged, content, |what, fault| {
                 Error::usage(format!("the {what} that was given {fault}"))
             })?),
-            None if needs_key || merged.secret.is_external() || !self.args.no_verify => {
+            None if needs_key || merged.has_external_key() || !self.args.no_verify => {
                 Some(secrets::read(&self.name, &merged, WaitLimit::Person)?)
             }
             None => None,
@@ -118,7 +119,7 @@ impl Login<'_> {
 
     /// What is to be put into a store of hallpass: a secret, a private key, or a key's passphrase.
     fn input_for_store(&mut self, profile: &Profile) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        if profile.secret.item().is_none() {
+        if profile.item().is_none() {
             return Ok(None);
         }
         if self.args.key_stdin {
@@ -150,8 +151,8 @@ impl Login<'_> {
     pub(super) fn verify(&self, input: Input) -> Result<Verified> {
         let mut profile = input.merged.clone();
         if let Some(credential) = &input.credential {
-            if let Credential::External(key) = credential {
-                profile.secret.record(oauth::public_key_of(&**key)?);
+            if let (Credential::External(key), Some(secret)) = (credential, &mut profile.secret) {
+                secret.record(oauth::public_key_of(&**key)?);
             }
             sign::choose_algorithm(&mut profile, credential, &self.layers, &self.algorithms)?;
         }
@@ -168,13 +169,13 @@ impl Login<'_> {
             certificate_key.as_ref(),
         )?;
         profile.trust = oauth::trust_in_effect(profile.ca_file.as_deref())?;
-        if let (Some(_), Some(item)) = (&input.for_store, profile.secret.item()) {
-            profile.secret = SecretSource::kept(Item {
+        if let (Some(_), Some(item)) = (&input.for_store, profile.item()) {
+            profile.secret = Some(SecretSource::kept(Item {
                 account: profile.item_account(&self.name),
                 ..item
-            });
+            }));
         }
-        let version = if profile.secret.is_external() {
+        let version = if profile.has_external_key() {
             // Of the key that was recorded meanwhile, not of its name.
             secrets::version(&profile)
         } else {
@@ -184,7 +185,9 @@ impl Login<'_> {
         let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
                 let (name, credential) = (&self.name, credential.clone());
-                let client = TokenClient::of(name, &profile, credential, certificate_key.as_ref())?;
+                let identity = identity::read(&profile, WaitLimit::Person, Notes::Shown)?;
+                let key = certificate_key.as_ref();
+                let client = TokenClient::of(name, &profile, credential, identity, key)?;
                 let token = oauth::request_token(&profile, &request, &client, Notes::Shown);
                 let token = token.map_err(CachedFailure::into_error)?;
                 warn_of_response(&request, &token);
@@ -223,10 +226,10 @@ impl Login<'_> {
         self.layers.keep(current);
         let mut merged = self.merge()?;
         replace::add_new_bindings(&mut merged.bindings, seen, current);
-        let (before, now) = (&verified.input.merged.secret, &merged.secret);
+        let (before, now) = (&verified.input.merged, &merged);
         let is_moved = match (before.item(), now.item()) {
             (Some(before), Some(now)) => before.store != now.store,
-            _ => before != now,
+            _ => before.secret != now.secret,
         };
         if is_moved {
             let fault = format!("another login moved the secret of profile {}", self.name);

@@ -1,9 +1,10 @@
 //! Revokes the tokens of a profile that is logged out.
 
 use crate::cache::Cache;
+use crate::commands::identity;
 use crate::error::Result;
 use crate::message;
-use crate::oauth;
+use crate::oauth::{self, Notes};
 use crate::profile::token_request::login_of;
 use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::secrets::{self, WaitLimit};
@@ -69,7 +70,11 @@ impl Revocation {
             credential,
             certificate_key: key,
         } = self;
-        let revoked = oauth::revoke(&endpoint, &profile, &tokens, &credential, key.as_ref());
+        let revoked =
+            identity::read(&profile, WaitLimit::Person, Notes::Hidden).and_then(|identity| {
+                let (identity, key) = (identity.as_ref(), key.as_ref());
+                oauth::revoke(&endpoint, &profile, &tokens, &credential, identity, key)
+            });
         if let Err(error) = revoked {
             message::warning(&format!(
                 "the tokens were removed here, but not revoked at the server: {error}"

@@ -14,7 +14,7 @@ use rustix::process::geteuid;
 use crate::platform::{Access, FileKind, Trust, WRITABLE_BY_OTHERS};
 
 /// Opens a file without waiting for the other end of a pipe, and without following a link at its path
-/// (except [`Trust::Secret`]).
+/// (except [`Trust::Secret`] and [`Trust::Identity`]).
 ///
 /// By a direct system call, because the C library makes two.
 pub(crate) fn open_private(path: &Path, trust: Trust, access: Access) -> io::Result<File> {
@@ -23,7 +23,7 @@ pub(crate) fn open_private(path: &Path, trust: Trust, access: Access) -> io::Res
         Access::Read => OFlags::RDONLY,
         Access::Create => OFlags::RDWR | OFlags::CREATE,
     };
-    if trust != Trust::Secret {
+    if matches!(trust, Trust::Private | Trust::Settings) {
         flags |= OFlags::NOFOLLOW;
     }
     let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
@@ -79,12 +79,15 @@ pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
 /// Why this file must not be trusted, as text that follows its name.
 pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str> {
     let owner = metadata.uid();
-    let is_own = owner == geteuid().as_raw() || (trust == Trust::Secret && owner == 0);
+    let is_own = match trust {
+        Trust::Private | Trust::Settings => owner == geteuid().as_raw(),
+        Trust::Secret => owner == geteuid().as_raw() || owner == 0,
+        Trust::Identity => true,
+    };
     let others_may = metadata.mode()
-        & if trust == Trust::Settings {
-            0o022
-        } else {
-            0o077
+        & match trust {
+            Trust::Settings | Trust::Identity => 0o022,
+            Trust::Private | Trust::Secret => 0o077,
         };
     if !metadata.is_file() {
         Some("is not a regular file")

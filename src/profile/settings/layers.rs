@@ -2,7 +2,8 @@
 
 use super::{SECRET_METHODS, Setting, Settings};
 use crate::profile::binding::Binding;
-use crate::profile::{ClientAuth, Profile};
+use crate::profile::identity::IdentityRole;
+use crate::profile::{ClientAuth, CredentialKind, Profile};
 
 /// Where a layer comes from, as far as the profile records it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,9 +33,10 @@ impl Layers {
     /// Takes over what a profile has, where it works with what is given.
     pub(crate) fn keep(&mut self, profile: &Profile) {
         let (mut given, mut derived) = Settings::of_profile(profile);
-        let had_key = profile.client_auth.has_key();
-        given.fit(&self.given, had_key);
-        derived.fit(&self.given, had_key);
+        self.complete_identity(&given.identity_role);
+        let had = profile.client_auth.credential();
+        given.fit(&self.given, had);
+        derived.fit(&self.given, had);
         if let Setting::Set(bindings) = &mut self.given.bindings {
             // The user name and scheme that `bind` set for a URL are kept when a login repeats the URL.
             for binding in bindings {
@@ -50,16 +52,25 @@ impl Layers {
 
     /// Takes a preset's layer, where its method works with the credential that is given.
     pub(crate) fn set_preset(&mut self, mut preset: Settings) {
-        preset.fit(&self.given, false);
+        self.complete_identity(&preset.identity_role);
+        preset.fit(&self.given, CredentialKind::Secret);
         let kept = [&self.kept, &self.derived_before];
         let kept = kept.iter().find_map(|layer| layer.client_auth.value());
         let method = preset.client_auth.value();
         if let (Some(kept), Some(method)) = (kept, method)
-            && kept.has_key() != method.has_key()
+            && kept.credential() != method.credential()
         {
             preset.client_auth = Setting::Unset;
         }
         self.preset = preset;
+    }
+
+    /// An identity that is given without its role has the one that is known: the methods that fit
+    /// depend on both.
+    fn complete_identity(&mut self, role: &Setting<IdentityRole>) {
+        if self.given.identity.value().is_some() && self.given.identity_role.is_unset() {
+            self.given.identity_role.clone_from(role);
+        }
     }
 
     /// The methods that work with the credential that there is.

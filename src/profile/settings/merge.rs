@@ -9,10 +9,11 @@ use super::layers::{Layers, Origin};
 use super::{AssertionAudience, KeyPlace, NamedSettings, SECRET_METHODS, Setting, Settings};
 use crate::profile::external_key::KeyReference;
 use crate::profile::headers::Headers;
+use crate::profile::identity::{Identity, IdentityRole};
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
-    ASSERTION_TYPE, Assertion, BodyFormat, ClientAuth, FORMAT, Profile, SecretSource, Store,
-    TokenEndpoint,
+    ASSERTION_TYPE, Assertion, BodyFormat, ClientAuth, CredentialKind, FORMAT, Profile,
+    SecretSource, Store, TokenEndpoint,
 };
 
 /// Why the layers make no profile.
@@ -20,6 +21,10 @@ use crate::profile::{
 pub(crate) enum MergeError {
     NoTokenEndpoint,
     NoClientId,
+    /// The method needs an identity token.
+    NoIdentity,
+    /// An identity token authenticates the client, and so does this method.
+    TwoAuthentications(ClientAuth),
     /// The issuer, which the assertion's audience is to be.
     NoIssuer,
     NoCertificate,
@@ -50,7 +55,6 @@ impl Layers {
             records: RefCell::default(),
         };
         let token_endpoint = pick!(merge, token_endpoint).ok_or(MergeError::NoTokenEndpoint)?;
-        let client_id = pick!(merge, client_id).ok_or(MergeError::NoClientId)?;
         let issuer = pick!(merge, issuer);
         let body = pick!(merge, body).unwrap_or_default();
         let fitting = self.fitting_methods();
@@ -59,6 +63,17 @@ impl Layers {
             BodyFormat::Json if fitting == SECRET_METHODS => ClientAuth::ClientSecretPost,
             _ => fitting[0],
         });
+        let identity = pick!(merge, identity).map(|source| Identity {
+            source,
+            role: pick!(merge, identity_role).unwrap_or_default(),
+            assertion_type: pick!(merge, assertion_type).unwrap_or_default(),
+            subject_token_type: pick!(merge, subject_token_type),
+        });
+        check_identity(client_auth, identity.as_ref())?;
+        let client_id = pick!(merge, client_id);
+        if client_id.is_none() && client_auth.credential() != CredentialKind::None {
+            return Err(MergeError::NoClientId);
+        }
         let (certificate, certificate_key) = self.certificate(
             client_auth,
             pick!(merge, certificate),
@@ -72,7 +87,7 @@ impl Layers {
             .has_assertion()
             .then(|| merge.assertion(client_auth, &token_endpoint, issuer.as_deref()))
             .transpose()?;
-        let has_agent_key = matches!(secret, SecretSource::Agent(_))
+        let has_agent_key = matches!(secret, Some(SecretSource::Agent(_)))
             || matches!(certificate_key, Some(KeyReference::Agent(_)));
         let agent_socket = pick!(merge, agent_socket).filter(|_| has_agent_key);
         let headers = merge.each("headers.", |layer| &layer.headers);
@@ -82,6 +97,7 @@ impl Layers {
             token_endpoint,
             client_id,
             client_auth,
+            identity,
             basic_encoding: pick!(merge, basic_encoding).unwrap_or_default(),
             assertion,
             certificate,
@@ -145,25 +161,44 @@ impl Layers {
     }
 }
 
+/// A request authenticates the client once (RFC 6749 §2.3), and a grant without a credential needs a
+/// token to present.
+fn check_identity(client_auth: ClientAuth, identity: Option<&Identity>) -> Result<(), MergeError> {
+    let role = identity.map(|identity| identity.role);
+    match (client_auth, role) {
+        (ClientAuth::Identity, Some(IdentityRole::ClientAssertion)) => Ok(()),
+        (ClientAuth::Identity, _) | (ClientAuth::None, None) => Err(MergeError::NoIdentity),
+        (method, Some(IdentityRole::ClientAssertion)) => {
+            Err(MergeError::TwoAuthentications(method))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The place of the secret, and the encrypted key whose passphrase it is.
 fn credential(
     client_auth: ClientAuth,
     key: Option<KeyPlace>,
     secret: Option<SecretSource>,
-) -> Option<(SecretSource, Option<PathBuf>)> {
+) -> Option<(Option<SecretSource>, Option<PathBuf>)> {
+    if client_auth.credential() == CredentialKind::None {
+        return Some((None, None));
+    }
     let secret_or_new = |secret: Option<SecretSource>| {
-        secret.unwrap_or_else(|| SecretSource::new_item(Store::Keychain))
+        Some(secret.unwrap_or_else(|| SecretSource::new_item(Store::Keychain)))
     };
     if !client_auth.has_key() {
         return Some((secret_or_new(secret), None));
     }
     match key {
-        Some(KeyPlace::File(path)) => Some((SecretSource::File(path), None)),
+        Some(KeyPlace::File(path)) => Some((Some(SecretSource::File(path)), None)),
         Some(KeyPlace::EncryptedFile(path)) => Some((secret_or_new(secret), Some(path))),
-        Some(KeyPlace::Agent(key)) => Some((SecretSource::Agent(key), None)),
-        Some(KeyPlace::SignCommand(command)) => Some((SecretSource::SignCommand(command), None)),
+        Some(KeyPlace::Agent(key)) => Some((Some(SecretSource::Agent(key)), None)),
+        Some(KeyPlace::SignCommand(command)) => {
+            Some((Some(SecretSource::SignCommand(command)), None))
+        }
         Some(KeyPlace::Secret) => Some((secret_or_new(secret), None)),
-        None => secret.map(|secret| (secret, None)),
+        None => secret.map(|secret| (Some(secret), None)),
     }
 }
 

@@ -15,6 +15,7 @@ impl Settings {
             derived: Self::default(),
         };
         let assertion = profile.assertion.as_ref();
+        let identity = profile.identity.as_ref();
         let has_key = profile.client_auth.has_key();
         let key = has_key.then(|| match &profile.encrypted_key {
             Some(path) => KeyPlace::EncryptedFile(path.clone()),
@@ -38,7 +39,7 @@ impl Settings {
         split! {
             token_endpoint: Some(profile.token_endpoint.clone());
             issuer: profile.issuer.clone();
-            client_id: Some(profile.client_id.clone());
+            client_id: profile.client_id.clone();
             audience: profile.audience.clone();
             scope: profile.scope.clone();
             resource: Some(profile.resource.clone()).filter(|list| !list.is_empty());
@@ -49,6 +50,10 @@ impl Settings {
             basic_encoding: Some(profile.basic_encoding);
             key: key;
             agent_socket: profile.agent_socket.clone();
+            identity: identity.map(|identity| identity.source.clone());
+            identity_role: identity.map(|identity| identity.role);
+            assertion_type: identity.map(|identity| identity.assertion_type);
+            subject_token_type: identity.and_then(|identity| identity.subject_token_type.clone());
             jwt_algorithm: assertion.and_then(|assertion| assertion.algorithm);
             jwt_audience: audience;
             jwt_type: assertion.map(|assertion| assertion.typ.clone());
@@ -63,7 +68,7 @@ impl Settings {
             timeout_seconds: profile.timeout_seconds;
             default_ttl_seconds: profile.default_ttl_seconds;
             max_ttl_seconds: profile.max_ttl_seconds;
-            secret: Some(profile.secret.clone());
+            secret: profile.secret.clone();
         }
         let claims = assertion.iter().flat_map(|assertion| &assertion.claims);
         let claims = claims.map(|(name, value)| (name.clone(), value.as_str()));

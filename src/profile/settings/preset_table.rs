@@ -1,6 +1,7 @@
 //! The providers, a row each: only data.
 
 use super::presets::{Kind, Preset, question};
+use crate::profile::identity::IdentityRole;
 use crate::profile::{BodyFormat, ClientAuth, JwtAlgorithm};
 
 /// A provider that needs nothing unusual.
@@ -15,6 +16,7 @@ const PLAIN: Preset = Preset {
     grant_type: "",
     parameters: &[],
     assertion: None,
+    identity: None,
     questions: &[],
     note: "",
 };
@@ -34,6 +36,36 @@ pub(crate) const PRESETS: &[Preset] = &[
             "openid,AdobeID,read_organizations",
             Kind::Text,
         )],
+        ..PLAIN
+    },
+    // Workload identity federation: https://platform.claude.com/docs/en/build-with-claude/workload-identity-federation
+    Preset {
+        name: "anthropic-wif",
+        title: "Anthropic, workload identity federation",
+        token_url: "https://api.anthropic.com/v1/oauth/token",
+        auth: ClientAuth::None,
+        body: BodyFormat::Json,
+        identity: Some(IdentityRole::Assertion),
+        parameters: &[
+            ("federation_rule_id", "{rule}"),
+            ("organization_id", "{organization}"),
+            ("service_account_id", "{service_account}"),
+        ],
+        questions: &[
+            question("rule", "Federation rule ID", "fdrl_0123", Kind::Text),
+            question(
+                "organization",
+                "Organization ID",
+                "from the console",
+                Kind::Text,
+            ),
+            question(
+                "service_account",
+                "Service account ID",
+                "svac_0123",
+                Kind::Text,
+            ),
+        ],
         ..PLAIN
     },
     // https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow/call-your-api-using-the-client-credentials-flow
@@ -83,6 +115,23 @@ pub(crate) const PRESETS: &[Preset] = &[
         )],
         ..PLAIN
     },
+    // Federation of service principals: https://docs.databricks.com/aws/en/dev-tools/auth/oauth-federation-exchange
+    Preset {
+        name: "databricks-wif",
+        title: "Databricks, workload identity federation",
+        token_url: "https://{host}/oidc/v1/token",
+        auth: ClientAuth::None,
+        scope: "all-apis",
+        identity: Some(IdentityRole::SubjectToken),
+        questions: &[question(
+            "host",
+            "Databricks host",
+            "acme.cloud.databricks.com",
+            Kind::Host,
+        )],
+        note: "with the federation policy of a service principal, add --client-id with its ID",
+        ..PLAIN
+    },
     // The scope is the resource's with /.default; certificates sign PS256, `aud` the token endpoint:
     // https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow
     // https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials
@@ -106,6 +155,26 @@ pub(crate) const PRESETS: &[Preset] = &[
                 "https://graph.microsoft.com",
                 Kind::TextWithout("/.default"),
             ),
+        ],
+        ..PLAIN
+    },
+    // https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token
+    Preset {
+        name: "google-wif",
+        title: "Google Cloud, workload identity federation",
+        token_url: "https://sts.googleapis.com/v1/token",
+        auth: ClientAuth::None,
+        audience: "//iam.googleapis.com/projects/{project}/locations/global/workloadIdentityPools/{pool}/providers/{provider}",
+        scope: "https://www.googleapis.com/auth/cloud-platform",
+        identity: Some(IdentityRole::SubjectToken),
+        parameters: &[(
+            "requested_token_type",
+            "urn:ietf:params:oauth:token-type:access_token",
+        )],
+        questions: &[
+            question("project", "Project number", "123456789012", Kind::Segment),
+            question("pool", "Workload identity pool", "ci", Kind::Segment),
+            question("provider", "Provider in the pool", "github", Kind::Segment),
         ],
         ..PLAIN
     },
@@ -148,6 +217,34 @@ pub(crate) const PRESETS: &[Preset] = &[
             question("scopes", "Scopes", "okta.users.read", Kind::Text),
         ],
         note: "Okta requires DPoP for new apps, which hallpass does not support: in the app's settings, turn off \"Require Demonstrating Proof of Possession (DPoP) header in token requests\"",
+        ..PLAIN
+    },
+    // As the openai packages request it: https://platform.openai.com/docs/guides/workload-identity-federation
+    Preset {
+        name: "openai-wif",
+        title: "OpenAI, workload identity federation",
+        token_url: "https://auth.openai.com/oauth/token",
+        auth: ClientAuth::None,
+        body: BodyFormat::Json,
+        identity: Some(IdentityRole::SubjectToken),
+        parameters: &[
+            ("identity_provider_id", "{identity_provider}"),
+            ("service_account_id", "{service_account}"),
+        ],
+        questions: &[
+            question(
+                "identity_provider",
+                "Identity provider ID",
+                "idp_0123",
+                Kind::Text,
+            ),
+            question(
+                "service_account",
+                "Service account ID",
+                "from the organization's settings",
+                Kind::Text,
+            ),
+        ],
         ..PLAIN
     },
     // https://developer.paypal.com/api/rest/authentication/

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use super::preset_table::PRESETS;
 use super::{AssertionAudience, Setting, Settings};
+use crate::profile::identity::IdentityRole;
 use crate::profile::{BodyFormat, ClientAuth, JwtAlgorithm, ParameterName, TokenEndpoint};
 use crate::types::checked_text::Scope;
 use crate::types::web_url::WebUrl;
@@ -24,6 +25,8 @@ pub(crate) struct Preset {
     pub(super) parameters: &'static [(&'static str, &'static str)],
     /// How assertions are made, if the client has a private key: algorithm, `aud`, `typ`.
     pub(super) assertion: Option<(JwtAlgorithm, &'static str, &'static str)>,
+    /// What the identity token is in the request, if the client presents one.
+    pub(super) identity: Option<IdentityRole>,
     /// What only the user knows; each `{name}` above is one of these.
     pub(crate) questions: &'static [PresetQuestion],
     /// What the user has to set at the provider for this to work.
@@ -146,6 +149,11 @@ impl Preset {
         PRESETS.iter().find(|preset| preset.name == name)
     }
 
+    /// Whether its clients present an identity token.
+    pub(crate) fn presents_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+
     /// The question that `--set NAME=...` answers.
     pub(crate) fn question(&self, name: &str) -> Option<&'static PresetQuestion> {
         self.questions.iter().find(|question| question.name == name)
@@ -241,6 +249,7 @@ impl Preset {
             jwt_audience: assertion
                 .map(|(_, audience, _)| AssertionAudience::parse(audience))
                 .into(),
+            identity_role: self.identity.into(),
             jwt_type: assertion.map(|(.., typ)| (*typ).to_owned()).into(),
             ..Settings::default()
         })
@@ -256,10 +265,10 @@ pub(crate) fn list() -> String {
             .collect();
         let note = match preset.note {
             "" => String::new(),
-            note => format!("{:<12}{note}\n", ""),
+            note => format!("{:<16}{note}\n", ""),
         };
         format!(
-            "{:<12}{}\n{:<12}{}{questions}\n{note}",
+            "{:<16}{}\n{:<16}{}{questions}\n{note}",
             preset.name,
             preset.title,
             "",
@@ -314,13 +323,17 @@ mod tests {
             urls.collect::<Vec<_>>(),
             [
                 "adobe https://ims-na1.adobelogin.com/ims/token/v3",
+                "anthropic-wif https://api.anthropic.com/v1/oauth/token",
                 "auth0 https://acme.eu.auth0.com/oauth/token",
                 "blooma https://login.blooma.ai/oauth/token",
                 "cognito https://acme.auth.eu-central-1.amazoncognito.com/oauth2/token",
+                "databricks-wif https://acme.cloud.databricks.com/oidc/v1/token",
                 "entra https://login.microsoftonline.com/acme.onmicrosoft.com/oauth2/v2.0/token",
+                "google-wif https://sts.googleapis.com/v1/token",
                 "keycloak https://sso.acme.example/realms/acme/protocol/openid-connect/token",
                 "okta https://acme.okta.com/oauth2/default/v1/token",
                 "okta-org https://acme.okta.com/oauth2/v1/token",
+                "openai-wif https://auth.openai.com/oauth/token",
                 "paypal https://api-m.paypal.com/v1/oauth2/token",
                 "salesforce https://acme.my.salesforce.com/services/oauth2/token",
                 "sap https://acme.authentication.eu10.hana.ondemand.com/oauth/token",
