@@ -13,7 +13,9 @@ pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod token;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::fmt::Display;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::error::{Error, Result};
 use crate::types::checked_text::Scope;
@@ -24,6 +26,29 @@ use crate::types::duration::parse as duration;
 fn choice<C: Choice>() -> impl TypedValueParser<Value = C> {
     PossibleValuesParser::new(C::NAMES.iter().copied())
         .try_map(|name| C::parse(&name).ok_or("unknown"))
+}
+
+/// The same, or an empty text.
+fn choice_or_nothing<C: Choice>() -> impl TypedValueParser<Value = OrNothing<C>> {
+    let names = C::NAMES.iter().map(PossibleValue::new);
+    let parse = or_nothing(|name| C::parse(name).ok_or("unknown"));
+    PossibleValuesParser::new(names.chain([PossibleValue::new("").hide(true)]))
+        .try_map(move |name| parse(&name))
+}
+
+/// A value, or the empty text that removes it.
+#[derive(Clone, Debug)]
+struct OrNothing<T>(Option<T>);
+
+/// Parses an option's value that may be empty.
+fn or_nothing<T, E: Display>(
+    parse: impl Fn(&str) -> std::result::Result<T, E> + Clone,
+) -> impl Fn(&str) -> std::result::Result<OrNothing<T>, String> + Clone {
+    move |text| {
+        let given = Some(text).filter(|text| !text.is_empty());
+        let value = given.map(&parse).transpose();
+        value.map(OrNothing).map_err(|fault| fault.to_string())
+    }
 }
 
 /// The values of the option `--scope`; none if all are empty.

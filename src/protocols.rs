@@ -164,18 +164,30 @@ fn read_line(input: &mut dyn BufRead) -> Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The value of an Authorization header: Bearer, unless the binding sets another scheme.
-fn header(selected: &SelectedProfile, token: &CachedToken) -> String {
-    let token = token.access_token.expose();
-    match selected.binding.as_ref().and_then(|binding| binding.scheme) {
+/// The header that carries the token, with its value: `Authorization`, unless the binding sets another
+/// one. In another one, only a scheme that the binding sets comes before the token.
+pub(crate) fn header<'a>(binding: Option<&'a Binding>, token: &AccessToken) -> (&'a str, String) {
+    let Some(binding) = binding else {
+        return ("Authorization", ["Bearer ", token.expose()].concat());
+    };
+    match (&binding.header, binding.scheme) {
+        (None, _) => ("Authorization", authorization(Some(binding), token)),
+        (Some(name), None | Some(Scheme::IdentityToken)) => {
+            (name.as_str(), token.expose().to_owned())
+        }
+        (Some(name), Some(_)) => (name.as_str(), authorization(Some(binding), token)),
+    }
+}
+
+/// The value of an Authorization header: Bearer, unless the binding sets another scheme. For clients
+/// that send no other header.
+fn authorization(binding: Option<&Binding>, token: &AccessToken) -> String {
+    let token = token.expose();
+    match binding.and_then(|binding| binding.scheme) {
         None | Some(Scheme::Bearer | Scheme::IdentityToken) => ["Bearer ", token].concat(),
         Some(Scheme::Raw) => token.to_owned(),
         Some(Scheme::Basic) => {
-            let username = selected
-                .binding
-                .as_ref()
-                .map(Binding::username)
-                .unwrap_or_default();
+            let username = binding.map(Binding::username).unwrap_or_default();
             format!("Basic {}", STANDARD.encode(format!("{username}:{token}")))
         }
     }

@@ -1,29 +1,39 @@
 //! `hallpass bind` and `hallpass unbind`: change the URLs that a profile is bound to. Helpers use a
 //! profile's tokens only for these.
 
-use super::choice;
+use super::{OrNothing, choice_or_nothing, or_nothing};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::profile::binding::{Binding, BoundUrl, Scheme};
+use crate::profile::headers::TokenHeader;
 use crate::profile::{Profile, ProfileName};
 use crate::profiles::{Profiles, is_described};
 use crate::types::checked_text::Username;
 
+const EXAMPLES: &str = "\
+Examples:
+  hallpass bind prod https://git.example/
+  hallpass bind prod https://api.example/ --header X-Access-Token";
+
 /// Allow tools to use this profile's tokens for a URL
 ///
-/// The scheme, host and port must match exactly; the path matches by whole segments.
+/// The scheme, host and port must match exactly; the path matches by whole segments. Bind a URL again
+/// to change an option: the other options stay. An empty value removes an option.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  hallpass bind prod https://git.example/")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct BindArgs {
     #[command(flatten)]
     which: Which,
     /// User name for clients that need one [default: the client's own, or `oauth2`]
-    #[arg(long, value_name = "NAME", value_parser = Username::parse)]
-    username: Option<Username>,
+    #[arg(long, value_name = "NAME", value_parser = or_nothing(Username::parse))]
+    username: Option<OrNothing<Username>>,
     /// How the client presents the token, if it supports several ways [default: the client's default]
-    #[arg(long, value_name = "SCHEME", value_parser = choice::<Scheme>())]
-    scheme: Option<Scheme>,
+    #[arg(long, value_name = "SCHEME", value_parser = choice_or_nothing::<Scheme>())]
+    scheme: Option<OrNothing<Scheme>>,
+    /// Header that carries the token to this URL, without a scheme unless you set one [default: Authorization]
+    #[arg(long, value_name = "NAME", value_parser = or_nothing(TokenHeader::parse))]
+    header: Option<OrNothing<TokenHeader>>,
 }
 
 /// Remove a URL from a profile
@@ -42,13 +52,21 @@ struct Which {
 
 pub(crate) fn bind(args: &BindArgs) -> Result<String> {
     change(&args.which, |profile, url| {
-        let binding = Binding {
-            url: url.clone(),
-            username: args.username.clone(),
-            scheme: args.scheme,
-        };
-        profile.bindings.retain(|binding| binding.url != *url);
-        profile.bindings.push(binding);
+        let known = profile.bindings.iter().position(|it| it.url == *url);
+        let index = known.unwrap_or_else(|| {
+            profile.bindings.push(Binding::of(url.clone()));
+            profile.bindings.len() - 1
+        });
+        let binding = &mut profile.bindings[index];
+        if let Some(username) = &args.username {
+            binding.username.clone_from(&username.0);
+        }
+        if let Some(scheme) = &args.scheme {
+            binding.scheme = scheme.0;
+        }
+        if let Some(header) = &args.header {
+            binding.header.clone_from(&header.0);
+        }
         Ok(())
     })
 }

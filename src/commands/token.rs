@@ -15,8 +15,10 @@ use crate::platform::disk::Output;
 use crate::platform::prompt;
 use crate::platform::variables;
 use crate::profile::ProfileName;
+use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Bound, Profiles, from_environment};
+use crate::protocols::header;
 use crate::types::token::Timestamp;
 use crate::types::web_url::WebUrl;
 
@@ -68,13 +70,13 @@ enum Format {
     /// The token
     #[default]
     Raw,
-    /// HTTP header: `Authorization: Bearer TOKEN`
+    /// HTTP header: `Authorization: Bearer TOKEN`, or the header that `hallpass bind` sets
     Header,
-    /// Value of the header: `Bearer TOKEN`
+    /// Value of the Authorization header: `Bearer TOKEN`
     Bearer,
-    /// Headers as JSON: `{"Authorization":"Bearer TOKEN"}`
+    /// The header as JSON: `{"Authorization":"Bearer TOKEN"}`
     HeadersJson,
-    /// Line for `curl -K -`: `header = "Authorization: Bearer TOKEN"`
+    /// The header as a line for `curl -K -`: `header = "Authorization: Bearer TOKEN"`
     Curl,
     /// `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and the API URLs that some servers return
     Json,
@@ -82,20 +84,51 @@ enum Format {
 
 impl Format {
     /// Formats the token, without a line end.
-    fn write(self, obtained: &Obtained) -> String {
-        let token = obtained.token.access_token.expose();
-        match self {
-            Self::Raw => token.to_owned(),
-            Self::Header => format!("Authorization: Bearer {token}"),
-            Self::Bearer => format!("Bearer {token}"),
-            Self::HeadersJson => json!({ "Authorization": format!("Bearer {token}") }).to_string(),
+    ///
+    /// # Errors
+    /// `Usage` if the profile's URLs use different headers, and no URL was given.
+    fn write(self, obtained: &Obtained, selected: &SelectedProfile) -> Result<String> {
+        let token = &obtained.token.access_token;
+        let header = || Ok(header(with_own_header(selected)?, token));
+        Ok(match self {
+            Self::Raw => token.expose().to_owned(),
+            Self::Header => {
+                let (name, value) = header()?;
+                format!("{name}: {value}")
+            }
+            Self::Bearer => format!("Bearer {}", token.expose()),
+            Self::HeadersJson => {
+                let (name, value) = header()?;
+                json!({ name: value }).to_string()
+            }
             Self::Curl => {
-                let quoted = token.replace('\\', r"\\").replace('"', "\\\"");
-                format!("header = \"Authorization: Bearer {quoted}\"")
+                let (name, value) = header()?;
+                let quoted = value.replace('\\', r"\\").replace('"', "\\\"");
+                format!("header = \"{name}: {quoted}\"")
             }
             Self::Json => as_json(obtained),
-        }
+        })
     }
+}
+
+/// The binding that sets the header: that of the URL, or without a URL, the profile's only one that
+/// sets any.
+fn with_own_header(selected: &SelectedProfile) -> Result<Option<&Binding>> {
+    if selected.url.is_some() {
+        let binding = selected.binding.as_ref();
+        return Ok(binding.filter(|binding| binding.header.is_some()));
+    }
+    let bindings = selected.profile.bindings.iter();
+    let mut bindings = bindings.filter(|binding| binding.header.is_some());
+    let first = bindings.next();
+    if bindings.any(|other| first.is_some_and(|first| !other.presents_alike(first))) {
+        let what = format!(
+            "the URLs of profile {} use different headers",
+            selected.name
+        );
+        return Err(Error::usage(what).hint("give the URL that the token is for: --url URL"));
+    }
+    Ok(first)
 }
 
 fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
@@ -173,7 +206,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     } else {
         args.format.unwrap_or_default()
     };
-    let mut text = format.write(&obtained);
+    let mut text = format.write(&obtained, &selected)?;
     match output {
         None => {
             text.push('\n');

@@ -44,6 +44,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_TLS_MAX",
     // For the program that `hallpass exec` runs, which may run hallpass.
     "HALLPASS_TOKEN",
+    "HALLPASS_TOKEN_HEADER",
     "HALLPASS_TOKEN_TYPE",
     "HALLPASS_TOKEN_URL",
 ];

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::headers::TokenHeader;
 use crate::types::checked_text::Username;
 use crate::types::choice::choice;
 use crate::types::web_url::{WebUrl, reencoded_path};
@@ -104,6 +105,8 @@ pub(crate) struct Binding {
     pub(crate) username: Option<Username>,
     /// Where the client does not choose.
     pub(crate) scheme: Option<Scheme>,
+    /// Instead of `Authorization`.
+    pub(crate) header: Option<TokenHeader>,
 }
 
 /// The user name if none is set. Servers ignore it, as the token identifies the client.
@@ -115,7 +118,17 @@ impl Binding {
             url,
             username: None,
             scheme: None,
+            header: None,
         }
+    }
+
+    /// Whether tokens are written in the same way for the URL of the other binding.
+    pub(crate) fn presents_alike(&self, other: &Self) -> bool {
+        let name = |binding: &Self| binding.header.as_deref().map(str::to_ascii_lowercase);
+        let is_basic = self.scheme == Some(Scheme::Basic);
+        name(self) == name(other)
+            && self.scheme == other.scheme
+            && (!is_basic || self.username() == other.username())
     }
 
     pub(crate) fn username(&self) -> &str {
@@ -140,6 +153,8 @@ struct More {
     username: Option<Username>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scheme: Option<Scheme>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    header: Option<TokenHeader>,
 }
 
 impl Serialize for Binding {
@@ -148,14 +163,16 @@ impl Serialize for Binding {
             url,
             username,
             scheme,
+            header,
         } = self.clone();
-        let written = if username.is_none() && scheme.is_none() {
+        let written = if username.is_none() && scheme.is_none() && header.is_none() {
             Written::Url(url)
         } else {
             Written::More(More {
                 url,
                 username,
                 scheme,
+                header,
             })
         };
         written.serialize(serializer)
@@ -170,10 +187,12 @@ impl<'de> Deserialize<'de> for Binding {
                 url,
                 username,
                 scheme,
+                header,
             }) => Self {
                 url,
                 username,
                 scheme,
+                header,
             },
         })
     }
@@ -234,10 +253,11 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_without_a_user_name_and_a_scheme_is_written_as_a_url() {
+    fn a_binding_with_only_a_url_is_written_as_a_url() {
         for text in [
             r#""https://a.example/""#,
             r#"{"url":"https://a.example/","username":"x","scheme":"identity-token"}"#,
+            r#"{"url":"https://a.example/","header":"X-Access-Token"}"#,
         ] {
             let binding: Binding = serde_json::from_str(text).expect("a binding");
             assert_eq!(serde_json::to_string(&binding).expect("JSON"), text);
@@ -245,6 +265,7 @@ mod tests {
         for text in [
             r#""http://a.example/""#,
             r#"{"url":"https://a.example/","more":1}"#,
+            r#"{"url":"https://a.example/","header":"Host"}"#,
             "{}",
         ] {
             assert!(serde_json::from_str::<Binding>(text).is_err(), "{text}");

@@ -1,9 +1,13 @@
-//! Other headers of the token request: some gateways require a key or an identifier in one.
+//! Names of headers that are set: other headers of the token request, as some gateways require a key
+//! or an identifier in one, and the header that carries the token to an API.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
+
+use crate::types::checked_text::checked_text;
 
 /// The longest value, in bytes: servers take about this much for all headers.
 const LONGEST_VALUE: usize = 8 * 1024;
@@ -11,8 +15,8 @@ const LONGEST_VALUE: usize = 8 * 1024;
 /// Stands for a UUID in a value, a new one for each request.
 pub(crate) const UUID: &str = "{uuid}";
 
-/// Headers that hallpass or the connection sets (RFC 9110 §7.6.1), or that hold credentials of
-/// another kind. So do all that begin with one of [`RESERVED_PREFIXES`].
+/// Headers that hallpass, the client or the connection sets (RFC 9110 §7.6.1), or that hold credentials
+/// of another kind. So do all that begin with one of [`RESERVED_PREFIXES`].
 const RESERVED: [&str; 12] = [
     "accept-encoding",
     "authorization",
@@ -28,6 +32,17 @@ const RESERVED: [&str; 12] = [
     "upgrade",
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["content-", "proxy-"];
+
+checked_text! {
+    /// The header that carries the token to an API that does not read `Authorization`.
+    TokenHeader(String): |name| match header_name(name) {
+        Err(_) if name.eq_ignore_ascii_case("authorization") => Err(
+            "Authorization is used if you set no header; to return to it, give an empty value"
+                .to_owned(),
+        ),
+        checked => checked.map(drop),
+    };
+}
 
 /// Header names, in lower case, and their values. A value may be a secret: nothing shows it.
 #[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]

@@ -8,13 +8,12 @@ use std::str::FromStr as _;
 use std::sync::OnceLock;
 
 use variables::{
-    bad, checked, choice, claims, headers, names_and_values, parameters, path, resource, seconds,
-    variable, words,
+    bad, bindings, checked, choice, claims, headers, names_and_values, parameters, path, resource,
+    seconds, variable,
 };
 
 use crate::error::{Error, Result};
 use crate::platform::disk::Directories;
-use crate::profile::binding::BoundUrl;
 use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::selected::SelectedProfile;
@@ -115,14 +114,6 @@ fn settings() -> Result<Settings> {
         let endpoint = TokenEndpoint::parse(&url);
         endpoint.map_err(|fault| bad(TOKEN_URL, fault))
     });
-    let urls = words("HALLPASS_FOR")?.into_iter().map(|url| {
-        let url = BoundUrl::parse(&url);
-        url.map_err(|fault| bad("HALLPASS_FOR", fault))
-    });
-    let bindings = match urls.collect::<Result<Vec<_>>>()? {
-        urls if urls.is_empty() => Setting::Unset,
-        urls => settings::bindings(urls),
-    };
     let mut given = Settings {
         token_endpoint: endpoint.transpose()?.into(),
         client_id: checked("HALLPASS_CLIENT_ID", ClientId::parse)?.into(),
@@ -136,7 +127,7 @@ fn settings() -> Result<Settings> {
         resource: resource()?.into(),
         parameters: settings::named(&parameters()?),
         headers: settings::named(&headers()?),
-        bindings,
+        bindings: bindings()?,
         ca_file: path("HALLPASS_CA_FILE")?.into(),
         timeout_seconds: seconds("HALLPASS_TIMEOUT")?.into(),
         default_ttl_seconds: seconds("HALLPASS_DEFAULT_TTL")?.into(),

@@ -4,6 +4,7 @@
 //! bound, the answer has no headers.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -26,15 +27,9 @@ struct Request<'a> {
 }
 
 #[derive(Serialize)]
-struct Response {
+struct Response<'a> {
     expires: String,
-    headers: Headers,
-}
-
-#[derive(Serialize)]
-struct Headers {
-    #[serde(rename = "Authorization")]
-    authorization: [String; 1],
+    headers: BTreeMap<&'a str, [String; 1]>,
 }
 
 fn run(call: &mut Call<'_>) -> Result<Answer> {
@@ -53,11 +48,10 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
         return Ok(Answer::line(&json!({ "headers": {} })));
     };
     let token = call.provider.token(&mut selected, None)?;
+    let (name, value) = super::header(selected.binding.as_ref(), &token.access_token);
     Ok(Answer::line(&Response {
         expires: token.due_at().rfc3339(),
-        headers: Headers {
-            authorization: [super::header(&selected, &token)],
-        },
+        headers: BTreeMap::from([(name, [value])]),
     }))
 }
 

@@ -92,7 +92,7 @@ struct Success {
 fn success(selected: &SelectedProfile, token: &CachedToken) -> Answer {
     let success = Success {
         kind: "get",
-        token: super::header(selected, token),
+        token: super::authorization(selected.binding.as_ref(), &token.access_token),
         cache: "expires",
         expiration: token.due_at().seconds(),
         operation_independent: true,

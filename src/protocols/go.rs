@@ -66,13 +66,8 @@ fn rejected(call: &Call<'_>, url: &str) -> Result<Answer> {
 
 /// The bound URL and its header, which Go also sends to paths below that URL.
 fn block(selected: &SelectedProfile, token: &CachedToken) -> String {
-    let url = selected
-        .binding
-        .as_ref()
-        .map(|binding| binding.url.as_str());
-    format!(
-        "{}\n\nAuthorization: {}\n\n",
-        url.unwrap_or_default(),
-        super::header(selected, token)
-    )
+    let binding = selected.binding.as_ref();
+    let url = binding.map(|binding| binding.url.as_str());
+    let (name, value) = super::header(binding, &token.access_token);
+    format!("{}\n\n{name}: {value}\n\n", url.unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 //!
 //! pnpm does not say for which registry, so the link's name or the environment must select the profile.
 
-use super::{Answer, Call, Protocol, header};
+use super::{Answer, Call, Protocol, authorization};
 use crate::error::Result;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -15,5 +15,6 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 fn run(call: &mut Call<'_>) -> Result<Answer> {
     let mut selected = call.provider.selected()?;
     let token = call.provider.token(&mut selected, None)?;
-    Ok(Answer::of(format!("{}\n", header(&selected, &token))))
+    let value = authorization(selected.binding.as_ref(), &token.access_token);
+    Ok(Answer::of(format!("{value}\n")))
 }

@@ -56,6 +56,131 @@ fn a_binding_is_changed_and_taken_back() {
     assert_eq!(server.requests().len(), 1, "a binding changes no token");
 }
 
+/// What `hallpass token` prints with these words, without the line end.
+fn token(machine: &Machine, words: &[&str]) -> String {
+    let ran = machine.run(&[&["token"], words].concat()).success();
+    assert_eq!(ran.stderr, "");
+    ran.stdout.trim_end().to_owned()
+}
+
+#[test]
+fn a_token_goes_into_the_header_that_its_url_is_bound_with() {
+    let (machine, server) = machine_with_profile();
+    let url = "https://api.example/v1";
+    let bind = |more: &[&str]| {
+        let arguments = [&["bind", "prod", url], more].concat();
+        machine.run(&arguments).success();
+    };
+    let written = |words: &[&str]| {
+        ["header", "curl", "headers-json", "raw", "bearer"].map(|format| {
+            let format = ["--format", format];
+            token(&machine, &[&format, words].concat())
+        })
+    };
+    let in_header = |name: &str, value: &str| {
+        [
+            format!("{name}: {value}"),
+            format!("header = \"{name}: {value}\""),
+            format!("{{\"{name}\":\"{value}\"}}"),
+            "token-1".to_owned(),
+            "Bearer token-1".to_owned(),
+        ]
+    };
+    let below = &["--url", "https://api.example/v1/items?page=2"];
+    bind(&[]);
+    assert_eq!(written(below), in_header("Authorization", "Bearer token-1"));
+    bind(&["--header", "X-Access-Token"]);
+    assert_eq!(written(below), in_header("X-Access-Token", "token-1"));
+    // Without a URL it is the profile's only header, and another URL keeps its own.
+    assert_eq!(written(&["prod"]), in_header("X-Access-Token", "token-1"));
+    assert_eq!(written(&[]), in_header("X-Access-Token", "token-1"));
+    let other = &["--url", "https://a.example/"];
+    assert_eq!(written(other), in_header("Authorization", "Bearer token-1"));
+    // Each option stays until it is changed.
+    bind(&["--scheme", "bearer"]);
+    assert_eq!(
+        written(below),
+        in_header("X-Access-Token", "Bearer token-1")
+    );
+    bind(&["--scheme", "basic", "--username", "me"]);
+    bind(&[]);
+    machine.login("prod", &server, &["--for", url]);
+    let basic = "Basic bWU6dG9rZW4tMg==";
+    let header = ["--format", "header"];
+    let shown = token(&machine, &[&header[..], below].concat());
+    assert_eq!(shown, format!("X-Access-Token: {basic}"));
+    let listed = machine.run(&["status"]).success().stdout;
+    let shown = format!("{url} (header X-Access-Token, scheme basic, username me)");
+    assert!(listed.contains(&shown), "{listed}");
+    bind(&["--scheme", "", "--username", ""]);
+    let shown = token(&machine, &[&header[..], below].concat());
+    assert_eq!(shown, "X-Access-Token: token-2");
+    bind(&["--header", ""]);
+    let listed = machine.run(&["status"]).success().stdout;
+    assert!(listed.contains(&format!("{url}\n")), "{listed}");
+    let shown = token(&machine, &[&header[..], below].concat());
+    assert_eq!(shown, "Authorization: Bearer token-2");
+}
+
+#[test]
+fn different_headers_of_a_profile_need_the_url() {
+    let (machine, server) = machine_with_profile();
+    let bind = |url: &str, header: &str| {
+        let arguments = ["bind", "prod", url, "--header", header];
+        machine.run(&arguments).success();
+    };
+    bind("https://b.example/", "X-Access-Token");
+    bind("https://c.example/", "x-access-token");
+    let format = ["token", "--format", "headers-json"];
+    let shown = machine.run(&format).success().json();
+    assert_eq!(shown["X-Access-Token"], "token-1");
+    bind("https://c.example/", "X-Auth-Token");
+    let ran = machine.run(&format).failure(2);
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("use different headers"), "{ran:?}");
+    let of_url = [&format[..], &["--url", "https://c.example/x"]].concat();
+    let shown = machine.run(&of_url).success().json();
+    assert_eq!(shown["X-Auth-Token"], "token-1");
+    // No header is needed.
+    assert_eq!(machine.run(&["token"]).token(), "token-1");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_header_that_cannot_carry_a_token_is_not_bound() {
+    let (machine, _server) = machine_with_profile();
+    for name in [
+        "authorization",
+        "AUTHORIZATION",
+        "Proxy-Authorization",
+        "Host",
+        "Cookie",
+        "Content-Type",
+        "content-length",
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "X Access",
+        "X-Access:",
+        "X-Access\nEvil",
+        "X-\u{e4}",
+        "x\"y",
+    ] {
+        let bind = ["bind", "prod", "https://b.example/", "--header", name];
+        machine.run(&bind).failure(2);
+    }
+    let path = machine.config().join("prod.json");
+    let text = fs::read_to_string(&path).expect("a profile");
+    let edited = r#"{"url":"https://a.example/","header":"Host"}"#;
+    let text = text.replace(r#""https://a.example/""#, edited);
+    assert!(text.contains("Host"), "{text}");
+    fs::write(&path, text).expect("an edit");
+    machine.run(&["token", "prod"]).failure(2);
+}
+
 #[test]
 fn the_index_follows_logins_and_logouts() {
     let (machine, server) = machine_with_profile();

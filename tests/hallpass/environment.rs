@@ -251,6 +251,25 @@ fn a_helper_returns_tokens_for_the_urls_in_the_environment() {
     assert_eq!(ask("a.example.evil"), "");
 }
 
+#[test]
+fn the_environment_sets_the_header_of_the_token() {
+    let server = Server::start(numbered_tokens());
+    let mut machine = machine(&server);
+    machine.set("HALLPASS_TOKEN_HEADER", "X-Access-Token");
+    let header = ["token", "--format", "header"];
+    let ran = machine.run(&header).failure(2);
+    assert!(ran.stderr.contains("HALLPASS_FOR is not"), "{ran:?}");
+    machine.set("HALLPASS_FOR", "https://a.example/ https://b.example/api");
+    let of_url = [&header[..], &["--url", "https://b.example/api/x"]].concat();
+    for words in [&header[..], &of_url] {
+        assert_eq!(machine.run(words).output(), "X-Access-Token: token-1\n");
+    }
+    machine.set("HALLPASS_TOKEN_HEADER", "Cookie");
+    let ran = machine.run(&header).failure(2);
+    assert!(ran.stderr.contains("HALLPASS_TOKEN_HEADER"), "{ran:?}");
+    assert_eq!(server.requests().len(), 1);
+}
+
 /// The user who sets these variables chooses the file and where it is sent, as with other programs: so a
 /// file with more than a secret is not sent, nor is the secret of a stored profile.
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::commands::choice;
+use crate::commands::{OrNothing, choice, or_nothing};
 use crate::profile::binding::BoundUrl;
 use crate::profile::external_key::{CommandLine, KeyReference};
 use crate::profile::headers::Headers;
@@ -63,7 +63,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = SERVER, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub(super) set: Vec<(String, String)>,
     /// Where logout revokes tokens, RFC 7009
-    #[arg(long, help_heading = SERVER, value_name = "URL", value_parser = revocation_url)]
+    #[arg(long, help_heading = SERVER, value_name = "URL", value_parser = or_nothing(endpoint))]
     pub(super) revocation_url: Option<OrNothing<TokenEndpoint>>,
     // The parser of paths takes no empty one, which removes the setting.
     /// Extra PEM CA certificates to trust
@@ -100,10 +100,10 @@ pub(crate) struct Args {
     #[arg(long, help_heading = TOKEN, value_name = "SCOPE")]
     pub(super) scope: Vec<String>,
     /// Resource that the token is for, RFC 8707 (repeatable)
-    #[arg(long, help_heading = TOKEN, value_name = "URI", value_parser = resource)]
+    #[arg(long, help_heading = TOKEN, value_name = "URI", value_parser = or_nothing(Resource::parse))]
     pub(super) resource: Vec<OrNothing<Resource>>,
     /// Allow tools to use this profile's tokens for this URL (repeatable)
-    #[arg(long = "for", help_heading = TOKEN, value_name = "URL", value_parser = bound_url)]
+    #[arg(long = "for", help_heading = TOKEN, value_name = "URL", value_parser = or_nothing(bound_url))]
     pub(super) bound_urls: Vec<OrNothing<BoundUrl>>,
     /// Lifetime of a token without `expires_in` [default: 5m]
     #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = Lifetime::parse)]
@@ -201,26 +201,8 @@ fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {
     TokenEndpoint::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
-/// A value, or the empty text that removes it.
-#[derive(Clone, Debug)]
-pub(super) struct OrNothing<T>(pub(super) Option<T>);
-
-fn revocation_url(text: &str) -> std::result::Result<OrNothing<TokenEndpoint>, String> {
-    let given = Some(text).filter(|text| !text.is_empty());
-    given.map(endpoint).transpose().map(OrNothing)
-}
-
-fn bound_url(text: &str) -> std::result::Result<OrNothing<BoundUrl>, String> {
-    let given = Some(text).filter(|text| !text.is_empty());
-    let url = given.map(BoundUrl::parse).transpose();
-    url.map(OrNothing)
-        .map_err(|fault| format!("the URL {fault}"))
-}
-
-/// An empty one removes what was there.
-fn resource(text: &str) -> std::result::Result<OrNothing<Resource>, &'static str> {
-    let given = Some(text).filter(|text| !text.is_empty());
-    given.map(Resource::parse).transpose().map(OrNothing)
+fn bound_url(text: &str) -> std::result::Result<BoundUrl, String> {
+    BoundUrl::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
 fn name_and_value(text: &str) -> std::result::Result<(String, String), String> {

@@ -1,14 +1,20 @@
 //! How environment variables are read. No message repeats a value: it may be a secret in the wrong
 //! variable.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::profile::headers::Headers;
+use crate::profile::binding::{Binding, BoundUrl};
+use crate::profile::headers::{Headers, TokenHeader};
+use crate::profile::settings::Setting;
 use crate::profile::{ClaimName, ParameterName, ReservedParameter};
 use crate::types::checked_text::Resource;
 use crate::types::choice::Choice;
 use crate::types::seconds::Seconds;
+
+const FOR: &str = "HALLPASS_FOR";
+const TOKEN_HEADER: &str = "HALLPASS_TOKEN_HEADER";
 
 pub(super) fn resource() -> Result<Option<Vec<Resource>>> {
     let resource = words("HALLPASS_RESOURCE")?;
@@ -50,6 +56,29 @@ pub(super) fn headers() -> Result<Vec<(String, String)>> {
     Ok(headers)
 }
 
+/// The URLs that the token is for, and the header that carries it there.
+pub(super) fn bindings() -> Result<Setting<Vec<Binding>>> {
+    let header = checked(TOKEN_HEADER, TokenHeader::parse)?;
+    let binding = |url: String| {
+        let url = BoundUrl::parse(&url).map_err(|fault| bad(FOR, fault))?;
+        let header = header.clone();
+        Ok(Binding {
+            header,
+            ..Binding::of(url)
+        })
+    };
+    let bindings = words(FOR)?.into_iter().map(binding);
+    let bindings = bindings.collect::<Result<Vec<_>>>()?;
+    if header.is_some() && bindings.is_empty() {
+        return Err(
+            Error::usage(format!("{TOKEN_HEADER} is set but {FOR} is not")).hint(format!(
+                "set {FOR} to the URLs that take the token in this header"
+            )),
+        );
+    }
+    Ok(Some(bindings).filter(|list| !list.is_empty()).into())
+}
+
 /// One of several names.
 pub(super) fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
     let Some(given) = variable(name)? else {
@@ -61,9 +90,9 @@ pub(super) fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
     })
 }
 
-pub(super) fn checked<T>(
+pub(super) fn checked<T, E: Display>(
     name: &str,
-    parse: fn(&str) -> std::result::Result<T, &'static str>,
+    parse: fn(&str) -> std::result::Result<T, E>,
 ) -> Result<Option<T>> {
     let given = variable(name)?.map(|text| parse(&text)).transpose();
     given.map_err(|fault| bad(name, &format!("cannot be used: {fault}")))

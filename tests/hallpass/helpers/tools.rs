@@ -146,6 +146,38 @@ fn bazel_gets_headers() {
 }
 
 #[test]
+fn bazel_and_go_get_the_header_that_the_url_is_bound_with() {
+    let machine = bound_to(&["https://a.example", "https://b.example"]);
+    let url = "https://a.example";
+    let bind = ["bind", "prod", url, "--header", "X-Access-Token"];
+    machine.run(&bind).success();
+    let get = |uri: &str| {
+        let request = json!({ "uri": uri }).to_string();
+        let bazel = ["bazel-credential", "get"];
+        machine.run_with_input(&bazel, request).json()["headers"].clone()
+    };
+    assert_eq!(
+        get("https://a.example/x"),
+        json!({ "X-Access-Token": ["token-1"] })
+    );
+    assert_eq!(
+        get("https://b.example/x"),
+        json!({ "Authorization": ["Bearer token-1"] })
+    );
+    let go = machine.run_with_input(&["goauth"], "").output();
+    let blocks = [
+        "https://a.example/\n\nX-Access-Token: token-1\n\n",
+        "https://b.example/\n\nAuthorization: Bearer token-1\n\n",
+    ];
+    assert_eq!(go, blocks.concat());
+    // Cargo always sends Authorization.
+    let request = json!({ "v": 1, "kind": "get", "operation": "read",
+        "registry": { "index-url": "sparse+https://a.example/index/" } });
+    let ran = machine.run_with_input(&["--cargo-plugin"], format!("{request}\n"));
+    assert!(ran.success().stdout.contains("\"Bearer token-1\""));
+}
+
+#[test]
 fn kubectl_gets_the_version_that_it_asked_for() {
     let mut machine = bound_to(&["https://k8s.example:6443"]);
     for version in ["v1", "v1beta1"] {
