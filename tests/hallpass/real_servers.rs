@@ -289,7 +289,7 @@ pub(crate) fn pnpm_program() -> PathBuf {
 }
 
 /// What the package-lock.json of a directory of tests/ pins, and other files of it beside.
-fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
+pub(crate) fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
     let files = [&["package.json", "package-lock.json"], more].concat();
     installed(name, &files, |target| {
         run(

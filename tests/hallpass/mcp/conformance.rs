@@ -1,0 +1,45 @@
+//! The conformance suite for MCP clients, with a client that gets its token from hallpass.
+
+use crate::machine::{HALLPASS, Machine};
+use crate::real_servers::{node_program, npm_packages};
+use crate::support::ran;
+
+#[test]
+fn the_conformance_suite_passes_with_every_kind_of_client_credentials() {
+    for (scenario, passed) in [
+        (
+            "auth/client-credentials-basic",
+            "Passed: 8/8, 0 failed, 0 warnings",
+        ),
+        (
+            "auth/client-credentials-jwt",
+            "Passed: 8/8, 0 failed, 0 warnings",
+        ),
+        // The client has to give up before it sends a credential.
+        ("auth/resource-mismatch", "0 failed, 0 warnings"),
+    ] {
+        let packages = npm_packages("mcp-conformance", &["client.mjs"]);
+        let machine = Machine::new();
+        let node = node_program();
+        // The suite splits the command at spaces.
+        let client = [
+            node.as_path(),
+            &packages.join("client.mjs"),
+            HALLPASS.as_ref(),
+            machine.root(),
+        ];
+        let client: Vec<_> = client
+            .iter()
+            .map(|path| path.to_str().expect("UTF-8"))
+            .collect();
+        let suite = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+        let mut command = machine.command(&node);
+        command
+            .arg(packages.join(suite))
+            .args(["client", "--scenario", scenario, "--command"])
+            .arg(client.join(" "));
+        let ran = ran(command).success();
+        assert!(ran.stderr.contains(passed), "{scenario}: {}", ran.stderr);
+        assert!(ran.stderr.contains("OVERALL: PASSED"), "{}", ran.stderr);
+    }
+}
