@@ -7,6 +7,7 @@ mod go;
 mod json;
 mod lines;
 mod links;
+mod mcp;
 mod members;
 mod recipes;
 mod record;
@@ -15,6 +16,8 @@ mod write;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
 
 use crate::error::{Error, Result};
 use crate::platform::disk::{self, Directories};
@@ -27,14 +30,21 @@ use record::Record;
 
 /// Show a tool's configuration, or write it
 ///
-/// Without a tool, lists the tools. `links` creates the program names that some tools look for.
+/// Without a tool, lists the tools. `links` creates the program names that some tools look for. `mcp`
+/// shows how a client uses an MCP server with the profile's tokens.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  hallpass setup git            # show the lines\n  hallpass setup git --write    # add them to your settings\n  hallpass setup git --undo     # remove them again"
+    after_help = "Examples:\n  hallpass setup git            # show the lines\n  hallpass setup git --write    # add them to your settings\n  hallpass setup git --undo     # remove them again\n  hallpass setup mcp linear --client codex"
 )]
 pub(crate) struct Args {
-    /// Tool, or `links`
+    /// Tool, `links` or `mcp`
     tool: Option<String>,
+    /// Profile, for `mcp`
+    #[arg(value_name = "PROFILE", conflicts_with = "profile")]
+    mcp_profile: Option<String>,
+    /// Client of the MCP server, for `mcp`
+    #[arg(long, value_name = "CLIENT", value_parser = PossibleValuesParser::new(mcp::clients()))]
+    client: Option<String>,
     /// Profile [default: `$HALLPASS_PROFILE`, or the only profile; with `--undo`, all profiles]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -50,16 +60,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
+    args.check()?;
     let Some(name) = &args.tool else {
         return Ok(recipes::list());
     };
     if name == "links" {
         return links(args, called);
     }
-    let tool = TOOLS
-        .iter()
-        .find(|tool| tool.name == name)
-        .ok_or_else(|| Error::usage("unknown tool").hint("`hallpass setup` lists them"))?;
+    let tool = find(name, args)?;
     if args.undo {
         return undo(args, tool);
     }
@@ -67,13 +75,45 @@ pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     let facts = Facts::of_profile(
         args,
         called,
-        Profiles::of(&directories).find(args.profile.as_deref())?,
+        Profiles::of(&directories).find(args.profile())?,
     )?;
     if !args.write {
         return tool.text(&facts);
     }
     write::write(tool, &facts, &mut Record::open(&directories)?)?;
     Ok(String::new())
+}
+
+impl Args {
+    fn profile(&self) -> Option<&str> {
+        self.mcp_profile.as_deref().or(self.profile.as_deref())
+    }
+
+    /// Only an MCP client is a client, and only its profile is an argument.
+    fn check(&self) -> Result<()> {
+        if self.tool.as_deref() == Some(mcp::NAME) {
+            return Ok(());
+        }
+        if self.mcp_profile.is_some() {
+            return Err(
+                Error::usage("unexpected argument (hallpass setup takes one tool)")
+                    .hint("name the profile with --profile NAME"),
+            );
+        }
+        if self.client.is_some() {
+            return Err(Error::usage("--client needs mcp")
+                .hint("hallpass setup mcp PROFILE --client CLIENT"));
+        }
+        Ok(())
+    }
+}
+
+fn find(name: &str, args: &Args) -> Result<&'static Tool> {
+    if name == mcp::NAME {
+        return mcp::find(args.client.as_deref());
+    }
+    let tool = TOOLS.iter().find(|tool| tool.name == name);
+    tool.ok_or_else(|| Error::usage("unknown tool").hint("`hallpass setup` lists them"))
 }
 
 fn links(args: &Args, called: &OsStr) -> Result<String> {
@@ -90,7 +130,7 @@ fn links(args: &Args, called: &OsStr) -> Result<String> {
 
 /// Needs no profile: the record has what was written, and a logout may have come in between.
 fn undo(args: &Args, tool: &Tool) -> Result<String> {
-    let profile = name_given(args.profile.as_deref())?;
+    let profile = name_given(args.profile())?;
     let profile = profile.as_ref().map(ProfileName::as_str);
     let mut record = Record::open(&Directories::locate()?)?;
     write::undo(tool, profile, &disk::home()?, &mut record)?;
@@ -116,7 +156,7 @@ impl Facts {
     fn of_profile(args: &Args, called: &OsStr, found: SelectedProfile) -> Result<Self> {
         let is_stored = !found.name.is_of_environment();
         Ok(Self {
-            named: is_stored && name_given(args.profile.as_deref())?.is_some(),
+            named: is_stored && name_given(args.profile())?.is_some(),
             profile: is_stored.then_some(found.name),
             bindings: found.profile.bindings,
             ..Self::without_profile(args, called)?

@@ -309,6 +309,8 @@ pub(crate) fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
                 .current_dir(target),
             "python3 and python3-venv",
         );
+        // It is as large as what was installed.
+        let _ = fs::remove_dir_all(target.join("npm-cache"));
     })
 }
 

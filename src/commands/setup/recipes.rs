@@ -1,11 +1,13 @@
 //! What each tool needs in its settings: printed, or written as it is printed.
 
+mod mcp_clients;
 mod table;
 
 use super::Facts;
 use super::template::Url;
 use crate::error::{Error, Result};
 
+pub(super) use mcp_clients::MCP_CLIENTS;
 pub(super) use table::TOOLS;
 
 /// A tool and its settings. The texts are templates for [`Facts::fill`].
@@ -72,7 +74,8 @@ pub(super) fn list() -> String {
         )
     });
     let links = "links        the names that tools look for, such as docker-credential-hallpass\n";
-    rows.collect::<String>() + links
+    let mcp = "mcp          clients of an MCP server (setup mcp PROFILE --client CLIENT)\n";
+    rows.collect::<String>() + links + mcp
 }
 
 impl Tool {

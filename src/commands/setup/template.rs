@@ -111,6 +111,7 @@ impl Facts {
             "--profile=NAMED" if self.named => option().collect(),
             "--profile=NAMED" => Vec::new(),
             "LABEL" => vec![self.label(url.map_or(0, |url| url.number))],
+            "TOKEN-VARIABLE" => vec![self.token_variable()],
             "PNPM-LINK" => vec![shown(&self.pnpm_link()?)?],
             "TOKEN-FILE" => {
                 let name = format!("hallpass-{}.token", self.label(0));
@@ -125,13 +126,37 @@ impl Facts {
                 (Some((before, name)), _) => {
                     vec![before.to_owned() + &shown(&self.links.join(name))?]
                 }
-                (_, Some(variable)) => vec![match profile {
-                    Some(profile) => format!("{variable}={profile}"),
-                    None => variable.to_owned(),
-                }],
+                (_, Some(variable)) => {
+                    let variable = match variable {
+                        "TOKEN-VARIABLE" => self.token_variable(),
+                        variable => variable.to_owned(),
+                    };
+                    vec![match profile {
+                        Some(profile) => format!("{variable}={profile}"),
+                        None => variable,
+                    }]
+                }
                 _ => vec![word.to_owned()],
             },
         })
+    }
+
+    /// An environment variable for the token of this profile. No two profiles have the same one, as a
+    /// client may have servers of several profiles.
+    fn token_variable(&self) -> String {
+        let mut variable = "MCP_TOKEN".to_owned();
+        if let Some(name) = &self.profile {
+            variable.push('_');
+            for c in name.as_str().chars() {
+                match c {
+                    '-' => variable.push('_'),
+                    '_' => variable.push_str("__"),
+                    '.' => variable.push_str("_DOT_"),
+                    c => variable.push(c.to_ascii_uppercase()),
+                }
+            }
+        }
+        variable
     }
 
     /// A name for this profile in a tool's settings: letters, digits, `-` and `_`, beginning with a

@@ -3,7 +3,7 @@
 use super::{SettingsFile, Tool, Write};
 
 /// A tool whose settings are only printed.
-const PRINTED: Tool = Tool {
+pub(super) const PRINTED: Tool = Tool {
     name: "",
     programs: "",
     feature: "",
