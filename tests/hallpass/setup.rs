@@ -22,7 +22,7 @@ fn tools(machine: &Machine) -> Vec<String> {
         .lines()
         .filter_map(|line| line.split_whitespace().next());
     names
-        .filter(|name| *name != "links")
+        .filter(|name| !["links", "mcp"].contains(name))
         .map(str::to_owned)
         .collect()
 }

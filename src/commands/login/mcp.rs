@@ -250,10 +250,9 @@ impl Login<'_> {
     fn command(&self, option: &str, value: &str) -> String {
         let words = words_of(self.args, option, value);
         let words = words.iter().map(String::as_str);
-        match shlex::try_join(words) {
-            Ok(command) => format!("to confirm it, add {option}: {command}"),
-            Err(_) => format!("to confirm it, add {option} URL"),
-        }
+        // An argument has no NUL, the only character that cannot be quoted.
+        let command = shlex::try_join(words).unwrap_or_default();
+        format!("to confirm it, add {option}: {command}")
     }
 }
 
