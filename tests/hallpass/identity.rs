@@ -369,7 +369,7 @@ fn the_environment_describes_a_client_with_an_identity() {
 }
 
 #[test]
-fn a_missing_identity_says_who_must_act() {
+fn a_missing_identity_gives_the_fitting_hint() {
     let mut workload = Workload::new();
     let server = Server::start(numbered_tokens());
     let root = workload.machine.root().to_owned();
@@ -509,7 +509,7 @@ fn a_file_that_others_can_write_is_refused_and_one_that_they_can_read_is_not() {
 }
 
 #[test]
-fn a_rotated_file_is_read_anew_by_the_next_request() {
+fn a_rotated_file_is_read_again_by_the_next_request() {
     let workload = Workload::new();
     let server = Server::start(numbered_tokens());
     let source = format!("file:{}", workload.file.display());

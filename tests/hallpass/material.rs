@@ -44,7 +44,7 @@ impl Material {
         material.write("ca.crt", &material.authority.pem());
         material.write("server.crt", &certificate);
         material.write("server.key", &key);
-        for (whose, name) in [("", "client.example"), ("other-", "stranger.example")] {
+        for (whose, name) in [("", "client.example"), ("other-", "other.example")] {
             let certify = |file: &str, key: &str, certificate: &dyn Fn(&str) -> String| {
                 let key = fs::read_to_string(material.path(&format!("{whose}{key}.pem")))
                     .expect("a private key");

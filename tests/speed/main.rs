@@ -167,7 +167,7 @@ fn many_callers(stage: &Stage, size: &Size) {
         others,
     ];
     bare_rows.extend(rows);
-    table::print(&title, &bare_rows, &["floor", "cat", "valid"]);
+    table::print(&title, &bare_rows, &["baseline", "cat", "valid"]);
 }
 
 /// One process that asks the server, by each way to it.
@@ -192,7 +192,7 @@ fn cached_token(stage: &Stage, rounds: usize, processor: &str) {
     programs.extend(stage.hits());
     let rows = take_turns(stage, &mut programs, rounds);
     let title = format!("a cached token, {rounds} rounds, processor {processor}");
-    table::print(&title, &rows, &["floor", "cat", "hallpass token"]);
+    table::print(&title, &rows, &["baseline", "cat", "hallpass token"]);
 }
 
 /// What does not depend on the machine's mood; a blank where the tool is not installed.

@@ -52,7 +52,7 @@ pub(crate) struct Stage {
     http: Server,
     tls: Server,
     answer: Arc<Answer>,
-    floor: Option<PathBuf>,
+    baseline: Option<PathBuf>,
 }
 
 /// How the servers answer, and how often they were asked.
@@ -110,7 +110,7 @@ impl Stage {
         let stage = Self {
             others: others.collect(),
             binary: install(binary, "hallpass"),
-            floor: bare::build("floor", single.root()),
+            baseline: bare::build("baseline", single.root()),
             single,
             crowded: neighbours.iter().map(|n| (*n, Machine::new())).collect(),
             asking,
@@ -140,7 +140,7 @@ impl Stage {
                 assert!(printed.contains(&token), "{arguments:?} printed {printed}");
             }
         }
-        // What cat and the floor program print is what hallpass printed.
+        // What cat and the baseline program print is what hallpass printed.
         let printed = self.program("", &self.single, &["token", "p"], None).ran();
         fs::write(self.printed(), printed.stdout).expect("write what was printed");
     }
@@ -221,7 +221,10 @@ impl Stage {
 
     /// The programs that print the same bytes and do nothing else.
     pub(crate) fn bare_programs(&self) -> Vec<Program> {
-        let programs = [("floor", self.floor.clone()), ("cat", tools::find("cat"))];
+        let programs = [
+            ("baseline", self.baseline.clone()),
+            ("cat", tools::find("cat")),
+        ];
         let found = programs.into_iter().filter_map(|(name, program)| {
             let mut command = self.single.command(program?);
             command.arg(self.printed());

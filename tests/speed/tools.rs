@@ -10,7 +10,7 @@ use crate::stage::Program;
 
 /// Debian's, and what is missing without them.
 const TOOLS: [(&str, &str); 4] = [
-    ("cc", "floor, page faults and peak memory"),
+    ("cc", "baseline, page faults and peak memory"),
     ("curl", "the rows of curl"),
     ("taskset", "keeping to one processor"),
     ("strace", "the number of system calls"),

@@ -146,19 +146,19 @@ fn a_profile_copied_by_hand_does_not_affect_the_original() {
 fn items_of_other_programs_are_not_changed() {
     let keychain = SecretService::start();
     let machine = machine_with(&keychain);
-    let strangers: [&[(&str, &str)]; 3] = [
+    let others: [&[(&str, &str)]; 3] = [
         &[("service", "other"), ("username", "prod")],
         &[("service", "hallpass"), ("username", "prod")],
         &[("service", "hallpass-2")],
     ];
-    for attributes in strangers {
+    for attributes in others {
         store(&keychain, attributes, "not ours");
     }
     machine.login_to_keychain("prod", SECRET).success();
     machine.login_to_keychain("prod", "another").success();
     machine.run(&["token", "--refresh"]).token();
     machine.run(&["logout"]).success();
-    for attributes in strangers {
+    for attributes in others {
         let found = keychain.lookup(attributes);
         assert_eq!(found.as_deref(), Some(&b"not ours"[..]), "{attributes:?}");
     }

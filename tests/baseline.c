@@ -1,4 +1,4 @@
-/* The floor of the benchmark: the least that a program can do to print a file on Linux. It opens, looks, reads,
+/* The baseline of the benchmark: the least that a program can do to print a file on Linux. It opens, looks, reads,
  * writes and exits, as a cached token does.
  */
 
