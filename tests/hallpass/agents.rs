@@ -5,7 +5,7 @@ mod errors;
 mod fake;
 mod handshakes;
 mod keys;
-mod programs;
+pub(crate) mod programs;
 mod signatures;
 
 use serde_json::Value;

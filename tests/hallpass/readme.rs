@@ -9,7 +9,9 @@ use std::process::Command;
 use rcgen::KeyPair;
 use serde_json::json;
 
+use crate::agents::programs::Agent;
 use crate::machine::{HALLPASS, Machine, SECRET, numbered_tokens, skip};
+use crate::material::openssl;
 use crate::server::{Reply, Server};
 
 #[test]
@@ -69,6 +71,13 @@ fn the_commands_of_everyday_use_work() {
     machine.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "token-of-the-job");
     let key = KeyPair::generate().expect("a P-256 key").serialize_pem();
     let key = machine.private_file("key.pem", key.as_bytes());
+    let key = key.to_str().expect("UTF-8");
+    let public = machine.root().join("key.pub");
+    let public = public.to_str().expect("UTF-8");
+    openssl(&["pkey", "-in", key, "-pubout", "-out", public]);
+    let agent = Agent::openssh();
+    agent.add(key);
+    machine.set("SSH_AUTH_SOCK", &agent.socket);
     let readme = readme();
     let commands: Vec<String> = readme
         .replace("\\\n", " ")
@@ -79,7 +88,7 @@ fn the_commands_of_everyday_use_work() {
         .map(|line| line.split(['#', '|']).next().unwrap_or_default())
         .map(|line| line.trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 27, "{commands:?}");
+    assert_eq!(commands.len(), 30, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     for command in commands {
@@ -87,7 +96,9 @@ fn the_commands_of_everyday_use_work() {
             .replace("https://login.blooma.ai", &server.url(""))
             .replace("https://login.example", &server.url(""))
             .replace("https://mcp.example", &server.url(""))
-            .replace("/run/secrets/key.pem", key.to_str().expect("UTF-8"))
+            .replace("/run/secrets/key.pem", key)
+            .replace("/run/secrets/key.pub", public)
+            .replace("agent:work", &format!("agent:{key}"))
             .replace("/run/secrets/client", file.to_str().expect("UTF-8"))
             .replace("pass show client", &format!("cat {}", pass.display()))
             .replace(

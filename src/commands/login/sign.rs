@@ -49,7 +49,9 @@ pub(super) fn choose_algorithm(
             Credential::Secret(_) | Credential::None => "a client secret",
         };
         let fault = format!("{what} cannot sign with {}", algorithm.as_str());
-        return Err(Error::usage(fault));
+        let fitting: Vec<_> = fitting.iter().map(|it| it.as_str()).collect();
+        let hint = format!("it can sign with {}", fitting.join(", "));
+        return Err(Error::usage(fault).hint(hint));
     }
     let is_chosen_here = assertion.algorithm != Some(algorithm);
     assertion.algorithm = Some(algorithm);

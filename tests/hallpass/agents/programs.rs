@@ -41,9 +41,9 @@ pub(super) fn installed(needed: &[&str]) -> bool {
 }
 
 /// A program that listens at a socket, and ends with the test.
-pub(super) struct Agent {
+pub(crate) struct Agent {
     process: Child,
-    pub(super) socket: String,
+    pub(crate) socket: String,
     pub(super) directory: TempDir,
     gpg_home: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ fn wait_for(socket: &Path, process: &mut Child) {
 
 impl Agent {
     /// OpenSSH's.
-    pub(super) fn openssh() -> Agent {
+    pub(crate) fn openssh() -> Agent {
         Agent::openssh_with(&[])
     }
 
@@ -146,7 +146,7 @@ impl Agent {
 
     /// Adds a private key's file. Its comment is the path.
     #[track_caller]
-    pub(super) fn add(&self, file: &str) {
+    pub(crate) fn add(&self, file: &str) {
         output(self.command("ssh-add").args(["-q", file]));
     }
 
