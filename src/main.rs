@@ -18,6 +18,20 @@
 //! | `types` | tokens, secrets, URLs and other values that every layer uses |
 //! | `message` | what is printed on standard error |
 //! | `error` | errors by who must act next, and the exit codes |
+//!
+//! The path of a cached `hallpass token p`, as an example:
+//!
+//! 1. `main` calls `platform::entry_point`, on Unix with `platform/unix.rs` (`start`).
+//! 2. `cli.rs` (`run`) hardens the process, looks for a helper by the program's name, and has
+//!    `commands/command_line.rs` parse the arguments, without clap.
+//! 3. `commands/token.rs` finds the profile (`profiles/environment.rs`, then `profiles.rs`, which reads its
+//!    file with `platform/disk.rs`).
+//! 4. `commands/obtain.rs` computes the key of the cache entry: `secrets::version` and
+//!    `profile/token_request.rs`.
+//! 5. `broker.rs` (`obtain`) reads the entry (`cache/entry.rs`, `cache/format.rs`) and returns the token if
+//!    `types/token.rs` says that it is valid long enough. Only a miss goes on to a lock, the secret and the
+//!    server.
+//! 6. `commands/token.rs` formats the token, and `cli.rs` prints it.
 
 #![cfg_attr(all(unix, not(test)), no_main)]
 
