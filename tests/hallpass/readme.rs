@@ -111,6 +111,7 @@ fn the_commands_of_everyday_use_work() {
             )
             .replace("sso.example/realms/r", &host)
             .replace("https://127", "http://127")
+            .replace("./deploy", "true")
             .replace(
                 "--set rule",
                 &format!("--token-url {} --set rule", server.url("/token")),
