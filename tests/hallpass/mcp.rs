@@ -370,6 +370,28 @@ fn options_decide_before_what_the_server_says() {
 }
 
 #[test]
+fn an_identity_token_may_take_the_place_of_the_secret() {
+    let site = Site::new();
+    let (url, issuer) = (site.url(), site.issuer());
+    let identity = site.machine.private_file("identity", b"e30.e30.e30");
+    let identity = format!("file:{}", identity.display());
+    let login = ["login", "linear", "--mcp", &url, "--client-id", CLIENT_ID];
+    let login = [&login[..], &["--identity", &identity]].concat();
+    let ran = site.machine.run(&login).failure(2);
+    assert_says(&ran, &["--issuer", &format!("--identity {identity}")]);
+    let login = [&login[..], &["--issuer", &issuer]].concat();
+    site.machine.run(&login).success();
+    let form = site.token_requests()[0].form();
+    for (name, value) in [("client_assertion", "e30.e30.e30"), ("resource", &url)] {
+        assert!(
+            form.contains(&(name.to_owned(), value.to_owned())),
+            "{form:?}"
+        );
+    }
+    site.is_safe();
+}
+
+#[test]
 fn a_second_login_keeps_the_profile_and_another_server_does_not_take_it() {
     let site = Site::new();
     let issuer = site.issuer();

@@ -1,19 +1,19 @@
 //! `hallpass login --mcp URL`: the authorization server of an MCP server is found, shown and confirmed
 //! before a secret is read. The profile keeps the endpoint, so nothing is discovered later.
 
-use std::path::{Path, PathBuf};
+mod confirm;
+
+use std::path::PathBuf;
 
 use super::derived::timeout;
-use super::options::Args;
 use super::prepare::Login;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT, clean};
 use crate::oauth::{Metadata, OfferedScopes, ProtectedResource, discover_resource, is_private};
 use crate::platform::prompt;
+use crate::profile::TokenEndpoint;
 use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::settings::{Setting, Settings};
-use crate::profile::token_request::CLIENT_CREDENTIALS;
-use crate::profile::{Profile, TokenEndpoint};
 use crate::types::checked_text::{Resource, Scope};
 
 /// The MCP server of a login.
@@ -24,6 +24,8 @@ pub(super) struct McpServer {
     issuer: String,
     /// The scope that the server asks for, and where it does so.
     scope: Option<(Scope, &'static str)>,
+    /// The grant types that the authorization server lists, if it has such a list.
+    grant_types: Option<Vec<String>>,
     /// The client authentication methods that the authorization server lists.
     methods: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Login<'_> {
             resource: found.resource,
             issuer,
             scope: scope.transpose()?,
+            grant_types: None,
             methods: Vec::new(),
         });
         Ok(())
@@ -150,25 +153,11 @@ impl Login<'_> {
     }
 
     /// Takes over what the authorization server says about itself. The layer of the metadata is there.
-    ///
-    /// # Errors
-    /// `Refused` if the server lists other grants only.
-    pub(super) fn use_mcp_metadata(&mut self, metadata: &Metadata) -> Result<()> {
+    pub(super) fn use_mcp_metadata(&mut self, metadata: &Metadata) {
         let Some(mcp) = &mut self.mcp else {
-            return Ok(());
+            return;
         };
-        let grant = self.layers.find(|layer| &layer.grant_type);
-        let grant = grant.map_or(CLIENT_CREDENTIALS, String::as_str);
-        if let Some(offered) = &metadata.grant_types
-            && offered.iter().all(|offered| offered != grant)
-        {
-            return Err(Error::refused(format!(
-                "{} does not offer the grant {grant}; it offers {}",
-                mcp.issuer,
-                listed(offered)
-            ))
-            .hint("ask its administrator to enable the grant for this client"));
-        }
+        mcp.grant_types.clone_from(&metadata.grant_types);
         mcp.methods.clone_from(&metadata.methods);
         let layers = &mut self.layers;
         if let Some((scope, _)) = &mcp.scope {
@@ -177,7 +166,7 @@ impl Login<'_> {
         // What is confirmed now holds at later logins, too.
         let endpoint = layers.metadata.token_endpoint.clone();
         if let Some(revocation) = layers.metadata.revocation_endpoint.value()
-            && let Some(token) = endpoint.value()
+            && let Some(token) = layers.given.token_endpoint.value().or(endpoint.value())
             && revocation.origin() != token.origin()
         {
             message::warning(&format!(
@@ -188,142 +177,7 @@ impl Login<'_> {
             layers.metadata.revocation_endpoint = Setting::Removed;
         }
         layers.answered.token_endpoint = endpoint;
-        Ok(())
     }
-
-    /// Shows where the secret will go, and lets the user confirm it.
-    ///
-    /// # Errors
-    /// `Usage` if that is not confirmed, `Refused` if the server lists other methods only.
-    pub(super) fn confirm_mcp_server(&self) -> Result<()> {
-        let Some(mcp) = &self.mcp else {
-            return Ok(());
-        };
-        let profile = self.merge()?;
-        let method = profile.client_auth.as_str();
-        let is_chosen = self.args.auth.is_some() || mcp.methods.is_empty();
-        if !is_chosen && mcp.methods.iter().all(|offered| offered != method) {
-            return Err(Error::refused(format!(
-                "{} does not offer {method}; it offers {}",
-                mcp.issuer,
-                listed(&mcp.methods)
-            ))
-            .hint("choose another method with --auth, and its key with --jwt-key or --cert"));
-        }
-        let can_ask = prompt::can_ask();
-        if can_ask {
-            prompt::show(&mcp.text(&profile));
-        }
-        let origin = profile.token_endpoint.origin();
-        let is_at_issuer =
-            TokenEndpoint::parse(&mcp.issuer).is_ok_and(|issuer| issuer.origin() == origin);
-        let is_named =
-            self.args.token_url.is_some() || (self.args.issuer.is_some() && is_at_issuer);
-        if is_named {
-            return Ok(());
-        }
-        if !can_ask {
-            let endpoint = profile.token_endpoint.as_str();
-            return Err(Error::usage(format!(
-                "the token endpoint of {} is at another server: {endpoint}",
-                mcp.issuer
-            ))
-            .hint(self.command("--token-url", endpoint)));
-        }
-        let what = if profile.client_auth.has_key() {
-            "Authenticate this client at"
-        } else {
-            "Send the secret to"
-        };
-        let server = if is_at_issuer {
-            origin.to_owned()
-        } else {
-            format!("{origin}, which is not {}", mcp.issuer)
-        };
-        if prompt::confirm(&format!("{what} {server}?"), false)? {
-            return Ok(());
-        }
-        Err(Error::usage("cancelled: nothing was sent"))
-    }
-
-    /// This login with one more option, which confirms a server.
-    fn command(&self, option: &str, value: &str) -> String {
-        let words = words_of(self.args, option, value);
-        let words = words.iter().map(String::as_str);
-        // An argument has no NUL, the only character that cannot be quoted.
-        let command = shlex::try_join(words).unwrap_or_default();
-        format!("to confirm it, add {option}: {command}")
-    }
-}
-
-impl McpServer {
-    fn text(&self, profile: &Profile) -> String {
-        let endpoint = profile.token_endpoint.as_str();
-        let mut lines = vec![
-            ("server", self.url.as_str().to_owned()),
-            ("resource", self.resource.to_string()),
-            (
-                "trusts",
-                format!("{}  (token endpoint {endpoint})", self.issuer),
-            ),
-            (
-                "client",
-                format!("{}  ({})", profile.client(), profile.client_auth.as_str()),
-            ),
-        ];
-        if let Some(scope) = &profile.scope {
-            let origin = self.scope.as_ref().filter(|(asked, _)| asked == scope);
-            let origin = origin.map(|(_, origin)| format!("  ({origin})"));
-            lines.push(("scopes", format!("{scope}{}", origin.unwrap_or_default())));
-        }
-        let lines = lines.iter().map(|(name, value)| {
-            let value = clean(value, 4 * FOREIGN_TEXT_LIMIT);
-            format!("  {name:<10} {value}\n")
-        });
-        lines.collect()
-    }
-}
-
-/// The options that make a login what it is, as they were given. None of them holds a secret.
-fn words_of(args: &Args, option: &str, value: &str) -> Vec<String> {
-    let path = |path: &PathBuf| Path::display(path).to_string();
-    let text = |text: &str| text.to_owned();
-    let mut words = vec!["hallpass".to_owned(), "login".to_owned()];
-    words.extend(args.profile.clone());
-    let mut add = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            words.extend([name.to_owned(), value]);
-        }
-    };
-    add("--mcp", args.mcp.as_ref().map(|url| text(url.as_str())));
-    add("--issuer", args.issuer.clone());
-    add(option, Some(value.to_owned()));
-    add("--client-id", args.client_id.as_deref().map(text));
-    add("--auth", args.auth.map(|auth| text(auth.as_str())));
-    for scope in &args.scope {
-        add("--scope", Some(scope.clone()));
-    }
-    add("--audience", args.audience.clone());
-    add("--ca-file", args.ca_file.as_ref().map(path));
-    add("--secret-file", args.secret_file.as_ref().map(path));
-    add("--secret-env", args.secret_env.clone());
-    add("--secret-credential", args.secret_credential.clone());
-    add("--jwt-key", args.jwt_key.as_ref().map(ToString::to_string));
-    let command = args.jwt_sign_command.as_ref();
-    add("--jwt-sign-command", command.map(ToString::to_string));
-    add("--jwt-public", args.jwt_public.as_ref().map(path));
-    add("--agent-socket", args.agent_socket.as_ref().map(path));
-    add("--cert", args.cert.as_ref().map(path));
-    add("--key", args.key.as_ref().map(ToString::to_string));
-    let flags = [
-        ("--secret-stdin", args.secret_stdin),
-        ("--key-stdin", args.key_stdin),
-        ("--replace", args.replace),
-        ("--no-verify", args.no_verify),
-    ];
-    let given = flags.into_iter().filter(|(_, is_given)| *is_given);
-    words.extend(given.map(|(name, _)| name.to_owned()));
-    words
 }
 
 /// RFC 6749 §3.3.
@@ -356,13 +210,6 @@ fn is_same_url(one: &str, other: &str) -> bool {
         Some(url.as_str().trim_end_matches('/').to_owned())
     };
     one == other || canonical(one).is_some_and(|one| Some(one) == canonical(other))
-}
-
-fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        return "none".to_owned();
-    }
-    clean(&names.join(", "), FOREIGN_TEXT_LIMIT)
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ impl<'a> Login<'a> {
         };
         if let Some(metadata) = metadata {
             self.layers.metadata = derived::of_metadata(&metadata, &self.layers);
-            self.use_mcp_metadata(&metadata)?;
+            self.use_mcp_metadata(&metadata);
             self.algorithms = metadata.signing_algorithms;
         }
         if let Some(preset) = self.preset.filter(|preset| !preset.note.is_empty()) {
