@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub(crate) use assertion::{ASSERTION_TYPE, Assertion, JwtAlgorithm};
+pub(crate) use assertion::{ASSERTION_TYPE, Assertion, CertificateHeader, JwtAlgorithm};
 use binding::Binding;
 pub(crate) use client_auth::{BasicEncoding, ClientAuth, CredentialKind};
 use external_key::KeyReference;

@@ -1,18 +1,21 @@
 //! Signed assertions that authenticate the client (RFC 7523 §3).
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::signer::Signer;
 use crate::error::{Error, Result};
-use crate::profile::Assertion;
+use crate::profile::{Assertion, CertificateHeader};
 use crate::types::digest::{sha256, unique};
 use crate::types::token::Timestamp;
 
@@ -25,6 +28,9 @@ const CLOCK_SKEW: u64 = 5;
 
 /// The longest time that a program or a person may take to sign, so that some validity is left.
 const LONGEST_SIGNING: Duration = Duration::from_secs(45);
+
+/// The longest file of a certificate and its authorities, in bytes.
+const LONGEST_CERTIFICATES: u64 = 64 * 1024;
 
 /// A JWT that the client issues about itself.
 ///
@@ -44,8 +50,15 @@ pub(super) fn client_assertion(
     if let Some(key_id) = settings.key_id.as_deref().or(signer.key_id()) {
         header["kid"] = key_id.into();
     }
-    if let Some(certificate) = &settings.certificate {
-        header["x5t#S256"] = thumbprint(certificate)?.into();
+    if let Some(path) = &settings.certificate {
+        let chain = certificates(path)?;
+        let headers = match settings.certificate_headers.as_slice() {
+            [] => &[CertificateHeader::X5tS256],
+            headers => headers,
+        };
+        for name in headers {
+            header[name.as_str()] = certificate_header(*name, &chain);
+        }
     }
     let started = Instant::now();
     let issued_at = (Timestamp::now().0 / 1000).saturating_sub(CLOCK_SKEW);
@@ -74,16 +87,34 @@ pub(super) fn client_assertion(
     Ok(Zeroizing::new(format!("{content}.{signature}")))
 }
 
-/// The SHA-256 thumbprint of a PEM certificate (RFC 7515 §4.1.8).
-fn thumbprint(certificate: &Path) -> Result<String> {
-    let der = CertificateDer::from_pem_file(certificate).map_err(|error| {
-        let what = format!("cannot use the certificate {}", certificate.display());
-        match error {
-            pem::Error::Io(error) => Error::locked(what).because(error),
-            _ => Error::locked(format!("{what}: it has no PEM certificate")),
+/// The certificates in a PEM file: the key's first, then those of its authorities.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let what = format!("cannot use the certificate {}", path.display());
+    let fault = |text: &str| Error::locked(format!("{what}: {text}"));
+    let mut pem = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(LONGEST_CERTIFICATES + 1).read_to_end(&mut pem));
+    read.map_err(|error| Error::locked(what.as_str()).because(error))?;
+    if pem.len() as u64 > LONGEST_CERTIFICATES {
+        return Err(fault("it is longer than 64 KiB"));
+    }
+    let chain: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        _ => Err(fault("it has no PEM certificate")),
+    }
+}
+
+/// RFC 7515 §4.1.6 to §4.1.8: thumbprints are in base64url, certificates in base64.
+fn certificate_header(name: CertificateHeader, chain: &[CertificateDer<'_>]) -> Value {
+    match name {
+        CertificateHeader::X5t => {
+            let digest = ring::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, &chain[0]);
+            URL_SAFE_NO_PAD.encode(digest).into()
         }
-    })?;
-    Ok(URL_SAFE_NO_PAD.encode(sha256(&der)))
+        CertificateHeader::X5tS256 => URL_SAFE_NO_PAD.encode(sha256(&chain[0])).into(),
+        CertificateHeader::X5c => chain.iter().map(|der| STANDARD.encode(der)).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +136,7 @@ mod tests {
             typ: "JWT".to_owned(),
             key_id: None,
             certificate: None,
+            certificate_headers: Vec::new(),
             claims: BTreeMap::new(),
         };
         let assertion = || client_assertion("client", &settings, &*signer).expect("an assertion");

@@ -252,6 +252,7 @@ mod tests {
             typ: "JWT".to_owned(),
             key_id: None,
             certificate: None,
+            certificate_headers: Vec::new(),
             claims: BTreeMap::new(),
         });
         for (method, header, parameters) in [

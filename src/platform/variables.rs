@@ -25,6 +25,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_JWT_AUD",
     "HALLPASS_JWT_CERT",
     "HALLPASS_JWT_CLAIM",
+    "HALLPASS_JWT_HEADER",
     "HALLPASS_JWT_KEY",
     "HALLPASS_JWT_KID",
     "HALLPASS_JWT_PUBLIC",

@@ -26,12 +26,27 @@ pub(crate) struct Assertion {
     pub(crate) typ: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key_id: Option<String>,
-    /// The PEM certificate whose thumbprint goes into the header (`x5t#S256`).
+    /// The PEM certificate of the key, with which the header identifies the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<PathBuf>,
+    /// How the header does so: with `x5t#S256`, if none is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) certificate_headers: Vec<CertificateHeader>,
     /// Other claims, which some servers require.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) claims: BTreeMap<ClaimName, String>,
+}
+
+choice! {
+    /// How an assertion's header identifies the key by its certificate (RFC 7515 §4.1.6 to §4.1.8).
+    pub(crate) enum CertificateHeader {
+        /// The SHA-1 thumbprint (AD FS).
+        X5t = "x5t",
+        /// The SHA-256 thumbprint.
+        X5tS256 = "x5t#S256",
+        /// The certificate itself, and those of its authorities.
+        X5c = "x5c",
+    }
 }
 
 choice! {

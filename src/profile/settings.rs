@@ -17,8 +17,8 @@ use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClaimName, ClientAuth, CredentialKind, JwtAlgorithm, ParameterName,
-    Profile, SecretSource, TlsVersion, TokenEndpoint, TokenType,
+    BasicEncoding, BodyFormat, CertificateHeader, ClaimName, ClientAuth, CredentialKind,
+    JwtAlgorithm, ParameterName, Profile, SecretSource, TlsVersion, TokenEndpoint, TokenType,
 };
 
 use crate::types::checked_text::{ClientId, Resource, Scope};
@@ -142,6 +142,7 @@ pub(crate) struct Settings {
     pub(crate) jwt_type: Setting<String>,
     pub(crate) jwt_key_id: Setting<String>,
     pub(crate) jwt_certificate: Setting<PathBuf>,
+    pub(crate) jwt_headers: Setting<Vec<CertificateHeader>>,
     /// Other claims of assertions.
     pub(crate) jwt_claims: NamedSettings<ClaimName>,
     /// The certificate for the TLS handshake.
@@ -257,6 +258,7 @@ impl Settings {
             ("jwt-aud", self.jwt_audience.is_unset(), has_assertion),
             ("jwt-typ", self.jwt_type.is_unset(), has_assertion),
             ("jwt-cert", self.jwt_certificate.is_unset(), has_assertion),
+            ("jwt-header", self.jwt_headers.is_unset(), has_assertion),
             ("jwt-claim", self.jwt_claims.is_empty(), has_assertion),
             ("basic-encoding", self.basic_encoding.is_unset(), is_basic),
             ("identity-as", self.identity_role.is_unset(), role.is_some()),

@@ -8,8 +8,8 @@ use std::str::FromStr as _;
 use std::sync::OnceLock;
 
 use variables::{
-    bad, bindings, checked, choice, claims, headers, names_and_values, parameters, path, resource,
-    seconds, variable,
+    bad, bindings, checked, choice, choices, claims, headers, names_and_values, parameters, path,
+    resource, seconds, variable,
 };
 
 use crate::error::{Error, Result};
@@ -144,6 +144,7 @@ fn settings() -> Result<Settings> {
         jwt_type: variable("HALLPASS_JWT_TYP")?.into(),
         jwt_key_id: variable("HALLPASS_JWT_KID")?.into(),
         jwt_certificate: path("HALLPASS_JWT_CERT")?.into(),
+        jwt_headers: choices("HALLPASS_JWT_HEADER")?.into(),
         jwt_claims: settings::named(&claims()?),
         ..Settings::default()
     };
@@ -346,6 +347,11 @@ fn explain(error: &MergeError, method: Option<&ClientAuth>) -> Error {
         MergeError::NoCertificateKey => KEY,
         MergeError::NoCertificateForKey => CERT,
         MergeError::NoIssuer => JWT_AUD,
+        MergeError::NoCertificateForHeader => {
+            let what = "HALLPASS_JWT_HEADER is set but HALLPASS_JWT_CERT is not";
+            return Error::usage(what)
+                .hint("set HALLPASS_JWT_CERT to the file of the key's certificate");
+        }
         MergeError::Header(fault) => {
             return bad("HALLPASS_HEADER", &format!("cannot be used: {fault}"));
         }

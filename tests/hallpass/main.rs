@@ -5,6 +5,7 @@
 
 mod agents;
 mod answers;
+mod assertions;
 mod bare;
 mod bindings;
 mod clients;

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::assertions::thumbprint;
 use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
 use crate::material::{Form, Material, PASSPHRASE, openssl};
 use crate::real_servers::{
@@ -174,7 +175,7 @@ fn authenticate_all(kind: &'static Kind, scheme: &str, rows: &[Row]) {
             let bound_to = &introspected["cnf"]["x5t#S256"];
             assert_eq!(
                 *bound_to,
-                thumbprint(&material, &format!("{file}.crt")),
+                thumbprint(&material, &format!("{file}.crt"), "-sha256"),
                 "{name}"
             );
         }
@@ -358,7 +359,7 @@ fn a_certificate_goes_with_a_secret_and_with_an_assertion() {
     let secret = material.secret("secret", r##"s%cr+t:&=/ "#?~"##);
     let p256 = material.argument("p256.pem");
     let [certificate, key] = ["tls.crt", "tls.pem"].map(|name| material.argument(name));
-    let bound_to = thumbprint(&material, "tls.crt");
+    let bound_to = thumbprint(&material, "tls.crt", "-sha256");
     let rows: [(&str, &[&str]); 2] = [
         (
             "basic-bound-client",
@@ -427,10 +428,10 @@ fn another_certificate_is_another_token() {
         .run(&machine)
         .success();
     let first = machine.run(&["token"]).token();
-    let before = thumbprint(&material, "tls.crt");
+    let before = thumbprint(&material, "tls.crt", "-sha256");
     material.renew_the_tls_client_certificate();
     let second = machine.run(&["token"]).token();
-    let after = thumbprint(&material, "tls.crt");
+    let after = thumbprint(&material, "tls.crt", "-sha256");
     assert!(first != second && before != after);
     for (token, thumbprint) in [(first, before), (second, after)] {
         assert_eq!(server.introspect(&token)["cnf"]["x5t#S256"], thumbprint);
@@ -691,7 +692,7 @@ fn assertions_are_what_the_standards_want() {
         if is_all {
             expected["typ"] = "JWT".into();
             expected["kid"] = "key 1".into();
-            expected["x5t#S256"] = thumbprint(&material, "tls.crt").into();
+            expected["x5t#S256"] = thumbprint(&material, "tls.crt", "-sha256").into();
         }
         assert_eq!(*header, expected);
         let audience = if is_all {
@@ -900,17 +901,4 @@ pub(crate) fn verified(lines: &str) -> Vec<Value> {
     let text = String::from_utf8(output.stdout).expect("output in UTF-8");
     let values = text.lines().map(serde_json::from_str);
     values.collect::<Result<_, _>>().expect("JSON")
-}
-
-/// A certificate's `x5t#S256`, of openssl's fingerprint.
-fn thumbprint(material: &Material, name: &str) -> String {
-    use base64::Engine as _;
-    let path = material.argument(name);
-    let printed = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", &path]);
-    let (_, digits) = printed.trim_end().split_once('=').expect("a fingerprint");
-    let bytes: Vec<_> = digits
-        .split(':')
-        .map(|byte| u8::from_str_radix(byte, 16).expect("a byte"))
-        .collect();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -11,8 +11,12 @@ import sys
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 KINDS = {"RS": RSAKey, "PS": RSAKey, "ES": ECKey, "Ed": OKPKey}
+
+# The certificates of a header take more than the library's 512 bytes.
+JWSRegistry.max_header_length = 8192
 
 for line in sys.stdin:
     public, algorithm, assertion = line.split()

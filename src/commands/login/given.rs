@@ -73,6 +73,13 @@ impl Args {
             jwt_type: self.jwt_typ.clone().into(),
             jwt_key_id: self.jwt_kid.clone().into(),
             jwt_certificate: self.jwt_cert.as_deref().map(absolute).transpose()?.into(),
+            jwt_headers: match self.jwt_header.as_slice() {
+                [] => Setting::Unset,
+                given => {
+                    let headers: Vec<_> = given.iter().filter_map(|header| header.0).collect();
+                    Setting::or_removed(Some(headers).filter(|list| !list.is_empty()))
+                }
+            },
             jwt_claims: settings::named(&self.jwt_claim),
             certificate: certificate.map_or(Setting::Unset, Setting::or_removed),
             certificate_key: certificate_key.transpose()?.into(),

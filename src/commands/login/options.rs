@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::commands::{OrNothing, choice, or_nothing};
+use crate::commands::{OrNothing, choice, choice_or_nothing, or_nothing};
 use crate::profile::binding::BoundUrl;
 use crate::profile::external_key::{CommandLine, KeyReference};
 use crate::profile::headers::Headers;
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClaimName, ClientAuth, JwtAlgorithm, ParameterName,
-    ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
+    BasicEncoding, BodyFormat, CertificateHeader, ClaimName, ClientAuth, JwtAlgorithm,
+    ParameterName, ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
 };
 use crate::types::checked_text::{ClientId, Resource};
 use crate::types::seconds::{Lifetime, Timeout};
@@ -150,9 +150,12 @@ pub(crate) struct Args {
     /// Extra claim of assertions, as text (repeatable)
     #[arg(long, help_heading = KEY, value_name = "NAME=VALUE", value_parser = claim)]
     pub(super) jwt_claim: Vec<(ClaimName, String)>,
-    /// PEM certificate whose thumbprint assertions carry (x5t#S256)
+    /// PEM certificate of the key, which assertions carry in their header (x5t#S256)
     #[arg(long, help_heading = KEY, value_name = "FILE")]
     pub(super) jwt_cert: Option<PathBuf>,
+    /// How assertions carry the certificate: as a thumbprint or itself (several with commas) [default: x5t#S256]
+    #[arg(long, help_heading = KEY, value_name = "HEADER", value_delimiter = ',', value_parser = choice_or_nothing::<CertificateHeader>())]
+    pub(super) jwt_header: Vec<OrNothing<CertificateHeader>>,
     /// PEM client certificate for TLS; authenticates the client unless another method is set
     #[arg(long, help_heading = KEY, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) cert: Option<PathBuf>,

@@ -301,6 +301,9 @@ fn explain(error: &MergeError, preset: Option<&Preset>) -> Error {
         (MergeError::NoCertificateForKey, _) => {
             Error::usage("--key needs --cert with its certificate")
         }
+        (MergeError::NoCertificateForHeader, _) => {
+            Error::usage("--jwt-header needs --jwt-cert with the key's certificate")
+        }
         (MergeError::NoIssuer, _) => Error::usage("the issuer is not known")
             .hint("set it with --issuer URL, or set the audience with --jwt-aud AUDIENCE"),
         (MergeError::Header(fault), _) => Error::usage(fault.clone()),

@@ -31,6 +31,8 @@ pub(crate) enum MergeError {
     NoCertificateKey,
     /// There is a certificate's key, and no certificate.
     NoCertificateForKey,
+    /// Assertions are to carry a certificate, and there is none.
+    NoCertificateForHeader,
     NoKey,
     /// What is wrong with a header, without its value.
     Header(String),
@@ -231,13 +233,22 @@ impl Merge<'_> {
             None => issuer.unwrap_or(token_endpoint.as_str()).to_owned(),
         };
         let algorithm = pick!(self, jwt_algorithm);
+        let certificate = pick!(self, jwt_certificate);
+        let headers = pick!(self, jwt_headers);
+        let (given, _) = &self.layers[0];
+        if certificate.is_none() && given.jwt_headers.value().is_some() {
+            return Err(MergeError::NoCertificateForHeader);
+        }
+        // Those that are kept need a certificate as well.
+        let headers = headers.filter(|_| certificate.is_some());
         Ok(Assertion {
             // An algorithm of the other kind was kept from another method.
             algorithm: algorithm.filter(|it| it.is_hmac() != client_auth.has_key()),
             audience,
             typ: pick!(self, jwt_type).unwrap_or_else(|| ASSERTION_TYPE.to_owned()),
             key_id: pick!(self, jwt_key_id),
-            certificate: pick!(self, jwt_certificate),
+            certificate,
+            certificate_headers: headers.unwrap_or_default(),
             claims: self.each("jwt_claims.", |layer| &layer.jwt_claims),
         })
     }

@@ -59,6 +59,9 @@ impl Settings {
             jwt_type: assertion.map(|assertion| assertion.typ.clone());
             jwt_key_id: assertion.and_then(|assertion| assertion.key_id.clone());
             jwt_certificate: assertion.and_then(|assertion| assertion.certificate.clone());
+            jwt_headers: assertion
+                .map(|assertion| assertion.certificate_headers.clone())
+                .filter(|list| !list.is_empty());
             certificate: profile.certificate.clone();
             certificate_key: profile.certificate_key.clone();
             tls_max: profile.tls_max;

@@ -90,6 +90,17 @@ pub(super) fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
     })
 }
 
+/// Several of a few names, separated by commas.
+pub(super) fn choices<C: Choice>(name: &str) -> Result<Option<Vec<C>>> {
+    let Some(given) = variable(name)? else {
+        return Ok(None);
+    };
+    let words = given.split(',').map(str::trim);
+    let choices: Option<_> = words.map(C::parse).collect();
+    let fault = || bad(name, &format!("is not a list of {}", C::NAMES.join(", ")));
+    choices.ok_or_else(fault).map(Some)
+}
+
 pub(super) fn checked<T, E: Display>(
     name: &str,
     parse: fn(&str) -> std::result::Result<T, E>,
