@@ -21,7 +21,10 @@ Examples:
 /// The scheme, host and port must match exactly; the path matches by whole segments. Bind a URL again
 /// to change an option: the other options stay. An empty value removes an option.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "hallpass bind [OPTIONS] [PROFILE] URL..."
+)]
 pub(crate) struct BindArgs {
     #[command(flatten)]
     which: Which,
@@ -38,6 +41,7 @@ pub(crate) struct BindArgs {
 
 /// Remove a URL from a profile
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "hallpass unbind [PROFILE] URL...")]
 pub(crate) struct UnbindArgs {
     #[command(flatten)]
     which: Which,
@@ -45,8 +49,8 @@ pub(crate) struct UnbindArgs {
 
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// Profile [default: `$HALLPASS_PROFILE`, or the only profile], and the URLs
-    #[arg(required = true, value_name = "[PROFILE] URL", num_args = 1..)]
+    /// URLs; before them, the profile [default: `$HALLPASS_PROFILE`, or the only profile]
+    #[arg(required = true, value_name = "URL", num_args = 1..)]
     words: Vec<String>,
 }
 

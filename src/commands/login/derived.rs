@@ -37,7 +37,7 @@ pub(super) fn of_preset(
     settings.map_err(|fault| Error::usage(format!("the token URL {fault}")))
 }
 
-/// The metadata of the issuer, if the layers have one. They are requested at each login, and at no
+/// The metadata of the issuer, if the layers have one. It is requested at each login, and at no
 /// other time.
 pub(super) fn request_metadata(layers: &Layers) -> Result<Option<Metadata>> {
     let Some(issuer) = layers.find(|layer| &layer.issuer) else {

@@ -1,8 +1,8 @@
-//! What a login can be told: its options, and how their values are read.
+//! Command-line options of login, and how their values are parsed.
 
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::commands::{OrNothing, choice, choice_or_nothing, or_nothing};
 use crate::profile::binding::BoundUrl;
@@ -14,6 +14,7 @@ use crate::profile::{
     ParameterName, ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
 };
 use crate::types::checked_text::{ClientId, Resource};
+use crate::types::choice::Choice as _;
 use crate::types::seconds::{Lifetime, Timeout};
 
 /// The headings of the options in the help.
@@ -75,8 +76,8 @@ pub(crate) struct Args {
     /// Client authentication method [default: the first supported one in the server's metadata, or `client_secret_basic`]
     #[arg(long, help_heading = CLIENT, value_name = "METHOD", value_parser = choice::<ClientAuth>())]
     pub(super) auth: Option<ClientAuth>,
-    /// Where to keep the secret: `keychain` or `kernel`; the others need the option that gives the place
-    #[arg(long, help_heading = SECRET, value_name = "STORE", value_parser = choice::<SourceKind>())]
+    /// Where to keep the secret [default: keychain]; file, command, env and credential are set with `--secret-...`
+    #[arg(long, help_heading = SECRET, value_name = "STORE", value_parser = store())]
     pub(super) store: Option<SourceKind>,
     /// Read the secret (or the key's passphrase) from standard input
     #[arg(long, help_heading = SECRET, group = "source")]
@@ -123,7 +124,7 @@ pub(crate) struct Args {
     /// Type of the token to exchange, RFC 8693: `jwt`, `id_token` or a URI [default: `jwt`]
     #[arg(long, help_heading = IDENTITY, value_name = "TYPE", value_parser = subject_token_type)]
     pub(super) subject_token_type: Option<SubjectTokenType>,
-    /// Private key that signs assertions: a PEM or JWK file, or `agent:` and the fingerprint or comment of a key in an ssh-agent (only `agent:` lists the keys)
+    /// Private key for assertions: PEM or JWK file, or agent:KEY (agent: lists the keys)
     #[arg(long, help_heading = KEY, value_name = "FILE|agent:KEY", group = "key-source", value_parser = OsStringValueParser::new().map(KeyReference::from))]
     pub(super) jwt_key: Option<KeyReference>,
     /// Run this command to sign assertions: it reads what to sign, and prints the signature; runs in a shell if it begins with `!`
@@ -138,7 +139,7 @@ pub(crate) struct Args {
     /// Signature algorithm of assertions [default: the key's own, or the first one in the server's metadata that fits the key]
     #[arg(long, help_heading = KEY, value_name = "ALGORITHM", value_parser = choice::<JwtAlgorithm>())]
     pub(super) jwt_alg: Option<JwtAlgorithm>,
-    /// ID of the key at the server
+    /// Key ID (`kid` header) [default: the JWK's]
     #[arg(long, help_heading = KEY, value_name = "ID")]
     pub(super) jwt_kid: Option<String>,
     /// Audience of the assertion: `issuer`, `token_endpoint` or a text [default: issuer, if known]
@@ -156,10 +157,10 @@ pub(crate) struct Args {
     /// How assertions carry the certificate: as a thumbprint or itself (several with commas) [default: x5t#S256]
     #[arg(long, help_heading = KEY, value_name = "HEADER", value_delimiter = ',', value_parser = choice_or_nothing::<CertificateHeader>())]
     pub(super) jwt_header: Vec<OrNothing<CertificateHeader>>,
-    /// PEM client certificate for TLS; authenticates the client unless another method is set
+    /// TLS client certificate (mTLS), as PEM; authenticates the client unless another method is set
     #[arg(long, help_heading = KEY, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(super) cert: Option<PathBuf>,
-    /// Private key of that certificate: a PEM file, or `agent:` and a key in an ssh-agent
+    /// Private key of the TLS client certificate: PEM file, or agent:KEY
     #[arg(long, help_heading = KEY, value_name = "FILE|agent:KEY", value_parser = OsStringValueParser::new().map(KeyReference::from))]
     pub(super) key: Option<KeyReference>,
     /// Read the private key from standard input and save it in the keychain
@@ -174,7 +175,7 @@ pub(crate) struct Args {
     /// Grant type, for servers with their own (Zoom) [default: `client_credentials`]
     #[arg(long, help_heading = ADVANCED, value_name = "TYPE")]
     pub(super) grant_type: Option<String>,
-    /// Use the server's tokens as bearer tokens, whatever type it reports
+    /// Accept the server's tokens as bearer tokens even if `token_type` differs
     #[arg(long, help_heading = ADVANCED, value_name = "TYPE", value_parser = choice::<TokenType>())]
     pub(super) token_type: Option<TokenType>,
     /// Format of the token request [default: form]
@@ -198,6 +199,15 @@ pub(crate) struct Args {
     /// Always refused: an argument can be seen by every process
     #[arg(long, hide = true, aliases = ["secret", "password", "client_secret"], num_args = 0..=1)]
     pub(super) client_secret: Option<Vec<String>>,
+}
+
+/// A place of secrets. The help does not list those of keys, which have options of their own.
+fn store() -> impl TypedValueParser<Value = SourceKind> {
+    let values = SourceKind::ALL.iter().map(|kind| {
+        let is_key = matches!(kind, SourceKind::Agent | SourceKind::SignCommand);
+        PossibleValue::new(kind.as_str()).hide(is_key)
+    });
+    PossibleValuesParser::new(values).try_map(|name| SourceKind::parse(&name).ok_or("unknown"))
 }
 
 fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {
