@@ -148,7 +148,7 @@ pub(crate) struct Profile {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub(crate) derived: Vec<String>,
-    /// The settings that the user removed, although a preset or metadata have a value: a later login
+    /// The settings that the user removed, although a preset or metadata has a value: a later login
     /// does not bring them back.
     #[serde(
         default,

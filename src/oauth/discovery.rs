@@ -19,7 +19,7 @@ use metadata::{Failure, read};
 pub(crate) use metadata::Metadata;
 pub(super) use metadata::texts;
 
-/// The largest metadata that are read, in bytes.
+/// The most metadata that is read, in bytes.
 const METADATA_LIMIT: usize = 64 * 1024;
 
 /// Requests the issuer's metadata from each location where they may be.
@@ -91,7 +91,7 @@ pub(super) fn not_received(error: TransportError, location: &str, limit: Duratio
         TransportError::TooLarge => {
             let size = METADATA_LIMIT / 1024;
             Error::unavailable(format!(
-                "the metadata at {location} are larger than {size} KiB"
+                "the metadata at {location} is larger than {size} KiB"
             ))
             .hint("check the URL: this is not the metadata of an OAuth 2.0 server")
         }

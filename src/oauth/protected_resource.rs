@@ -34,7 +34,7 @@ pub(crate) struct ProtectedResource {
 pub(crate) enum OfferedScopes {
     /// In the challenge (RFC 6750 §3).
     Challenge(String),
-    /// All that the metadata list (RFC 9728 §2).
+    /// All that the metadata lists (RFC 9728 §2).
     Metadata(String),
     None,
 }
@@ -158,7 +158,7 @@ impl Requests<'_> {
         }
     }
 
-    /// A server speaks only for itself: its metadata are at its own origin.
+    /// A server speaks only for itself: its metadata is at its own origin.
     fn check_location(&self, location: &str) -> Result<WebUrl> {
         let shown = clean(location, FOREIGN_TEXT_LIMIT);
         let url = WebUrl::parse(location).map_err(|fault| {
@@ -228,12 +228,12 @@ fn read(
         .ok_or_else(|| no_metadata(&format!("{location} answered without a JSON object")))?;
     let resource = members.get("resource").and_then(Json::text);
     let resource = resource
-        .ok_or_else(|| Error::refused(format!("the metadata at {location} have no resource")))?;
+        .ok_or_else(|| Error::refused(format!("the metadata at {location} has no resource")))?;
     let checked = Resource::parse(&resource).ok();
     let Some(checked) = checked.filter(|_| covers(&resource, server)) else {
         let shown = clean(&resource, FOREIGN_TEXT_LIMIT);
         let error = Error::refused(format!(
-            "the metadata at {location} are for another resource: {shown}, not {}",
+            "the metadata at {location} is for another resource: {shown}, not {}",
             server.as_str()
         ));
         return Err(

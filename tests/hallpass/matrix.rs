@@ -792,7 +792,7 @@ fn login(
 struct Arguments(Vec<String>);
 
 impl Arguments {
-    /// Over https, the server's metadata name its endpoints, where it has any; over http, the command line does.
+    /// Over https, the server's metadata names its endpoints, if it has any; over http, the command line does.
     fn login(server: &RealServer, material: &Material, client: &str) -> Arguments {
         let mut arguments = Arguments(Vec::new());
         arguments.add(&["login", "--client-id", client]);
@@ -809,7 +809,7 @@ impl Arguments {
         arguments
     }
 
-    /// For methods with an assertion: the audience that every server takes, where no metadata name it.
+    /// For methods with an assertion: the audience that every server takes, if no metadata names it.
     fn add_audience(&mut self, server: &RealServer) {
         if let (Some(issuer), false) = (server.issuer(), server.is_https()) {
             self.add(&["--jwt-aud", &issuer]);

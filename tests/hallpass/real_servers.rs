@@ -116,7 +116,7 @@ impl RealServer {
         self.authority.is_some()
     }
 
-    /// Whose metadata name the endpoints, where there are any.
+    /// Whose metadata names the endpoints, if it has any.
     pub(crate) fn issuer(&self) -> Option<String> {
         self.kind.issuer.map(|path| self.url.clone() + path)
     }

@@ -3,7 +3,7 @@
 //
 // Takes the directory with the test's keys and certificates, and `http` or `https`; without them it speaks http, and
 // knows no client with a key. `GET /requests` counts POSTs. Clients that prove themselves by TLS have a port of their
-// own, which the metadata name (RFC 8705, section 5): no other one asks for a certificate.
+// own, which the metadata names (RFC 8705, section 5): no other one asks for a certificate.
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
@@ -46,7 +46,7 @@ const mtls = scheme === 'https' ? listen({ requestCert: true, rejectUnauthorized
 const [origin, mtlsOrigin] = await Promise.all([main, mtls].map(originOf));
 const provider = new Provider(origin, {
   clients: CLIENTS,
-  // The metadata list them in this order.
+  // The metadata lists them in this order.
   clientAuthMethods: [...new Set(CLIENTS.map((client) => client.token_endpoint_auth_method))],
   discovery: {
     mtls_endpoint_aliases: {

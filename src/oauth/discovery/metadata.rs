@@ -19,7 +19,7 @@ pub(crate) struct Metadata {
     /// In the server's order. Not complete: some servers leave out methods that they support.
     pub(crate) methods: Vec<String>,
     pub(crate) signing_algorithms: Vec<String>,
-    /// None if the metadata have no such list.
+    /// None if the metadata has no such list.
     pub(crate) grant_types: Option<Vec<String>>,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Failure {
 
 type Outcome<T> = std::result::Result<T, (Failure, Error)>;
 
-/// Reads the metadata of the issuer with this URL, which has to be the `issuer` in them.
+/// Reads the metadata of the issuer with this URL, which has to be the `issuer` in it.
 ///
 /// # Errors
 /// How far the response was metadata, with the error to report.

@@ -214,7 +214,7 @@ struct Merge<'a> {
 struct Records {
     /// Settings whose value came from a preset or from metadata.
     derived: BTreeSet<String>,
-    /// Settings that the user removed, although a preset or metadata have a value.
+    /// Settings that the user removed, although a preset or metadata has a value.
     removed: BTreeSet<String>,
 }
 

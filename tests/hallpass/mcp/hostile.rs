@@ -240,7 +240,7 @@ const CASES: &[Case] = &[
         says: &["without a JSON object"],
     },
     Case {
-        name: "metadata that are nested without end",
+        name: "metadata that is nested without end",
         set_up: |site| {
             let challenge = site.bearer();
             site.mcp.set(move |request| match request.method.as_str() {
