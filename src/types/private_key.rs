@@ -14,7 +14,9 @@ pub(crate) const ENCRYPT_AGAIN: &str =
     "convert it, still encrypted: openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW";
 
 const FROM_DER: &str = "convert it: openssl pkey -inform DER -aes256 -in FILE -out NEW";
-const FROM_PKCS12: &str = "convert it: openssl pkcs12 -in FILE -nocerts -aes256 -out NEW";
+/// OpenSSL 3 reads the encryption of older files only with `-legacy`, which OpenSSL 1 does not know.
+const FROM_PKCS12: &str =
+    "convert it: openssl pkcs12 -in FILE -nocerts -aes256 -out NEW (if that fails, add -legacy)";
 const FROM_OPENSSH: &str =
     "convert a copy of it (RSA and ECDSA keys only): ssh-keygen -p -m PKCS8 -f COPY";
 const OTHER_HALF: &str = "use the file with the private key that belongs to it";

@@ -177,6 +177,107 @@ fn what_is_not_a_private_key_is_called_what_it_is() {
     ]);
 }
 
+/// Runs a program that must succeed.
+fn run(command: &[&str]) {
+    let output = std::process::Command::new(command[0])
+        .args(&command[1..])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("openssl and openssh-client");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+#[test]
+fn the_commands_in_the_hints_work_and_keep_the_key_encrypted() {
+    const WORD: &str = "a passphrase";
+    let material = Material::new();
+    let path = |name: &str| material.argument(name);
+    let given = format!("pass:{WORD}");
+    let (certificate, key) = (path("tls.crt"), path("tls.pem"));
+    let from_pair = ["-in", &certificate, "-inkey", &key, "-passout", &given];
+    let export = [&["openssl", "pkcs12", "-export"], &from_pair[..]].concat();
+    let der = ["-outform", "DER", "-in", &key];
+    let openssh = ["ssh-keygen", "-q", "-N", WORD, "-t"];
+    let passphrases: &[&str] = &["-passin", &given, "-passout", &given];
+    let written = passphrases.get(2..).expect("two words");
+    let changed: &[&str] = &["-q", "-P", WORD, "-N", WORD];
+    let rows: [(&str, Vec<&str>, &str, &[&str]); 6] = [
+        ("pkcs12", export.clone(), "-out", passphrases),
+        (
+            "pkcs12-of-openssl-1",
+            [&export[..], &["-legacy"]].concat(),
+            "-out",
+            &[passphrases, &["-legacy"]].concat(),
+        ),
+        (
+            "der",
+            [&["openssl", "pkey"], &der[..]].concat(),
+            "-out",
+            written,
+        ),
+        (
+            "encrypted-der",
+            [
+                &["openssl", "pkcs8", "-topk8", "-passout", &given],
+                &der[..],
+            ]
+            .concat(),
+            "-out",
+            passphrases,
+        ),
+        (
+            "openssh-rsa",
+            [&openssh[..], &["rsa"]].concat(),
+            "-f",
+            changed,
+        ),
+        (
+            "openssh-ecdsa",
+            [&openssh[..], &["ecdsa"]].concat(),
+            "-f",
+            changed,
+        ),
+    ];
+    let secret = material.secret("passphrase", WORD);
+    let server = Server::start(numbered_tokens());
+    for (name, make, output, more) in rows {
+        let (old, new) = (path(name), path(&format!("{name}.new")));
+        run(&[&make[..], &[output, &old]].concat());
+        let machine = Machine::new();
+        let method = ["--secret-file", &secret];
+        let ran = login(&machine, &server, &old, &method).failure(6);
+        let hint = ran
+            .stderr
+            .lines()
+            .find(|line| line.contains("hint: convert"));
+        let (_, command) = hint
+            .and_then(|hint| hint.rsplit_once(": "))
+            .expect("a hint");
+        let command = command.split(" (").next().unwrap_or_default();
+        let words = command.split(' ').map(|word| match word {
+            "FILE" | "COPY" => old.as_str(),
+            "NEW" => new.as_str(),
+            word => word,
+        });
+        run(&words.chain(more.iter().copied()).collect::<Vec<_>>());
+        // ssh-keygen changes the file itself.
+        let new = if command.contains("COPY") { old } else { new };
+        let text = std::fs::read_to_string(&new).expect("a key");
+        assert!(
+            text.contains("BEGIN ENCRYPTED PRIVATE KEY"),
+            "{name}: {text}"
+        );
+        let algorithm = if name == "openssh-ecdsa" {
+            "ES256"
+        } else {
+            "RS256"
+        };
+        let method = [&method[..], &["--jwt-alg", algorithm]].concat();
+        login(&machine, &server, &new, &method).success();
+    }
+    assert_eq!(server.requests().len(), 6);
+}
+
 /// A file that is given as a private key, its error message, and its hint.
 fn check_each(rows: &[(&[u8], &str, &str)]) {
     let machine = Machine::new();
