@@ -77,25 +77,29 @@ struct FailedAttempt {
 pub(crate) fn request_token(
     profile: &Profile,
     request: &TokenRequest,
-    TokenClient {
-        credential,
-        identity,
-        http,
-    }: &TokenClient,
+    client: &TokenClient,
     notes: Notes,
 ) -> std::result::Result<CachedToken, CachedFailure> {
     let not_sent = |error: Error| CachedFailure::local(&error, Timestamp::now());
+    let TokenClient {
+        credential,
+        identity,
+        http,
+        name,
+    } = client;
+    let name = name.as_ref();
     let endpoint = &profile.token_endpoint;
     let context = ResponseContext {
         profile,
         request,
+        name,
         redactor: Redactor::of(profile.client_id(), credential)
             .with_identity(identity.as_ref())
             .with_headers(&profile.headers),
     };
     let message = || {
         let identity = identity.as_ref();
-        authenticate(profile, Some(request.profile()), credential, identity)
+        authenticate(profile, name, credential, identity)
             .and_then(|client| Message::token_request(profile, request, &client, identity))
             .map_err(not_sent)
     };
@@ -107,7 +111,7 @@ pub(crate) fn request_token(
             let response = timeout_at(deadline, post(http, endpoint, &message)).await;
             match response.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) => response::read(&response, &context, sent_at),
-                Err(error) => Err(failed_attempt(error, profile, request.profile())),
+                Err(error) => Err(failed_attempt(error, profile, name)),
             }
         };
         let first = noting(notes, endpoint.origin(), attempt(first_message)).await;
@@ -136,13 +140,17 @@ pub(crate) fn request_token(
 }
 
 /// What a transport error means for the caller.
-fn failed_attempt(error: TransportError, profile: &Profile, name: &ProfileName) -> FailedAttempt {
+fn failed_attempt(
+    error: TransportError,
+    profile: &Profile,
+    name: Option<&ProfileName>,
+) -> FailedAttempt {
     // Only a response is the server's doing: anything else may be this machine's network, or a
     // shortage in this process.
     let is_by_server = matches!(error, TransportError::TooLarge);
     let retry_in = error.is_cut_off().then(response::jitter);
     let origin = profile.token_endpoint.origin();
-    let error = error.error(origin, profile.timeout(), Some(name));
+    let error = error.error(origin, profile.timeout(), name);
     let refusal = if is_by_server {
         CachedFailure::brief(&error, Timestamp::now())
     } else {

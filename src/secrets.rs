@@ -27,6 +27,7 @@ use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential, PrivateKey};
 use agent_key::{Agent, KeyInAgent};
 use command::Run;
+use file::{KEY_FILE, SECRET_FILE};
 use sign_command::CommandKey;
 use situation::Situation;
 
@@ -97,7 +98,7 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
     }
     let content = content(name, profile, wait)?;
     let situation = Situation::of(name, wait);
-    credential(profile, &content, |what, fault| match source {
+    let found = credential(profile, &content, |what, fault| match source {
         SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {
             Error::not_found(format!("the {what} in the {} {fault}", source_name(source)))
                 .hint(format!("run: hallpass login {name}"))
@@ -114,7 +115,36 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
                 .hint("run it by hand to see what it needs")
         }
         SecretSource::Agent(_) | SecretSource::SignCommand(_) => never_leaves(source),
-    })
+    })?;
+    match &found {
+        Credential::Key {
+            key,
+            passphrase: None,
+        } if key.is_encrypted() => Err(without_passphrase(profile, source, situation)),
+        _ => Ok(found),
+    }
+}
+
+/// The error for a private key that is encrypted, which it was not at the login.
+fn without_passphrase(profile: &Profile, source: &SecretSource, situation: Situation<'_>) -> Error {
+    let error = Error::locked("the private key is encrypted, and its passphrase is not known");
+    match (situation, source) {
+        (Situation::Environment, _) => error.hint("set HALLPASS_CLIENT_SECRET to the passphrase"),
+        (Situation::Stored(name), SecretSource::File(path)) => {
+            let option = if profile.client_auth.is_tls() {
+                "--key"
+            } else {
+                "--jwt-key"
+            };
+            let path = path.display();
+            error.hint(format!(
+                "log in again, which asks for it: hallpass login {name} {option} {path}"
+            ))
+        }
+        _ => {
+            error.hint("an encrypted key must be in a file: --jwt-key FILE (or --key FILE for TLS)")
+        }
+    }
 }
 
 /// The source as a message names it: never more than the user gave.
@@ -162,7 +192,8 @@ pub(crate) fn content(
         }
         SecretSource::Keychain { account } => keychain::read(name, account, limit),
         SecretSource::Kernel { account } => kernel::read(name, account),
-        SecretSource::File(path) => file::read(path, situation),
+        SecretSource::File(path) if keeps_key(profile) => file::read(path, KEY_FILE, situation),
+        SecretSource::File(path) => file::read(path, SECRET_FILE, situation),
         SecretSource::Credential(credential) => file::read_credential(credential, situation),
         SecretSource::Command(words) => secret_command(limit).program(words),
         SecretSource::Shell(line) => secret_command(limit).shell(line),
@@ -174,6 +205,11 @@ pub(crate) fn content(
             Err(never_leaves(source))
         }
     }
+}
+
+/// The secret's place has the private key itself, not its passphrase.
+fn keeps_key(profile: &Profile) -> bool {
+    profile.client_auth.has_key() && profile.encrypted_key.is_none()
 }
 
 fn secret_command(limit: Duration) -> Run<'static> {
@@ -286,7 +322,7 @@ fn agent_key(
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
     platform::wipe_what_is_freed();
-    let key = PrivateKey::parse(file::read(path, Situation::LoggingIn)?);
+    let key = PrivateKey::parse(file::read(path, KEY_FILE, Situation::LoggingIn)?);
     key.map_err(|fault| {
         let text = fault.text;
         fault.hint(Error::locked(format!(

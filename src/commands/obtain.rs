@@ -155,7 +155,8 @@ impl TokenSource for ProfileSource<'_> {
         let certificate_key = secrets::certificate_key(name, profile, WaitLimit::Program)?;
         if let Some(secret) = &self.options.secret {
             let secret = Credential::Secret(secret.clone());
-            return TokenClient::of(name, profile, secret, identity, certificate_key.as_ref());
+            let key = certificate_key.as_ref();
+            return TokenClient::of(Some(name), profile, secret, identity, key);
         }
         let credential = || secrets::read(name, profile, WaitLimit::Program);
         TokenClient::prepare(

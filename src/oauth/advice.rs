@@ -3,7 +3,7 @@
 use crate::profile::ProfileName;
 
 /// How to change a setting: an option of a login, or a variable for the profile from the environment.
-/// The name is None during a login that has not chosen one yet.
+/// The name is None during a login, which can be repeated with the option.
 pub(super) fn set(name: Option<&ProfileName>, option: &str, variable: &str) -> String {
     match name {
         Some(name) if name.is_of_environment() => format!("set {variable}"),

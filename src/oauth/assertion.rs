@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::public_key::of_certificate;
 use super::signer::Signer;
 use crate::error::{Error, Result};
 use crate::profile::{Assertion, CertificateHeader};
@@ -51,7 +52,7 @@ pub(super) fn client_assertion(
         header["kid"] = key_id.into();
     }
     if let Some(path) = &settings.certificate {
-        let chain = certificates(path)?;
+        let chain = certificates(path, signer)?;
         let headers = match settings.certificate_headers.as_slice() {
             [] => &[CertificateHeader::X5tS256],
             headers => headers,
@@ -88,7 +89,7 @@ pub(super) fn client_assertion(
 }
 
 /// The certificates in a PEM file: the key's first, then those of its authorities.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+fn certificates(path: &Path, signer: &dyn Signer) -> Result<Vec<CertificateDer<'static>>> {
     let what = format!("cannot use the certificate {}", path.display());
     let fault = |text: &str| Error::locked(format!("{what}: {text}"));
     let mut pem = Vec::new();
@@ -99,9 +100,16 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
         return Err(fault("it is longer than 64 KiB"));
     }
     let chain: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        _ => Err(fault("it has no PEM certificate")),
+    let chain = chain.unwrap_or_default();
+    let first = chain.first();
+    let first = first.ok_or_else(|| fault("it has no PEM certificate"))?;
+    // The server would verify the assertion with the certificate's key.
+    match (of_certificate(first), signer.public_key()) {
+        (Some(certified), Some(signing)) if certified != signing => {
+            Err(fault("it does not belong to the private key")
+                .hint("use the certificate that was issued for this key"))
+        }
+        _ => Ok(chain),
     }
 }
 

@@ -63,6 +63,10 @@ pub(crate) fn public_key_of(key: &dyn ExternalKey) -> Result<SshPublicKey> {
 }
 
 impl Signer for ExternalSigner {
+    fn public_key(&self) -> Option<SshPublicKey> {
+        Some(self.public.clone())
+    }
+
     fn algorithms(&self) -> &[JwtAlgorithm] {
         if self.key.is_in_agent() && self.is_rsa() {
             return RSA_IN_AGENT;

@@ -24,7 +24,9 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::profile::JwtAlgorithm;
 use crate::types::secret::{ClientSecret, PrivateKey};
+use crate::types::ssh_key::SshPublicKey;
 
+use super::public_key::of_spki;
 use super::signer::Signer;
 use encrypted::decrypt;
 use jwk::Jwk;
@@ -57,7 +59,7 @@ impl Key {
             (true, Some(passphrase)) => decrypt(key, passphrase)?,
             (true, None) => {
                 return Err(unusable("is encrypted, and its passphrase is not known").hint(
-                    "give the passphrase: log in again, or set HALLPASS_CLIENT_SECRET for a profile from the environment",
+                    "an encrypted key must be in a file: --jwt-key FILE (or --key FILE for TLS)",
                 ));
             }
             (false, _) if key.expose().trim_ascii_start().starts_with(b"{") => {
@@ -135,6 +137,10 @@ impl Signer for Key {
     fn own_algorithm(&self) -> Option<JwtAlgorithm> {
         let own = self.algorithm?;
         self.algorithms().contains(&own).then_some(own)
+    }
+
+    fn public_key(&self) -> Option<SshPublicKey> {
+        of_spki(&self.signing.public_key()?)
     }
 
     fn key_id(&self) -> Option<&str> {

@@ -26,13 +26,16 @@ pub(super) fn in_file(content: &[u8]) -> Option<SshPublicKey> {
     if let Ok(key) = SubjectPublicKeyInfoDer::from_pem_slice(content) {
         return of_spki(&key);
     }
-    let certificate = CertificateDer::from_pem_slice(content).ok()?;
-    let certificate = ParsedCertificate::try_from(&certificate).ok()?;
+    of_certificate(&CertificateDer::from_pem_slice(content).ok()?)
+}
+
+pub(super) fn of_certificate(certificate: &CertificateDer<'_>) -> Option<SshPublicKey> {
+    let certificate = ParsedCertificate::try_from(certificate).ok()?;
     of_spki(&certificate.subject_public_key_info())
 }
 
 /// From a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7).
-fn of_spki(der: &[u8]) -> Option<SshPublicKey> {
+pub(super) fn of_spki(der: &[u8]) -> Option<SshPublicKey> {
     let info = SubjectPublicKeyInfoRef::from_der(der).ok()?;
     let key = info.subject_public_key.as_bytes()?;
     let curve = info.algorithm.parameters_oid().ok();

@@ -35,6 +35,8 @@ pub(super) struct HttpResponse {
 pub(super) struct ResponseContext<'a> {
     pub(super) profile: &'a Profile,
     pub(super) request: &'a TokenRequest,
+    /// None during a login.
+    pub(super) name: Option<&'a ProfileName>,
     pub(super) redactor: Redactor<'a>,
 }
 
@@ -55,7 +57,7 @@ impl ResponseContext<'_> {
 
     /// What sets this: an option of the login, or a variable if the environment describes the profile.
     pub(super) fn setting<'b>(&self, option: &'b str, variable: &'b str) -> &'b str {
-        if self.request.profile().is_of_environment() {
+        if self.name.is_some_and(ProfileName::is_of_environment) {
             variable
         } else {
             option
@@ -69,13 +71,15 @@ impl ResponseContext<'_> {
         } else {
             "secret"
         };
-        let name = self.request.profile();
-        if name.is_of_environment() {
-            return format!("check HALLPASS_CLIENT_ID, HALLPASS_AUTH and the {what}");
+        match self.name {
+            Some(name) if name.is_of_environment() => {
+                format!("check HALLPASS_CLIENT_ID, HALLPASS_AUTH and the {what}")
+            }
+            Some(name) => format!(
+                "check the client ID, {what} and authentication method (--auth), then run `hallpass login {name}`"
+            ),
+            None => format!("check the client ID, {what} and authentication method (--auth)"),
         }
-        format!(
-            "check the client ID, {what} and authentication method (--auth), then run `hallpass login {name}`"
-        )
     }
 }
 
@@ -91,7 +95,7 @@ pub(super) fn read(
     let body = in_utf8(&response.body);
     let document = Json::document(&body);
     if let Some(fault) = verdict(response, document, &body, context) {
-        return Err(failed(fault, response, context.request.profile()));
+        return Err(failed(fault, response, context.name));
     }
     let Some((document, members)) = document.and_then(|json| Some((json, json.members()?))) else {
         let fault = Error::unavailable(format!(
@@ -135,7 +139,7 @@ fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
     .hint(format!(
         "if the token endpoint has moved, {}",
         advice::set(
-            Some(context.request.profile()),
+            context.name,
             "--token-url URL",
             "HALLPASS_TOKEN_URL to its new URL"
         )
@@ -150,13 +154,14 @@ fn refused_for_now(fault: &Error) -> FailedAttempt {
 }
 
 /// A failure that may pass, with the time to wait if the server named one.
-fn failed(fault: Error, response: &HttpResponse, name: &ProfileName) -> FailedAttempt {
+fn failed(fault: Error, response: &HttpResponse, name: Option<&ProfileName>) -> FailedAttempt {
     let now = Timestamp::now();
-    // For a profile of the environment there is no login.
-    let at_once = if name.is_of_environment() {
-        String::new()
-    } else {
-        format!("; `hallpass login {name}` sends a request without waiting")
+    // A login never waits, and a profile of the environment has none.
+    let at_once = match name {
+        Some(name) if !name.is_of_environment() => {
+            format!("; `hallpass login {name}` sends a request without waiting")
+        }
+        _ => String::new(),
     };
     let pause = match response.status {
         429 | 503 => response

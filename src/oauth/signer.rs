@@ -7,6 +7,7 @@ use super::key::Key;
 use crate::error::{Error, Result};
 use crate::profile::JwtAlgorithm;
 use crate::types::secret::{ClientSecret, Credential};
+use crate::types::ssh_key::SshPublicKey;
 
 /// A key that signs JWTs, wherever it is kept. A new kind of key is one more implementation, and one
 /// more line in [`signer`].
@@ -33,6 +34,11 @@ pub(crate) trait Signer {
 
     /// The key's name at the server (`kid`, RFC 7515 §4.1.4).
     fn key_id(&self) -> Option<&str> {
+        None
+    }
+
+    /// The public key, if the signer knows it and certificates have one of its kind.
+    fn public_key(&self) -> Option<SshPublicKey> {
         None
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct TokenClient {
     pub(super) credential: Credential,
     pub(super) identity: Option<IdentityToken>,
     pub(super) http: Http,
+    /// The profile that hints name; none during a login.
+    pub(super) name: Option<ProfileName>,
 }
 
 impl TokenClient {
@@ -21,18 +23,19 @@ impl TokenClient {
     /// # Errors
     /// Why no request can be sent.
     pub(crate) fn of(
-        name: &ProfileName,
+        name: Option<&ProfileName>,
         profile: &Profile,
         credential: Credential,
         identity: Option<IdentityToken>,
         certificate_key: Option<&Credential>,
     ) -> Result<Self> {
-        let tls_key = tls_key(profile, Some(name), Some(&credential), certificate_key)?;
-        let http = Http::to(&profile.token_endpoint, profile, Some(name), tls_key)?;
+        let tls_key = tls_key(profile, name, Some(&credential), certificate_key)?;
+        let http = Http::to(&profile.token_endpoint, profile, name, tls_key)?;
         Ok(Self {
             credential,
             identity,
             http,
+            name: name.cloned(),
         })
     }
 
@@ -52,6 +55,7 @@ impl TokenClient {
         // The handshake needs the credential.
         let may_block = profile.secret.as_ref().is_some_and(SecretSource::may_block);
         if !may_block || profile.client_auth.is_tls() {
+            let name = Some(name);
             return Self::of(name, profile, credential()?, identity, certificate_key);
         }
         let tls_key = tls_key(profile, Some(name), None, certificate_key)?;
@@ -73,6 +77,7 @@ impl TokenClient {
                 credential,
                 identity,
                 http,
+                name: Some(name.clone()),
             })
         })
     }

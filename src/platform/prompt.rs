@@ -110,7 +110,12 @@ pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<Clie
         match type_secret(question)? {
             Ok(secret) => {
                 let characters = secret.expose().chars().count();
-                note(&format!("secret received ({characters} characters)"));
+                let noun = if characters == 1 {
+                    "character"
+                } else {
+                    "characters"
+                };
+                note(&format!("secret received ({characters} {noun})"));
                 return Ok(secret);
             }
             Err(error) if attempts.are_left() => message::error(&error),

@@ -17,7 +17,6 @@ pub(crate) struct TokenRequest {
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) scope: Option<Scope>,
     pub(crate) overrides: Overrides,
-    profile: ProfileName,
     key: String,
     login: String,
 }
@@ -136,14 +135,9 @@ impl TokenRequest {
             scope: scope.cloned(),
             overrides,
             parameters: parameters.into_iter().map(owned).collect(),
-            profile: name.clone(),
             key,
             login,
         }
-    }
-
-    pub(crate) fn profile(&self) -> &ProfileName {
-        &self.profile
     }
 
     /// Names the cache entry: 64 hexadecimal digits.

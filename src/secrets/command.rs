@@ -99,10 +99,11 @@ impl Run<'_> {
                 let errors = clean(&String::from_utf8_lossy(&errors), FOREIGN_TEXT_LIMIT);
                 let separator = if errors.is_empty() { "" } else { ": " };
                 let end = match status.code() {
-                    Some(code) => format!("exit code {code}"),
-                    None => status.to_string(),
+                    Some(code) => format!("failed (exit code {code})"),
+                    // "signal: 9 (SIGKILL)"
+                    None => format!("was ended by {}", status.to_string().replacen(": ", " ", 1)),
                 };
-                Err(failed(format!("failed ({end}){separator}{errors}")))
+                Err(failed(format!("{end}{separator}{errors}")))
             }
             Ok(Some(Ended { printed, .. })) => Ok(printed),
         }

@@ -13,9 +13,18 @@ use crate::platform::{Trust, secret_file};
 use crate::types::digest::hex;
 use crate::types::secret::CLIENT_SECRET_LIMIT;
 
-pub(super) fn read(path: &Path, situation: Situation<'_>) -> Result<Zeroizing<Vec<u8>>> {
-    content(path, situation)?.ok_or_else(|| {
-        let error = Error::not_found(format!("the secret file {} does not exist", path.display()));
+/// What messages call the files.
+pub(super) const SECRET_FILE: &str = "secret file";
+pub(super) const KEY_FILE: &str = "key file";
+
+/// `kind` is what the file is: a secret file or a key file.
+pub(super) fn read(
+    path: &Path,
+    kind: &str,
+    situation: Situation<'_>,
+) -> Result<Zeroizing<Vec<u8>>> {
+    content(path, kind, situation)?.ok_or_else(|| {
+        let error = Error::not_found(format!("the {kind} {} does not exist", path.display()));
         error.hint(match situation {
             Situation::LoggingIn => "check the path".to_owned(),
             situation => situation.advice("put it back"),
@@ -23,15 +32,19 @@ pub(super) fn read(path: &Path, situation: Situation<'_>) -> Result<Zeroizing<Ve
     })
 }
 
-fn content(path: &Path, situation: Situation<'_>) -> Result<Option<Zeroizing<Vec<u8>>>> {
+fn content(
+    path: &Path,
+    kind: &str,
+    situation: Situation<'_>,
+) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let at = path.display();
     match disk::read(path, CLIENT_SECRET_LIMIT as u64 + 2, Trust::Secret) {
         Ok(Found::Content(content)) => Ok(Some(Zeroizing::new(content))),
         Ok(Found::Nothing) => Ok(None),
         Ok(Found::Distrusted(reason)) => {
             let message = match reason.strip_prefix("can be read by ") {
-                Some(users) => format!("{users} can read the secret file {at}"),
-                None => format!("the secret file {at} {reason}"),
+                Some(users) => format!("{users} can read the {kind} {at}"),
+                None => format!("the {kind} {at} {reason}"),
             };
             let error = Error::locked(message);
             Err(
@@ -42,9 +55,7 @@ fn content(path: &Path, situation: Situation<'_>) -> Result<Option<Zeroizing<Vec
                 },
             )
         }
-        Err(error) => {
-            Err(Error::locked(format!("cannot read the secret file {at}")).because(error))
-        }
+        Err(error) => Err(Error::locked(format!("cannot read the {kind} {at}")).because(error)),
     }
 }
 
@@ -74,7 +85,8 @@ pub(super) fn read_credential(name: &str, situation: Situation<'_>) -> Result<Ze
         ))
     };
     let path = credential_path(name).ok_or_else(|| missing("CREDENTIALS_DIRECTORY is not set"))?;
-    content(&path, situation)?.ok_or_else(|| missing("the unit has no credential of this name"))
+    content(&path, SECRET_FILE, situation)?
+        .ok_or_else(|| missing("the unit has no credential of this name"))
 }
 
 /// None outside a unit with credentials.

@@ -184,10 +184,10 @@ impl Login<'_> {
         let request = TokenRequest::new(&self.name, &profile, None, None, version.as_deref());
         let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
-                let (name, credential) = (&self.name, credential.clone());
+                let credential = credential.clone();
                 let identity = identity::read(&profile, WaitLimit::Person, Notes::Shown)?;
                 let key = certificate_key.as_ref();
-                let client = TokenClient::of(name, &profile, credential, identity, key)?;
+                let client = TokenClient::of(None, &profile, credential, identity, key)?;
                 let token = oauth::request_token(&profile, &request, &client, Notes::Shown);
                 let token = token.map_err(CachedFailure::into_error)?;
                 warn_of_response(&request, &token);

@@ -1,11 +1,15 @@
 //! hallpass's lines in a file that allows comments, between two marks. Every other byte stays, even if
 //! the tool puts lines of its own between them.
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
 
 /// The lines of one profile in a file.
 pub(super) struct Block<'a> {
     pub(super) profile: &'a str,
+    /// The file, for messages.
+    pub(super) path: &'a Path,
 }
 
 /// The lines of a text, each with its end.
@@ -78,8 +82,11 @@ impl Block<'_> {
             .iter()
             .position(|line| bare(line) == ends.as_bytes());
         let Some(length) = length else {
-            return Err(Error::usage(format!("the line `{ends}` is missing"))
-                .hint(format!("remove the lines after `{begins}` by hand")));
+            return Err(Error::usage(format!(
+                "the line `{ends}` is missing in {}",
+                self.path.display()
+            ))
+            .hint(format!("remove the lines after `{begins}` by hand")));
         };
         let end = begin + length;
         let (kept, taken) = without_own(&all[begin + 1..end], is_own);
@@ -131,9 +138,16 @@ fn without_own(block: &[&[u8]], is_own: impl Fn(&str) -> bool) -> (Vec<u8>, usiz
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::{Block, profiles};
 
-    const BLOCK: Block<'static> = Block { profile: "prod" };
+    fn block() -> Block<'static> {
+        Block {
+            profile: "prod",
+            path: Path::new("settings"),
+        }
+    }
 
     fn own_lines() -> Vec<String> {
         ["[a]", "\tx =", "\tx = 1", "[b]", "\tx = 2"]
@@ -144,7 +158,10 @@ mod tests {
     fn remove(text: &[u8]) -> Vec<u8> {
         let own = own_lines();
         let is_own = |line: &str| own.iter().any(|own| own == line);
-        BLOCK.remove(text, is_own).expect("a block with its end").0
+        block()
+            .remove(text, is_own)
+            .expect("a block with its end")
+            .0
     }
 
     #[test]
@@ -158,7 +175,7 @@ mod tests {
             b"a\r\nb",
         ];
         for text in texts {
-            let put = BLOCK.add(text, &own_lines());
+            let put = block().add(text, &own_lines());
             assert_eq!(remove(&put), text);
             assert_eq!(profiles(&put), ["prod"]);
             let more = [&put[..], b"[c]\n"].concat();
@@ -168,7 +185,7 @@ mod tests {
 
     #[test]
     fn other_lines_stay_in_their_section() {
-        let put = BLOCK.add(b"[u]\n", &own_lines());
+        let put = block().add(b"[u]\n", &own_lines());
         let text = String::from_utf8(put).expect("text");
         let text = text
             .replace("\tx = 1\n", "\tx = 1\n\ty = 3\n\ty = 4\n")
@@ -180,9 +197,9 @@ mod tests {
     #[test]
     fn a_block_without_its_end_is_not_changed() {
         let text = b"# hallpass setup (prod) begins\n[a]\n";
-        assert!(BLOCK.remove(text, |_| true).is_err());
+        assert!(block().remove(text, |_| true).is_err());
         assert_eq!(
-            BLOCK.remove(b"x\n", |_| true).expect("no block"),
+            block().remove(b"x\n", |_| true).expect("no block"),
             (b"x\n".to_vec(), 0)
         );
     }

@@ -67,6 +67,15 @@ pub(super) struct Go {
     pub(super) before: Option<String>,
 }
 
+/// Whether a record has a later format than this version of hallpass knows.
+fn is_newer(content: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    serde_json::from_slice::<Version>(content).is_ok_and(|version| version.format > FORMAT)
+}
+
 /// Removes the lock and the directory if nothing is recorded.
 impl Drop for Record {
     fn drop(&mut self) {
@@ -113,7 +122,14 @@ impl Record {
             },
             Ok(Found::Content(content)) => match serde_json::from_slice::<Content>(&content) {
                 Ok(content) if content.format == FORMAT => content,
-                _ => return Err(unusable("is damaged, or from a newer version of hallpass")),
+                _ if is_newer(&content) => {
+                    return Err(Error::usage(format!(
+                        "the record of hallpass setup {} was written by a newer version of hallpass",
+                        path.display()
+                    ))
+                    .hint("update hallpass"));
+                }
+                _ => return Err(unusable("is damaged")),
             },
             Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
             Err(error) => {

@@ -158,6 +158,7 @@ fn write_lines(
     let before = file.content.clone().unwrap_or_default();
     let block = Block {
         profile: profile.as_str(),
+        path: &file.path,
     };
     let wanted: Vec<_> = text.lines().map(str::to_owned).collect();
     let written = record.file(tool.name, &file.path);
@@ -220,7 +221,10 @@ fn undo_lines(
             .filter(|name| is_meant(name))
         {
             let own = written.lines.get(profile).map(Vec::as_slice);
-            let block = Block { profile };
+            let block = Block {
+                profile,
+                path: &file.path,
+            };
             let (rest, taken) = block.remove(&after, |line| is_own(line, own, known))?;
             after = rest;
             let of = tilde(&file.path);

@@ -25,6 +25,7 @@ pub(super) fn read_with(
     let context = ResponseContext {
         profile: &profile,
         request: &request,
+        name: Some(&name),
         redactor: Redactor::of("id", &credential),
     };
     read(response, &context, NOW)
@@ -410,6 +411,7 @@ fn the_code_is_compared_as_the_server_sent_it() {
     let context = ResponseContext {
         profile: &profile,
         request: &request,
+        name: Some(&name),
         redactor: Redactor::of("id", &credential),
     };
     let body = r#"{"error":"temporarily_unavailable"}"#;

@@ -29,7 +29,7 @@ impl Output {
     /// `Usage` if it cannot be written to, such as a directory.
     pub(crate) fn to(named: &Path) -> Result<Self> {
         let shown = named.display();
-        let unusable = |why: &str| Error::usage(format!("cannot write to {shown}: {why}"));
+        let unusable = |why: &str| Error::usage(format!("cannot write {shown}: {why}"));
         if named.as_os_str().is_empty() {
             return Err(Error::usage("--output needs a file name"));
         }
@@ -105,7 +105,7 @@ fn free(path: PathBuf) -> Result<Output> {
     match fs::metadata(directory) {
         Ok(metadata) if metadata.is_dir() && is_name => Ok(Output::File(path)),
         Ok(metadata) if metadata.is_dir() => Err(Error::usage(format!(
-            "cannot write to {}: it is the name of a directory",
+            "cannot write {}: it is the name of a directory",
             path.display()
         ))),
         _ => Err(Error::broken(format!(

@@ -282,7 +282,8 @@ fn start_server(machine: &Machine, replies: Vec<String>, tls: Option<&str>) -> S
         "another name" => authority.identity(&["server.example"]),
         "no subject alternative name" => authority.identity_by_common_name("127.0.0.1"),
         "self-signed" => Identity::self_signed(&names),
-        "another authority" => Authority::of_another_kind().identity(&names),
+        "namesake" => Authority::new().identity(&names),
+        "namesake with another kind of key" => Authority::of_another_kind().identity(&names),
         "client certificate" => authority.identity_for_known_clients(&names),
         kind => panic!("unknown kind of TLS: {kind}"),
     });

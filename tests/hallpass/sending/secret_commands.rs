@@ -88,7 +88,7 @@ fn a_command_that_prints_no_usable_secret_is_an_error() {
         (
             "!echo s3cret; kill -9 $$",
             6,
-            &["failed (signal: 9 (SIGKILL))\n"],
+            &["was ended by signal 9 (SIGKILL)\n"],
         ),
         ("true", 6, &["is empty"]),
         ("echo", 6, &["is empty"]),
