@@ -637,7 +637,12 @@ fn assertions_are_what_the_standards_want() {
         },
     );
     let url = server.url("/oauth/token");
-    let certificate = material.argument("tls.crt");
+    let certificate_of = |key: &str| material.argument(&format!("{key}-assertion.crt"));
+    for key in ["p256", "ed25519"] {
+        let private = material.argument(&format!("{key}.pem"));
+        let request = ["req", "-x509", "-subj", "/CN=client", "-key", &private];
+        openssl(&[&request[..], &["-out", &certificate_of(key)]].concat());
+    }
     let all: &[&str] = &[
         "--jwt-typ",
         "JWT",
@@ -645,8 +650,6 @@ fn assertions_are_what_the_standards_want() {
         "key 1",
         "--jwt-aud",
         "https://issuer.example/",
-        "--jwt-cert",
-        &certificate,
     ];
     let rows: [(&str, &str, &[&str]); 12] = [
         ("rsa", "RS256", &["--jwt-alg", "RS256"]),
@@ -671,6 +674,9 @@ fn assertions_are_what_the_standards_want() {
         arguments.add(&["--auth", "private_key_jwt", "--jwt-key"]);
         arguments.add(&[&material.argument(&format!("{key}.pem"))]);
         arguments.add(more);
+        if more == all {
+            arguments.add(&["--jwt-cert", &certificate_of(key)]);
+        }
         arguments.run(&machine).success();
         let requests = server.requests();
         assert_eq!(requests.len(), before + 2);
@@ -692,7 +698,8 @@ fn assertions_are_what_the_standards_want() {
         if is_all {
             expected["typ"] = "JWT".into();
             expected["kid"] = "key 1".into();
-            expected["x5t#S256"] = thumbprint(&material, "tls.crt", "-sha256").into();
+            expected["x5t#S256"] =
+                thumbprint(&material, &format!("{key}-assertion.crt"), "-sha256").into();
         }
         assert_eq!(*header, expected);
         let audience = if is_all {
