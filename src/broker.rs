@@ -7,18 +7,16 @@ use std::time::Duration;
 
 use crate::cache::{CacheEntry, EntryLock, LockOutcome, Snapshot};
 use crate::error::{Error, Result};
-use crate::types::cached_failure::CachedFailure;
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::token_failure::TokenFailure;
 
-/// When a cached token may be reused, and how long to wait for another caller's request.
+/// When a cached token may be reused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReusePolicy {
     /// How long the token must still be valid.
     pub(crate) min_ttl: Duration,
     /// Request a new token, even if a cached one is valid.
     pub(crate) force_refresh: bool,
-    /// How long another caller may take to request a token, before we stop waiting for it.
-    pub(crate) wait_limit: Duration,
 }
 
 /// Where new tokens come from. Only a miss uses anything but the clock.
@@ -28,11 +26,17 @@ pub(crate) trait TokenSource {
 
     fn now(&self) -> Timestamp;
 
+    /// How long another caller may take to request a token, before we stop waiting for it.
+    ///
+    /// # Errors
+    /// `Usage` if the setting of the limit is not a duration.
+    fn wait_limit(&self) -> Result<Duration>;
+
     /// Reads the client secret and prepares the request.
     fn client(&self) -> Result<Self::Client>;
 
     /// Requests a token from the token endpoint.
-    fn request(&self, client: &Self::Client) -> std::result::Result<CachedToken, CachedFailure>;
+    fn request(&self, client: &Self::Client) -> std::result::Result<CachedToken, TokenFailure>;
 
     /// Whether the profile still has the login that this token is for.
     ///
@@ -54,7 +58,7 @@ pub(crate) enum Outcome {
     /// The cached token still works, but could not be renewed when it should have been.
     Stale {
         token: CachedToken,
-        failure: CachedFailure,
+        failure: TokenFailure,
     },
     /// The profile was logged in again, or logged out, while we waited or requested.
     LoginChanged,
@@ -95,7 +99,7 @@ impl<S: TokenSource> Broker<'_, S> {
         if let Some(failure) = snapshot.failure(self.source.now(), self.policy.force_refresh) {
             return self.fall_back(snapshot, failure);
         }
-        let lock = self.entry.lock(&snapshot, self.policy.wait_limit);
+        let lock = self.entry.lock(&snapshot, self.source.wait_limit()?);
         self.proceed(lock, snapshot)
     }
 
@@ -140,7 +144,7 @@ impl<S: TokenSource> Broker<'_, S> {
         let response = self
             .source
             .client()
-            .map_err(|error| CachedFailure::local(&error, self.source.now()))
+            .map_err(|error| TokenFailure::local(&error, self.source.now()))
             .and_then(|client| self.source.request(&client));
         // Store first, then check the login: a login or logout changes the profile first and clears
         // the cache afterwards, so one of the two removes a token that came too late.
@@ -172,14 +176,14 @@ impl<S: TokenSource> Broker<'_, S> {
         &self,
         lock: EntryLock<'_>,
         token: CachedToken,
-    ) -> std::result::Result<Outcome, CachedFailure> {
+    ) -> std::result::Result<Outcome, TokenFailure> {
         let now = self.source.now();
         let is_newer = |cached: &CachedToken| {
-            cached.still_works(now) && cached.received_at > token.received_at
+            cached.still_works(now) && cached.requested_at > token.requested_at
         };
         let newer = self.entry.token().filter(is_newer);
         if token.lasts() && !token.still_works(now) {
-            let expired = || CachedFailure::local(&expired(), now);
+            let expired = || TokenFailure::local(&expired(), now);
             return newer.map(Outcome::Reused).ok_or_else(expired);
         }
         let not_cached = match newer {
@@ -191,11 +195,11 @@ impl<S: TokenSource> Broker<'_, S> {
 
     /// Falls back on the cached token because of an error of this process.
     fn fall_back_on_error(&self, snapshot: Snapshot, error: &Error) -> Result<Outcome> {
-        self.fall_back(snapshot, CachedFailure::local(error, self.source.now()))
+        self.fall_back(snapshot, TokenFailure::local(error, self.source.now()))
     }
 
     /// Falls back on the cached token, if it still works and the caller did not require a new one.
-    fn fall_back(&self, snapshot: Snapshot, failure: CachedFailure) -> Result<Outcome> {
+    fn fall_back(&self, snapshot: Snapshot, failure: TokenFailure) -> Result<Outcome> {
         match snapshot.token {
             Some(token) if !self.policy.force_refresh && token.still_works(self.source.now()) => {
                 Ok(Outcome::Stale { token, failure })
@@ -211,7 +215,7 @@ fn expired() -> Error {
 
 /// Stores a failure that the server reported, for the callers who wait. After any other failure the
 /// next caller sends its own request.
-fn share(lock: EntryLock<'_>, failure: &CachedFailure) {
+fn share(lock: EntryLock<'_>, failure: &TokenFailure) {
     if failure.is_by_server() {
         // If this cannot be written, the others send their own requests.
         let _ = lock.store_failure(failure.clone());

@@ -2,7 +2,7 @@
 //!
 //! A profile has a directory, and each token request has an entry in it, named by the request's key:
 //! `KEY.json` holds the token, `KEY.lock` is locked by the caller that requests a new one, and
-//! `KEY.note` records that the last request brought no token that others can share, and why.
+//! `KEY.failure` records that the last request brought no token that others can share, and why.
 
 mod entry;
 mod format;
@@ -66,7 +66,7 @@ impl Cache {
     /// Every token of this login (see [`login_of`]), with the key of its request and how the request
     /// differs from the profile's own. Entries that cannot be read are left out.
     ///
-    /// [`login_of`]: crate::types::token::login_of
+    /// [`login_of`]: crate::profile::token_request::login_of
     pub(crate) fn tokens(&self, login: &str) -> Vec<(String, Overrides, CachedToken)> {
         let names = disk::names(&self.directory).unwrap_or_default();
         let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));

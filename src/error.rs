@@ -12,15 +12,17 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Kind {
     /// A bug in hallpass, or the system: a file cannot be read or written.
     Broken = 1,
-    /// The command line, a setting or a file's permissions must be corrected.
+    /// The command line, a setting or the permissions of a settings file must be corrected.
     Usage = 2,
     /// The profile does not exist, or none is bound to the URL. Another helper may have a token.
     NotFound = 3,
-    /// The authorization server refused the request: the client or its settings must be corrected.
+    /// The authorization server refused the request, or hallpass refuses to send to it: the client or its
+    /// settings must be corrected.
     Refused = 4,
     /// The network or the authorization server failed. A later attempt may succeed.
     Unavailable = 5,
-    /// The secret cannot be read: the keychain is locked, or its file or command fails.
+    /// The secret, key or certificate cannot be used on this machine: for example, the keychain is locked,
+    /// a command fails, or a CA file changed.
     Locked = 6,
     /// `exec`: the program exists but cannot be run. The number is that of shells.
     CannotRun = 126,

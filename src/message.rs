@@ -1,6 +1,7 @@
 //! Messages on standard error. Only this module and `prompt` print there.
 //!
-//! `hallpass: error: ...`, then a line `hallpass: hint: ...` for each hint. Success prints no message.
+//! `hallpass: error: ...`, then a line `hallpass: hint: ...` for each hint. A success
+//! prints at most notes.
 //! Foreign text must pass through [`clean`] first.
 
 use std::io::{IsTerminal as _, Write as _};
@@ -24,6 +25,10 @@ pub(crate) fn warning(text: &str) {
 
 pub(crate) fn note(text: &str) {
     write(&format!("hallpass: {}\n", one_line(text)));
+}
+
+pub(crate) fn hint(text: &str) {
+    write(&format!("hallpass: hint: {}\n", one_line(text)));
 }
 
 /// Whether standard error is a terminal. A program could take notes for a part of the result.

@@ -38,8 +38,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, Kind};
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName};
-use crate::types::cached_failure::CachedFailure;
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::token_failure::TokenFailure;
 
 use client_auth::authenticate;
 use exchange::{noting, post, wait, within};
@@ -61,7 +61,7 @@ pub(crate) use trust::trust_in_effect;
 
 /// Why there is no token yet, and whether one more try is worth it.
 struct FailedAttempt {
-    refusal: CachedFailure,
+    refusal: TokenFailure,
     /// Try once more, after this pause.
     retry_in: Option<Duration>,
 }
@@ -79,8 +79,8 @@ pub(crate) fn request_token(
     request: &TokenRequest,
     client: &TokenClient,
     notes: Notes,
-) -> std::result::Result<CachedToken, CachedFailure> {
-    let not_sent = |error: Error| CachedFailure::local(&error, Timestamp::now());
+) -> std::result::Result<CachedToken, TokenFailure> {
+    let not_sent = |error: Error| TokenFailure::local(&error, Timestamp::now());
     let TokenClient {
         credential,
         identity,
@@ -152,9 +152,9 @@ fn failed_attempt(
     let origin = profile.token_endpoint.origin();
     let error = error.error(origin, profile.timeout(), name);
     let refusal = if is_by_server {
-        CachedFailure::brief(&error, Timestamp::now())
+        TokenFailure::brief(&error, Timestamp::now())
     } else {
-        CachedFailure::local(&error, Timestamp::now())
+        TokenFailure::local(&error, Timestamp::now())
     };
     FailedAttempt { refusal, retry_in }
 }

@@ -100,7 +100,7 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
     let situation = Situation::of(name, wait);
     let found = credential(profile, &content, |what, fault| match source {
         SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {
-            Error::not_found(format!("the {what} in the {} {fault}", source_name(source)))
+            Error::not_found(format!("the {what} in {} {fault}", source_name(source)))
                 .hint(format!("run: hallpass login {name}"))
         }
         SecretSource::Env(_) => {
@@ -147,24 +147,24 @@ fn without_passphrase(profile: &Profile, source: &SecretSource, situation: Situa
     }
 }
 
-/// The source as a message names it: never more than the user gave.
+/// The source in messages, without its content.
 fn source_name(source: &SecretSource) -> String {
     match source {
-        SecretSource::Keychain { .. } => "keychain".to_owned(),
-        SecretSource::Kernel { .. } => "kernel keyring".to_owned(),
+        SecretSource::Keychain { .. } => "the keychain".to_owned(),
+        SecretSource::Kernel { .. } => "the kernel keyring".to_owned(),
         SecretSource::File(path) => path.display().to_string(),
         SecretSource::Credential(name) => format!("the systemd credential {name}"),
         SecretSource::Env(name) => format!("the environment variable {name}"),
         SecretSource::Command(_) | SecretSource::Shell(_) => "the secret command".to_owned(),
-        SecretSource::Agent(_) => "ssh-agent".to_owned(),
-        SecretSource::SignCommand(_) => "program of the sign command".to_owned(),
+        SecretSource::Agent(_) => "the ssh-agent".to_owned(),
+        SecretSource::SignCommand(_) => "the program of the sign command".to_owned(),
     }
 }
 
 /// The error for a key that cannot be read, because another program signs with it.
 fn never_leaves(source: &SecretSource) -> Error {
     Error::usage(format!(
-        "the private key cannot be moved: it never leaves the {}",
+        "the private key cannot be moved: it never leaves {}",
         source_name(source)
     ))
 }

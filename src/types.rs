@@ -1,6 +1,5 @@
 //! Values that every layer uses, and that know nothing of files, keychains or the network.
 
-pub(crate) mod cached_failure;
 pub(crate) mod checked_text;
 pub(crate) mod choice;
 pub(crate) mod digest;
@@ -12,4 +11,5 @@ pub(crate) mod seconds;
 pub(crate) mod secret;
 pub(crate) mod ssh_key;
 pub(crate) mod token;
+pub(crate) mod token_failure;
 pub(crate) mod web_url;

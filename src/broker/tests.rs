@@ -20,7 +20,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 const POLICY: ReusePolicy = ReusePolicy {
     min_ttl: Duration::ZERO,
     force_refresh: false,
-    wait_limit: Duration::ZERO,
 };
 
 #[test]
@@ -226,7 +225,7 @@ fn a_failure_of_this_process_is_not_shared() {
     let test = TestEntry::new();
     let cut_off = |_: &ClientSecret| {
         let error = Error::unavailable("no network");
-        Err(CachedFailure::local(&error, NOW))
+        Err(TokenFailure::local(&error, NOW))
     };
     let error = obtain(&test.entry, POLICY, &responding(&cut_off)).expect_err("nothing");
     assert_eq!(error.message, "no network");
@@ -267,7 +266,6 @@ fn a_profile_that_cannot_be_read_again_has_not_changed() {
         let policy = ReusePolicy {
             min_ttl,
             force_refresh: min_ttl.is_zero(),
-            ..POLICY
         };
         let outcome = obtain(&test.entry, policy, &source);
         match (expected, outcome) {
@@ -344,11 +342,15 @@ impl TokenSource for TestSource<'_> {
         (self.now)()
     }
 
+    fn wait_limit(&self) -> Result<Duration> {
+        Ok(Duration::ZERO)
+    }
+
     fn client(&self) -> Result<ClientSecret> {
         (self.client)()
     }
 
-    fn request(&self, secret: &ClientSecret) -> std::result::Result<CachedToken, CachedFailure> {
+    fn request(&self, secret: &ClientSecret) -> std::result::Result<CachedToken, TokenFailure> {
         (self.request)(secret)
     }
 
@@ -366,7 +368,7 @@ fn obtain(entry: &CacheEntry, policy: ReusePolicy, source: &TestSource<'_>) -> R
     broker.obtain()
 }
 
-type Response<'a> = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, CachedFailure> + 'a;
+type Response<'a> = dyn Fn(&ClientSecret) -> std::result::Result<CachedToken, TokenFailure> + 'a;
 
 /// It is `NOW`, the secret can be read, and the login is current.
 fn responding<'a>(request: &'a Response<'a>) -> TestSource<'a> {
@@ -378,22 +380,22 @@ fn responding<'a>(request: &'a Response<'a>) -> TestSource<'a> {
     }
 }
 
-fn refuse(_: &ClientSecret) -> std::result::Result<CachedToken, CachedFailure> {
-    Err(CachedFailure::brief(&Error::refused("no"), NOW))
+fn refuse(_: &ClientSecret) -> std::result::Result<CachedToken, TokenFailure> {
+    Err(TokenFailure::brief(&Error::refused("no"), NOW))
 }
 
 fn secret() -> Result<ClientSecret> {
     ClientSecret::parse(&Zeroizing::new(b"s3cret".to_vec())).map_err(Error::usage)
 }
 
-fn token(text: &str, received_at: Timestamp, life: Duration) -> CachedToken {
+fn token(text: &str, requested_at: Timestamp, life: Duration) -> CachedToken {
     CachedToken {
         access_token: AccessToken::parse(text).expect("a token"),
         token_type: "Bearer".to_owned(),
         scope: None,
         members: BTreeMap::new(),
-        received_at,
-        expires_at: received_at.plus(life),
+        requested_at,
+        expires_at: requested_at.plus(life),
         warning: None,
     }
 }

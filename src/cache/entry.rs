@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Durability, Found};
 use crate::profile::token_request::Overrides;
-use crate::types::cached_failure::CachedFailure;
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::token_failure::TokenFailure;
 
 const FAILURE_LIMIT: u64 = 64 * 1024;
 
@@ -38,7 +38,7 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// The recorded failure, if it still applies to a new caller.
-    pub(crate) fn failure(&self, now: Timestamp, force_refresh: bool) -> Option<CachedFailure> {
+    pub(crate) fn failure(&self, now: Timestamp, force_refresh: bool) -> Option<TokenFailure> {
         let failure = self.failure.as_ref()?.failure.as_ref()?;
         failure.holds(now, force_refresh).then(|| failure.clone())
     }
@@ -50,7 +50,7 @@ impl CacheEntry {
     }
 
     pub(super) fn failure_path(&self) -> PathBuf {
-        self.path.with_extension("note")
+        self.path.with_extension("failure")
     }
 
     /// The token, if the entry can be read and trusted. A damaged entry counts as missing.
@@ -114,7 +114,7 @@ impl CacheEntry {
         }
     }
 
-    pub(super) fn write_failure(&self, failure: Option<CachedFailure>) -> io::Result<()> {
+    pub(super) fn write_failure(&self, failure: Option<TokenFailure>) -> io::Result<()> {
         disk::private_directory(&self.root)?;
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -129,9 +129,7 @@ impl CacheEntry {
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct FailureRecord {
     /// Unique, so that two equal failures differ.
-    #[serde(rename = "turn")]
     id: String,
     /// None if the token has no lifetime.
-    #[serde(rename = "refusal")]
-    pub(super) failure: Option<CachedFailure>,
+    pub(super) failure: Option<TokenFailure>,
 }

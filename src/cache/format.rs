@@ -39,7 +39,7 @@ pub(super) struct EntryContent<'a> {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     members: BTreeMap<String, String>,
     /// Milliseconds since 1970, as `expires_at_ms`.
-    received_at_ms: u64,
+    requested_at_ms: u64,
     expires_at_ms: u64,
 }
 
@@ -50,7 +50,7 @@ impl EntryContent<'_> {
             token_type: self.token_type.to_owned(),
             scope: self.scope,
             members: self.members,
-            received_at: Timestamp(self.received_at_ms),
+            requested_at: Timestamp(self.requested_at_ms),
             expires_at: Timestamp(self.expires_at_ms),
             warning: None,
         })
@@ -72,7 +72,7 @@ pub(super) fn serialize(
         scope: token.scope.clone(),
         overrides: Cow::Borrowed(overrides),
         members: token.members.clone(),
-        received_at_ms: token.received_at.0,
+        requested_at_ms: token.requested_at.0,
         expires_at_ms: token.expires_at.0,
     })?;
     let entry = format!("{ENTRY_FORMAT} {}\n{json}", checksum(json.as_bytes()));
@@ -139,7 +139,7 @@ mod tests {
             token_type: "Bearer".to_owned(),
             scope: Some("USER".to_owned()),
             members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
-            received_at: Timestamp(1_795_000_000_123),
+            requested_at: Timestamp(1_795_000_000_123),
             expires_at: Timestamp(1_795_086_400_123),
             warning: None,
         }

@@ -7,8 +7,8 @@ use super::sweep;
 use super::{CacheEntry, Snapshot};
 use crate::error::Result;
 use crate::platform::disk::{self, LockFile};
-use crate::types::cached_failure::CachedFailure;
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::token_failure::TokenFailure;
 
 /// How often a waiting caller checks for a token. A suspended process keeps its lock, and another
 /// one may have requested a token meanwhile.
@@ -22,7 +22,7 @@ pub(crate) enum LockOutcome<'a> {
     /// Another caller stored a token.
     Token(CachedToken),
     /// Another caller's request failed, and the failure applies to this caller, too.
-    Failed(CachedFailure),
+    Failed(TokenFailure),
 }
 
 impl CacheEntry {
@@ -193,7 +193,7 @@ impl EntryLock<'_> {
     }
 
     /// Stores a failure for the callers that wait, and for later ones as long as it applies.
-    pub(crate) fn store_failure(self, failure: CachedFailure) -> io::Result<()> {
+    pub(crate) fn store_failure(self, failure: TokenFailure) -> io::Result<()> {
         self.entry.write_failure(Some(failure))
     }
 }

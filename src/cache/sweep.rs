@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::format::{ENTRY_LIMIT, EntryContent, is_of_another_version, parse_any_login};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found, LockFile};
-use crate::types::cached_failure::LONGEST_HOLD_OFF;
 use crate::types::token::Timestamp;
+use crate::types::token_failure::LONGEST_HOLD_OFF;
 
 /// The most names to read; one key has up to three. The names behind them get their turn when these
 /// entries have expired and are removed (except for lock files on Windows, which stay).
@@ -53,9 +53,9 @@ fn candidate(name: &str) -> Option<&str> {
     }
     let (key, kind) = name.rsplit_once('.')?;
     let kinds: &[_] = if LockFile::CAN_BE_REMOVED {
-        &["json", "note", "lock"]
+        &["json", "failure", "lock"]
     } else {
-        &["json", "note"]
+        &["json", "failure"]
     };
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (key.len() == 64 && key.bytes().all(digit) && kinds.contains(&kind)).then_some(key)
@@ -64,7 +64,7 @@ fn candidate(name: &str) -> Option<&str> {
 /// Removes the files of one key, if they are stale.
 fn remove_if_stale(directory: &Path, key: &str) -> io::Result<()> {
     let path = |kind| directory.join([key, kind].concat());
-    let (entry, failure) = (path(".json"), path(".note"));
+    let (entry, failure) = (path(".json"), path(".failure"));
     // Checked without the lock first, because locking would delay callers that renew a working token.
     if !is_stale(&entry, &failure, key)? {
         return Ok(());
@@ -228,7 +228,7 @@ mod tests {
         let key = "0123456789abcdef".repeat(4);
         for (name, expected) in [
             (format!("{key}.json"), Some(key.as_str())),
-            (format!("{key}.note"), Some(&key)),
+            (format!("{key}.failure"), Some(&key)),
             (".tmp-x".to_owned(), Some(".tmp-x")),
             (key.clone(), None),
             (format!("{key}.txt"), None),
@@ -236,7 +236,7 @@ mod tests {
             (format!("{}.json", &key[1..]), None),
             (format!("{}.json", key.to_uppercase()), None),
             (format!("../{}.json", &key[3..]), None),
-            ("note".to_owned(), None),
+            ("failure".to_owned(), None),
         ] {
             assert_eq!(candidate(&name), expected, "{name}");
         }

@@ -179,9 +179,9 @@ impl TokenProvider for ProfileTokens {
         rejected: Option<Timestamp>,
     ) -> Result<CachedToken> {
         let (profiles, directories) = self.stores()?;
-        let is_cached = |received_at| {
+        let is_cached = |requested_at| {
             let cached = cache_entry(directories, selected).token();
-            cached.is_some_and(|token| token.received_at == received_at)
+            cached.is_some_and(|token| token.requested_at == requested_at)
         };
         let options = TokenOptions {
             force_refresh: rejected.is_some_and(is_cached),

@@ -147,8 +147,11 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
         let identity = profile.identity.as_ref();
         let source = identity.map(|identity| identity.source.to_string());
         message::note(&format!(
-            "logged in: profile {name}, client {}. Each token request presents the identity from {}",
-            profile.client(),
+            "logged in: profile {name}, client {}",
+            profile.client()
+        ));
+        message::note(&format!(
+            "each token request presents the identity from {}",
             source.unwrap_or_default()
         ));
         report_token(token);
@@ -175,9 +178,10 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
         SecretSource::SignCommand(_) => "is used by the sign command".to_owned(),
     };
     message::note(&format!(
-        "logged in: profile {name}, client {}. The {what} {place}",
+        "logged in: profile {name}, client {}",
         profile.client()
     ));
+    message::note(&format!("the {what} {place}"));
     if profile.has_agent_key() {
         message::note(
             "if the ssh-agent asks for each use of the key, it will ask at each token request",
@@ -190,7 +194,7 @@ fn report_token(token: Option<&CachedToken>) {
     match token {
         Some(token) => message::note(&format!(
             "got a token, {}",
-            token.validity(token.received_at)
+            token.validity(token.requested_at)
         )),
         None => message::note("not verified: no token was requested (--no-verify)"),
     }

@@ -17,11 +17,11 @@ use crate::profile::selected::SelectedProfile;
 use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
 use crate::secrets::{self, WaitLimit};
-use crate::types::cached_failure::CachedFailure;
 use crate::types::checked_text::Scope;
 use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::token_failure::TokenFailure;
 
 /// How often to try again because another login replaced the profile in the meantime.
 const ATTEMPTS: usize = 3;
@@ -113,7 +113,6 @@ impl ProfileSource<'_> {
         let policy = ReusePolicy {
             min_ttl: self.options.min_ttl,
             force_refresh: self.options.force_refresh,
-            wait_limit: wait_limit(&self.selected.profile)?,
         };
         let cache = Cache::of(self.directories, &self.selected.name);
         let broker = Broker {
@@ -146,6 +145,10 @@ impl TokenSource for ProfileSource<'_> {
         Timestamp::now()
     }
 
+    fn wait_limit(&self) -> Result<Duration> {
+        wait_limit(&self.selected.profile)
+    }
+
     fn client(&self) -> Result<TokenClient> {
         let SelectedProfile { name, profile, .. } = self.selected;
         if !name.is_of_environment() {
@@ -168,7 +171,7 @@ impl TokenSource for ProfileSource<'_> {
         )
     }
 
-    fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, CachedFailure> {
+    fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
         oauth::request_token(&self.selected.profile, &self.request, client, self.notes())
     }
 
@@ -249,7 +252,7 @@ fn token_with_warnings(
                     message::warning(&format!("{error}; the token was not saved"));
                 }
             }
-            let lifetime = token.expires_at.since(token.received_at);
+            let lifetime = token.expires_at.since(token.requested_at);
             // A lifetime equal to it is too short as well, because the next call comes later.
             if !options.min_ttl.is_zero() && lifetime <= options.min_ttl {
                 message::warning(&format!(

@@ -59,7 +59,8 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         return Ok(format!("{:#}\n", json!({ "profiles": rows })));
     }
     if rows.is_empty() {
-        message::note("no profiles yet. Run `hallpass login` to create one");
+        message::note("no profiles yet");
+        message::hint("run `hallpass login` to create one");
     }
     Ok(rows.iter().map(Row::text).collect::<Vec<_>>().join("\n"))
 }

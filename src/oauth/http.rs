@@ -90,7 +90,7 @@ impl Http {
             let error = Error::broken("cannot read the CA certificates: too many open files");
             return Err(error.hint(RAISE_LIMIT));
         }
-        Err(Error::broken("this machine trusts no certificate authority").hint(
+        Err(Error::locked("this machine trusts no certificate authority").hint(
             "install the system's CA certificates (Debian: ca-certificates), or set SSL_CERT_FILE at the login",
         ))
     }

@@ -13,9 +13,9 @@ use super::verdict::{refusal_in_success, verdict};
 use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName};
-use crate::types::cached_failure::CachedFailure;
 use crate::types::duration;
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::token_failure::TokenFailure;
 use crate::types::web_url::WebUrl;
 
 /// An HTTP response, read whole.
@@ -148,7 +148,7 @@ fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
 
 fn refused_for_now(fault: &Error) -> FailedAttempt {
     FailedAttempt {
-        refusal: CachedFailure::brief(fault, Timestamp::now()),
+        refusal: TokenFailure::brief(fault, Timestamp::now()),
         retry_in: None,
     }
 }
@@ -172,7 +172,7 @@ fn failed(fault: Error, response: &HttpResponse, name: Option<&ProfileName>) -> 
     };
     match pause {
         Some(pause) => FailedAttempt {
-            refusal: CachedFailure::retry_after(
+            refusal: TokenFailure::retry_after(
                 &fault.hint(format!(
                     "the server asked hallpass to wait {} (until {}){at_once}",
                     duration::in_words(pause),
@@ -185,7 +185,7 @@ fn failed(fault: Error, response: &HttpResponse, name: Option<&ProfileName>) -> 
         },
         None => FailedAttempt {
             retry_in: (response.status >= 500).then(jitter),
-            refusal: CachedFailure::brief(&fault, now),
+            refusal: TokenFailure::brief(&fault, now),
         },
     }
 }

@@ -9,8 +9,12 @@ use crate::profile::JwtAlgorithm;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::ssh_key::SshPublicKey;
 
-/// A key that signs JWTs, wherever it is kept. A new kind of key is one more implementation, and one
-/// more line in [`signer`].
+/// A key that signs JWTs, wherever it is kept.
+///
+/// A key that another program keeps implements [`ExternalKey`] instead, and is a variant of `SecretSource`
+/// that `secrets::read` opens; [`ExternalSigner`] signs with all of these.
+///
+/// [`ExternalKey`]: crate::types::external_key::ExternalKey
 pub(crate) trait Signer {
     /// The algorithms that fit the key, the preferred one first.
     fn algorithms(&self) -> &[JwtAlgorithm];

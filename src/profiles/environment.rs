@@ -55,7 +55,7 @@ pub(crate) fn is_described() -> Result<bool> {
 /// the cache is missing.
 ///
 /// # Errors
-/// `Broken` when the home directory is unknown and the environment describes no profile.
+/// `Usage` when the home directory is unknown and the environment describes no profile.
 pub(crate) fn directories() -> Result<Directories> {
     match Directories::locate() {
         Err(_) if is_described()? => Ok(Directories::nowhere()),
@@ -330,7 +330,7 @@ fn refuse_what_has_no_effect(given: &Settings, profile: &Profile) -> Result<()> 
 
 /// Why the variables make no profile.
 fn explain(error: &MergeError, method: Option<&ClientAuth>) -> Error {
-    let method = method.map_or("this preset", |method| method.as_str());
+    let method = method.map_or("the profile from the environment", |method| method.as_str());
     let missing = match error {
         MergeError::NoTokenEndpoint => TOKEN_URL,
         MergeError::NoClientId => "HALLPASS_CLIENT_ID",

@@ -103,7 +103,7 @@ fn credential(
 ) -> String {
     let secret = token.access_token.expose();
     let expiry = token.due_at().seconds().to_string();
-    let received = token.received_at.0.to_string();
+    let received = token.requested_at.0.to_string();
     let mut lines = Vec::new();
     if request.takes_bearer(selected) {
         lines.push(["capability[]", "authtype", ""]);

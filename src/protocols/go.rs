@@ -59,7 +59,7 @@ fn rejected(call: &Call<'_>, url: &str) -> Result<Answer> {
     let rejected = call
         .provider
         .cached_token(&selected)
-        .map(|token| token.received_at);
+        .map(|token| token.requested_at);
     let token = call.provider.token(&mut selected, rejected)?;
     Ok(Answer::of(block(&selected, &token)))
 }

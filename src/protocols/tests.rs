@@ -317,7 +317,7 @@ fn token() -> CachedToken {
         token_type: "Bearer".to_owned(),
         scope: None,
         members: BTreeMap::new(),
-        received_at: Timestamp(1_795_000_000_000),
+        requested_at: Timestamp(1_795_000_000_000),
         expires_at: Timestamp(1_795_003_600_000),
         warning: None,
     }

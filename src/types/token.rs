@@ -74,8 +74,8 @@ pub(crate) struct CachedToken {
     pub(crate) scope: Option<String>,
     /// What else callers need of the answer.
     pub(crate) members: BTreeMap<String, String>,
-    /// Just before the request was sent: the server's clock started later.
-    pub(crate) received_at: Timestamp,
+    /// Just before the request was sent, because the lifetime cannot begin earlier.
+    pub(crate) requested_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     /// What the user should know when it is issued. It is not cached.
     pub(crate) warning: Option<String>,
@@ -110,18 +110,18 @@ impl CachedToken {
     }
 
     fn margin(&self) -> Duration {
-        LONGEST_MARGIN.min(self.expires_at.since(self.received_at) / 4)
+        LONGEST_MARGIN.min(self.expires_at.since(self.requested_at) / 4)
     }
 
     /// Whether it serves for more than one use.
     pub(crate) fn lasts(&self) -> bool {
-        self.expires_at > self.received_at
+        self.expires_at > self.requested_at
     }
 
     /// Whether the server should still take this token. A token from the future is distrusted:
     /// the clock went back, and nobody knows how long ago it was issued.
     pub(crate) fn still_works(&self, now: Timestamp) -> bool {
-        self.expires_at > now && self.received_at <= now.plus(CLOCK_TOLERANCE)
+        self.expires_at > now && self.requested_at <= now.plus(CLOCK_TOLERANCE)
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
             token_type: "Bearer".to_owned(),
             scope: None,
             members: BTreeMap::new(),
-            received_at: NOW,
+            requested_at: NOW,
             expires_at: NOW.plus(life),
             warning: None,
         }

@@ -67,7 +67,7 @@ fn shift_entry(machine: &Machine, milliseconds: i64) {
     let text = std::fs::read_to_string(entry).expect("an entry");
     let (head, json) = text.split_once('\n').expect("two lines");
     let mut members: serde_json::Value = serde_json::from_str(json).expect("JSON");
-    for name in ["received_at_ms", "expires_at_ms"] {
+    for name in ["requested_at_ms", "expires_at_ms"] {
         members[name] = (members[name].as_i64().expect("a time") + milliseconds).into();
     }
     let json = members.to_string();

@@ -94,7 +94,7 @@ fn a_token_command_that_cleans_up_may_be_killed_or_meet_an_error_anywhere() {
         scene.prepare(true);
         for (kind, content) in [
             ("json", &stale::expired_entry(&key)[..]),
-            ("note", b"{}"),
+            ("failure", b"{}"),
             ("lock", b""),
         ] {
             stale::make_old(&stale::plant(&scene.machine, 1, kind, content));

@@ -656,3 +656,14 @@ fn the_time_to_wait_for_a_secret_is_a_duration() {
         );
     }
 }
+
+#[test]
+fn a_cached_token_does_not_read_the_time_to_wait_for_a_secret() {
+    let mut machine = Machine::new();
+    machine
+        .login_from("prod", &["--secret-command", "echo x"], "")
+        .success();
+    machine.set("HALLPASS_KEYCHAIN_TIMEOUT", "soon");
+    machine.run(&["token"]).token();
+    machine.run(&["token", "--refresh"]).failure(2);
+}

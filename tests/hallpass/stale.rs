@@ -34,9 +34,9 @@ fn a_request_removes_expired_entries_and_no_others() {
         plant(&machine, 2, "json", b"damaged"),
         plant(&machine, 3, "json", &expired_entry(&key(4))),
         plant(&machine, 5, "lock", b""),
-        plant(&machine, 6, "note", b"{}"),
+        plant(&machine, 6, "failure", b"{}"),
         plant(&machine, 7, "json", &expired_entry(&key(7))),
-        plant(&machine, 7, "note", b"{}"),
+        plant(&machine, 7, "failure", b"{}"),
     ];
     for path in &planted {
         make_old(path);
@@ -111,7 +111,7 @@ fn an_old_temporary_file_is_removed() {
 fn a_failure_that_may_still_apply_is_not_removed() {
     let (machine, _server) = logged_in();
     let entry = plant(&machine, 1, "json", &expired_entry(&key(1)));
-    let note = plant(&machine, 1, "note", b"{}");
+    let note = plant(&machine, 1, "failure", b"{}");
     refresh(&machine);
     assert!(entry.exists() && note.exists());
     make_old(&note);
@@ -386,14 +386,14 @@ fn plant_as(machine: &Machine, name: &str, content: &[u8]) -> PathBuf {
 pub(crate) fn expired_entry(key: &str) -> Vec<u8> {
     let entry = json!({
         "request": key, "login": "another", "access_token": "token", "token_type": "Bearer",
-        "received_at_ms": 1_700_000_000_000_u64, "expires_at_ms": 1_700_003_600_000_u64,
+        "requested_at_ms": 1_700_000_000_000_u64, "expires_at_ms": 1_700_003_600_000_u64,
     });
     sealed(&entry.to_string())
 }
 
 /// Dates an entry back to a time when its token still worked.
 fn expire(entry: &Path) {
-    change(entry, "received_at_ms", &json!(1_700_000_000_000_u64));
+    change(entry, "requested_at_ms", &json!(1_700_000_000_000_u64));
     change(entry, "expires_at_ms", &json!(1_700_003_600_000_u64));
 }
 

@@ -18,9 +18,9 @@ fn status_shows_each_profile_and_nothing_secret() {
     let nothing = machine.run(&["status"]).success();
     assert_eq!(nothing.stdout, "");
     assert!(
-        nothing
-            .stderr
-            .contains("no profiles yet. Run `hallpass login`"),
+        nothing.stderr.contains(
+            "hallpass: no profiles yet\nhallpass: hint: run `hallpass login` to create one\n"
+        ),
         "{nothing:?}"
     );
     assert!(machine.files().is_empty(), "looking leaves no trace");

@@ -42,7 +42,7 @@ fn a_login_asks_for_what_was_not_given() {
     terminal.expect(&format!(
         "hallpass: secret received ({characters} characters)\r\n"
     ));
-    terminal.expect("hallpass: logged in: profile default, client client:one.");
+    terminal.expect("hallpass: logged in: profile default, client client:one");
     let ended = terminal.end();
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     assert_eq!(ended.after, ended.before, "the terminal is as it was");

@@ -209,7 +209,7 @@ impl Stage {
         let now = now.expect("a clock that is set").as_secs();
         let end = now.saturating_add_signed(seconds_from_now);
         token["expires_at_ms"] = (end * 1000).into();
-        token["received_at_ms"] = ((end - LIFE) * 1000).into();
+        token["requested_at_ms"] = ((end - LIFE) * 1000).into();
         let json = token.to_string();
         // The checksum: FNV-1a, 64 bits.
         let sum = json.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {

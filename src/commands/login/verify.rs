@@ -15,9 +15,9 @@ use crate::profile::external_key::KeyReference;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{ClientAuth, Item, Profile, SecretSource};
 use crate::secrets::{self, WaitLimit};
-use crate::types::cached_failure::CachedFailure;
 use crate::types::secret::Credential;
 use crate::types::token::CachedToken;
+use crate::types::token_failure::TokenFailure;
 
 /// The credential, and the profile that it is for.
 pub(super) struct Input {
@@ -189,7 +189,7 @@ impl Login<'_> {
                 let key = certificate_key.as_ref();
                 let client = TokenClient::of(None, &profile, credential, identity, key)?;
                 let token = oauth::request_token(&profile, &request, &client, Notes::Shown);
-                let token = token.map_err(CachedFailure::into_error)?;
+                let token = token.map_err(TokenFailure::into_error)?;
                 warn_of_response(&request, &token);
                 Some(token)
             }

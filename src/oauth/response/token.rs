@@ -42,7 +42,7 @@ pub(super) fn read(
         // The secret must not get into the cache or into other programs' output either.
         scope: scope(members).map(|scope| context.redactor.redact(&scope)),
         members: members_for_callers(members, context),
-        received_at: sent_at,
+        requested_at: sent_at,
         expires_at: sent_at.plus(lifetime),
         warning,
         access_token,

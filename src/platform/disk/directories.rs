@@ -15,7 +15,7 @@ pub(crate) struct Directories {
 
 impl Directories {
     /// # Errors
-    /// `Broken` if the home directory is unknown, or a variable contains a relative path.
+    /// `Usage` if the home directory is unknown.
     pub(crate) fn locate() -> Result<Self> {
         let (config, cache) = if cfg!(windows) {
             (
@@ -73,5 +73,5 @@ pub(crate) fn home() -> Result<PathBuf> {
 }
 
 pub(crate) fn unknown_home() -> Error {
-    Error::broken("the home directory is unknown").hint("set HOME to an absolute path")
+    Error::usage("the home directory is unknown").hint("set HOME to an absolute path")
 }

@@ -108,7 +108,7 @@ fn free(path: PathBuf) -> Result<Output> {
             "cannot write {}: it is the name of a directory",
             path.display()
         ))),
-        _ => Err(Error::broken(format!(
+        _ => Err(Error::usage(format!(
             "cannot write {}: the directory {} does not exist",
             path.display(),
             directory.display()

@@ -46,8 +46,7 @@ macro_rules! pick {
 }
 
 impl Layers {
-    /// The profile that the layers make, with a line for each setting. Its generation, and the name of its item in a store, are
-    /// still to come.
+    /// Merges the layers. `generation` and the item's account are still empty.
     ///
     /// # Errors
     /// What it cannot be without.

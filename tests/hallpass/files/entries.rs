@@ -227,7 +227,7 @@ fn a_strange_file_in_place_of_an_entry_is_replaced_and_never_followed() {
 
 #[test]
 fn a_strange_file_in_place_of_a_lock_or_a_failure_record_does_not_prevent_a_token() {
-    for extension in ["lock", "note"] {
+    for extension in ["lock", "failure"] {
         for (what, plant) in PLANTS {
             let (machine, _server) = logged_in();
             let path = the_entry(&machine).with_extension(extension);
@@ -249,7 +249,7 @@ fn a_strange_file_in_place_of_a_lock_or_a_failure_record_does_not_prevent_a_toke
 
 #[test]
 fn a_directory_in_place_of_a_file_does_not_prevent_a_token() {
-    for extension in ["json", "lock", "note"] {
+    for extension in ["json", "lock", "failure"] {
         let (machine, _server) = logged_in();
         let path = the_entry(&machine).with_extension(extension);
         let _ = fs::remove_file(&path);
@@ -275,7 +275,7 @@ fn a_directory_in_place_of_a_file_does_not_prevent_a_token() {
 #[test]
 fn garbage_in_a_lock_or_a_failure_record_changes_nothing() {
     let (machine, _server) = logged_in();
-    let note = the_entry(&machine).with_extension("note");
+    let note = the_entry(&machine).with_extension("failure");
     let lock = the_entry(&machine).with_extension("lock");
     let mut number = 1;
     for content in [
@@ -307,7 +307,7 @@ fn a_file_without_read_permission_is_treated_as_missing() {
     set_mode(&the_entry(&machine), 0);
     assert_eq!(token(&["token", "prod"]), "token-2");
     assert_eq!(token(&["token", "prod"]), "token-2");
-    for (number, extension) in [(3, "lock"), (4, "note")] {
+    for (number, extension) in [(3, "lock"), (4, "failure")] {
         let path = the_entry(&machine).with_extension(extension);
         fs::write(&path, "").expect("a file");
         give_to_ordinary_user(&path);
@@ -378,7 +378,7 @@ fn a_huge_file_costs_no_memory() {
     let machine = Machine::new();
     machine.login("prod", &server, &[]);
     let entry = the_entry(&machine);
-    for extension in ["json", "lock", "note"] {
+    for extension in ["json", "lock", "failure"] {
         write_300_mb(&entry.with_extension(extension));
     }
     let child = machine

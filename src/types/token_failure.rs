@@ -20,7 +20,7 @@ pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
 
 /// Why there is no token, in a form that the next process can read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct CachedFailure {
+pub(crate) struct TokenFailure {
     kind: Kind,
     message: String,
     hints: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct CachedFailure {
     is_time_by_server: bool,
 }
 
-impl CachedFailure {
+impl TokenFailure {
     /// Not by the token endpoint: it says nothing about other callers, or a later call.
     pub(crate) fn local(error: &Error, now: Timestamp) -> Self {
         Self::until(error, now, Duration::ZERO, false)
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_remembered_for_a_moment() {
-        let refusal = CachedFailure::brief(&Error::refused("no"), NOW);
+        let refusal = TokenFailure::brief(&Error::refused("no"), NOW);
         assert!(refusal.holds(later(1), false));
         assert!(!refusal.holds(later(2), false));
         assert!(!refusal.holds(later(1), true));
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn retry_after_is_obeyed_up_to_an_hour() {
         let after = |seconds| {
-            CachedFailure::retry_after(
+            TokenFailure::retry_after(
                 &Error::unavailable("busy"),
                 NOW,
                 Duration::from_secs(seconds),
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_failure_of_this_process_is_neither_shared_nor_remembered() {
-        let locked = CachedFailure::local(&Error::locked("locked"), NOW);
+        let locked = TokenFailure::local(&Error::locked("locked"), NOW);
         assert!(!locked.is_by_server() && !locked.holds(NOW, false));
-        assert!(CachedFailure::brief(&Error::refused("no"), NOW).is_by_server());
+        assert!(TokenFailure::brief(&Error::refused("no"), NOW).is_by_server());
     }
 }
