@@ -624,6 +624,15 @@ fn a_passphrase_may_be_in_the_keychain() {
     assert!(keychain.is_empty());
 }
 
+/// A certificate for one of the keys that sign assertions.
+fn certificate_for(material: &Material, key: &str) -> String {
+    let private = material.argument(&format!("{key}.pem"));
+    let certificate = material.argument(&format!("{key}-assertion.crt"));
+    let request = ["req", "-x509", "-subj", "/CN=client", "-key", &private];
+    openssl(&[&request[..], &["-out", &certificate]].concat());
+    certificate
+}
+
 #[test]
 fn assertions_are_what_the_standards_want() {
     let material = Material::new();
@@ -637,12 +646,6 @@ fn assertions_are_what_the_standards_want() {
         },
     );
     let url = server.url("/oauth/token");
-    let certificate_of = |key: &str| material.argument(&format!("{key}-assertion.crt"));
-    for key in ["p256", "ed25519"] {
-        let private = material.argument(&format!("{key}.pem"));
-        let request = ["req", "-x509", "-subj", "/CN=client", "-key", &private];
-        openssl(&[&request[..], &["-out", &certificate_of(key)]].concat());
-    }
     let all: &[&str] = &[
         "--jwt-typ",
         "JWT",
@@ -675,7 +678,7 @@ fn assertions_are_what_the_standards_want() {
         arguments.add(&[&material.argument(&format!("{key}.pem"))]);
         arguments.add(more);
         if more == all {
-            arguments.add(&["--jwt-cert", &certificate_of(key)]);
+            arguments.add(&["--jwt-cert", &certificate_for(&material, key)]);
         }
         arguments.run(&machine).success();
         let requests = server.requests();
