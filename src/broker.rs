@@ -210,7 +210,7 @@ impl<S: TokenSource> Broker<'_, S> {
 }
 
 fn expired() -> Error {
-    Error::unavailable("the token had expired before it could be used").hint("try again")
+    Error::unavailable("the token had expired before it could be used")
 }
 
 /// Stores a failure that the server reported, for the callers who wait. After any other failure the

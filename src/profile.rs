@@ -89,7 +89,7 @@ pub(crate) struct Profile {
     pub(crate) encrypted_key: Option<PathBuf>,
     #[serde(default)]
     pub(crate) body: BodyFormat,
-    /// What the server's tokens are, whatever it calls them.
+    /// Overrides the response's `token_type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token_type: Option<TokenType>,
     /// Instead of `client_credentials` (Zoom).

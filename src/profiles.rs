@@ -120,7 +120,7 @@ impl Profiles {
         self.names_of(&[".json"])
     }
 
-    /// The names of the profiles, and of logins that did not come off but may have left an item.
+    /// The names of the profiles, and of interrupted logins that may have left an item.
     pub(crate) fn names_to_forget(&self) -> Result<Vec<ProfileName>> {
         self.names_of(&[".json", ".items"])
     }
@@ -186,7 +186,7 @@ impl Profiles {
         }
     }
 
-    /// Whether there is a file of this name, whatever is in it; also where that cannot be found out.
+    /// Whether the profile has a file, even an unreadable one. True on I/O errors.
     pub(crate) fn exists(&self, name: &ProfileName) -> bool {
         disk::exists(&self.file(name)).unwrap_or(true)
     }

@@ -125,7 +125,7 @@ impl CacheEntry {
     }
 }
 
-/// The last request, if it brought no token to share.
+/// Why the last request left no token that others can use.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct FailureRecord {
     /// Unique, so that two equal failures differ.

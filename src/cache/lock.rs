@@ -29,9 +29,10 @@ impl CacheEntry {
     /// Waits for the lock, or for another caller's token or failure. A failure that does not come from
     /// the server is not shared: the next caller that waits gets the lock.
     ///
-    /// `snapshot` is the state before the wait, so any difference came from another caller. If the file
-    /// cannot be locked, every caller may request. `limit` is how long the holder may take before its lock
-    /// is replaced. After twice the limit this caller may request without the lock.
+    /// - `snapshot` is the state before the wait, so any difference came from another caller.
+    /// - `limit` is how long the holder may take before its lock is replaced. After twice the limit this
+    ///   caller may request without the lock.
+    /// - If the file cannot be locked, every caller may request.
     pub(crate) fn lock(&self, snapshot: &Snapshot, limit: Duration) -> LockOutcome<'_> {
         let Ok(mut lock) = self.open_lock() else {
             return LockOutcome::Acquired(self.entry_lock(None));

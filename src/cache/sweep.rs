@@ -15,8 +15,8 @@ use crate::platform::disk::{self, Found, LockFile};
 use crate::types::token::Timestamp;
 use crate::types::token_failure::LONGEST_HOLD_OFF;
 
-/// The most names to read; one key has up to three. The names behind them get their turn when these
-/// entries have expired and are removed (except for lock files on Windows, which stay).
+/// The most names to read; one key has up to three. Later names are reached once these are gone
+/// (lock files stay on Windows).
 const NAME_LIMIT: usize = 1000;
 /// The most keys and temporary files to check in one sweep.
 const CANDIDATE_LIMIT: usize = 16;

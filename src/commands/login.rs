@@ -1,7 +1,11 @@
 //! `hallpass login`: authenticates a client, then keeps its settings, its secret and the token it got.
 //!
-//! A transaction over two stores. The keychain item of a new generation is written first, under an
-//! account of its own; renaming the profile makes it the one that counts; the old item goes last.
+//! A transaction over two stores:
+//!
+//! 1. write the new item, under an account of its own;
+//! 2. rename the profile's file, which is the commit point;
+//! 3. delete the old item.
+//!
 //! A crash anywhere leaves the old login or the new one, never one client with the other's secret.
 
 mod derived;
@@ -101,7 +105,7 @@ fn finish(
     Ok(String::new())
 }
 
-/// Returns the items that no longer count.
+/// Writes the item and the profile. Returns the old items, to delete.
 fn commit(
     editor: &Editor<'_>,
     name: &ProfileName,

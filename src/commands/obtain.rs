@@ -91,10 +91,9 @@ pub(super) fn obtain(
             });
         }
     }
-    Err(
-        Error::unavailable("the profile kept changing while a token was requested")
-            .hint("try again"),
-    )
+    Err(Error::unavailable(
+        "the profile kept changing while a token was requested",
+    ))
 }
 
 /// Requests the tokens of one profile, as it was when it was selected.

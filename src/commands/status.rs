@@ -131,8 +131,7 @@ impl Row {
     }
 }
 
-/// How the settings are titled and in which order, where that differs from their names in the file.
-/// The text shows what is not here as well, after it.
+/// The order and titles of settings. Other settings follow, titled by their names in the file.
 const TITLES: &[(&str, &str)] = &[
     ("token_endpoint", "token endpoint"),
     ("issuer", "issuer"),

@@ -20,7 +20,7 @@ use crate::profile::{Assertion, CertificateHeader};
 use crate::types::digest::{sha256, unique};
 use crate::types::token::Timestamp;
 
-/// How long an assertion is valid, in seconds: long enough for a slow network, too short to be stolen.
+/// How long an assertion is valid, in seconds: long enough for a slow network, short enough to limit replay.
 const LIFETIME: u64 = 60;
 
 /// How far an assertion is dated back, in seconds: some servers refuse one that their clock, a little

@@ -151,7 +151,7 @@ impl Setup {
             .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
-            // RFC 9112 §5.1 and §5.2 tell a user agent how to read these.
+            // RFC 9112 §5.1 and §5.2 allow these.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             // One unreadable header must not hide the token.

@@ -13,7 +13,7 @@ use crate::profile::TokenEndpoint;
 
 /// Whether `server` has an address in a private network or on this machine.
 ///
-/// A name that cannot be resolved here has none: nothing is sent to it then, or a proxy resolves it.
+/// A name that cannot be resolved here counts as public: nothing is sent to it then, or a proxy resolves it.
 ///
 /// # Errors
 /// A proxy variable that cannot be used.

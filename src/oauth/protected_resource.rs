@@ -105,7 +105,7 @@ impl Requests<'_> {
         Err(first_error.unwrap_or_else(|| Error::unavailable("no metadata")))
     }
 
-    /// The challenge of the server, if it has one. Any status will do: a server that does not accept
+    /// The challenge of the server, if it has one. Any status is accepted: a server that does not accept
     /// this request may still have metadata.
     async fn challenge(&self) -> Result<Option<Challenge>> {
         let head = self.http.exchange_up_to(0, |client| {

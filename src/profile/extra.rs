@@ -67,7 +67,7 @@ pub(crate) enum ReservedParameter {
 impl fmt::Display for ReservedParameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Standard(name) | Self::Credential(name)) = self;
-        write!(f, "it sets `{name}` as an extra parameter")
+        write!(f, "`{name}` cannot be an extra parameter")
     }
 }
 

@@ -229,7 +229,7 @@ fn set_credential(given: &mut Settings) -> Result<()> {
     given.key = match key {
         Some(SigningKey::Command(command)) => Setting::Set(KeyPlace::SignCommand(command)),
         Some(SigningKey::Reference(KeyReference::Agent(key))) => Setting::Set(KeyPlace::Agent(key)),
-        // If the key is not encrypted, it does not matter.
+        // An unencrypted key ignores the passphrase.
         Some(SigningKey::Reference(KeyReference::File(path))) if secret_is_set() => {
             Setting::Set(KeyPlace::EncryptedFile(path))
         }

@@ -53,7 +53,7 @@ impl Profiles {
         }
     }
 
-    /// What a list should hold: the profiles have the last word.
+    /// The content of a list, rebuilt from the profiles, which are authoritative.
     fn rebuilt(&self, path: &Path) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for name in self.names()? {
@@ -81,7 +81,7 @@ impl Profiles {
 
 fn read_list(path: &Path) -> Result<Vec<Entry>> {
     let unusable = |reason: &str| {
-        Error::usage(format!("the list of URLs {} {reason}", path.display()))
+        Error::usage(format!("the binding index {} {reason}", path.display()))
             .hint("run `hallpass bind PROFILE URL` again to rebuild it")
     };
     match disk::read(path, PROFILE_LIMIT, Trust::Settings) {
@@ -159,8 +159,8 @@ impl Editor<'_> {
         self.unlist_urls(name, bindings, &[])
     }
 
-    /// Removes the profiles that are gone from every list. A list that is damaged is made again from
-    /// the profiles, where all of them can be read.
+    /// Removes the profiles that are gone from every list. A damaged list is rebuilt from the
+    /// profiles, if all of them can be read.
     ///
     /// # Errors
     /// The first list that cannot be read, which is left as it is; the others are done.

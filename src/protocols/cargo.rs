@@ -1,4 +1,4 @@
-//! Cargo's credential providers: lines of JSON, and the provider writes first.
+//! Cargo's credential providers: lines of JSON. The provider sends `{"v":[1]}` before it reads.
 //!
 //! The arguments from cargo's configuration come with the request, and may contain `--profile`.
 

@@ -42,7 +42,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// 128 random bits as hexadecimal digits: what nobody else ever has.
+/// A random ID of 128 bits, in hexadecimal digits.
 ///
 /// # Errors
 /// `Broken` when the system has no randomness.

@@ -1,4 +1,4 @@
-//! A private key as its file holds it, and what a file holds that was given in place of one.
+//! A private key as its file contains it, and the detection of other formats.
 
 use std::fmt;
 

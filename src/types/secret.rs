@@ -38,8 +38,7 @@ pub(crate) const CLIENT_SECRET_VARIABLE: &str = "HALLPASS_CLIENT_SECRET";
 pub(crate) struct ClientSecret(Zeroizing<String>);
 
 impl ClientSecret {
-    /// Takes what a person or a store handed us: UTF-8 without control characters, one line end
-    /// at the end dropped.
+    /// Parses UTF-8 without control characters. One newline at the end is removed.
     ///
     /// # Errors
     /// What is wrong with it, as the end of a sentence that begins with "the client

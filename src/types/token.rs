@@ -15,7 +15,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 /// The longest margin before the end of a token's life in which it is due for renewal.
 const LONGEST_MARGIN: Duration = Duration::from_secs(60);
 
-/// A moment of the wall clock, in milliseconds since 1970: the cache outlives the process.
+/// A moment of the wall clock, in milliseconds since 1970 (UTC).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Timestamp(pub(crate) u64);
 
@@ -72,7 +72,7 @@ pub(crate) struct CachedToken {
     pub(crate) token_type: String,
     /// What was granted, where the server says so (RFC 6749 §5.1).
     pub(crate) scope: Option<String>,
-    /// What else callers need of the answer.
+    /// Other members of the response that callers need: `instance_url`, `api_url`.
     pub(crate) members: BTreeMap<String, String>,
     /// Just before the request was sent, because the lifetime cannot begin earlier.
     pub(crate) requested_at: Timestamp,
@@ -91,7 +91,7 @@ impl CachedToken {
         )
     }
 
-    /// Whether to hand this token out, rather than ask for another: the only expiry arithmetic.
+    /// Whether to hand this token out, rather than request another.
     ///
     /// It must last for `min_ttl`, and for the margin in which it is due: 60 s, or a quarter of a
     /// life that is shorter than four minutes.

@@ -56,7 +56,7 @@ impl WebUrl {
         if scheme.contains(['/', ':']) || authority.contains(['/', '?', '#', '@']) {
             return Err("has no valid host");
         }
-        // Some clients pass the path on as it is: in that reading, too, it has to stay where it is.
+        // Some clients decode the path again, so it must not change its directory then, either.
         let decoded_twice: Vec<_> = percent_decode(path).collect();
         let slashes = |path: &[u8]| path.iter().filter(|byte| b"/\\".contains(byte)).count();
         if slashes(&decoded_twice) != slashes(path) {
@@ -70,7 +70,8 @@ impl WebUrl {
         Self::parse_service(&[scheme, "://", authority, "/", &path].concat())
     }
 
-    /// None where the scheme is the fault.
+    /// # Errors
+    /// What is wrong; None for an unknown scheme.
     fn parse_with(schemes: &[&'static str], text: &str) -> Result<Self, Option<&'static str>> {
         check_characters(text)?;
         let (head, rest) = split_scheme(text).ok_or(None)?;

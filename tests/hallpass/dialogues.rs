@@ -344,9 +344,7 @@ fn another_client_is_replaced_at_a_terminal_only_by_a_yes() {
     let ended = run(&new_url, &script);
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     assert!(
-        ended
-            .screen
-            .contains("it replaced the login of client client-one"),
+        ended.screen.contains("it replaced client client-one"),
         "{ended:?}"
     );
 }

@@ -444,7 +444,8 @@ fn a_standard_parameter_is_not_overwritten_by_an_edit() {
     std::fs::write(&path, profile.replace("\"x\"", "\"client_id\"")).expect("an edit");
     let ran = machine.run(&["token"]).failure(2);
     assert!(
-        ran.stderr.contains("`client_id` as an extra parameter"),
+        ran.stderr
+            .contains("`client_id` cannot be an extra parameter"),
         "{ran:?}"
     );
     assert_eq!(server.requests().len(), 1);

@@ -218,7 +218,7 @@ pub(super) fn ask_name(
     })
 }
 
-/// An audience that is a URL mostly is the one that the tokens are for.
+/// Offers to bind the audience if it is an https URL.
 pub(super) fn propose_a_binding(layers: &mut Layers) -> Result<()> {
     let audience = layers.find(|layer| &layer.audience);
     let url = audience.and_then(|audience| BoundUrl::parse(audience).ok());

@@ -15,7 +15,7 @@ impl Args {
     /// What was given, where `kept` is the profile that it is given for.
     ///
     /// # Errors
-    /// `Usage` for what cannot be meant, and why a private key's file cannot be read.
+    /// `Usage` for contradictory options; `Locked` or `NotFound` for the key file.
     pub(super) fn settings(&self, kept: Option<&Profile>) -> Result<Settings> {
         let scope = (!self.scope.is_empty()).then(|| scope(&self.scope));
         let resource = (!self.resource.is_empty()).then(|| {

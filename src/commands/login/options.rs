@@ -256,7 +256,7 @@ fn claim(text: &str) -> std::result::Result<(ClaimName, String), String> {
     }
 }
 
-/// What a shell can set: and a secret in the wrong place mostly is no such name.
+/// POSIX names only; this also catches most secrets that are passed by mistake.
 fn variable(text: &str) -> std::result::Result<String, String> {
     let fits = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -267,7 +267,7 @@ fn variable(text: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// One name, without a way out of the directory.
+/// A file name without path separators.
 fn credential(text: &str) -> std::result::Result<String, String> {
     let fits = !text.is_empty()
         && !text.starts_with('.')

@@ -243,7 +243,7 @@ impl<'a> Login<'a> {
     pub(super) fn report_what_was_there(&self) {
         if let Some(replaced) = &self.replaced {
             let client = replace::client_of(replaced);
-            message::note(&format!("it replaced the login of {client}"));
+            message::note(&format!("it replaced {client}"));
         }
         let moved = self.moving().and_then(|before| before.secret.as_ref());
         if let Some(SecretSource::File(path)) = moved {
@@ -258,7 +258,7 @@ impl<'a> Login<'a> {
 /// The profile of this name, if there is one.
 ///
 /// # Errors
-/// Why it cannot be read: nobody knows what it has, so it goes only if the user says so.
+/// Why it cannot be read: an unreadable profile is replaced only with `--replace`.
 pub(super) fn load(
     profiles: &Profiles,
     name: &ProfileName,

@@ -90,7 +90,7 @@ pub(super) fn check_current(
     .hint("nothing was changed: log in again under another name, or add --replace"))
 }
 
-/// Adds the bindings that came about while the login waited.
+/// Adds the bindings that were added while the login waited.
 pub(super) fn add_new_bindings(
     bindings: &mut Vec<Binding>,
     existing: Option<&Profile>,

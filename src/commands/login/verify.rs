@@ -23,7 +23,7 @@ use crate::types::token_failure::TokenFailure;
 pub(super) struct Input {
     /// As the layers make it, before the key's algorithm and this machine's trust are added.
     merged: Profile,
-    /// Of the secret, before it was read: what changes meanwhile is another version.
+    /// The version of the secret source, taken before reading, so that a later change invalidates the token.
     version: Option<String>,
     /// What goes into a store of hallpass: a secret, a private key, or a key's passphrase.
     pub(super) for_store: Option<Zeroizing<Vec<u8>>>,
@@ -235,7 +235,7 @@ impl Login<'_> {
             let fault = format!("another login moved the secret of profile {}", self.name);
             return Err(Error::usage(fault).hint("nothing was changed; run this login again"));
         }
-        // The secret is the one that was read, wherever an item of another login has its own.
+        // Keep the source that was verified, not the account of a concurrent login.
         merged.secret.clone_from(&verified.input.merged.secret);
         let bindings = merged.bindings.clone();
         let holds = request_settings(&merged) == request_settings(&verified.input.merged);

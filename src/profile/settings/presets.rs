@@ -1,5 +1,5 @@
-//! Providers' presets: what is known of a provider, and what only the user knows. What the user
-//! gives wins.
+//! Providers' presets: what is known of a provider, and what only the user knows. Given options take
+//! precedence.
 
 use std::collections::BTreeMap;
 
