@@ -53,7 +53,7 @@ pub(crate) enum Outcome {
     /// A new token, and the error if it could not be cached.
     Fresh {
         token: CachedToken,
-        not_cached: Option<Error>,
+        cache_error: Option<Error>,
     },
     /// The cached token still works, but could not be renewed when it should have been.
     Stale {
@@ -85,7 +85,7 @@ impl<S: TokenSource> Broker<'_, S> {
         let now = self.source.now();
         let cached = match self.entry.token() {
             Some(token)
-                if !self.policy.force_refresh && token.usable_for(now, self.policy.min_ttl) =>
+                if !self.policy.force_refresh && token.is_valid_for(now, self.policy.min_ttl) =>
             {
                 return if token.is_in_early_refresh(now) {
                     self.renew_early(token)
@@ -131,7 +131,7 @@ impl<S: TokenSource> Broker<'_, S> {
             Err(error) => return self.fall_back_on_error(snapshot, &error),
         }
         match lock {
-            LockOutcome::Token(token) if token.still_works(self.source.now()) => {
+            LockOutcome::Token(token) if token.is_unexpired(self.source.now()) => {
                 Ok(Outcome::Reused(token))
             }
             LockOutcome::Token(_) => Err(expired()),
@@ -179,18 +179,18 @@ impl<S: TokenSource> Broker<'_, S> {
     ) -> std::result::Result<Outcome, TokenFailure> {
         let now = self.source.now();
         let is_newer = |cached: &CachedToken| {
-            cached.still_works(now) && cached.requested_at > token.requested_at
+            cached.is_unexpired(now) && cached.requested_at > token.requested_at
         };
         let newer = self.entry.token().filter(is_newer);
-        if token.lasts() && !token.still_works(now) {
+        if token.lasts() && !token.is_unexpired(now) {
             let expired = || TokenFailure::local(&expired(), now);
             return newer.map(Outcome::Reused).ok_or_else(expired);
         }
-        let not_cached = match newer {
+        let cache_error = match newer {
             Some(_) => None,
             None => lock.store(&token).err(),
         };
-        Ok(Outcome::Fresh { token, not_cached })
+        Ok(Outcome::Fresh { token, cache_error })
     }
 
     /// Falls back on the cached token because of an error of this process.
@@ -201,7 +201,7 @@ impl<S: TokenSource> Broker<'_, S> {
     /// Falls back on the cached token, if it still works and the caller did not require a new one.
     fn fall_back(&self, snapshot: Snapshot, failure: TokenFailure) -> Result<Outcome> {
         match snapshot.token {
-            Some(token) if !self.policy.force_refresh && token.still_works(self.source.now()) => {
+            Some(token) if !self.policy.force_refresh && token.is_unexpired(self.source.now()) => {
                 Ok(Outcome::Stale { token, failure })
             }
             _ => Err(failure.into_error()),
@@ -216,7 +216,7 @@ fn expired() -> Error {
 /// Stores a failure that the server reported, for the callers who wait. After any other failure the
 /// next caller sends its own request.
 fn share(lock: EntryLock<'_>, failure: &TokenFailure) {
-    if failure.is_by_server() {
+    if failure.is_from_server() {
         // If this cannot be written, the others send their own requests.
         let _ = lock.store_failure(failure.clone());
     }

@@ -147,12 +147,12 @@ fn failed_attempt(
 ) -> FailedAttempt {
     // Only a response is the server's doing: anything else may be this machine's network, or a
     // shortage in this process.
-    let is_by_server = matches!(error, TransportError::TooLarge);
+    let is_from_server = matches!(error, TransportError::TooLarge);
     let retry_in = error.is_cut_off().then(response::jitter);
     let origin = profile.token_endpoint.origin();
     let error = error.error(origin, profile.timeout(), name);
-    let refusal = if is_by_server {
-        TokenFailure::brief(&error, Timestamp::now())
+    let refusal = if is_from_server {
+        TokenFailure::from_response(&error, Timestamp::now())
     } else {
         TokenFailure::local(&error, Timestamp::now())
     };

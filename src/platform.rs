@@ -14,7 +14,7 @@ pub(crate) mod variables;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use memory::wipe_what_is_freed;
+pub(crate) use memory::wipe_on_free;
 
 #[cfg(unix)]
 use unix as os;

@@ -16,7 +16,7 @@ use crate::profile::{FORMAT, Profile, ProfileName};
 pub(crate) use by_url::Bound;
 pub(crate) use editor::Editor;
 use environment::client_id_is_set;
-pub(crate) use environment::{directories, from_environment, is_described};
+pub(crate) use environment::{directories, from_environment, is_configured_by_env};
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
 
@@ -84,7 +84,7 @@ impl Profiles {
     /// # Errors
     /// When it cannot be read, which does not mean that it has changed.
     pub(crate) fn reload(&self, selected: &SelectedProfile) -> Result<Option<Profile>> {
-        if selected.name.is_of_environment() {
+        if selected.name.is_from_environment() {
             return Ok(Some(selected.profile.clone()));
         }
         match self.load(&selected.name) {

@@ -179,7 +179,7 @@ pub(crate) fn content(
     wait: WaitLimit,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let limit = wait.limit()?;
-    platform::wipe_what_is_freed();
+    platform::wipe_on_free();
     let situation = Situation::of(name, wait);
     let Some(source) = &profile.secret else {
         return Err(Error::usage("this client has no secret"));
@@ -321,7 +321,7 @@ fn agent_key(
 
 /// Reads a private key's file, which may be encrypted.
 pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
-    platform::wipe_what_is_freed();
+    platform::wipe_on_free();
     let key = PrivateKey::parse(file::read(path, KEY_FILE, Situation::LoggingIn)?);
     key.map_err(|fault| {
         let text = fault.text;

@@ -55,7 +55,7 @@ fn a_miss_requests_one_token_and_caches_it() {
     };
     let first = obtain(&test.entry, POLICY, &source).expect("a token");
     let fresh =
-        matches!(&first, Outcome::Fresh { token, not_cached: None } if printed(token) == "fresh");
+        matches!(&first, Outcome::Fresh { token, cache_error: None } if printed(token) == "fresh");
     assert!(fresh, "{first:?}");
     let second = obtain(&test.entry, POLICY, &source).expect("a token");
     assert!(matches!(second, Outcome::Reused(_)), "{second:?}");
@@ -323,7 +323,7 @@ fn a_token_that_cannot_be_cached_is_returned() {
         POLICY,
         &responding(&|_| Ok(token("t", NOW, HOUR))),
     );
-    let is_returned = matches!(&outcome, Ok(Outcome::Fresh { token, not_cached: Some(_) }) if printed(token) == "t");
+    let is_returned = matches!(&outcome, Ok(Outcome::Fresh { token, cache_error: Some(_) }) if printed(token) == "t");
     assert!(is_returned, "{outcome:?}");
 }
 
@@ -381,7 +381,7 @@ fn responding<'a>(request: &'a Response<'a>) -> TestSource<'a> {
 }
 
 fn refuse(_: &ClientSecret) -> std::result::Result<CachedToken, TokenFailure> {
-    Err(TokenFailure::brief(&Error::refused("no"), NOW))
+    Err(TokenFailure::from_response(&Error::refused("no"), NOW))
 }
 
 fn secret() -> Result<ClientSecret> {

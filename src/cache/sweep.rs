@@ -13,7 +13,7 @@ use super::format::{ENTRY_LIMIT, EntryContent, is_of_another_version, parse_any_
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found, LockFile};
 use crate::types::token::Timestamp;
-use crate::types::token_failure::LONGEST_HOLD_OFF;
+use crate::types::token_failure::MAX_RETRY_AFTER;
 
 /// The most names to read; one key has up to three. Later names are reached once these are gone
 /// (lock files stay on Windows).
@@ -89,7 +89,7 @@ fn is_stale(entry: &Path, failure: &Path, key: &str) -> io::Result<bool> {
             let token = parse_any_login(&content, key).and_then(EntryContent::into_token);
             // The clock is read after the entry: otherwise a token that was stored in between would seem
             // to come from the future.
-            if token.is_some_and(|token| token.still_works(Timestamp::now())) {
+            if token.is_some_and(|token| token.is_unexpired(Timestamp::now())) {
                 return Ok(false);
             }
         }
@@ -97,7 +97,7 @@ fn is_stale(entry: &Path, failure: &Path, key: &str) -> io::Result<bool> {
         Found::Distrusted(_) => return Ok(false),
     }
     // A younger failure may still apply, or callers that wait may not have read it yet.
-    Ok(disk::age(failure)?.is_none_or(|age| age > LONGEST_HOLD_OFF))
+    Ok(disk::age(failure)?.is_none_or(|age| age > MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::platform::disk::Directories;
 use crate::profile::binding::{Binding, BoundUrl, Scheme};
 use crate::profile::headers::TokenHeader;
 use crate::profile::{Profile, ProfileName};
-use crate::profiles::{Profiles, is_described};
+use crate::profiles::{Profiles, is_configured_by_env};
 use crate::types::checked_text::Username;
 
 const EXAMPLES: &str = "\
@@ -125,7 +125,7 @@ impl Which {
             BoundUrl::parse(url).map_err(|fault| Error::usage(format!("the URL {fault}")))
         });
         let urls = urls.collect::<Result<_>>()?;
-        if named.is_none() && is_described()? {
+        if named.is_none() && is_configured_by_env()? {
             let what = "HALLPASS_TOKEN_URL is set; the URLs of a profile from the environment are in HALLPASS_FOR";
             return Err(Error::usage(what)
                 .hint("set HALLPASS_FOR to its URLs, separated by spaces")

@@ -195,7 +195,7 @@ impl TokenProvider for ProfileTokens {
         let (_, directories) = self.stores().ok()?;
         let token = cache_entry(directories, selected).token()?;
         token
-            .usable_for(Timestamp::now(), std::time::Duration::ZERO)
+            .is_valid_for(Timestamp::now(), std::time::Duration::ZERO)
             .then_some(token)
     }
 

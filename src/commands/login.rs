@@ -56,9 +56,9 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
     let mut login = Login::prepare(args, &profiles)?;
-    login.check_what_is_there()?;
+    login.check_existing()?;
     login.confirm_mcp_server()?;
-    let mut verified = login.verify_what_is_given()?;
+    let mut verified = login.verify_credential()?;
     for _ in 0..MOST_ROUNDS {
         let editor = profiles.edit()?;
         // Another command may have bound a URL, or logged in, while this login waited.
@@ -100,7 +100,7 @@ fn finish(
         ));
     }
     report(name, profile, verified.token.as_ref());
-    login.report_what_was_there();
+    login.report_replaced();
     variables::warn_about_unknown();
     Ok(String::new())
 }

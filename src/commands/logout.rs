@@ -15,7 +15,7 @@ use crate::message;
 use crate::platform::disk::Directories;
 use crate::platform::prompt;
 use crate::profile::{Item, Profile, ProfileName, Store};
-use crate::profiles::{Editor, Profiles, is_described};
+use crate::profiles::{Editor, Profiles, is_configured_by_env};
 use crate::secrets::{self, WaitLimit, keychain};
 use revocation::{Revocation, working_tokens};
 
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     if args.all {
         return log_out_of_all(&directories, &profiles, args).map(|()| String::new());
     }
-    if args.profile.is_none() && is_described()? {
+    if args.profile.is_none() && is_configured_by_env()? {
         let what =
             "HALLPASS_TOKEN_URL is set; the profile from the environment has no login to remove";
         return Err(Error::usage(what).hint("name a stored profile: hallpass logout PROFILE"));

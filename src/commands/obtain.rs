@@ -150,7 +150,7 @@ impl TokenSource for ProfileSource<'_> {
 
     fn client(&self) -> Result<TokenClient> {
         let SelectedProfile { name, profile, .. } = self.selected;
-        if !name.is_of_environment() {
+        if !name.is_from_environment() {
             self.profiles.check_directory()?;
         }
         let identity = identity::read(profile, WaitLimit::Program, self.notes())?;
@@ -240,9 +240,9 @@ fn token_with_warnings(
             ));
             Some(token)
         }
-        Outcome::Fresh { token, not_cached } => {
+        Outcome::Fresh { token, cache_error } => {
             warn_of_response(request, &token);
-            if let Some(error) = not_cached {
+            if let Some(error) = cache_error {
                 if directories.is_nowhere() {
                     message::warning(
                         "the home directory is unknown (HOME is not set); the token was not saved",

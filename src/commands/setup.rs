@@ -154,7 +154,7 @@ struct Facts {
 
 impl Facts {
     fn of_profile(args: &Args, called: &OsStr, found: SelectedProfile) -> Result<Self> {
-        let is_stored = !found.name.is_of_environment();
+        let is_stored = !found.name.is_from_environment();
         Ok(Self {
             named: is_stored && name_given(args.profile())?.is_some(),
             profile: is_stored.then_some(found.name),

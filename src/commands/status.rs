@@ -89,7 +89,7 @@ impl Row {
         let mut tokens: Vec<_> = cached
             .into_iter()
             .filter(|(key, overrides, token)| {
-                token.still_works(Timestamp::now()) && is_current(key, overrides)
+                token.is_unexpired(Timestamp::now()) && is_current(key, overrides)
             })
             .map(|(_, overrides, token)| (overrides, token))
             .collect();
@@ -107,7 +107,7 @@ impl Row {
             Self::Unusable(name, error) => (name, vec![("unusable".to_owned(), error.to_string())]),
             Self::Usable(row) => (&row.name, row.lines()),
         };
-        let name = if name.is_of_environment() {
+        let name = if name.is_from_environment() {
             "environment (HALLPASS_TOKEN_URL)"
         } else {
             name.as_str()

@@ -6,7 +6,7 @@ use crate::profile::ProfileName;
 /// The name is None during a login, which can be repeated with the option.
 pub(super) fn set(name: Option<&ProfileName>, option: &str, variable: &str) -> String {
     match name {
-        Some(name) if name.is_of_environment() => format!("set {variable}"),
+        Some(name) if name.is_from_environment() => format!("set {variable}"),
         Some(name) => format!("run `hallpass login {name} {option}`"),
         None => format!("add {option}"),
     }

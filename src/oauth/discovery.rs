@@ -44,7 +44,7 @@ pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) ->
                         Err(failure) => failure,
                     },
                     // The other locations are behind the same connection.
-                    Err(error) if error.is_of_connection() => {
+                    Err(error) if error.is_connect_error() => {
                         return Err(not_received(error, url.origin(), limit));
                     }
                     Err(error) => (Failure::NotMetadata, not_received(error, &location, limit)),

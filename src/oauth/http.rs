@@ -111,7 +111,7 @@ impl Http {
     ) -> std::result::Result<HttpResponse, TransportError> {
         match self.attempt(request(&self.client), limit).await {
             // The request has not been sent: the handshake comes first.
-            Err(fault) if self.extent == Extent::Usual && fault.is_of_unknown_issuer() => {
+            Err(fault) if self.extent == Extent::Usual && fault.is_unknown_issuer() => {
                 match self.setup.client(Extent::Everything) {
                     Ok(Some(client)) => self.attempt(request(&client), limit).await,
                     _ => Err(fault),

@@ -119,7 +119,7 @@ impl Requests<'_> {
         let response = timeout_at(self.deadline, head).await;
         let response = match response.unwrap_or(Err(TransportError::TooLate)) {
             Ok(response) => response,
-            Err(error) if error.is_of_connection() => {
+            Err(error) if error.is_connect_error() => {
                 return Err(error.error(self.server.origin(), self.limit, None));
             }
             Err(_) => return Ok(None),
@@ -183,7 +183,7 @@ impl Requests<'_> {
         let response = match response.unwrap_or(Err(TransportError::TooLate)) {
             Ok(response) => response,
             Err(error) => {
-                let is_final = error.is_of_connection();
+                let is_final = error.is_connect_error();
                 let error = not_received(error, location, self.limit);
                 return if is_final { Err(error) } else { Ok(Err(error)) };
             }

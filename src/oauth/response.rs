@@ -57,7 +57,7 @@ impl ResponseContext<'_> {
 
     /// What sets this: an option of the login, or a variable if the environment describes the profile.
     pub(super) fn setting<'b>(&self, option: &'b str, variable: &'b str) -> &'b str {
-        if self.name.is_some_and(ProfileName::is_of_environment) {
+        if self.name.is_some_and(ProfileName::is_from_environment) {
             variable
         } else {
             option
@@ -72,7 +72,7 @@ impl ResponseContext<'_> {
             "secret"
         };
         match self.name {
-            Some(name) if name.is_of_environment() => {
+            Some(name) if name.is_from_environment() => {
                 format!("check HALLPASS_CLIENT_ID, HALLPASS_AUTH and the {what}")
             }
             Some(name) => format!(
@@ -148,7 +148,7 @@ fn redirected(response: &HttpResponse, context: &ResponseContext<'_>) -> Error {
 
 fn refused_for_now(fault: &Error) -> FailedAttempt {
     FailedAttempt {
-        refusal: TokenFailure::brief(fault, Timestamp::now()),
+        refusal: TokenFailure::from_response(fault, Timestamp::now()),
         retry_in: None,
     }
 }
@@ -158,7 +158,7 @@ fn failed(fault: Error, response: &HttpResponse, name: Option<&ProfileName>) -> 
     let now = Timestamp::now();
     // A login never waits, and a profile of the environment has none.
     let at_once = match name {
-        Some(name) if !name.is_of_environment() => {
+        Some(name) if !name.is_from_environment() => {
             format!("; `hallpass login {name}` sends a request without waiting")
         }
         _ => String::new(),
@@ -185,7 +185,7 @@ fn failed(fault: Error, response: &HttpResponse, name: Option<&ProfileName>) -> 
         },
         None => FailedAttempt {
             retry_in: (response.status >= 500).then(jitter),
-            refusal: TokenFailure::brief(&fault, now),
+            refusal: TokenFailure::from_response(&fault, now),
         },
     }
 }

@@ -58,7 +58,7 @@ impl TransportError {
     }
 
     /// Another request would fail likewise: the server cannot be reached, or no time is left.
-    pub(super) fn is_of_connection(&self) -> bool {
+    pub(super) fn is_connect_error(&self) -> bool {
         match self {
             Self::TooLate => true,
             Self::Network { error, .. } => {
@@ -72,7 +72,7 @@ impl TransportError {
     ///
     /// Which fault is found first depends on the authorities that are: one of the same name may have
     /// another key, or may have signed for too short a time. The name is checked last.
-    pub(super) fn is_of_unknown_issuer(&self) -> bool {
+    pub(super) fn is_unknown_issuer(&self) -> bool {
         use CertificateError::{NotValidForName, NotValidForNameContext};
         let Self::Network { error, .. } = self else {
             return false;

@@ -23,7 +23,7 @@ static WIPES: AtomicBool = AtomicBool::new(false);
 
 /// From now on, overwrites all memory that is freed, because the libraries that pass a secret on do not
 /// wipe their copies.
-pub(crate) fn wipe_what_is_freed() {
+pub(crate) fn wipe_on_free() {
     WIPES.store(true, Relaxed);
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<Clie
 fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
     let no_answer =
         |error| Error::usage("cannot read the client secret from the terminal").because(error);
-    platform::wipe_what_is_freed();
+    platform::wipe_on_free();
     let typed = Zeroizing::new(Vec::with_capacity(LONG_LINE));
     let typed = Rc::new(RefCell::new(typed));
     let mut quiet = QuietTerminal::open().map_err(no_answer)?;
@@ -191,7 +191,7 @@ pub(crate) fn read_key_from_stdin() -> Result<PrivateKey> {
 }
 
 fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
-    platform::wipe_what_is_freed();
+    platform::wipe_on_free();
     if io::stdin().is_terminal() {
         return Err(Error::usage(format!(
             "{option} needs a {what} on standard input, not a terminal"

@@ -33,7 +33,7 @@ impl ProfileName {
         Self("_environment".to_owned())
     }
 
-    pub(crate) fn is_of_environment(&self) -> bool {
+    pub(crate) fn is_from_environment(&self) -> bool {
         *self == Self::of_environment()
     }
 

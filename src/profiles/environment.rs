@@ -47,7 +47,7 @@ const CERT: &str = "HALLPASS_CERT";
 const KEY: &str = "HALLPASS_KEY";
 
 /// Whether the environment describes a profile, be it in full or not.
-pub(crate) fn is_described() -> Result<bool> {
+pub(crate) fn is_configured_by_env() -> Result<bool> {
     Ok(variable(TOKEN_URL)?.is_some() || variable(PROVIDER)?.is_some())
 }
 
@@ -58,14 +58,14 @@ pub(crate) fn is_described() -> Result<bool> {
 /// `Usage` when the home directory is unknown and the environment describes no profile.
 pub(crate) fn directories() -> Result<Directories> {
     match Directories::locate() {
-        Err(_) if is_described()? => Ok(Directories::nowhere()),
+        Err(_) if is_configured_by_env()? => Ok(Directories::nowhere()),
         located => located,
     }
 }
 
 /// Whether a profile is described without the place where it gets its tokens.
 pub(super) fn client_id_is_set() -> Result<bool> {
-    Ok(variable("HALLPASS_CLIENT_ID")?.is_some() && !is_described()?)
+    Ok(variable("HALLPASS_CLIENT_ID")?.is_some() && !is_configured_by_env()?)
 }
 
 /// The profile that the environment describes, if it describes one.
@@ -73,7 +73,7 @@ pub(super) fn client_id_is_set() -> Result<bool> {
 /// # Errors
 /// `Usage` when a variable is missing or cannot be what it says.
 pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
-    if !is_described()? {
+    if !is_configured_by_env()? {
         return Ok(None);
     }
     let mut layers = Layers {
@@ -99,7 +99,7 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
     let merged = layers.merge();
     let mut profile = merged.map_err(|error| explain(&error, layers.given.client_auth.value()))?;
     profile.trust = RecordedTrust::of_environment();
-    refuse_what_has_no_effect(&layers.given, &profile)?;
+    reject_unused_options(&layers.given, &profile)?;
     Ok(Some(SelectedProfile {
         name: ProfileName::of_environment(),
         profile,
@@ -305,7 +305,7 @@ fn jwt_audience() -> Result<Option<AssertionAudience>> {
 }
 
 /// A user who sets a variable expects that it is used.
-fn refuse_what_has_no_effect(given: &Settings, profile: &Profile) -> Result<()> {
+fn reject_unused_options(given: &Settings, profile: &Profile) -> Result<()> {
     let method = profile.client_auth;
     if let Some(algorithm) = given.unfitting_algorithm(method) {
         let fault = format!("({}) does not fit {}", algorithm.as_str(), method.as_str());

@@ -50,7 +50,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
     let token = call.provider.token(&mut selected, None)?;
     let (name, value) = super::header(selected.binding.as_ref(), &token.access_token);
     Ok(Answer::line(&Response {
-        expires: token.due_at().rfc3339(),
+        expires: token.refresh_at().rfc3339(),
         headers: BTreeMap::from([(name, [value])]),
     }))
 }

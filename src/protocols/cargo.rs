@@ -94,7 +94,7 @@ fn success(selected: &SelectedProfile, token: &CachedToken) -> Answer {
         kind: "get",
         token: super::authorization(selected.binding.as_ref(), &token.access_token),
         cache: "expires",
-        expiration: token.due_at().seconds(),
+        expiration: token.refresh_at().seconds(),
         operation_independent: true,
     };
     Answer::line(&Ok::<_, ()>(success))

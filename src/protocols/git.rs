@@ -102,7 +102,7 @@ fn credential(
     is_new: bool,
 ) -> String {
     let secret = token.access_token.expose();
-    let expiry = token.due_at().seconds().to_string();
+    let expiry = token.refresh_at().seconds().to_string();
     let received = token.requested_at.0.to_string();
     let mut lines = Vec::new();
     if request.takes_bearer(selected) {

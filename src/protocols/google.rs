@@ -28,7 +28,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
             "success": true,
             "token_type": "urn:ietf:params:oauth:token-type:jwt",
             "id_token": token.access_token.expose(),
-            "expiration_time": token.due_at().seconds(),
+            "expiration_time": token.refresh_at().seconds(),
         }),
         Err(error) => json!({
             "version": 1,

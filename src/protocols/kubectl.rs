@@ -89,7 +89,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
         api_version: &info.api_version,
         kind: "ExecCredential",
         status: Status {
-            expiration_timestamp: token.due_at().rfc3339(),
+            expiration_timestamp: token.refresh_at().rfc3339(),
             token: token.access_token.expose(),
         },
     }))

@@ -16,7 +16,7 @@ pub(super) enum Situation<'a> {
 impl<'a> Situation<'a> {
     pub(super) fn of(name: &'a ProfileName, wait: WaitLimit) -> Self {
         match wait {
-            _ if name.is_of_environment() => Self::Environment,
+            _ if name.is_from_environment() => Self::Environment,
             WaitLimit::Person => Self::LoggingIn,
             WaitLimit::Program => Self::Stored(name),
         }

@@ -95,8 +95,8 @@ impl CachedToken {
     ///
     /// It must last for `min_ttl`, and for the margin in which it is due: 60 s, or a quarter of a
     /// life that is shorter than four minutes.
-    pub(crate) fn usable_for(&self, now: Timestamp, min_ttl: Duration) -> bool {
-        self.still_works(now) && self.expires_at.since(now) >= self.margin().max(min_ttl)
+    pub(crate) fn is_valid_for(&self, now: Timestamp, min_ttl: Duration) -> bool {
+        self.is_unexpired(now) && self.expires_at.since(now) >= self.margin().max(min_ttl)
     }
 
     /// Whether to renew this token already, if nobody else does: in the half margin before it is due.
@@ -105,7 +105,7 @@ impl CachedToken {
     }
 
     /// When to ask again, for clients that keep a token themselves: the end less the margin.
-    pub(crate) fn due_at(&self) -> Timestamp {
+    pub(crate) fn refresh_at(&self) -> Timestamp {
         self.expires_at.minus(self.margin())
     }
 
@@ -120,7 +120,7 @@ impl CachedToken {
 
     /// Whether the server should still take this token. A token from the future is distrusted:
     /// the clock went back, and nobody knows how long ago it was issued.
-    pub(crate) fn still_works(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_unexpired(&self, now: Timestamp) -> bool {
         self.expires_at > now && self.requested_at <= now.plus(CLOCK_TOLERANCE)
     }
 }
@@ -146,17 +146,17 @@ mod tests {
     #[test]
     fn a_token_is_due_a_minute_before_its_end() {
         let token = token(Duration::from_secs(3600));
-        assert!(token.usable_for(NOW.plus(Duration::from_secs(3540)), Duration::ZERO));
-        assert!(!token.usable_for(NOW.plus(Duration::from_secs(3541)), Duration::ZERO));
-        assert!(token.still_works(NOW.plus(Duration::from_secs(3599))));
-        assert!(!token.still_works(NOW.plus(Duration::from_secs(3600))));
+        assert!(token.is_valid_for(NOW.plus(Duration::from_secs(3540)), Duration::ZERO));
+        assert!(!token.is_valid_for(NOW.plus(Duration::from_secs(3541)), Duration::ZERO));
+        assert!(token.is_unexpired(NOW.plus(Duration::from_secs(3599))));
+        assert!(!token.is_unexpired(NOW.plus(Duration::from_secs(3600))));
     }
 
     #[test]
     fn a_short_token_is_due_in_the_last_quarter_of_its_life() {
         let token = token(Duration::from_secs(2));
-        assert!(token.usable_for(NOW.plus(Duration::from_millis(1500)), Duration::ZERO));
-        assert!(!token.usable_for(NOW.plus(Duration::from_millis(1501)), Duration::ZERO));
+        assert!(token.is_valid_for(NOW.plus(Duration::from_millis(1500)), Duration::ZERO));
+        assert!(!token.is_valid_for(NOW.plus(Duration::from_millis(1501)), Duration::ZERO));
     }
 
     #[test]
@@ -172,22 +172,22 @@ mod tests {
     fn a_caller_may_ask_for_more_than_the_margin() {
         let token = token(Duration::from_secs(3600));
         let five_minutes = Duration::from_secs(300);
-        assert!(token.usable_for(NOW.plus(Duration::from_secs(3300)), five_minutes));
-        assert!(!token.usable_for(NOW.plus(Duration::from_secs(3301)), five_minutes));
-        assert!(!token.usable_for(NOW, Duration::MAX));
+        assert!(token.is_valid_for(NOW.plus(Duration::from_secs(3300)), five_minutes));
+        assert!(!token.is_valid_for(NOW.plus(Duration::from_secs(3301)), five_minutes));
+        assert!(!token.is_valid_for(NOW, Duration::MAX));
     }
 
     #[test]
     fn a_token_without_a_life_is_never_usable() {
-        assert!(!token(Duration::ZERO).usable_for(NOW, Duration::ZERO));
+        assert!(!token(Duration::ZERO).is_valid_for(NOW, Duration::ZERO));
     }
 
     #[test]
     fn a_token_from_the_future_is_distrusted() {
         let token = token(Duration::from_secs(3600));
-        assert!(token.still_works(Timestamp(NOW.0 - 30_000)));
-        assert!(!token.still_works(Timestamp(NOW.0 - 30_001)));
-        assert!(!token.usable_for(Timestamp(0), Duration::ZERO));
+        assert!(token.is_unexpired(Timestamp(NOW.0 - 30_000)));
+        assert!(!token.is_unexpired(Timestamp(NOW.0 - 30_001)));
+        assert!(!token.is_valid_for(Timestamp(0), Duration::ZERO));
     }
 
     #[test]

@@ -13,10 +13,10 @@ use crate::types::token::Timestamp;
 
 /// How long callers who come later are told the same, so that a client that runs its helper in a
 /// loop does not hammer the server, or lock the account.
-pub(crate) const HOLD_OFF: Duration = Duration::from_secs(2);
+pub(crate) const FAILURE_TTL: Duration = Duration::from_secs(2);
 
 /// The longest time that a server may keep us away (`Retry-After`).
-pub(crate) const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3600);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Why there is no token, in a form that the next process can read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -28,7 +28,7 @@ pub(crate) struct TokenFailure {
     recorded_at: u64,
     not_before: u64,
     /// The server itself named the time (RFC 9110 §10.2.3).
-    is_time_by_server: bool,
+    is_retry_after: bool,
 }
 
 impl TokenFailure {
@@ -38,28 +38,28 @@ impl TokenFailure {
     }
 
     /// By the token endpoint, in an HTTP response. No new request is sent for a moment.
-    pub(crate) fn brief(error: &Error, now: Timestamp) -> Self {
-        Self::until(error, now, HOLD_OFF, false)
+    pub(crate) fn from_response(error: &Error, now: Timestamp) -> Self {
+        Self::until(error, now, FAILURE_TTL, false)
     }
 
     /// By the token endpoint, which said when to come back.
     pub(crate) fn retry_after(error: &Error, now: Timestamp, pause: Duration) -> Self {
-        Self::until(error, now, pause.clamp(HOLD_OFF, LONGEST_HOLD_OFF), true)
+        Self::until(error, now, pause.clamp(FAILURE_TTL, MAX_RETRY_AFTER), true)
     }
 
-    fn until(error: &Error, now: Timestamp, pause: Duration, is_time_by_server: bool) -> Self {
+    fn until(error: &Error, now: Timestamp, pause: Duration, is_retry_after: bool) -> Self {
         Self {
             kind: error.kind,
             message: error.to_string(),
             hints: error.hints.clone(),
             recorded_at: now.0,
             not_before: now.plus(pause).0,
-            is_time_by_server,
+            is_retry_after,
         }
     }
 
     /// Whether the token endpoint said so, and would say so to every caller.
-    pub(crate) fn is_by_server(&self) -> bool {
+    pub(crate) fn is_from_server(&self) -> bool {
         self.not_before > self.recorded_at
     }
 
@@ -67,7 +67,7 @@ impl TokenFailure {
     /// gets it only if the server set the time (`Retry-After`).
     pub(crate) fn holds(&self, now: Timestamp, force_refresh: bool) -> bool {
         (self.recorded_at..self.not_before).contains(&now.0)
-            && (self.is_time_by_server || !force_refresh)
+            && (self.is_retry_after || !force_refresh)
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_remembered_for_a_moment() {
-        let refusal = TokenFailure::brief(&Error::refused("no"), NOW);
+        let refusal = TokenFailure::from_response(&Error::refused("no"), NOW);
         assert!(refusal.holds(later(1), false));
         assert!(!refusal.holds(later(2), false));
         assert!(!refusal.holds(later(1), true));
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_failure_of_this_process_is_neither_shared_nor_remembered() {
         let locked = TokenFailure::local(&Error::locked("locked"), NOW);
-        assert!(!locked.is_by_server() && !locked.holds(NOW, false));
-        assert!(TokenFailure::brief(&Error::refused("no"), NOW).is_by_server());
+        assert!(!locked.is_from_server() && !locked.holds(NOW, false));
+        assert!(TokenFailure::from_response(&Error::refused("no"), NOW).is_from_server());
     }
 }

@@ -198,12 +198,12 @@ impl<'a> Login<'a> {
         let profile = self.layers.merge();
         let mut profile = profile.map_err(|error| explain(&error, self.preset))?;
         profile.generation.clone_from(&self.generation);
-        self.refuse_what_has_no_effect(&profile)?;
+        self.reject_unused_options(&profile)?;
         Ok(profile)
     }
 
     /// A user who gives an option expects that it is used.
-    fn refuse_what_has_no_effect(&self, profile: &Profile) -> Result<()> {
+    fn reject_unused_options(&self, profile: &Profile) -> Result<()> {
         let method = profile.client_auth;
         let name = method.as_str();
         let args = self.args;
@@ -240,7 +240,7 @@ impl<'a> Login<'a> {
     }
 
     /// Says what the login replaced, and what it left where it was.
-    pub(super) fn report_what_was_there(&self) {
+    pub(super) fn report_replaced(&self) {
         if let Some(replaced) = &self.replaced {
             let client = replace::client_of(replaced);
             message::note(&format!("it replaced {client}"));

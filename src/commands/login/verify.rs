@@ -42,7 +42,7 @@ pub(super) struct Verified {
 impl Login<'_> {
     /// Asks before another client is replaced, and refuses URLs that other profiles have. Nothing was
     /// sent yet.
-    pub(super) fn check_what_is_there(&mut self) -> Result<()> {
+    pub(super) fn check_existing(&mut self) -> Result<()> {
         let profile = self.merge()?;
         if let Some(existing) = &self.existing {
             replace::confirm(&self.name, existing, &profile, self.args.replace)?;
@@ -64,7 +64,7 @@ impl Login<'_> {
     }
 
     /// Reads the credential and requests a token. A person who typed something wrong may correct it.
-    pub(super) fn verify_what_is_given(&mut self) -> Result<Verified> {
+    pub(super) fn verify_credential(&mut self) -> Result<Verified> {
         loop {
             let merged = self.merge()?;
             let is_typed = self.is_typed(&merged);

@@ -16,7 +16,7 @@ pub(super) fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToke
     let now = Timestamp::now();
     let tokens = cache.tokens(&login_of(profile)).into_iter();
     let tokens = tokens.map(|(.., token)| token);
-    let working = tokens.filter(|token| token.still_works(now));
+    let working = tokens.filter(|token| token.is_unexpired(now));
     working.map(|token| token.access_token).collect()
 }
 

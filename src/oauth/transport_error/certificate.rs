@@ -56,7 +56,7 @@ fn to_trust(
     let ca_file = advice::set(name, "--ca-file FILE", "HALLPASS_CA_FILE");
     if is_ca_certificate(fault) {
         format!("to trust exactly this certificate, save it to a file, then {ca_file}")
-    } else if name.is_some_and(ProfileName::is_of_environment) {
+    } else if name.is_some_and(ProfileName::is_from_environment) {
         format!("for a private CA, {ca_file}, or SSL_CERT_FILE")
     } else {
         format!("for a private CA, {ca_file}, or set SSL_CERT_FILE at the login")

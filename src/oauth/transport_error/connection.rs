@@ -48,16 +48,16 @@ pub(super) fn diagnose(error: &reqwest::Error, url: &str) -> Diagnosis {
 /// The C library reports a name as unknown when it cannot open the files to look it up.
 fn is_lack_of_descriptors(error: &reqwest::Error) -> bool {
     find::<io::Error>(error).is_some_and(platform::is_lack_of_descriptors)
-        || is_of_name(error) && platform::is_short_of_descriptors()
+        || is_dns_error(error) && platform::is_short_of_descriptors()
 }
 
-fn is_of_name(error: &reqwest::Error) -> bool {
+fn is_dns_error(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| cause.to_string().starts_with("dns error"))
 }
 
 /// Why a connection failed, or a response did not come.
 pub(super) fn reason(error: &reqwest::Error) -> String {
-    if is_of_name(error) {
+    if is_dns_error(error) {
         return "the host name cannot be resolved".to_owned();
     }
     if let Some(error) = find::<io::Error>(error) {
