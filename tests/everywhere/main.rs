@@ -86,7 +86,7 @@ fn a_client_goes_from_login_to_logout(keychain: &Keychain) {
     let ran = machine.login_to_keychain("prod", SECRET).success();
     assert!(
         ran.stderr
-            .contains("The client secret is saved in the keychain ("),
+            .contains("the client secret is saved in the keychain ("),
         "{ran:?}"
     );
     let account = machine.account("prod");
