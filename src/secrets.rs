@@ -8,11 +8,12 @@ mod file;
 pub(crate) mod identity;
 mod kernel;
 pub(crate) mod keychain;
+mod keys;
 mod sign_command;
 mod situation;
 pub(crate) mod variable;
+mod wait_limit;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,61 +24,20 @@ use crate::platform;
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
 use crate::types::digest::Digest;
-use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential, PrivateKey};
-use agent_key::{Agent, KeyInAgent};
 use command::Run;
 use file::{KEY_FILE, SECRET_FILE};
+use keys::agent_key;
 use sign_command::CommandKey;
 use situation::Situation;
 
 pub(crate) use keychain::Unwritten;
+pub(crate) use keys::{certificate_key, list_agent_keys, read_key_file};
+pub(crate) use wait_limit::WaitLimit;
 
 /// The hint for a store that cannot keep the secret.
 const ELSEWHERE: &str =
     "keep the secret elsewhere: `hallpass login --secret-file FILE` or `--secret-command CMD`";
-
-/// How long to wait for a keychain or a command, which may prompt a person.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum WaitLimit {
-    /// For `login` and `logout`, which a person runs.
-    Person,
-    /// For `token`, which a program may run.
-    Program,
-}
-
-/// The longest time to wait: a day.
-const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
-
-const TIMEOUT_VARIABLE: &str = "HALLPASS_KEYCHAIN_TIMEOUT";
-
-impl WaitLimit {
-    /// Long enough to type a password, or short if no dialog can be shown.
-    /// `HALLPASS_KEYCHAIN_TIMEOUT` overrides both.
-    ///
-    /// # Errors
-    /// `Usage` if that is not a duration.
-    pub(crate) fn limit(self) -> Result<Duration> {
-        let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
-        if let Some(given) = set(TIMEOUT_VARIABLE) {
-            let given = given.to_str().and_then(|given| duration::parse(given).ok());
-            let given = given.filter(|given| !given.is_zero());
-            return given.map(|given| given.min(LONGEST_LIMIT)).ok_or_else(|| {
-                Error::usage(format!(
-                    "invalid value for {TIMEOUT_VARIABLE}: use seconds, or a duration such as 90s, 5m or 2h"
-                ))
-            });
-        }
-        let no_desktop = cfg!(target_os = "linux")
-            && set("DISPLAY").is_none()
-            && set("WAYLAND_DISPLAY").is_none();
-        Ok(Duration::from_secs(match self {
-            _ if no_desktop || set("SSH_CONNECTION").is_some() => 5,
-            Self::Person => 120,
-            Self::Program => 30,
-        }))
-    }
-}
 
 /// Reads the client's credential, if the profile still has the settings of its login.
 ///
@@ -221,15 +181,6 @@ fn secret_command(limit: Duration) -> Run<'static> {
     }
 }
 
-/// The keys of an ssh-agent that can sign, one in each line.
-///
-/// # Errors
-/// `Locked` when there is no agent, or no such key in it.
-pub(crate) fn list_agent_keys(socket: Option<&Path>) -> Result<String> {
-    let limit = WaitLimit::Person.limit()?;
-    agent_key::list(&Agent::at(socket, limit, Situation::LoggingIn)?)
-}
-
 /// Saves a secret in a store that hallpass manages.
 pub(crate) fn write(
     name: &ProfileName,
@@ -278,57 +229,6 @@ pub(crate) fn credential(
     Ok(Credential::Key {
         passphrase: Some(secret("passphrase")?),
         key: read_key_file(path)?,
-    })
-}
-
-/// The private key of a client certificate that is used with another authentication method.
-pub(crate) fn certificate_key(
-    name: &ProfileName,
-    profile: &Profile,
-    wait: WaitLimit,
-) -> Result<Option<Credential>> {
-    let path = match &profile.certificate_key {
-        Some(KeyReference::File(path)) => path,
-        Some(KeyReference::Agent(key)) => return agent_key(key, name, profile, wait).map(Some),
-        None => return Ok(None),
-    };
-    let key = read_key_file(path)?;
-    if key.is_encrypted() {
-        let what = format!(
-            "the private key of the certificate, {}, is encrypted",
-            path.display()
-        );
-        let hint = "with a client secret or an assertion, use an unencrypted key in a file that only you can read";
-        return Err(Error::locked(what).hint(hint));
-    }
-    Ok(Some(Credential::Key {
-        key,
-        passphrase: None,
-    }))
-}
-
-fn agent_key(
-    key: &AgentKey,
-    name: &ProfileName,
-    profile: &Profile,
-    wait: WaitLimit,
-) -> Result<Credential> {
-    let situation = Situation::of(name, wait);
-    let agent = Agent::at(profile.agent_socket.as_deref(), wait.limit()?, situation)?;
-    let key = KeyInAgent::find(key, agent, situation)?;
-    Ok(Credential::External(Arc::new(key)))
-}
-
-/// Reads a private key's file, which may be encrypted.
-pub(crate) fn read_key_file(path: &Path) -> Result<PrivateKey> {
-    platform::wipe_on_free();
-    let key = PrivateKey::parse(file::read(path, KEY_FILE, Situation::LoggingIn)?);
-    key.map_err(|fault| {
-        let text = fault.text;
-        fault.hint(Error::locked(format!(
-            "the private key in {} {text}",
-            path.display()
-        )))
     })
 }
 

@@ -10,6 +10,7 @@
 
 mod derived;
 mod dialogue;
+mod explain;
 mod given;
 mod mcp;
 mod options;
@@ -142,10 +143,10 @@ fn remove_stale(
 }
 
 fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
-    let what = if profile.client_auth.has_key() && profile.encrypted_key.is_none() {
-        "private key"
-    } else {
-        "client secret"
+    let what = match (profile.client_auth.has_key(), &profile.encrypted_key) {
+        (true, None) => "private key",
+        (true, Some(_)) => "passphrase of the private key",
+        (false, _) => "client secret",
     };
     let Some(source) = &profile.secret else {
         let identity = profile.identity.as_ref();

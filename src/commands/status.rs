@@ -3,6 +3,8 @@
 //!
 //! It opens neither the keychain nor the network, and shows no secret and no token.
 
+mod text;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -12,13 +14,14 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::platform::variables;
-use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
+use crate::profile::external_key::KeyReference;
 use crate::profile::token_request::{Overrides, TokenRequest, login_of};
-use crate::profile::{Profile, ProfileName, SecretSource};
+use crate::profile::{Profile, ProfileName};
 use crate::profiles::{self, Profiles, from_environment, name_given};
-use crate::secrets::{self, keychain};
+use crate::secrets;
 use crate::types::duration;
 use crate::types::token::{CachedToken, Timestamp};
+use text::{described, in_agent, secret_place, values};
 
 /// List the profiles: endpoint, client, where the secret is kept, how long the cached token is valid
 #[derive(Debug, clap::Args)]
@@ -244,75 +247,5 @@ impl Usable {
         });
         row["tokens"] = tokens.collect();
         row
-    }
-}
-
-/// One text for each value of a setting.
-fn values(setting: &Value) -> Box<dyn Iterator<Item = String> + '_> {
-    match setting {
-        Value::Null => Box::new([].into_iter()),
-        Value::Array(items) => Box::new(items.iter().map(text)),
-        Value::Object(members) => Box::new(
-            members
-                .iter()
-                .map(|(name, value)| format!("{name}={}", text(value))),
-        ),
-        one => Box::new([text(one)].into_iter()),
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        // A binding with a user name or a scheme.
-        Value::Object(members) if members.contains_key("url") => {
-            let more = members.iter().filter(|(name, _)| *name != "url");
-            let more: Vec<_> = more
-                .map(|(name, value)| format!("{name} {}", text(value)))
-                .collect();
-            format!("{} ({})", text(&members["url"]), more.join(", "))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// A token's life, and what tells it from the profile's other tokens.
-fn described(overrides: &Overrides, token: &CachedToken) -> String {
-    let requested = [
-        ("scope", overrides.scope.as_deref()),
-        ("audience", overrides.audience.as_deref()),
-    ];
-    let requested = requested
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!(", {name} {}", value?)));
-    format!(
-        "cached, {}, fingerprint {}{}",
-        token.validity(Timestamp::now()),
-        token.access_token.fingerprint(),
-        requested.collect::<String>()
-    )
-}
-
-fn in_agent(key: &AgentKey) -> String {
-    format!("key in the ssh-agent: {key}")
-}
-
-fn secret_place(source: &SecretSource) -> String {
-    match source {
-        SecretSource::Keychain { account } => {
-            format!("keychain ({}), account {account}", keychain::NAME)
-        }
-        SecretSource::Kernel { account } => {
-            format!("kernel keyring, until this machine restarts, account {account}")
-        }
-        SecretSource::Credential(name) => format!("systemd credential {name}"),
-        SecretSource::Env(variable) => format!("environment variable {variable}"),
-        SecretSource::File(path) => format!("file {}", path.display()),
-        SecretSource::Command(words) => format!("command {}", words.join(" ")),
-        SecretSource::Shell(line) => format!("shell command {line}"),
-        SecretSource::Agent(key) => in_agent(key),
-        SecretSource::SignCommand(SignCommand { command, .. }) => {
-            format!("sign command {command}")
-        }
     }
 }

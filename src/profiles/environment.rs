@@ -1,12 +1,12 @@
 //! A profile for one call, made of environment variables: for CI, where nobody logs in and nothing
 //! is kept but the token.
 
+mod credential;
 mod variables;
 
-use std::ffi::OsString;
 use std::str::FromStr as _;
-use std::sync::OnceLock;
 
+use credential::{SigningKey, jwt_key, set_credential};
 use variables::{
     bad, bindings, checked, choice, choices, claims, headers, names_and_values, parameters, path,
     resource, seconds, variable,
@@ -14,31 +14,24 @@ use variables::{
 
 use crate::error::{Error, Result};
 use crate::platform::disk::Directories;
-use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::settings::presets::Preset;
-use crate::profile::settings::{
-    self, AssertionAudience, KeyPlace, Layers, MergeError, Setting, Settings,
-};
+use crate::profile::settings::{self, AssertionAudience, Layers, MergeError, Settings};
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
-    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, ProfileName, SecretSource,
-    TlsVersion, TokenEndpoint, TokenType,
+    BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, ProfileName, TlsVersion,
+    TokenEndpoint, TokenType,
 };
 use crate::types::checked_text::{ClientId, Scope};
-use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
-/// The variable that says that there is such a profile.
+/// It describes a profile.
 const TOKEN_URL: &str = "HALLPASS_TOKEN_URL";
-/// A preset says as much.
+/// So does a preset.
 const PROVIDER: &str = "HALLPASS_PROVIDER";
 
 const AUTH: &str = "HALLPASS_AUTH";
-const SECRET_FILE: &str = "HALLPASS_CLIENT_SECRET_FILE";
 const JWT_KEY: &str = "HALLPASS_JWT_KEY";
-const JWT_SIGN_COMMAND: &str = "HALLPASS_JWT_SIGN_COMMAND";
-const JWT_PUBLIC: &str = "HALLPASS_JWT_PUBLIC";
 const JWT_ALG: &str = "HALLPASS_JWT_ALG";
 const JWT_AUD: &str = "HALLPASS_JWT_AUD";
 const SET: &str = "HALLPASS_SET";
@@ -46,7 +39,7 @@ const IDENTITY: &str = "HALLPASS_IDENTITY";
 const CERT: &str = "HALLPASS_CERT";
 const KEY: &str = "HALLPASS_KEY";
 
-/// Whether the environment describes a profile, be it in full or not.
+/// Whether `HALLPASS_TOKEN_URL` or `HALLPASS_PROVIDER` is set.
 pub(crate) fn is_configured_by_env() -> Result<bool> {
     Ok(variable(TOKEN_URL)?.is_some() || variable(PROVIDER)?.is_some())
 }
@@ -63,7 +56,7 @@ pub(crate) fn directories() -> Result<Directories> {
     }
 }
 
-/// Whether a profile is described without the place where it gets its tokens.
+/// Whether there is a client ID without a token endpoint or a preset.
 pub(super) fn client_id_is_set() -> Result<bool> {
     Ok(variable("HALLPASS_CLIENT_ID")?.is_some() && !is_configured_by_env()?)
 }
@@ -181,117 +174,6 @@ fn preset(given: &Settings) -> Result<Option<Settings>> {
     }
     let settings = preset.settings(&answers);
     settings.map(Some).map_err(|fault| bad(SET, fault))
-}
-
-/// Where the secret is, or the private key and its passphrase, and the certificate.
-fn set_credential(given: &mut Settings) -> Result<()> {
-    let (certificate, key) = (path(CERT)?, key_reference(KEY)?);
-    match (&certificate, &key) {
-        (Some(_), None) => {
-            return Err(
-                Error::usage(format!("{CERT} is set but {KEY} is not")).hint(format!(
-                    "set {KEY} to the file of the certificate's private key"
-                )),
-            );
-        }
-        (None, Some(_)) => {
-            return Err(Error::usage(format!("{KEY} is set but {CERT} is not"))
-                .hint(format!("set {CERT} to the file of the key's certificate")));
-        }
-        _ => {}
-    }
-    let jwt_key = jwt_key()?;
-    if jwt_key.is_some() && given.client_auth.is_unset() {
-        given.client_auth = Setting::Set(ClientAuth::PrivateKeyJwt);
-    }
-    let is_tls = match given.client_auth.value() {
-        Some(method) => method.is_tls(),
-        None => certificate.is_some(),
-    };
-    given.certificate = certificate.into();
-    given.secret = match path(SECRET_FILE)? {
-        Some(path) => Setting::Set(SecretSource::File(path)),
-        None if given.identity.is_unset() || secret_is_set() => {
-            Setting::Set(SecretSource::Env(CLIENT_SECRET_VARIABLE.to_owned()))
-        }
-        None => Setting::Unset,
-    };
-    let key = if is_tls {
-        key.map(SigningKey::Reference)
-    } else {
-        given.certificate_key = key.into();
-        jwt_key
-    };
-    let signs = given
-        .client_auth
-        .value()
-        .is_some_and(|method| method.has_key());
-    given.key = match key {
-        Some(SigningKey::Command(command)) => Setting::Set(KeyPlace::SignCommand(command)),
-        Some(SigningKey::Reference(KeyReference::Agent(key))) => Setting::Set(KeyPlace::Agent(key)),
-        // An unencrypted key ignores the passphrase.
-        Some(SigningKey::Reference(KeyReference::File(path))) if secret_is_set() => {
-            Setting::Set(KeyPlace::EncryptedFile(path))
-        }
-        Some(SigningKey::Reference(KeyReference::File(path))) => Setting::Set(KeyPlace::File(path)),
-        // The secret, be it the private key itself.
-        None if secret_is_set() && signs => Setting::Set(KeyPlace::Secret),
-        None => Setting::Unset,
-    };
-    if signs && given.key.is_unset() && !is_tls {
-        return Err(Error::usage(format!("private_key_jwt needs {JWT_KEY}")));
-    }
-    Ok(())
-}
-
-/// The key that authenticates the client.
-enum SigningKey {
-    Reference(KeyReference),
-    Command(SignCommand),
-}
-
-/// The key that signs assertions.
-fn jwt_key() -> Result<Option<SigningKey>> {
-    let key = key_reference(JWT_KEY)?;
-    let command = checked(JWT_SIGN_COMMAND, CommandLine::parse)?;
-    match (key, command, path(JWT_PUBLIC)?) {
-        (Some(_), Some(_), _) => Err(Error::usage(format!(
-            "{JWT_KEY} and {JWT_SIGN_COMMAND} are both set"
-        ))
-        .hint("unset one of them")),
-        (None, Some(command), Some(public_file)) => Ok(Some(SigningKey::Command(SignCommand {
-            command,
-            public_file,
-            public_key: None,
-        }))),
-        (_, Some(_), None) => Err(Error::usage(format!(
-            "{JWT_SIGN_COMMAND} is set but {JWT_PUBLIC} is not"
-        ))),
-        (_, None, Some(_)) => Err(Error::usage(format!(
-            "{JWT_PUBLIC} is set but {JWT_SIGN_COMMAND} is not"
-        ))),
-        (key, None, None) => Ok(key.map(SigningKey::Reference)),
-    }
-}
-
-/// A key's file, or a key in an ssh-agent.
-fn key_reference(name: &str) -> Result<Option<KeyReference>> {
-    match variable(name)?.map(|text| KeyReference::from(OsString::from(text))) {
-        Some(KeyReference::File(_)) => Ok(path(name)?.map(KeyReference::File)),
-        Some(KeyReference::Agent(key)) if key.name.is_empty() => {
-            let hint = "`hallpass login --jwt-key agent:` lists the keys in the ssh-agent";
-            Err(bad(name, "names no key after `agent:`").hint(hint))
-        }
-        other => Ok(other),
-    }
-}
-
-/// Whether there is a secret, or a passphrase. The variable is removed once it is read, so this is
-/// remembered.
-fn secret_is_set() -> bool {
-    static IS_SET: OnceLock<bool> = OnceLock::new();
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    *IS_SET.get_or_init(|| set(CLIENT_SECRET_VARIABLE) || set(SECRET_FILE))
 }
 
 /// Without one, it is the token endpoint.

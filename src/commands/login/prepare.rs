@@ -2,6 +2,7 @@
 
 use super::derived;
 use super::dialogue::{self, Server};
+use super::explain::explain;
 use super::mcp::McpServer;
 use super::options::Args;
 use super::replace;
@@ -10,7 +11,7 @@ use crate::message;
 use crate::oauth::Metadata;
 use crate::platform::prompt::Attempts;
 use crate::profile::settings::presets::Preset;
-use crate::profile::settings::{Layers, MergeError, Settings};
+use crate::profile::settings::{Layers, Settings};
 use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource};
 use crate::profiles::{Profiles, name_given};
 use crate::types::digest::unique;
@@ -269,43 +270,5 @@ pub(super) fn load(
         Err(error) if error.kind == Kind::NotFound => Ok(None),
         Err(_) if replace => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// How to give the private key.
-pub(super) const MISSING_KEY: &str =
-    "add --jwt-key FILE (or --key FILE for TLS), or pipe it in with --key-stdin";
-
-/// Why the layers make no profile, as a message.
-fn explain(error: &MergeError, preset: Option<&Preset>) -> Error {
-    match (error, preset) {
-        (MergeError::NoKey, Some(preset)) if preset.auth.has_key() => {
-            Error::usage(format!("preset {} needs a private key", preset.name))
-                .hint("add --jwt-key FILE")
-        }
-        (MergeError::NoTokenEndpoint, _) => Error::usage("the token URL is missing"),
-        (MergeError::NoIdentity, _) => Error::usage("no identity was given for this method")
-            .hint("add --identity file:PATH, env:NAME, command:CMD or github:AUDIENCE"),
-        (MergeError::TwoAuthentications(method), _) => Error::usage(format!(
-            "--identity authenticates the client, and so does {}",
-            method.as_str()
-        ))
-        .hint("leave out the other one, or add --identity-as assertion or subject_token"),
-        (MergeError::NoClientId, _) => Error::usage("the client ID is missing"),
-        (MergeError::NoKey, _) => Error::usage("the private key is missing").hint(MISSING_KEY),
-        (MergeError::NoCertificate, _) => Error::usage("the client's certificate is missing")
-            .hint("add --cert FILE and --key FILE"),
-        (MergeError::NoCertificateKey, _) => {
-            Error::usage("--cert needs --key with its private key")
-        }
-        (MergeError::NoCertificateForKey, _) => {
-            Error::usage("--key needs --cert with its certificate")
-        }
-        (MergeError::NoCertificateForHeader, _) => {
-            Error::usage("--jwt-header needs --jwt-cert with the key's certificate")
-        }
-        (MergeError::NoIssuer, _) => Error::usage("the issuer is not known")
-            .hint("set it with --issuer URL, or set the audience with --jwt-aud AUDIENCE"),
-        (MergeError::Header(fault), _) => Error::usage(fault.clone()),
     }
 }

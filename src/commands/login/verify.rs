@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::dialogue;
-use super::prepare::{Login, MISSING_KEY, load};
+use super::explain::MISSING_KEY;
+use super::prepare::{Login, load};
 use super::{replace, sign};
 use crate::commands::identity;
 use crate::commands::obtain::warn_of_response;
