@@ -67,7 +67,7 @@ fn a_dangling_link_is_refused_and_not_changed() {
     let machine = logged_in();
     let root = machine.root();
     symlink("no/such/directory", root.join("dangling")).expect("a link");
-    let failed = print_to(&machine, &root.join("dangling")).failure(1);
+    let failed = print_to(&machine, &root.join("dangling")).failure(2);
     assert!(failed.stderr.contains("mkdir -p"), "{failed:?}");
     symlink("loop", root.join("loop")).expect("a link");
     print_to(&machine, &root.join("loop")).failure(2);
@@ -269,7 +269,7 @@ fn a_directory_or_a_missing_one_is_refused_before_anything_is_requested() {
         (text(&socket), 2),
         (&slash, 2),
         ("", 2),
-        (text(&root.join("none/token")), 1),
+        (text(&root.join("none/token")), 2),
         (text(&root.join("secret/token")), 1),
     ] {
         let ran = machine.run(&["token", "--refresh", "--output", named]);

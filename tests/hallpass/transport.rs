@@ -698,7 +698,7 @@ fn a_server_that_wants_to_renegotiate_tls_is_refused_in_words() {
             &[
                 "the server wants to renegotiate TLS",
                 "hallpass does not renegotiate",
-                "hint: if it requires a certificate, run `hallpass login p --cert FILE",
+                "hint: if it requires a certificate, add --cert FILE",
             ],
         );
         server.kill().expect("a process");

@@ -190,7 +190,7 @@ fn a_token_can_be_printed_in_several_formats() {
     let missing = machine.root().join("none/token");
     machine
         .run(&["token", "--output", missing.to_str().expect("UTF-8")])
-        .failure(1);
+        .failure(2);
 }
 
 #[test]
