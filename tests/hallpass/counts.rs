@@ -24,8 +24,8 @@ struct Counts {
 const RELEASE: Counts = Counts {
     system_calls: 24,
     instructions: 53_000,
-    // Like the memory below, it depends on how the file is in the page cache: 24 to 31 were seen.
-    page_faults: 34,
+    // Like the memory below, it depends on how the file is in the page cache: 24 to 34 were seen.
+    page_faults: 38,
     // With each page of the program that is needed, Linux maps up to 15 others that are in its page
     // cache, and how many are depends on how the file was written or read: the same call of the same
     // program took from 590 to 1,220 KiB. Without the linker script it takes 2,250.
