@@ -214,7 +214,9 @@ impl World {
             .replace(&home, "HOME")
             .replace(&directory, "DIR")
             .replace(host, "SERVER")
-            .replace(&*HALLPASS, "/bin/hallpass");
+            .replace(&*HALLPASS, "/bin/hallpass")
+            // The words of musl.
+            .replace("no file descriptors available", "too many open files");
         let line = without_fingerprints(&line);
         let line: String = line
             .split_inclusive(SEPARATORS)
@@ -307,8 +309,8 @@ fn start_server(machine: &Machine, replies: Vec<String>, tls: Option<&str>) -> S
 /// `STATUS | HEADER: VALUE | BODY`, each part but the first one as often as needed; `raw TEXT`;
 /// `token`; `large` for a response that is too large; `nothing` for a server that does not respond.
 fn reply(line: &str) -> Reply {
-    if let Some(bytes) = line.strip_prefix("raw ") {
-        return Reply::raw(bytes.replace("\\r", "\r").replace("\\n", "\n"));
+    if let Some(bytes) = line.strip_prefix("raw") {
+        return Reply::raw(bytes.trim_start().replace("\\r", "\r").replace("\\n", "\n"));
     }
     if line == "token" {
         return Reply::token("t", 3600);
