@@ -167,7 +167,7 @@ pub(crate) fn content(
     }
 }
 
-/// The secret's place has the private key itself, not its passphrase.
+/// Whether the source has the private key itself, not its passphrase.
 fn keeps_key(profile: &Profile) -> bool {
     profile.client_auth.has_key() && profile.encrypted_key.is_none()
 }
