@@ -13,13 +13,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::server::ParsedCertificate;
 
-use super::key::{EC_PUBLIC_KEY, P256, P384};
+use super::key::{EC_PUBLIC_KEY, ED25519 as ED25519_KEY, P256, P384};
 use crate::profile::JwtAlgorithm;
-use crate::types::ssh_key::{Content, SshPublicKey};
+use crate::types::ssh_key::{Content, SshPublicKey, at_fixed_length};
 
 /// RFC 8017 A.1, RFC 8410 §3.
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const ED25519_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// The public key in a file: PEM, of a key or of a certificate.
 pub(super) fn in_file(content: &[u8]) -> Option<SshPublicKey> {
@@ -122,12 +121,8 @@ fn verifies(key: &SshPublicKey, algorithm: JwtAlgorithm, message: &[u8], signatu
 
 /// ECDSA's two numbers, from ASN.1 (RFC 3279 §2.2.3) to a fixed length each (RFC 7518 §3.4).
 fn fixed_length(der: &[u8], length: usize) -> Option<Vec<u8>> {
-    let mut fixed = Vec::with_capacity(2 * length);
-    for number in numbers(der)? {
-        fixed.resize(fixed.len() + length.checked_sub(number.len())?, 0);
-        fixed.extend(number);
-    }
-    Some(fixed)
+    let [r, s] = &numbers(der)?;
+    at_fixed_length([r, s], length)
 }
 
 /// A sequence of two positive numbers, without leading zeros.

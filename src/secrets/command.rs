@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::platform::program::{self, Descendants, NoProgram};
+use crate::profile::external_key::CommandLine;
 use crate::types::duration;
 use crate::types::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
 
@@ -31,6 +32,14 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Runs a command line: a program, or a line for the shell.
+    pub(super) fn command_line(self, command: &CommandLine) -> Result<Zeroizing<Vec<u8>>> {
+        match command {
+            CommandLine::Words(words) => self.program(words),
+            CommandLine::Shell(line) => self.shell(line),
+        }
+    }
+
     /// Runs a program with its arguments, without a shell.
     pub(super) fn program(self, words: &[String]) -> Result<Zeroizing<Vec<u8>>> {
         let Self { kind, option, .. } = self;

@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found};
-use crate::profile::external_key::CommandLine;
 use crate::profile::identity::IdentitySource;
 use crate::types::digest::Digest;
 use crate::types::identity_token::IdentityToken;
@@ -63,11 +62,10 @@ pub(crate) fn read(source: &IdentitySource, wait: WaitLimit) -> Result<IdentityT
                 input: None,
                 limit: wait.limit()?,
             };
-            let printed = match command {
-                CommandLine::Words(words) => run.program(words)?,
-                CommandLine::Shell(line) => run.shell(line)?,
-            };
-            (printed, "the output of the identity command".to_owned())
+            (
+                run.command_line(command)?,
+                "the output of the identity command".to_owned(),
+            )
         }
         IdentitySource::Github(_) => {
             return Err(Error::broken(

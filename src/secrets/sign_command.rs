@@ -59,11 +59,8 @@ impl ExternalKey for CommandKey {
             input: Some(message),
             limit: self.limit,
         };
-        let printed = match &self.command {
-            CommandLine::Words(words) => run.program(words),
-            CommandLine::Shell(line) => run.shell(line),
-        };
-        printed.map(|printed| printed.to_vec())
+        let printed = run.command_line(&self.command)?;
+        Ok(printed.to_vec())
     }
 }
 

@@ -235,14 +235,21 @@ impl SshSignature {
             _ => return Some(self.bytes.clone()),
         };
         let mut reader = Reader(&self.bytes);
-        let mut fixed = Vec::with_capacity(2 * length);
-        for _ in 0..2 {
-            let number = reader.mpint()?;
-            fixed.resize(fixed.len() + length.checked_sub(number.len())?, 0);
-            fixed.extend(number);
-        }
+        let numbers = [reader.mpint()?, reader.mpint()?];
+        let fixed = at_fixed_length(numbers, length)?;
         reader.is_at_end().then_some(fixed)
     }
+}
+
+/// ECDSA's two numbers, which have no leading zeros, at this length in bytes each (RFC 7518 §3.4). None
+/// if one is longer.
+pub(crate) fn at_fixed_length(numbers: [&[u8]; 2], length: usize) -> Option<Vec<u8>> {
+    let mut fixed = Vec::with_capacity(2 * length);
+    for number in numbers {
+        fixed.resize(fixed.len() + length.checked_sub(number.len())?, 0);
+        fixed.extend(number);
+    }
+    Some(fixed)
 }
 
 #[cfg(test)]

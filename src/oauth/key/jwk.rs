@@ -12,7 +12,7 @@ use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{P256, P384};
+use super::{ED25519, P256, P384};
 use crate::profile::JwtAlgorithm;
 use crate::types::choice::Choice as _;
 
@@ -46,9 +46,6 @@ const CURVES: [Curve; 2] = [
         length: 48,
     },
 ];
-
-/// RFC 8410 §3.
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 impl Jwk {
     /// # Errors
