@@ -13,6 +13,24 @@ use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::server::{Gate, Reply, Request, Server};
 use crate::time::command_at;
 
+/// The crowd gets the second token with one request, which is held until so many callers wait for it.
+#[track_caller]
+fn assert_one_request(
+    machine: &Machine,
+    server: &Server,
+    gate: &Gate,
+    waiters: usize,
+    arguments: &[&str],
+) {
+    let crowd = Crowd::start(machine, CROWD, arguments);
+    if waiters > 0 {
+        crowd.wait_for_waiters(waiters);
+    }
+    gate.open();
+    assert_eq!(crowd.tokens(), of(["token-2"]));
+    assert_eq!(server.requests().len(), 2, "{waiters} callers wait");
+}
+
 #[test]
 fn a_crowd_with_an_expired_token_makes_one_request() {
     for held in [false, true] {
@@ -28,13 +46,8 @@ fn a_crowd_with_an_expired_token_makes_one_request() {
             1,
             "the expired one is still there"
         );
-        let crowd = Crowd::start(&machine, CROWD, &["token"]);
-        if held {
-            crowd.wait_for_waiters(CROWD - 1);
-        }
-        gate.open();
-        assert_eq!(crowd.tokens(), of(["token-2"]));
-        assert_eq!(server.requests().len(), 2, "held: {held}");
+        let waiters = if held { CROWD - 1 } else { 0 };
+        assert_one_request(&machine, &server, &gate, waiters, &["token"]);
     }
 }
 
@@ -47,13 +60,14 @@ fn a_crowd_without_a_token_makes_one_request() {
             Reply::token("token-2", 3600).held_by(&gate),
         ]));
         let machine = logged_in(&server);
-        let crowd = Crowd::start(&machine, CROWD, &["token", "--scope", "USER"]);
-        if held {
-            crowd.wait_for_waiters(CROWD - 1);
-        }
-        gate.open();
-        assert_eq!(crowd.tokens(), of(["token-2"]));
-        assert_eq!(server.requests().len(), 2, "held: {held}");
+        let waiters = if held { CROWD - 1 } else { 0 };
+        assert_one_request(
+            &machine,
+            &server,
+            &gate,
+            waiters,
+            &["token", "--scope", "USER"],
+        );
     }
 }
 

@@ -251,6 +251,18 @@ fn an_empty_value_removes_a_setting() {
     assert_eq!(server.requests()[1].text(), "grant_type=client_credentials");
 }
 
+/// A value that may be a secret in the wrong place: the message names the option only.
+#[track_caller]
+fn assert_refused_without_its_value(server: &Server, option: &str, value: &str) {
+    let machine = Machine::new();
+    let ran = login_at(&machine, &server.url("/"), &[option, value]).failure(2);
+    assert!(
+        ran.stderr.contains(option) && !ran.stderr.contains("s3cretvalue"),
+        "{ran:?}"
+    );
+    assert_eq!(machine.files(), NO_FILES);
+}
+
 #[test]
 fn a_parameter_may_not_overwrite_a_standard_one() {
     let names = [
@@ -275,13 +287,7 @@ fn a_parameter_may_not_overwrite_a_standard_one() {
             "x\u{7f}=s3cretvalue",
         ])
     {
-        let machine = Machine::new();
-        let ran = login_at(&machine, &server.url("/"), &["--param", argument]).failure(2);
-        assert!(
-            ran.stderr.contains("--param") && !ran.stderr.contains("s3cretvalue"),
-            "{ran:?}"
-        );
-        assert_eq!(machine.files(), NO_FILES);
+        assert_refused_without_its_value(&server, "--param", argument);
     }
     for resource in [
         "no-uri",
@@ -292,13 +298,7 @@ fn a_parameter_may_not_overwrite_a_standard_one() {
         "1:x",
         "urn:",
     ] {
-        let machine = Machine::new();
-        let ran = login_at(&machine, &server.url("/"), &["--resource", resource]).failure(2);
-        assert!(
-            ran.stderr.contains("--resource") && !ran.stderr.contains("s3cretvalue"),
-            "{ran:?}"
-        );
-        assert_eq!(machine.files(), NO_FILES);
+        assert_refused_without_its_value(&server, "--resource", resource);
     }
     assert_eq!(server.connections(), 0);
 }
