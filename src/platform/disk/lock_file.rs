@@ -65,9 +65,16 @@ impl LockFile {
     /// Takes the lock if it is free, until this value is dropped. If the file was removed since it was
     /// opened, this opens and locks the file that is now at its path.
     ///
+    /// During a wait that is to be continued this returns false: only the wait can get the lock. The
+    /// waiting thread uses the same open file, so the shared lock that it gets would replace an
+    /// exclusive one that was taken here, and be released.
+    ///
     /// # Errors
     /// Some file systems do not support locks.
     pub(crate) fn try_exclusive(&mut self) -> io::Result<bool> {
+        if self.waiter.is_some() {
+            return Ok(false);
+        }
         let mut reopenings = REOPEN_LIMIT;
         loop {
             if !self.is_held {
@@ -139,14 +146,12 @@ impl LockFile {
 
     /// The same, but the callers wake one at a time, and each has the lock when it wakes.
     pub(crate) fn wait_in_line(&mut self, limit: Duration) -> io::Result<bool> {
-        let is_free = self.wait(true, limit)?;
-        self.is_held |= is_free;
-        Ok(is_free)
+        self.wait(true, limit)
     }
 
+    /// Continues the wait that has begun, or begins one.
     fn wait(&mut self, is_exclusive: bool, limit: Duration) -> io::Result<bool> {
-        let waiter = self.waiter.take();
-        let waiter = match waiter.filter(|waiter| waiter.is_exclusive == is_exclusive) {
+        let waiter = match self.waiter.take() {
             Some(waiter) => waiter,
             None => Waiter {
                 is_exclusive,
@@ -154,6 +159,7 @@ impl LockFile {
             },
         };
         if let Ok(locked) = waiter.result.recv_timeout(limit) {
+            self.is_held |= waiter.is_exclusive && locked.is_ok();
             return locked.map(|()| true);
         }
         self.waiter = Some(waiter);
@@ -180,7 +186,48 @@ fn start_waiting(file: File, is_exclusive: bool) -> io::Result<mpsc::Receiver<io
             // Some systems report an error although they released the lock.
             let _ = file.unlock();
         }
+        // Before the result arrives: a lock is released when its file is closed everywhere.
+        drop(file);
         let _ = sender.send(locked);
     })?;
     Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Whether a wait ends or is continued depends on the moment at which the lock becomes free.
+    #[test]
+    fn a_lock_that_is_acquired_during_a_wait_is_kept() {
+        let directory = TempDir::with_prefix("hallpass-test-").expect("a directory");
+        let path = directory.path().join("p.lock");
+        let open = || LockFile::open(&path).expect("a lock file");
+        for in_line in [false, true] {
+            for _ in 0..100 {
+                let mut holder = open();
+                assert!(holder.try_exclusive().expect("locks"));
+                let mut caller = open();
+                let wait = |caller: &mut LockFile, limit| {
+                    if in_line {
+                        caller.wait_in_line(limit).expect("waits")
+                    } else {
+                        caller.wait_until_free(limit).expect("waits")
+                    }
+                };
+                assert!(!wait(&mut caller, Duration::ZERO), "it is held");
+                drop(holder);
+                while !caller.try_exclusive().expect("locks") {
+                    wait(&mut caller, Duration::from_micros(1));
+                }
+                // Whatever thread of the caller still waits gets the time to end.
+                for _ in 0..20 {
+                    thread::yield_now();
+                    assert!(!open().try_exclusive().expect("locks"), "two hold the lock");
+                }
+            }
+        }
+    }
 }
