@@ -1,26 +1,24 @@
 //! `hallpass token`: prints an access token, from the cache while it is valid.
 
+mod format;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use serde_json::json;
-
 use super::command_line::{Word, Words, flag, once};
-use super::obtain::{Obtained, TokenOptions, obtain};
+use super::obtain::{TokenOptions, obtain};
 use super::{duration, scope};
 use crate::error::{Error, Result};
 use crate::platform::disk::Output;
 use crate::platform::prompt;
 use crate::platform::variables;
 use crate::profile::ProfileName;
-use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Bound, Profiles, from_environment};
-use crate::protocols::header;
-use crate::types::token::Timestamp;
 use crate::types::web_url::WebUrl;
+use clap::ValueEnum as _;
+use format::Format;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,74 +59,6 @@ pub(crate) struct Args {
     /// Write the token to this file, readable only by you, without a newline (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-/// How the token is printed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-#[value(rename_all = "kebab-case")]
-enum Format {
-    /// The token
-    #[default]
-    Raw,
-    /// HTTP header: `Authorization: Bearer TOKEN`, or the header that `hallpass bind` sets
-    Header,
-    /// Value of the Authorization header: `Bearer TOKEN`
-    Bearer,
-    /// The header as JSON: `{"Authorization":"Bearer TOKEN"}`
-    HeadersJson,
-    /// The header as a line for `curl -K -`: `header = "Authorization: Bearer TOKEN"`
-    Curl,
-    /// `access_token`, `token_type`, `scope`, `expires_at`, `expires_in`, and the API URLs that some servers return
-    Json,
-}
-
-impl Format {
-    /// Formats the token, without a line end.
-    ///
-    /// # Errors
-    /// `Usage` if the profile's URLs use different headers, and no URL was given.
-    fn write(self, obtained: &Obtained, selected: &SelectedProfile) -> Result<String> {
-        let token = &obtained.token.access_token;
-        let header = || Ok(header(with_own_header(selected)?, token));
-        Ok(match self {
-            Self::Raw => token.expose().to_owned(),
-            Self::Header => {
-                let (name, value) = header()?;
-                format!("{name}: {value}")
-            }
-            Self::Bearer => format!("Bearer {}", token.expose()),
-            Self::HeadersJson => {
-                let (name, value) = header()?;
-                json!({ name: value }).to_string()
-            }
-            Self::Curl => {
-                let (name, value) = header()?;
-                let quoted = value.replace('\\', r"\\").replace('"', "\\\"");
-                format!("header = \"{name}: {quoted}\"")
-            }
-            Self::Json => as_json(obtained),
-        })
-    }
-}
-
-/// The binding that sets the header: that of the URL, or without a URL, the profile's only one that
-/// sets any.
-fn with_own_header(selected: &SelectedProfile) -> Result<Option<&Binding>> {
-    if selected.url.is_some() {
-        let binding = selected.binding.as_ref();
-        return Ok(binding.filter(|binding| binding.header.is_some()));
-    }
-    let bindings = selected.profile.bindings.iter();
-    let mut bindings = bindings.filter(|binding| binding.header.is_some());
-    let first = bindings.next();
-    if bindings.any(|other| first.is_some_and(|first| !other.presents_alike(first))) {
-        let what = format!(
-            "the URLs of profile {} use different headers",
-            selected.name
-        );
-        return Err(Error::usage(what).hint("give the URL that the token is for: --url URL"));
-    }
-    Ok(first)
 }
 
 fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
@@ -229,19 +159,4 @@ fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Se
     };
     let url = url.as_str().split('?').next().unwrap_or_default();
     Err(Error::not_found(reason).hint(format!("to allow it: hallpass bind PROFILE {url}")))
-}
-
-fn as_json(obtained: &Obtained) -> String {
-    let Obtained { token, scope, .. } = obtained;
-    let mut json = json!({
-        "access_token": token.access_token.expose(),
-        "token_type": token.token_type,
-        "scope": token.scope.as_deref().or(scope.as_deref()),
-        "expires_at": token.expires_at.rfc3339(),
-        "expires_in": token.expires_at.since(Timestamp::now()).as_secs(),
-    });
-    for (name, value) in &token.members {
-        json[name] = value.as_str().into();
-    }
-    json.to_string()
 }

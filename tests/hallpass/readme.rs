@@ -279,7 +279,11 @@ fn the_files_that_the_documents_name_exist() {
 
 #[test]
 fn the_manuals_are_formatted_without_a_warning() {
-    for manual in ["man/hallpass.1", "man/hallpass-helpers.1"] {
+    for manual in [
+        "man/hallpass.1",
+        "man/hallpass-helpers.1",
+        "man/hallpass-contract.5",
+    ] {
         let ran = Command::new("groff")
             .args(["-ww", "-man", "-Tutf8", manual])
             .output();

@@ -264,9 +264,36 @@ fn in_python_packages(file: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no installed package has {file}"))
 }
 
+/// Checks JSON against a schema in `schema/`, with a validator that nobody of this project wrote.
+#[track_caller]
+pub(crate) fn assert_fits_schema(json: &str, schema: &str) {
+    const CHECK: &str = "import json, jsonschema, sys\n\
+        schema = json.load(open(sys.argv[1]))\n\
+        kind = jsonschema.validators.validator_for(schema)\n\
+        kind.check_schema(schema)\n\
+        kind(schema, format_checker=kind.FORMAT_CHECKER).validate(json.loads(sys.argv[2]))";
+    let packages = python_packages("python-schemas");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("schema")
+        .join(schema);
+    let ran = Command::new(python_program("python"))
+        .env("PYTHONPATH", packages)
+        .args(["-B", "-c", CHECK])
+        .args([path.as_os_str(), json.as_ref()])
+        .output()
+        .expect("Python");
+    let message = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{schema}: {json}\n{message}");
+}
+
 /// Where Python finds a pip from before `--keyring-provider`, as Debian 12 has it.
 pub(crate) fn old_pip() -> PathBuf {
-    let target = installed("old-pip", &["requirements.txt"], |target| {
+    python_packages("old-pip")
+}
+
+/// A directory with the Python packages that a directory of tests/ names, for `PYTHONPATH`.
+fn python_packages(name: &str) -> PathBuf {
+    let target = installed(name, &["requirements.txt"], |target| {
         run(
             Command::new(python_program("python"))
                 .args(PIP_INSTALL)

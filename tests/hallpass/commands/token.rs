@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{COMMANDS, fails, is_moment, members, names, settings};
 use crate::machine::{Machine, numbered_tokens};
+use crate::real_servers::assert_fits_schema;
 use crate::server::{Gate, Reply, Request, Server};
 
 #[test]
@@ -108,9 +109,12 @@ fn a_token_as_json_has_the_members_of_rfc_6749_and_its_end() {
                     "expires_at",
                     "expires_in",
                     "scope",
-                    "token_type"
+                    "token_type",
+                    "version"
                 ]
             );
+            assert!(ran.stdout.starts_with(r#"{"version":1,"#), "{ran:?}");
+            assert_fits_schema(&ran.stdout, "hallpass-token.schema.json");
             assert_eq!(printed["access_token"], "t");
             assert_eq!(printed["token_type"], token_type);
             assert_eq!(printed["scope"], scope);

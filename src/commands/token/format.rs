@@ -1,0 +1,112 @@
+//! How `hallpass token` prints a token.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::json;
+
+use super::super::obtain::Obtained;
+use crate::error::{Error, Result};
+use crate::profile::binding::Binding;
+use crate::profile::selected::SelectedProfile;
+use crate::protocols::header;
+use crate::types::token::Timestamp;
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+#[value(rename_all = "kebab-case")]
+pub(super) enum Format {
+    /// The token
+    #[default]
+    Raw,
+    /// HTTP header: `Authorization: Bearer TOKEN`, or the header that `hallpass bind` sets
+    Header,
+    /// Value of the Authorization header: `Bearer TOKEN`
+    Bearer,
+    /// The header as JSON: `{"Authorization":"Bearer TOKEN"}`
+    HeadersJson,
+    /// The header as a line for `curl -K -`: `header = "Authorization: Bearer TOKEN"`
+    Curl,
+    /// `version`, `access_token`, `token_type`, `expires_at`, `expires_in`, `scope`, and the API URLs that some servers return
+    Json,
+}
+
+impl Format {
+    /// Formats the token, without a line end.
+    ///
+    /// # Errors
+    /// `Usage` if the profile's URLs use different headers, and no URL was given.
+    pub(super) fn write(self, obtained: &Obtained, selected: &SelectedProfile) -> Result<String> {
+        let token = &obtained.token.access_token;
+        let header = || Ok(header(with_own_header(selected)?, token));
+        Ok(match self {
+            Self::Raw => token.expose().to_owned(),
+            Self::Header => {
+                let (name, value) = header()?;
+                format!("{name}: {value}")
+            }
+            Self::Bearer => format!("Bearer {}", token.expose()),
+            Self::HeadersJson => {
+                let (name, value) = header()?;
+                json!({ name: value }).to_string()
+            }
+            Self::Curl => {
+                let (name, value) = header()?;
+                let quoted = value.replace('\\', r"\\").replace('"', "\\\"");
+                format!("header = \"{name}: {quoted}\"")
+            }
+            Self::Json => serde_json::to_string(&Contract::of(obtained)).unwrap_or_default(),
+        })
+    }
+}
+
+/// The binding that sets the header: that of the URL, or without a URL, the profile's only one that
+/// sets any.
+fn with_own_header(selected: &SelectedProfile) -> Result<Option<&Binding>> {
+    if selected.url.is_some() {
+        let binding = selected.binding.as_ref();
+        return Ok(binding.filter(|binding| binding.header.is_some()));
+    }
+    let bindings = selected.profile.bindings.iter();
+    let mut bindings = bindings.filter(|binding| binding.header.is_some());
+    let first = bindings.next();
+    if bindings.any(|other| first.is_some_and(|first| !other.presents_alike(first))) {
+        let what = format!(
+            "the URLs of profile {} use different headers",
+            selected.name
+        );
+        return Err(Error::usage(what).hint("give the URL that the token is for: --url URL"));
+    }
+    Ok(first)
+}
+
+/// The version of the output. Within it, members can be added, but never changed or removed.
+const VERSION: u8 = 1;
+
+/// The JSON that hallpass-contract(5) and `schema/hallpass-token.schema.json` describe.
+#[derive(Serialize)]
+struct Contract<'a> {
+    version: u8,
+    access_token: &'a str,
+    token_type: &'a str,
+    expires_at: String,
+    expires_in: u64,
+    scope: Option<&'a str>,
+    #[serde(flatten)]
+    members: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Contract<'a> {
+    fn of(obtained: &'a Obtained) -> Self {
+        let Obtained { token, scope, .. } = obtained;
+        Self {
+            version: VERSION,
+            access_token: token.access_token.expose(),
+            token_type: &token.token_type,
+            expires_at: token.expires_at.rfc3339(),
+            expires_in: token.expires_at.since(Timestamp::now()).as_secs(),
+            scope: token.scope.as_deref().or(scope.as_deref()),
+            members: &token.members,
+        }
+    }
+}
