@@ -11,9 +11,10 @@ mod sweep;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::platform::disk::{self, Directories};
+use crate::platform::disk::{self, Directories, Durability};
 use crate::profile::ProfileName;
 use crate::profile::token_request::{Overrides, TokenRequest};
 use crate::types::token::CachedToken;
@@ -78,6 +79,17 @@ impl Cache {
             })
         };
         keys.filter_map(read).collect()
+    }
+
+    /// Whether something that is done at most once in this time may be done now. Then it is recorded as
+    /// done; what cannot be recorded is not done.
+    pub(crate) fn is_time_for(&self, what: &str, pause: Duration) -> bool {
+        let path = self.directory.join(what);
+        match disk::age(&path) {
+            Ok(Some(age)) if age < pause => false,
+            Ok(_) => disk::replace(&path, b"", Durability::Cache).is_ok(),
+            Err(_) => false,
+        }
     }
 
     /// Removes all entries.

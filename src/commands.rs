@@ -4,6 +4,7 @@
 pub(crate) mod bind;
 mod command_line;
 pub(crate) mod exec;
+mod expiry;
 pub(crate) mod helper;
 mod identity;
 pub(crate) mod login;

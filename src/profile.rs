@@ -8,6 +8,7 @@ mod extra;
 pub(crate) mod headers;
 pub(crate) mod identity;
 mod profile_name;
+mod renewal;
 pub(crate) mod secret_source;
 pub(crate) mod selected;
 pub(crate) mod settings;
@@ -35,6 +36,7 @@ use trust::RecordedTrust;
 
 use crate::types::checked_text::{ClientId, Resource, Scope};
 use crate::types::choice::choice;
+use crate::types::date::Date;
 use crate::types::digest::Digest;
 use crate::types::seconds::{Lifetime, Timeout};
 
@@ -141,6 +143,9 @@ pub(crate) struct Profile {
     /// None if the client has no credential of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret: Option<SecretSource>,
+    /// The day on which the server stops accepting it, if the user gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_expires: Option<Date>,
     /// The settings that came from a preset or from metadata: a later login may renew these.
     #[serde(
         default,

@@ -2,6 +2,7 @@
 
 pub(crate) mod checked_text;
 pub(crate) mod choice;
+pub(crate) mod date;
 pub(crate) mod digest;
 pub(crate) mod duration;
 pub(crate) mod external_key;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::command_line::{Word, Words, once};
 use super::duration;
+use super::expiry;
 use super::obtain::{TokenOptions, obtain};
 use crate::error::{Error, Kind, Result};
 use crate::platform::Inherited;
@@ -100,7 +101,10 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     let mut is_any_new = false;
     for ((name, _), selected) in wanted.iter().zip(&mut selected) {
         let obtained = obtain(&directories, &profiles, &options, selected)?;
-        is_any_new |= obtained.is_new;
+        if obtained.is_new {
+            is_any_new = true;
+            expiry::warn(&directories, selected);
+        }
         command.env(name, obtained.token.access_token.expose());
     }
     if is_any_new {

@@ -101,7 +101,7 @@ fn finish(
         ));
     }
     report(name, profile, verified.token.as_ref());
-    login.report_replaced();
+    login.report_replaced(profile);
     variables::warn_about_unknown();
     Ok(String::new())
 }
@@ -187,6 +187,9 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
         profile.client()
     ));
     message::note(&format!("the {what} {place}"));
+    if let Some(date) = profile.secret_expires {
+        message::note(&format!("it expires on {}", date.with_days_left()));
+    }
     if profile.has_agent_key() {
         message::note(
             "if the ssh-agent asks for each use of the key, it will ask at each token request",

@@ -19,6 +19,7 @@ use crate::profile::token_request::{Overrides, TokenRequest, login_of};
 use crate::profile::{Profile, ProfileName};
 use crate::profiles::{self, Profiles, from_environment, name_given};
 use crate::secrets;
+use crate::types::date::Date;
 use crate::types::duration;
 use crate::types::token::{CachedToken, Timestamp};
 use text::{described, in_agent, secret_place, values};
@@ -151,6 +152,7 @@ const TITLES: &[(&str, &str)] = &[
     ("default_ttl_seconds", "default TTL"),
     ("max_ttl_seconds", "maximum TTL"),
     ("revocation_endpoint", "revocation"),
+    ("secret_expires", "secret expires"),
 ];
 
 /// What is shown in another way, or only of use to hallpass itself.
@@ -197,6 +199,10 @@ impl Usable {
                     let seconds = seconds.as_u64().unwrap_or_default();
                     duration::in_words(Duration::from_secs(seconds)).into()
                 }
+                ("secret_expires", Value::String(_)) => {
+                    let date = self.profile.secret_expires;
+                    date.map(Date::with_days_left).unwrap_or_default().into()
+                }
                 (_, value) => value,
             };
             lines.extend(values(&value).map(|value| ((*title).to_owned(), value)));
@@ -225,6 +231,7 @@ impl Usable {
             "resource": [],
             "for": [],
             "revocation_endpoint": null,
+            "secret_expires": null,
         });
         for (name, value) in self.settings() {
             if !["format", "generation"].contains(&name.as_str()) {

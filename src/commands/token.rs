@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command_line::{Word, Words, flag, once};
+use super::expiry;
 use super::obtain::{TokenOptions, obtain};
 use super::{duration, scope};
 use crate::error::{Error, Result};
@@ -130,6 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let obtained = obtain(&directories, &profiles, &options, &mut selected)?;
     if obtained.is_new {
         variables::warn_about_unknown();
+        expiry::warn(&directories, &selected);
     }
     let format = if args.json {
         Format::Json

@@ -22,6 +22,7 @@ use crate::profile::{
 };
 
 use crate::types::checked_text::{ClientId, Resource, Scope};
+use crate::types::date::Date;
 use crate::types::seconds::{Lifetime, Timeout};
 
 /// One setting in one layer.
@@ -159,6 +160,7 @@ pub(crate) struct Settings {
     pub(crate) max_ttl_seconds: Setting<Lifetime>,
     /// Where the client secret is, or the private key, or the passphrase of an encrypted key.
     pub(crate) secret: Setting<SecretSource>,
+    pub(crate) secret_expires: Setting<Date>,
 }
 
 const SECRET_METHODS: &[ClientAuth] = &[
@@ -251,7 +253,9 @@ impl Settings {
         let is_basic = method == ClientAuth::ClientSecretBasic;
         let has_agent = profile.has_agent_key();
         let role = profile.identity.as_ref().map(|identity| identity.role);
+        let has_secret = profile.secret.is_some();
         let settings = [
+            ("secret-expires", self.secret_expires.is_unset(), has_secret),
             ("agent-socket", self.agent_socket.is_unset(), has_agent),
             ("jwt-alg", self.jwt_algorithm.is_unset(), has_assertion),
             ("jwt-kid", self.jwt_key_id.is_unset(), has_assertion),

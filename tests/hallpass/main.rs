@@ -17,6 +17,7 @@ mod dialogues;
 mod django;
 mod environment;
 mod exec;
+mod expiry;
 mod files;
 mod helpers;
 mod https;

@@ -63,6 +63,7 @@ tables! {
     agents
     arguments
     environment
+    expiry
     helpers
     identity
     keychain

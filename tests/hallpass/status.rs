@@ -242,6 +242,7 @@ fn status_as_json_has_a_member_for_each_setting() {
         "revocation_endpoint",
         "scope",
         "secret",
+        "secret_expires",
         "token_endpoint",
         "tokens",
     ];

@@ -99,6 +99,10 @@ impl Args {
             secret: self
                 .secret_source(kept.and_then(|kept| kept.secret.as_ref()))?
                 .into(),
+            secret_expires: match &self.secret_expires {
+                None => Setting::Unset,
+                Some(given) => Setting::or_removed(given.0),
+            },
         })
     }
 

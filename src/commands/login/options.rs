@@ -15,6 +15,7 @@ use crate::profile::{
 };
 use crate::types::checked_text::{ClientId, Resource};
 use crate::types::choice::Choice as _;
+use crate::types::date::Date;
 use crate::types::seconds::{Lifetime, Timeout};
 
 /// The headings of the options in the help.
@@ -94,6 +95,9 @@ pub(crate) struct Args {
     /// Read the secret from this systemd credential each time (`LoadCredential=`)
     #[arg(long, help_heading = SECRET, value_name = "NAME", group = "source", value_parser = credential)]
     pub(super) secret_credential: Option<String>,
+    /// When the secret expires: a date, or a number of days; `hallpass token` warns from 30 days before
+    #[arg(long, help_heading = SECRET, value_name = "DATE|90d", value_parser = or_nothing(Date::parse_future))]
+    pub(super) secret_expires: Option<OrNothing<Date>>,
     /// The API that the token is for, if the server requires it (Auth0, Blooma)
     #[arg(long, help_heading = TOKEN)]
     pub(super) audience: Option<String>,

@@ -241,7 +241,18 @@ impl<'a> Login<'a> {
     }
 
     /// Says what the login replaced, and what it left where it was.
-    pub(super) fn report_replaced(&self) {
+    pub(super) fn report_replaced(&self, profile: &Profile) {
+        let before = self
+            .renewed
+            .as_ref()
+            .and_then(|before| before.secret_expires);
+        let is_lost =
+            profile.secret_expires.is_none() && self.layers.given.secret_expires.is_unset();
+        if let Some(before) = before.filter(|_| is_lost) {
+            message::note(&format!(
+                "the expiry date {before} was the previous secret's and was removed; --secret-expires sets a new one"
+            ));
+        }
         if let Some(replaced) = &self.replaced {
             let client = replace::client_of(replaced);
             message::note(&format!("it replaced {client}"));

@@ -64,6 +64,19 @@ impl Login<'_> {
         self.renewed.as_ref().filter(|_| self.args.moves())
     }
 
+    /// Whether the secret is another one than the profile had, as far as is known: then the date on which
+    /// that one expires is not kept.
+    fn replaces_secret(&self, input: &Input) -> bool {
+        let before = self
+            .renewed
+            .as_ref()
+            .and_then(|before| before.secret.as_ref());
+        match &input.for_store {
+            Some(_) => !self.args.moves(),
+            None => before != input.merged.secret.as_ref(),
+        }
+    }
+
     /// Reads the credential and requests a token. A person who typed something wrong may correct it.
     pub(super) fn verify_credential(&mut self) -> Result<Verified> {
         loop {
@@ -151,6 +164,9 @@ impl Login<'_> {
     /// real token request, before anything is stored.
     pub(super) fn verify(&self, input: Input) -> Result<Verified> {
         let mut profile = input.merged.clone();
+        if self.replaces_secret(&input) && self.layers.given.secret_expires.is_unset() {
+            profile.secret_expires = None;
+        }
         if let Some(credential) = &input.credential {
             if let (Credential::External(key), Some(secret)) = (credential, &mut profile.secret) {
                 secret.record(oauth::public_key_of(&**key)?);

@@ -26,7 +26,7 @@ pub(super) fn hints(
     let mut hints = about_parameters(code, reported, context);
     match code {
         _ if status == 401 || is_about_client(code) => {
-            hints.extend(about_client(challenge, context));
+            hints.extend(about_client(reported, challenge, context));
         }
         "unsupported_grant_type" => {
             hints.push(administrator(
@@ -81,7 +81,38 @@ fn by_status(
     })
 }
 
-fn about_client(challenge: Option<&str>, context: &ResponseContext<'_>) -> Vec<String> {
+/// How Microsoft Entra says that the client secret has expired.
+const ENTRA_EXPIRED: &str = "AADSTS7000222";
+
+/// The hint for a secret that has expired: the server says so, or refuses the client after the date
+/// that the user gave.
+fn expired(reported: &ServerError, context: &ResponseContext<'_>) -> Option<String> {
+    let may_be_secret = matches!(reported.code.as_deref(), None | Some("invalid_client"));
+    let date = context.profile.secret_expires;
+    let date = date.filter(|date| may_be_secret && date.has_come());
+    if date.is_none() && !reported.mentions(ENTRA_EXPIRED) {
+        return None;
+    }
+    let what = context.profile.credential_name();
+    let when = date.map_or_else(
+        || "has expired".to_owned(),
+        |date| format!("expired on {date}"),
+    );
+    let then = match context.name {
+        Some(name) if !name.is_from_environment() => context.profile.how_to_renew(name),
+        _ => "create a new one at the server".to_owned(),
+    };
+    Some(format!("the {what} {when}; {then}"))
+}
+
+fn about_client(
+    reported: &ServerError,
+    challenge: Option<&str>,
+    context: &ResponseContext<'_>,
+) -> Vec<String> {
+    if let Some(hint) = expired(reported, context) {
+        return vec![hint];
+    }
     let mut hints = vec![context.check_client()];
     let asks_for_basic =
         challenge.is_some_and(|challenge| challenge.to_ascii_lowercase().starts_with("basic"));

@@ -72,6 +72,7 @@ impl Settings {
             default_ttl_seconds: profile.default_ttl_seconds;
             max_ttl_seconds: profile.max_ttl_seconds;
             secret: profile.secret.clone();
+            secret_expires: profile.secret_expires;
         }
         let claims = assertion.iter().flat_map(|assertion| &assertion.claims);
         let claims = claims.map(|(name, value)| (name.clone(), value.as_str()));
