@@ -37,14 +37,14 @@ fn client_assertion(request: &Request) -> String {
 }
 
 /// A machine with an identity in each source, and the server that GitHub would be.
-struct Workload {
-    machine: Machine,
+pub(crate) struct Workload {
+    pub(crate) machine: Machine,
     file: PathBuf,
-    github: Server,
+    pub(crate) github: Server,
 }
 
 impl Workload {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let github = Server::start(|request| {
             let authorization = format!("Bearer {REQUEST_TOKEN}");
             let is_right = request.header("authorization") == Some(&authorization)
@@ -83,7 +83,7 @@ impl Workload {
         ]
     }
 
-    fn login(&self, server: &Server, source: &str, more: &[&str]) -> Ran {
+    pub(crate) fn login(&self, server: &Server, source: &str, more: &[&str]) -> Ran {
         let url = server.url("/token");
         let mut arguments = vec!["login", "p", "--replace", "--token-url", &url];
         arguments.extend(["--identity", source]);

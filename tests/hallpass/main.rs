@@ -45,6 +45,7 @@ mod real_servers;
 mod recipes;
 mod replacing;
 mod requests;
+mod sdks;
 mod secret_files;
 mod secret_service;
 mod sending;

@@ -205,6 +205,8 @@ fn the_presets_of_federated_identities_send_the_requests_of_the_providers_own_pa
         let requests = server.requests();
         for request in &requests[requests.len() - 2..] {
             assert_eq!(request.header("authorization"), None);
+            let has_header = request.header("anthropic-beta").is_some();
+            assert_eq!(has_header, preset == "anthropic-wif");
             assert_eq!(request.text().replace(&token, "IDENTITY"), body, "{preset}");
         }
     }

@@ -286,6 +286,21 @@ pub(crate) fn assert_fits_schema(json: &str, schema: &str) {
     assert!(ran.status.success(), "{schema}: {json}\n{message}");
 }
 
+/// A program of tests/identity-parties, and a Python that has all that it needs.
+pub(crate) fn identity_party(program: &str) -> Command {
+    let mut command = Command::new(python_environment().join("environment/bin/python"));
+    command
+        .arg("-B")
+        .arg(source("identity-parties").join(program))
+        .env("PYTHONPATH", identity_packages());
+    command
+}
+
+/// The packages of tests/identity-parties, beside those of tests/python-servers.
+fn identity_packages() -> PathBuf {
+    python_packages("identity-parties")
+}
+
 /// Where Python finds a pip from before `--keyring-provider`, as Debian 12 has it.
 pub(crate) fn old_pip() -> PathBuf {
     python_packages("old-pip")
@@ -308,6 +323,13 @@ fn python_packages(name: &str) -> PathBuf {
 
 fn node_modules() -> PathBuf {
     npm_packages("oidc-provider", &["server.mjs"])
+}
+
+/// What requests the identity token of a job as actions do it: npm's `@actions/core`.
+pub(crate) fn actions_core() -> Command {
+    let mut command = Command::new(node_program());
+    command.arg(npm_packages("actions-core", &["id_token.mjs"]).join("id_token.mjs"));
+    command
 }
 
 /// pnpm, which node runs.

@@ -11,7 +11,7 @@ use rcgen::{
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::server::{Reply, Request, Server};
+use crate::server::{ReadWrite, Reply, Request, Server};
 
 impl Server {
     /// Listens on any free port of 127.0.0.1, as this identity. Only what was decrypted counts as received.
@@ -20,13 +20,37 @@ impl Server {
         answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Server {
         let config = Arc::clone(&identity.0);
-        let encrypt = move |tcp| {
-            let session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-            // The handshake happens when HTTP reads its first byte.
-            Ok(Box::new(TlsStream(StreamOwned::new(session, tcp))) as _)
-        };
+        let encrypt = move |tcp| encrypted(tcp, &config);
         Server::start_over("https", 0, encrypt, answer)
     }
+
+    /// A proxy that reaches no host: as this identity, it replies in place of each.
+    pub(crate) fn start_in_place_of_all(
+        identity: &Identity,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Server {
+        let config = Arc::clone(&identity.0);
+        let encrypt = move |mut tcp: TcpStream| {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                tcp.read_exact(&mut byte)?;
+                head.extend(byte);
+            }
+            if !head.starts_with(b"CONNECT ") {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            tcp.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+            encrypted(tcp, &config)
+        };
+        Server::start_over("http", 0, encrypt, answer)
+    }
+}
+
+/// The handshake happens when HTTP reads its first byte.
+fn encrypted(tcp: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Box<dyn ReadWrite>> {
+    let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    Ok(Box::new(TlsStream(StreamOwned::new(session, tcp))))
 }
 
 /// A certificate authority that only programs with its PEM know.

@@ -15,6 +15,7 @@ const PLAIN: Preset = Preset {
     scope: "",
     grant_type: "",
     parameters: &[],
+    headers: &[],
     assertion: None,
     identity: None,
     questions: &[],
@@ -38,7 +39,7 @@ pub(crate) const PRESETS: &[Preset] = &[
         )],
         ..PLAIN
     },
-    // Workload identity federation: https://platform.claude.com/docs/en/build-with-claude/workload-identity-federation
+    // With the header of the anthropic packages: https://platform.claude.com/docs/en/build-with-claude/workload-identity-federation
     Preset {
         name: "anthropic-wif",
         title: "Anthropic, workload identity federation",
@@ -51,6 +52,10 @@ pub(crate) const PRESETS: &[Preset] = &[
             ("organization_id", "{organization}"),
             ("service_account_id", "{service_account}"),
         ],
+        headers: &[(
+            "anthropic-beta",
+            "oauth-2025-04-20,oidc-federation-2026-04-01",
+        )],
         questions: &[
             question("rule", "Federation rule ID", "fdrl_0123", Kind::Text),
             question(
@@ -66,6 +71,7 @@ pub(crate) const PRESETS: &[Preset] = &[
                 Kind::Text,
             ),
         ],
+        note: "requests to the API need the header `anthropic-beta: oauth-2025-04-20`; if the rule covers several workspaces, add --param workspace_id=ID",
         ..PLAIN
     },
     // https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow/call-your-api-using-the-client-credentials-flow

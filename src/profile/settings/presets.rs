@@ -23,6 +23,8 @@ pub(crate) struct Preset {
     pub(super) scope: &'static str,
     pub(super) grant_type: &'static str,
     pub(super) parameters: &'static [(&'static str, &'static str)],
+    /// Headers of the token request, by name in lower case.
+    pub(super) headers: &'static [(&'static str, &'static str)],
     /// How assertions are made, if the client has a private key: algorithm, `aud`, `typ`.
     pub(super) assertion: Option<(JwtAlgorithm, &'static str, &'static str)>,
     /// What the identity token is in the request, if the client presents one.
@@ -234,6 +236,9 @@ impl Preset {
         let parameters = parameters.filter_map(|(name, value)| {
             Some((ParameterName::parse(name).ok()?, Setting::Set(fill(value)?)))
         });
+        let headers = self.headers.iter();
+        let headers =
+            headers.map(|(name, value)| ((*name).to_owned(), Setting::Set((*value).to_owned())));
         let assertion = self.assertion.as_ref();
         // An answer has no control character.
         let scope = fill(self.scope);
@@ -245,6 +250,7 @@ impl Preset {
             scope: scope.and_then(|text| Scope::try_from(text).ok()).into(),
             grant_type: fill(self.grant_type).into(),
             parameters: parameters.collect(),
+            headers: headers.collect(),
             jwt_algorithm: assertion.map(|(algorithm, ..)| *algorithm).into(),
             jwt_audience: assertion
                 .map(|(_, audience, _)| AssertionAudience::parse(audience))
