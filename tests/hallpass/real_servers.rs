@@ -313,6 +313,8 @@ fn python_packages(name: &str) -> PathBuf {
             Command::new(python_program("python"))
                 .args(PIP_INSTALL)
                 .arg(target.join("requirements.txt"))
+                // Packages of other versions may be there.
+                .arg("--upgrade")
                 .arg("--target")
                 .arg(target.join("packages")),
             "python3 and python3-venv",
