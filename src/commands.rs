@@ -3,10 +3,10 @@
 
 pub(crate) mod bind;
 mod command_line;
+mod credentials;
 pub(crate) mod exec;
 mod expiry;
 pub(crate) mod helper;
-mod identity;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;

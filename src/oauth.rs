@@ -56,7 +56,7 @@ pub(crate) use private_address::is_private;
 pub(crate) use protected_resource::{OfferedScopes, ProtectedResource, discover_resource};
 pub(crate) use revocation::revoke;
 pub(crate) use signer::{choose_among, signer};
-pub(crate) use token_client::TokenClient;
+pub(crate) use token_client::{OtherCredentials, TokenClient};
 pub(crate) use trust::trust_in_effect;
 
 /// Why there is no token yet, and whether one more try is worth it.
@@ -84,6 +84,7 @@ pub(crate) fn request_token(
     let TokenClient {
         credential,
         identity,
+        headers,
         http,
         name,
     } = client;
@@ -95,12 +96,12 @@ pub(crate) fn request_token(
         name,
         redactor: Redactor::of(profile.client_id(), credential)
             .with_identity(identity.as_ref())
-            .with_headers(&profile.headers),
+            .with_headers(headers),
     };
     let message = || {
         let identity = identity.as_ref();
         authenticate(profile, name, credential, identity)
-            .and_then(|client| Message::token_request(profile, request, &client, identity))
+            .and_then(|client| Message::token_request(profile, request, &client, identity, headers))
             .map_err(not_sent)
     };
     // Before the time limit begins: a program that signs may wait for a person.

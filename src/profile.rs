@@ -16,7 +16,7 @@ mod token_endpoint;
 pub(crate) mod token_request;
 pub(crate) mod trust;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use binding::Binding;
 pub(crate) use client_auth::{BasicEncoding, ClientAuth, CredentialKind};
 use external_key::KeyReference;
 pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
-use headers::Headers;
+use headers::{Headers, SecretHeaders};
 use identity::Identity;
 pub(crate) use profile_name::ProfileName;
 pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
@@ -116,6 +116,8 @@ pub(crate) struct Profile {
     pub(crate) parameters: BTreeMap<ParameterName, String>,
     #[serde(default, skip_serializing_if = "Headers::is_empty")]
     pub(crate) headers: Headers,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_headers: Option<SecretHeaders>,
     /// The URLs that this profile's tokens are meant for.
     #[serde(default, rename = "for", skip_serializing_if = "Vec::is_empty")]
     pub(crate) bindings: Vec<Binding>,
@@ -215,6 +217,13 @@ impl Profile {
         self.secret.as_ref().and_then(SecretSource::item)
     }
 
+    /// All items of the profile in stores of hallpass.
+    pub(crate) fn items(&self) -> BTreeSet<Item> {
+        let headers = self.secret_headers.as_ref();
+        let headers = headers.map(|headers| headers.item.clone());
+        self.item().into_iter().chain(headers).collect()
+    }
+
     /// The grant type of the token request (RFC 6749 §4.4.2), if the profile has no other one.
     pub(crate) fn default_grant_type(&self) -> &'static str {
         let role = self.identity.as_ref().map(|identity| identity.role);
@@ -244,6 +253,11 @@ impl Profile {
         let mut binding = binding.hex();
         binding.truncate(32);
         format!("{name}:{binding}")
+    }
+
+    /// The account name of the item that has the secret headers: see [`Profile::item_account`].
+    pub(crate) fn headers_account(&self, name: &ProfileName) -> String {
+        format!("{}:headers", self.item_account(name))
     }
 
     /// Whether the secrets of both profiles are of one kind: a client secret, a private key, or the

@@ -5,6 +5,7 @@ mod agent;
 mod agent_key;
 mod command;
 mod file;
+mod headers;
 pub(crate) mod identity;
 mod kernel;
 pub(crate) mod keychain;
@@ -31,6 +32,7 @@ use keys::agent_key;
 use sign_command::CommandKey;
 use situation::Situation;
 
+pub(crate) use headers::{HeaderValue, headers, headers_content};
 pub(crate) use keychain::Unwritten;
 pub(crate) use keys::{certificate_key, list_agent_keys, read_key_file};
 pub(crate) use wait_limit::WaitLimit;
@@ -144,14 +146,13 @@ pub(crate) fn content(
     let Some(source) = &profile.secret else {
         return Err(Error::usage("this client has no secret"));
     };
-    match source {
-        SecretSource::Keychain { account } | SecretSource::Kernel { account }
-            if *account != profile.item_account(name) =>
-        {
-            Err(changed(name))
+    if let Some(item) = source.item() {
+        if item.account != profile.item_account(name) {
+            return Err(changed(name));
         }
-        SecretSource::Keychain { account } => keychain::read(name, account, limit),
-        SecretSource::Kernel { account } => kernel::read(name, account),
+        return read_item(name, &item, limit);
+    }
+    match source {
         SecretSource::File(path) if keeps_key(profile) => file::read(path, KEY_FILE, situation),
         SecretSource::File(path) => file::read(path, SECRET_FILE, situation),
         SecretSource::Credential(credential) => file::read_credential(credential, situation),
@@ -161,9 +162,18 @@ pub(crate) fn content(
             Error::not_found(format!("{variable} is not set"))
                 .hint("set it for the process that runs hallpass")
         }),
-        source @ (SecretSource::Agent(_) | SecretSource::SignCommand(_)) => {
-            Err(never_leaves(source))
-        }
+        SecretSource::Keychain { .. }
+        | SecretSource::Kernel { .. }
+        | SecretSource::Agent(_)
+        | SecretSource::SignCommand(_) => Err(never_leaves(source)),
+    }
+}
+
+/// Reads an item of a store that hallpass manages.
+fn read_item(name: &ProfileName, item: &Item, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
+    match item.store {
+        Store::Keychain => keychain::read(name, &item.account, limit),
+        Store::Kernel => kernel::read(name, &item.account),
     }
 }
 

@@ -16,6 +16,7 @@ mod mcp;
 mod options;
 mod prepare;
 mod replace;
+mod secret_headers;
 mod sign;
 mod verify;
 
@@ -28,8 +29,9 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::platform::variables;
+use crate::profile::headers::SecretHeaders;
 use crate::profile::settings::presets;
-use crate::profile::{Item, Profile, ProfileName, SecretSource};
+use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
 use crate::profiles::{Editor, Profiles};
 use crate::secrets::{self, WaitLimit, keychain};
 use crate::types::token::CachedToken;
@@ -83,7 +85,7 @@ fn finish(
     verified: &Verified,
 ) -> Result<String> {
     let (name, profile) = (&login.name, &verified.profile);
-    let stale = commit(editor, name, profile, verified.input.for_store.as_ref())?;
+    let stale = commit(editor, name, profile, &verified.input.stored(profile))?;
     // From here on the login counts, and what goes wrong is worth a warning.
     let cache = Cache::of(directories, name);
     let kept = cache.clear().and_then(|()| match &verified.token {
@@ -106,22 +108,23 @@ fn finish(
     Ok(String::new())
 }
 
-/// Writes the item and the profile. Returns the old items, to delete.
+/// Writes the items and the profile. Returns the old items, to delete.
 fn commit(
     editor: &Editor<'_>,
     name: &ProfileName,
     profile: &Profile,
-    secret: Option<&Zeroizing<Vec<u8>>>,
+    contents: &[(Item, Zeroizing<Vec<u8>>)],
 ) -> Result<BTreeSet<Item>> {
     let stale = editor.items(name)?;
-    if let (Some(secret), Some(item)) = (secret, profile.item()) {
-        let mut items = stale.clone();
+    let mut items = stale.clone();
+    for (item, content) in contents {
+        let before = items.clone();
         items.insert(item.clone());
         // Listed before it exists, so that no crash leaves a secret that nobody knows of.
         editor.save_items(name, &items)?;
-        if let Err(unwritten) = secrets::write(name, &item, secret, WaitLimit::Person) {
+        if let Err(unwritten) = secrets::write(name, item, content, WaitLimit::Person) {
             if unwritten.nothing_left {
-                editor.save_items(name, &stale)?;
+                editor.save_items(name, &before)?;
             }
             return Err(unwritten.error);
         }
@@ -139,7 +142,7 @@ fn remove_stale(
     for item in stale {
         secrets::delete(name, item, WaitLimit::Person)?;
     }
-    editor.save_items(name, &profile.item().into_iter().collect())
+    editor.save_items(name, &profile.items())
 }
 
 fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
@@ -159,16 +162,13 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
             "each token request presents the identity from {}",
             source.unwrap_or_default()
         ));
+        report_headers(profile);
         report_token(token);
         return;
     };
     let place = match source {
-        SecretSource::Keychain { .. } => {
-            format!("is saved in the keychain ({})", keychain::NAME)
-        }
-        SecretSource::Kernel { .. } => {
-            "is saved in the kernel keyring until this machine restarts".to_owned()
-        }
+        SecretSource::Keychain { .. } => saved_in(Store::Keychain),
+        SecretSource::Kernel { .. } => saved_in(Store::Kernel),
         SecretSource::File(path) => format!("stays in {}", path.display()),
         SecretSource::Credential(credential) => {
             format!("is read from the systemd credential {credential}")
@@ -195,7 +195,25 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
             "if the ssh-agent asks for each use of the key, it will ask at each token request",
         );
     }
+    report_headers(profile);
     report_token(token);
+}
+
+fn report_headers(profile: &Profile) {
+    let Some(SecretHeaders { names, item }) = &profile.secret_headers else {
+        return;
+    };
+    let place = saved_in(item.store);
+    for name in names {
+        message::note(&format!("the value of the header {name} {place}"));
+    }
+}
+
+fn saved_in(store: Store) -> String {
+    match store {
+        Store::Keychain => format!("is saved in the keychain ({})", keychain::NAME),
+        Store::Kernel => "is saved in the kernel keyring until this machine restarts".to_owned(),
+    }
 }
 
 fn report_token(token: Option<&CachedToken>) {

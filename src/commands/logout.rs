@@ -170,8 +170,8 @@ impl Logout<'_> {
         let content = editor.remove(name)?;
         // Again, because a running request may have stored a token before the profile was removed.
         clear()?;
-        let own = profile.as_ref().and_then(Profile::item);
-        let had_secret = match self.delete(&items, own.as_ref()) {
+        let own = profile.as_ref().map(Profile::items).unwrap_or_default();
+        let had_secret = match self.delete(&items, &own) {
             Ok(had_secret) => had_secret,
             Err(error) => {
                 content.map_or(Ok(()), |content| editor.restore(name, &content))?;
@@ -193,20 +193,19 @@ impl Logout<'_> {
                     "{error}; other items of hallpass may remain in the keychain ({})",
                     keychain::NAME
                 ));
-                Ok(profile.and_then(Profile::item).into_iter().collect())
+                Ok(profile.map(Profile::items).unwrap_or_default())
             }
             items => items.map_err(|error| self.hint_at_force(error)),
         }
     }
 
-    /// Deletes the items, the profile's current one last, because the profile works without the others.
+    /// Deletes the items, the profile's current ones last, because the profile works without the others.
     ///
     /// Returns whether there were items and all were deleted.
-    fn delete(&self, items: &BTreeSet<Item>, own: Option<&Item>) -> Result<bool> {
+    fn delete(&self, items: &BTreeSet<Item>, own: &BTreeSet<Item>) -> Result<bool> {
         let Self { name, .. } = self;
         let mut all = !items.is_empty();
-        let others = items.iter().filter(|item| Some(*item) != own);
-        for item in others.chain(items.iter().filter(|item| Some(*item) == own)) {
+        for item in items.difference(own).chain(items.intersection(own)) {
             match secrets::delete(name, item, WaitLimit::Person) {
                 Ok(()) => {}
                 Err(error) if self.force => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Outcome, ReusePolicy, TokenSource};
 use crate::cache::Cache;
-use crate::commands::identity;
+use crate::commands::credentials;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT};
 use crate::oauth::{self, Notes, TokenClient};
@@ -153,21 +153,13 @@ impl TokenSource for ProfileSource<'_> {
         if !name.is_from_environment() {
             self.profiles.check_directory()?;
         }
-        let identity = identity::read(profile, WaitLimit::Program, self.notes())?;
-        let certificate_key = secrets::certificate_key(name, profile, WaitLimit::Program)?;
+        let others = credentials::read_others(name, profile, WaitLimit::Program, self.notes())?;
         if let Some(secret) = &self.options.secret {
             let secret = Credential::Secret(secret.clone());
-            let key = certificate_key.as_ref();
-            return TokenClient::of(Some(name), profile, secret, identity, key);
+            return TokenClient::of(Some(name), profile, secret, others);
         }
         let credential = || secrets::read(name, profile, WaitLimit::Program);
-        TokenClient::prepare(
-            name,
-            profile,
-            credential,
-            identity,
-            certificate_key.as_ref(),
-        )
+        TokenClient::prepare(name, profile, credential, others)
     }
 
     fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
@@ -192,12 +184,16 @@ fn wait_limit(profile: &Profile) -> Result<Duration> {
         Some(source) if source.may_block() => WaitLimit::Program.limit()?,
         _ => Duration::ZERO,
     };
-    let for_secret = if profile.may_block() {
-        WaitLimit::Program.limit()?
-    } else {
-        Duration::ZERO
+    let limit_if = |may_block| {
+        if may_block {
+            WaitLimit::Program.limit()
+        } else {
+            Ok(Duration::ZERO)
+        }
     };
-    Ok(profile.timeout() + for_secret + for_identity + GRACE)
+    let for_secret = limit_if(profile.may_block())?;
+    let for_headers = limit_if(profile.secret_headers.is_some())?;
+    Ok(profile.timeout() + for_secret + for_headers + for_identity + GRACE)
 }
 
 fn logged_out(selected: &SelectedProfile) -> Error {

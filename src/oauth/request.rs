@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::client_auth::{ClientAuthentication, grant};
 use crate::error::Result;
-use crate::profile::headers::UUID;
+use crate::profile::headers::{Headers, UUID};
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{BodyFormat, Profile};
 use crate::types::digest::unique;
@@ -18,7 +18,7 @@ pub(super) struct Message {
     pub(super) authorization: Option<Zeroizing<String>>,
     pub(super) content_type: &'static str,
     pub(super) body: Zeroizing<String>,
-    /// The profile's other headers.
+    /// Other headers, the secret ones included.
     pub(super) headers: Vec<(String, Zeroizing<String>)>,
 }
 
@@ -32,13 +32,14 @@ impl Message {
         request: &TokenRequest,
         authentication: &ClientAuthentication,
         identity: Option<&IdentityToken>,
+        headers: &Headers,
     ) -> Result<Self> {
         let parameters = request.parameters.iter();
         let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
         let grant = grant(profile, identity);
         let grant = grant.iter().map(|(name, value)| (*name, value.as_str()));
         let parameters = parameters.chain(grant).collect();
-        Self::new(profile, profile.body, parameters, authentication)
+        Self::new(headers, profile.body, parameters, authentication)
     }
 
     /// RFC 7009 §2.1: a form, whatever the token endpoint takes.
@@ -46,7 +47,7 @@ impl Message {
     /// # Errors
     /// `Broken` when the system has no randomness for a UUID.
     pub(super) fn revocation(
-        profile: &Profile,
+        headers: &Headers,
         token: &AccessToken,
         authentication: &ClientAuthentication,
     ) -> Result<Self> {
@@ -54,11 +55,11 @@ impl Message {
             ("token", token.expose()),
             ("token_type_hint", "access_token"),
         ];
-        Self::new(profile, BodyFormat::Form, parameters, authentication)
+        Self::new(headers, BodyFormat::Form, parameters, authentication)
     }
 
     fn new<'a>(
-        profile: &Profile,
+        headers: &Headers,
         format: BodyFormat,
         mut parameters: Vec<(&'a str, &'a str)>,
         authentication: &'a ClientAuthentication,
@@ -69,7 +70,7 @@ impl Message {
             BodyFormat::Form => ("application/x-www-form-urlencoded", form(&parameters)),
             BodyFormat::Json => ("application/json", json(&parameters)),
         };
-        let headers = profile.headers.iter().map(|(name, value)| {
+        let headers = headers.iter().map(|(name, value)| {
             let value = if value.contains(UUID) {
                 value.replace(UUID, &uuid()?)
             } else {

@@ -8,10 +8,10 @@ use super::client_auth::{authenticate, tls_key};
 use super::exchange::{post, within};
 use super::http::Http;
 use super::request::Message;
+use super::token_client::OtherCredentials;
 use super::transport_error::TransportError;
 use crate::error::{Error, Result};
 use crate::profile::{Profile, TokenEndpoint};
-use crate::types::identity_token::IdentityToken;
 use crate::types::secret::{AccessToken, Credential};
 
 /// Short, as a failure is only a warning.
@@ -26,16 +26,17 @@ pub(crate) fn revoke(
     profile: &Profile,
     tokens: &[AccessToken],
     credential: &Credential,
-    identity: Option<&IdentityToken>,
-    certificate_key: Option<&Credential>,
+    others: &OtherCredentials,
 ) -> Result<()> {
+    let certificate_key = others.certificate_key.as_ref();
     let tls_key = tls_key(profile, None, Some(credential), certificate_key)?;
+    let headers = profile.headers.clone().with(&others.secret_headers);
     let http = Http::to(endpoint, profile, None, tls_key)?;
     within(TIMEOUT, async |deadline| {
         let mut result = Ok(());
         for token in tokens {
-            let authentication = authenticate(profile, None, credential, identity)?;
-            let message = Message::revocation(profile, token, &authentication)?;
+            let authentication = authenticate(profile, None, credential, others.identity.as_ref())?;
+            let message = Message::revocation(&headers, token, &authentication)?;
             let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
             let revoked = match sent.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) if (200..300).contains(&response.status) => Ok(()),

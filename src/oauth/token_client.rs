@@ -5,13 +5,25 @@ use std::thread;
 use super::client_auth::tls_key;
 use super::http::Http;
 use crate::error::Result;
+use crate::profile::headers::Headers;
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::types::identity_token::IdentityToken;
 use crate::types::secret::Credential;
 
+/// What a request presents besides the client's credential.
+#[derive(Debug, Default)]
+pub(crate) struct OtherCredentials {
+    pub(crate) identity: Option<IdentityToken>,
+    /// The key of a client certificate that the profile has as well.
+    pub(crate) certificate_key: Option<Credential>,
+    pub(crate) secret_headers: Headers,
+}
+
 pub(crate) struct TokenClient {
     pub(super) credential: Credential,
     pub(super) identity: Option<IdentityToken>,
+    /// The profile's headers, the secret ones included.
+    pub(super) headers: Headers,
     pub(super) http: Http,
     /// The profile that hints name; none during a login.
     pub(super) name: Option<ProfileName>,
@@ -26,14 +38,15 @@ impl TokenClient {
         name: Option<&ProfileName>,
         profile: &Profile,
         credential: Credential,
-        identity: Option<IdentityToken>,
-        certificate_key: Option<&Credential>,
+        others: OtherCredentials,
     ) -> Result<Self> {
+        let certificate_key = others.certificate_key.as_ref();
         let tls_key = tls_key(profile, name, Some(&credential), certificate_key)?;
         let http = Http::to(&profile.token_endpoint, profile, name, tls_key)?;
         Ok(Self {
             credential,
-            identity,
+            identity: others.identity,
+            headers: profile.headers.clone().with(&others.secret_headers),
             http,
             name: name.cloned(),
         })
@@ -49,15 +62,15 @@ impl TokenClient {
         name: &ProfileName,
         profile: &Profile,
         credential: impl FnOnce() -> Result<Credential>,
-        identity: Option<IdentityToken>,
-        certificate_key: Option<&Credential>,
+        others: OtherCredentials,
     ) -> Result<Self> {
         // The handshake needs the credential.
         let may_block = profile.secret.as_ref().is_some_and(SecretSource::may_block);
         if !may_block || profile.client_auth.is_tls() {
             let name = Some(name);
-            return Self::of(name, profile, credential()?, identity, certificate_key);
+            return Self::of(name, profile, credential()?, others);
         }
+        let certificate_key = others.certificate_key.as_ref();
         let tls_key = tls_key(profile, Some(name), None, certificate_key)?;
         let set_up = || {
             Http::to(
@@ -75,7 +88,8 @@ impl TokenClient {
             let http = http.unwrap_or_else(set_up)?;
             Ok(Self {
                 credential,
-                identity,
+                identity: others.identity,
+                headers: profile.headers.clone().with(&others.secret_headers),
                 http,
                 name: Some(name.clone()),
             })

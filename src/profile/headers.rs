@@ -1,12 +1,13 @@
 //! Names of headers that are set: other headers of the token request, as some gateways require a key
 //! or an identifier in one, and the header that carries the token to an API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use super::secret_source::Item;
 use crate::types::checked_text::checked_text;
 
 /// The longest value, in bytes: servers take about this much for all headers.
@@ -62,6 +63,16 @@ impl Headers {
         headers.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// These headers and others; the values of the others win.
+    pub(crate) fn with(mut self, others: &Self) -> Self {
+        self.0.extend(others.0.clone());
+        self
+    }
+
     /// Sets a header; an empty value removes it.
     ///
     /// # Errors
@@ -82,8 +93,20 @@ impl Headers {
     }
 }
 
+/// Headers whose values are secrets: one item of a store has them all, as a JSON object.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretHeaders {
+    /// In lower case.
+    pub(crate) names: BTreeSet<String>,
+    pub(crate) item: Item,
+}
+
 /// A header's name in lower case, if a profile may set it.
-fn header_name(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// Why it may not.
+pub(crate) fn header_name(text: &str) -> Result<String, String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if text.is_empty() || text.len() > 256 || !text.bytes().all(is_token) {
         return Err("that is not the name of a header".to_owned());

@@ -115,9 +115,9 @@ impl Editor<'_> {
             Ok(Found::Distrusted(reason)) => return Err(unreadable(reason)),
             Err(error) => return Err(unreadable("cannot be read").because(error)),
         };
-        // A list that was lost is no reason to forget the item that the profile itself names.
+        // A list that was lost is no reason to forget the items that the profile itself names.
         match self.profiles.load(name) {
-            Ok(profile) => items.extend(profile.item()),
+            Ok(profile) => items.extend(profile.items()),
             // There is none, or a damaged one.
             Err(error) if [Kind::NotFound, Kind::Usage].contains(&error.kind) => {}
             Err(error) => return Err(error),

@@ -13,6 +13,9 @@ use crate::server::{Reply, Request, Server};
 use crate::stale;
 use crate::support::{ran, run_by};
 
+/// A header whose value is a secret, too.
+const KEY: &str = "x-gateway-key";
+
 const ERRORS: [&str; 5] = ["ENOSPC", "EIO", "EACCES", "EMFILE", "EINTR"];
 
 #[test]
@@ -442,6 +445,8 @@ impl<'keychain> Scene<'keychain> {
         match self.keychain {
             Some(_) => command
                 .arg("--secret-stdin")
+                // A login with two items, which must not be mixed up.
+                .arg(format!("--header-secret={KEY}=file:{}", secret.display()))
                 .stdin(File::open(secret).expect("a secret")),
             None => command.arg("--secret-file").arg(secret),
         };
@@ -572,7 +577,9 @@ fn client_of(request: &Request) -> Option<&'static str> {
     let client = ["old", "new"]
         .into_iter()
         .find(|known| value("client_id").is_some_and(|id| id == known))?;
-    (*value("client_secret")? == secret_of(client)).then_some(client)
+    let secret = secret_of(client);
+    let has_its_key = request.header(KEY).is_none_or(|key| key == secret);
+    (*value("client_secret")? == secret && has_its_key).then_some(client)
 }
 
 /// A call to the system, as strace counts: the `when`th of its name in its thread.

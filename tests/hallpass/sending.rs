@@ -4,6 +4,7 @@ mod destinations;
 mod requests;
 mod revocation;
 mod secret_commands;
+mod secret_headers;
 mod secrets;
 
 use std::path::PathBuf;

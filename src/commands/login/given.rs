@@ -7,7 +7,9 @@ use crate::commands::scope;
 use crate::error::{Error, Result};
 use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
 use crate::profile::identity::IdentitySource;
-use crate::profile::settings::{self, AssertionAudience, KeyPlace, Setting, Settings};
+use crate::profile::settings::{
+    self, AssertionAudience, KeyPlace, NamedSettings, Setting, Settings,
+};
 use crate::profile::{ClientAuth, Profile, SecretSource, SourceKind};
 use crate::secrets;
 
@@ -51,7 +53,7 @@ impl Args {
                 .map_or(Setting::Unset, Setting::or_removed),
             resource: resource.map_or(Setting::Unset, Setting::or_removed),
             parameters: settings::named(&self.param),
-            headers: settings::named(&self.header),
+            headers: self.plain_headers(),
             grant_type: Setting::text(self.grant_type.clone()),
             token_type: self.token_type.into(),
             client_auth: self.auth.or(signs).into(),
@@ -104,6 +106,16 @@ impl Args {
                 Some(given) => Setting::or_removed(given.0),
             },
         })
+    }
+
+    /// The headers whose values are settings: a header has one value only, so that of a secret header
+    /// goes.
+    fn plain_headers(&self) -> NamedSettings {
+        let mut headers = settings::named(&self.header);
+        for (name, _) in &self.header_secret {
+            headers.insert(name.clone(), Setting::Removed);
+        }
+        headers
     }
 
     /// Whether `--key` is the private key of a certificate that is presented beside another method.

@@ -7,12 +7,13 @@ use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, Ty
 use crate::commands::{OrNothing, choice, choice_or_nothing, or_nothing};
 use crate::profile::binding::BoundUrl;
 use crate::profile::external_key::{CommandLine, KeyReference};
-use crate::profile::headers::Headers;
+use crate::profile::headers::{Headers, header_name};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
     BasicEncoding, BodyFormat, CertificateHeader, ClaimName, ClientAuth, JwtAlgorithm,
     ParameterName, ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
 };
+use crate::secrets::HeaderValue;
 use crate::types::checked_text::{ClientId, Resource};
 use crate::types::choice::Choice as _;
 use crate::types::date::Date;
@@ -176,6 +177,9 @@ pub(crate) struct Args {
     /// Extra header of the token request (repeatable); {uuid} is replaced by a new UUID in each request
     #[arg(long, help_heading = ADVANCED, value_name = "NAME=VALUE", value_parser = header)]
     pub(super) header: Vec<(String, String)>,
+    /// Extra header with a secret value (repeatable); the value is asked for, or read once from `file:PATH` or `env:VARIABLE`, and saved in the keychain
+    #[arg(long, help_heading = ADVANCED, value_name = "NAME[=SOURCE]", value_parser = secret_header)]
+    pub(super) header_secret: Vec<(String, HeaderValue)>,
     /// Grant type, for servers with their own (Zoom) [default: `client_credentials`]
     #[arg(long, help_heading = ADVANCED, value_name = "TYPE")]
     pub(super) grant_type: Option<String>,
@@ -250,6 +254,27 @@ fn header(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = name_and_value(text)?;
     Headers::default().set(&name, &value)?;
     Ok((name.to_ascii_lowercase(), value))
+}
+
+/// A header's name, and where its value is; `NAME=` removes the header. What is given instead of a
+/// source may be the secret itself: no message shows it.
+fn secret_header(text: &str) -> std::result::Result<(String, HeaderValue), String> {
+    let (name, source) = text
+        .split_once('=')
+        .map_or((text, None), |(name, source)| (name, Some(source)));
+    let value = match source.map(|source| source.split_once(':').unwrap_or((source, ""))) {
+        None => HeaderValue::Typed,
+        Some(("", "")) => HeaderValue::Nothing,
+        Some(("file", path)) if !path.is_empty() => HeaderValue::File(path.into()),
+        Some(("env", name)) => HeaderValue::Env(variable(name)?),
+        Some(_) => {
+            return Err(
+                "use NAME, NAME=file:PATH or NAME=env:VARIABLE: other processes can read arguments"
+                    .to_owned(),
+            );
+        }
+    };
+    Ok((header_name(name)?, value))
 }
 
 fn claim(text: &str) -> std::result::Result<(ClaimName, String), String> {

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::oauth::Metadata;
 use crate::platform::prompt::Attempts;
+use crate::profile::headers::Headers;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{Layers, Settings};
 use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource};
@@ -34,6 +35,8 @@ pub(super) struct Login<'a> {
     /// The server of `--mcp`.
     pub(super) mcp: Option<McpServer>,
     pub(super) layers: Layers,
+    /// The secret headers, old and new. None until they are read.
+    pub(super) secret_headers: Option<Headers>,
     /// The algorithms that the server lists for assertions.
     pub(super) algorithms: Vec<String>,
     pub(super) generation: String,
@@ -61,6 +64,7 @@ impl<'a> Login<'a> {
                 given: args.settings(None)?,
                 ..Layers::default()
             },
+            secret_headers: None,
             algorithms: Vec::new(),
             generation: unique()?,
             attempts: Attempts::new(),

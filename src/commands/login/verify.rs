@@ -6,13 +6,14 @@ use super::dialogue;
 use super::explain::MISSING_KEY;
 use super::prepare::{Login, load};
 use super::{replace, sign};
-use crate::commands::identity;
+use crate::commands::credentials;
 use crate::commands::obtain::warn_of_response;
 use crate::error::{Error, Kind, Result};
 use crate::message;
-use crate::oauth::{self, Notes, TokenClient};
+use crate::oauth::{self, Notes, OtherCredentials, TokenClient};
 use crate::platform::prompt;
 use crate::profile::external_key::KeyReference;
+use crate::profile::headers::Headers;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{ClientAuth, Item, Profile, SecretSource};
 use crate::secrets::{self, WaitLimit};
@@ -29,6 +30,20 @@ pub(super) struct Input {
     /// What goes into a store of hallpass: a secret, a private key, or a key's passphrase.
     pub(super) for_store: Option<Zeroizing<Vec<u8>>>,
     credential: Option<Credential>,
+    secret_headers: Headers,
+}
+
+impl Input {
+    /// What goes into stores of hallpass with this profile: the items and their contents.
+    pub(super) fn stored(&self, profile: &Profile) -> Vec<(Item, Zeroizing<Vec<u8>>)> {
+        let secret = profile.item().zip(self.for_store.clone());
+        let mut stored: Vec<_> = secret.into_iter().collect();
+        if let Some(headers) = &profile.secret_headers {
+            let content = secrets::headers_content(&self.secret_headers);
+            stored.push((headers.item.clone(), content));
+        }
+        stored
+    }
 }
 
 /// What a login stores.
@@ -113,6 +128,7 @@ impl Login<'_> {
             Some(before) => Some(secrets::content(&self.name, before, WaitLimit::Person)?),
             None => self.input_for_store(&merged)?,
         };
+        let secret_headers = self.read_secret_headers()?;
         let needs_key = merged.client_auth == ClientAuth::PrivateKeyJwt;
         let credential = match &for_store {
             Some(content) => Some(secrets::credential(&merged, content, |what, fault| {
@@ -128,6 +144,7 @@ impl Login<'_> {
             version,
             for_store,
             credential,
+            secret_headers,
         })
     }
 
@@ -192,6 +209,7 @@ impl Login<'_> {
                 ..item
             }));
         }
+        self.record_secret_headers(&mut profile, &input.secret_headers);
         let version = if profile.has_external_key() {
             // Of the key that was recorded meanwhile, not of its name.
             secrets::version(&profile)
@@ -202,9 +220,12 @@ impl Login<'_> {
         let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
                 let credential = credential.clone();
-                let identity = identity::read(&profile, WaitLimit::Person, Notes::Shown)?;
-                let key = certificate_key.as_ref();
-                let client = TokenClient::of(None, &profile, credential, identity, key)?;
+                let others = OtherCredentials {
+                    identity: credentials::identity(&profile, WaitLimit::Person, Notes::Shown)?,
+                    certificate_key,
+                    secret_headers: input.secret_headers.clone(),
+                };
+                let client = TokenClient::of(None, &profile, credential, others)?;
                 let token = oauth::request_token(&profile, &request, &client, Notes::Shown);
                 let token = token.map_err(TokenFailure::into_error)?;
                 warn_of_response(&request, &token);
@@ -250,6 +271,13 @@ impl Login<'_> {
         };
         if is_moved {
             let fault = format!("another login moved the secret of profile {}", self.name);
+            return Err(Error::usage(fault).hint("nothing was changed; run this login again"));
+        }
+        if self.has_other_headers(current) {
+            let fault = format!(
+                "another login changed the secret headers of profile {}",
+                self.name
+            );
             return Err(Error::usage(fault).hint("nothing was changed; run this login again"));
         }
         // Keep the source that was verified, not the account of a concurrent login.

@@ -1,10 +1,10 @@
 //! Revokes the tokens of a profile that is logged out.
 
 use crate::cache::Cache;
-use crate::commands::identity;
+use crate::commands::credentials;
 use crate::error::Result;
 use crate::message;
-use crate::oauth::{self, Notes};
+use crate::oauth::{self, Notes, OtherCredentials};
 use crate::profile::token_request::login_of;
 use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::secrets::{self, WaitLimit};
@@ -26,8 +26,8 @@ pub(super) struct Revocation {
     profile: Profile,
     tokens: Vec<AccessToken>,
     credential: Credential,
-    /// The key of a client certificate that the profile has as well.
-    certificate_key: Option<Credential>,
+    /// Without an identity token: it is read when it is needed.
+    others: OtherCredentials,
 }
 
 impl Revocation {
@@ -42,16 +42,20 @@ impl Revocation {
         }
         let read = || -> Result<_> {
             let credential = secrets::read(name, &profile, WaitLimit::Person)?;
-            let certificate_key = secrets::certificate_key(name, &profile, WaitLimit::Person)?;
-            Ok((credential, certificate_key))
+            let others = OtherCredentials {
+                identity: None,
+                certificate_key: secrets::certificate_key(name, &profile, WaitLimit::Person)?,
+                secret_headers: secrets::headers(name, &profile, WaitLimit::Person)?,
+            };
+            Ok((credential, others))
         };
         match read() {
-            Ok((credential, certificate_key)) => Some(Self {
+            Ok((credential, others)) => Some(Self {
                 endpoint,
                 profile,
                 tokens,
                 credential,
-                certificate_key,
+                others,
             }),
             Err(error) => {
                 message::warning(&format!(
@@ -68,13 +72,13 @@ impl Revocation {
             profile,
             tokens,
             credential,
-            certificate_key: key,
+            mut others,
         } = self;
-        let revoked =
-            identity::read(&profile, WaitLimit::Person, Notes::Hidden).and_then(|identity| {
-                let (identity, key) = (identity.as_ref(), key.as_ref());
-                oauth::revoke(&endpoint, &profile, &tokens, &credential, identity, key)
-            });
+        let identity = credentials::identity(&profile, WaitLimit::Person, Notes::Hidden);
+        let revoked = identity.and_then(|identity| {
+            others.identity = identity;
+            oauth::revoke(&endpoint, &profile, &tokens, &credential, &others)
+        });
         if let Err(error) = revoked {
             message::warning(&format!(
                 "the tokens were removed here, but not revoked at the server: {error}"

@@ -114,6 +114,7 @@ impl Layers {
             resource: pick!(merge, resource).unwrap_or_default(),
             parameters: merge.each("parameters.", |layer| &layer.parameters),
             headers: Headers::try_from(headers).map_err(MergeError::Header)?,
+            secret_headers: None,
             bindings: pick!(merge, bindings).unwrap_or_default(),
             issuer,
             revocation_endpoint: pick!(merge, revocation_endpoint),
