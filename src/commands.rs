@@ -12,6 +12,7 @@ pub(crate) mod logout;
 mod obtain;
 pub(crate) mod setup;
 pub(crate) mod status;
+mod template;
 pub(crate) mod token;
 
 use std::fmt::Display;
@@ -22,6 +23,9 @@ use crate::error::{Error, Result};
 use crate::types::checked_text::Scope;
 use crate::types::choice::Choice;
 use crate::types::duration::parse as duration;
+
+/// The variable that gets a token if no other is named.
+const DEFAULT_VARIABLE: &str = "HALLPASS_TOKEN";
 
 /// Parses an option's value out of a few; the help and the messages list them.
 fn choice<C: Choice>() -> impl TypedValueParser<Value = C> {

@@ -50,6 +50,25 @@ pub(crate) fn clean(text: &str, limit: usize) -> String {
     cleaned.trim().to_owned()
 }
 
+/// Makes JSON safe for a terminal: what [`clean`] removes becomes an escape sequence of JSON. Not for JSON
+/// with line breaks between its values.
+pub(crate) fn visible_json(json: String) -> String {
+    if json.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return json;
+    }
+    let mut visible = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_visible(c) {
+            visible.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                visible.extend(["\\u", &format!("{unit:04x}")]);
+            }
+        }
+    }
+    visible
+}
+
 fn is_visible(c: char) -> bool {
     !c.is_control()
         && !matches!(c,

@@ -28,6 +28,11 @@ fn usual_command_lines_are_parsed_without_clap() {
             true,
         ),
         (&["token", "--output", "-"], true),
+        (&["token", "--template", "x {token}"], true),
+        (&["token", "--template", "x"], false),
+        (&["token", "--template", "{token}", "--json"], false),
+        (&["token", "--format", "env", "--variable", "A"], true),
+        (&["token", "--format", "env", "--variable", "1"], false),
         (&["exec", "--", "ls"], true),
         (
             &[
@@ -142,6 +147,7 @@ fn values(option: &Arg) -> Vec<Option<String>> {
         let value = match option.get_id().as_str() {
             "min_ttl" => "5m",
             "url" => "https://a.example/",
+            "template" => "{token}",
             _ => "x",
         };
         vec![Some(value.to_owned())]

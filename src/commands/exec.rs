@@ -7,18 +7,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::command_line::{Word, Words, once};
-use super::duration;
 use super::expiry;
 use super::obtain::{TokenOptions, obtain};
+use super::{DEFAULT_VARIABLE, duration};
 use crate::error::{Error, Kind, Result};
 use crate::platform::Inherited;
 use crate::platform::variables;
 use crate::profile::SecretSource;
 use crate::profiles::{self, Profiles};
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
-
-/// The variable that is set by default.
-const DEFAULT_VARIABLE: &str = "HALLPASS_TOKEN";
 
 /// Run a program with a token in its environment
 ///

@@ -53,6 +53,13 @@ pub(super) struct Obtained {
     pub(super) is_new: bool,
 }
 
+impl Obtained {
+    /// What was granted, or what was requested if the server did not say. None if unknown.
+    pub(super) fn scope(&self) -> Option<&str> {
+        self.token.scope.as_deref().or(self.scope.as_deref())
+    }
+}
+
 /// Gets a token of this profile. If another login replaces the profile meanwhile, the token is of that
 /// login.
 ///

@@ -1,7 +1,7 @@
 //! `hallpass setup`: settings that make a tool get its token from hallpass. They are printed, or
 //! written, and exactly what was written is removed again. No keychain or network is used.
 
-mod escape;
+pub(super) mod escape;
 mod file;
 mod go;
 mod json;

@@ -1,6 +1,7 @@
 //! `hallpass token`: prints an access token, from the cache while it is valid.
 
-mod format;
+pub(super) mod format;
+mod lines;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use super::command_line::{Word, Words, flag, once};
 use super::expiry;
 use super::obtain::{TokenOptions, obtain};
-use super::{duration, scope};
+use super::template::{Template, Values};
+use super::{DEFAULT_VARIABLE, duration, scope};
 use crate::error::{Error, Result};
 use crate::platform::disk::Output;
 use crate::platform::prompt;
@@ -19,7 +21,7 @@ use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Bound, Profiles, from_environment};
 use crate::types::web_url::WebUrl;
 use clap::ValueEnum as _;
-use format::Format;
+use format::{Format, no_machine};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,9 +59,27 @@ pub(crate) struct Args {
     /// Same as `--format json`
     #[arg(long)]
     json: bool,
+    /// Print this text with `{token}`, `{type}`, `{expires_at}`, `{expires_in}`, `{expires_unix}` and `{scope}` filled in
+    #[arg(long, value_name = "TEMPLATE", value_parser = Template::parse, conflicts_with_all = ["format", "json"])]
+    template: Option<Template>,
+    /// Variable that the formats env, dotenv and powershell set [default: `HALLPASS_TOKEN`]
+    #[arg(long, value_name = "NAME", value_parser = variable)]
+    variable: Option<String>,
     /// Write the token to this file, readable only by you, without a newline (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// A name that every shell accepts.
+fn variable(text: &str) -> std::result::Result<String, String> {
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if text.is_empty()
+        || text.starts_with(|c: char| c.is_ascii_digit())
+        || !text.bytes().all(is_name)
+    {
+        return Err("use letters, digits and \"_\", not starting with a digit".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
@@ -87,18 +107,38 @@ impl Args {
                     once(&mut args.format, format)?;
                 }
                 Word::Option("--json") => flag(&mut args.json)?,
+                Word::Option("--template") => {
+                    once(&mut args.template, Template::parse(words.value()?).ok()?)?;
+                }
+                Word::Option("--variable") => {
+                    once(&mut args.variable, variable(words.value()?).ok()?)?;
+                }
                 Word::Option("--output") => once(&mut args.output, words.value()?.into())?,
                 Word::Option(_) | Word::Rest(_) => return None,
             }
         }
         args.min_ttl = min_ttl.unwrap_or_default();
-        let conflict =
-            (args.json && args.format.is_some()) || (args.secret_stdin && args.url.is_some());
+        let formats = [args.json, args.format.is_some(), args.template.is_some()];
+        let conflict = formats.into_iter().filter(|given| *given).count() > 1
+            || (args.secret_stdin && args.url.is_some());
         (!conflict).then_some(args)
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
+    let format = if args.json {
+        Format::Json
+    } else {
+        args.format.unwrap_or_default()
+    };
+    if args.variable.is_some() && !format.has_variable() {
+        return Err(Error::usage(
+            "--variable works only with --format env, dotenv and powershell",
+        ));
+    }
+    if format == Format::Netrc && args.url.is_none() {
+        return Err(no_machine());
+    }
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
     let scope = scope(&args.scope)?;
@@ -133,17 +173,19 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         variables::warn_about_unknown();
         expiry::warn(&directories, &selected);
     }
-    let format = if args.json {
-        Format::Json
-    } else {
-        args.format.unwrap_or_default()
+    let mut text = match &args.template {
+        Some(template) => template.fill(&Values::of(&obtained)),
+        None => format.write(
+            &obtained,
+            &selected,
+            args.variable.as_deref().unwrap_or(DEFAULT_VARIABLE),
+        )?,
     };
-    let mut text = format.write(&obtained, &selected)?;
+    if output.is_none() || format.is_line() {
+        text.push('\n');
+    }
     match output {
-        None => {
-            text.push('\n');
-            Ok(text)
-        }
+        None => Ok(text),
         Some(output) => output.write(text.as_bytes()).map(|()| String::new()),
     }
 }

@@ -65,19 +65,37 @@ fn join(words: &[String], quoted: impl Fn(&str) -> String) -> String {
 fn posix_line(words: &[String]) -> String {
     join(words, |word| {
         if is_plain(word) {
-            return word.to_owned();
+            word.to_owned()
+        } else {
+            posix_string(word)
         }
-        let mut quoted = String::from("'");
-        for c in word.chars() {
-            match c {
-                '\'' => quoted += r"'\''",
-                // fish reads two backslashes in quotes as one. Outside quotes all shells agree.
-                '\\' => quoted += r"'\\'",
-                c => quoted.push(c),
-            }
-        }
-        quoted + "'"
     })
+}
+
+/// A string of a POSIX shell, bash, zsh or fish.
+pub(in crate::commands) fn posix_string(text: &str) -> String {
+    let mut quoted = String::from("'");
+    for c in text.chars() {
+        match c {
+            '\'' => quoted += r"'\''",
+            // fish reads two backslashes in quotes as one. Outside quotes all shells agree.
+            '\\' => quoted += r"'\\'",
+            c => quoted.push(c),
+        }
+    }
+    quoted + "'"
+}
+
+/// A string of PowerShell, which takes typographic quotes for quotes, too.
+pub(in crate::commands) fn powershell_string(text: &str) -> String {
+    let mut quoted = String::from("'");
+    for c in text.chars() {
+        if matches!(c, '\'' | '\u{2018}'..='\u{201b}') {
+            quoted.push(c);
+        }
+        quoted.push(c);
+    }
+    quoted + "'"
 }
 
 /// A command as PowerShell reads it.
@@ -87,7 +105,7 @@ fn powershell_line(words: &[String]) -> String {
         {
             word.to_owned()
         } else {
-            format!("'{}'", word.replace('\'', "''"))
+            powershell_string(word)
         }
     };
     let line = join(words, quoted);
@@ -235,10 +253,8 @@ fn variable(words: &[String]) -> Result<String, Reason> {
 /// Puts a directory before the others of the PATH.
 fn path_entry(text: &str) -> Result<String, Reason> {
     if cfg!(windows) {
-        return Ok(format!(
-            "$env:PATH = '{};' + $env:PATH",
-            text.replace('\'', "''")
-        ));
+        let directory = powershell_string(&format!("{text};"));
+        return Ok(format!("$env:PATH = {directory} + $env:PATH"));
     }
     if text.contains(':') {
         return Err("a directory on the PATH cannot have a colon");

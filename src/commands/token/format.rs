@@ -6,11 +6,14 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::obtain::Obtained;
+use super::lines;
+use crate::commands::obtain::Obtained;
 use crate::error::{Error, Result};
+use crate::message;
 use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::protocols::header;
+use crate::types::secret::AccessToken;
 use crate::types::token::Timestamp;
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -27,25 +30,40 @@ pub(super) enum Format {
     HeadersJson,
     /// The header as a line for `curl -K -`: `header = "Authorization: Bearer TOKEN"`
     Curl,
+    /// Sets a variable in sh, bash, zsh or fish: `export HALLPASS_TOKEN='TOKEN'`
+    Env,
+    /// A line of a file of variables: `HALLPASS_TOKEN=TOKEN`
+    Dotenv,
+    /// Sets a variable in PowerShell: `$env:HALLPASS_TOKEN = 'TOKEN'`
+    Powershell,
+    /// A line of .netrc for the host of `--url`: `machine HOST login USER password TOKEN`
+    Netrc,
     /// `version`, `access_token`, `token_type`, `expires_at`, `expires_in`, `scope`, and the API URLs that some servers return
     Json,
 }
 
 impl Format {
-    /// Formats the token, without a line end.
+    /// Formats the token, without a line end. A variable is set by this name.
     ///
     /// # Errors
-    /// `Usage` if the profile's URLs use different headers, and no URL was given.
-    pub(super) fn write(self, obtained: &Obtained, selected: &SelectedProfile) -> Result<String> {
+    /// `Usage` if the profile's URLs use different headers, and no URL was given, or if the format cannot
+    /// hold the token.
+    pub(super) fn write(
+        self,
+        obtained: &Obtained,
+        selected: &SelectedProfile,
+        variable: &str,
+    ) -> Result<String> {
         let token = &obtained.token.access_token;
         let header = || Ok(header(with_own_header(selected)?, token));
         Ok(match self {
             Self::Raw => token.expose().to_owned(),
-            Self::Header => {
-                let (name, value) = header()?;
-                format!("{name}: {value}")
-            }
-            Self::Bearer => format!("Bearer {}", token.expose()),
+            Self::Header => header_line(selected, token)?,
+            Self::Bearer => bearer(token),
+            Self::Env => lines::posix(variable, token.expose()),
+            Self::Dotenv => lines::dotenv(variable, token.expose())?,
+            Self::Powershell => lines::powershell(variable, token.expose()),
+            Self::Netrc => netrc(selected, token)?,
             Self::HeadersJson => {
                 let (name, value) = header()?;
                 json!({ name: value }).to_string()
@@ -55,9 +73,52 @@ impl Format {
                 let quoted = value.replace('\\', r"\\").replace('"', "\\\"");
                 format!("header = \"{name}: {quoted}\"")
             }
-            Self::Json => serde_json::to_string(&Contract::of(obtained)).unwrap_or_default(),
+            Self::Json => {
+                let json = serde_json::to_string(&Contract::of(obtained));
+                message::visible_json(json.unwrap_or_default())
+            }
         })
     }
+
+    /// Whether it sets a variable.
+    pub(super) fn has_variable(self) -> bool {
+        matches!(self, Self::Env | Self::Dotenv | Self::Powershell)
+    }
+
+    /// Whether it is a line of a file, which ends with a line end.
+    pub(super) fn is_line(self) -> bool {
+        self.has_variable() || self == Self::Netrc
+    }
+}
+
+/// `Bearer TOKEN`.
+pub(in crate::commands) fn bearer(token: &AccessToken) -> String {
+    ["Bearer ", token.expose()].concat()
+}
+
+/// `Authorization: Bearer TOKEN`, or the header that the profile's URLs use.
+///
+/// # Errors
+/// `Usage` if they use different headers, and no URL was given.
+pub(in crate::commands) fn header_line(
+    selected: &SelectedProfile,
+    token: &AccessToken,
+) -> Result<String> {
+    let (name, value) = header(with_own_header(selected)?, token);
+    Ok([name, ": ", &value].concat())
+}
+
+fn netrc(selected: &SelectedProfile, token: &AccessToken) -> Result<String> {
+    let (Some(url), Some(binding)) = (&selected.url, &selected.binding) else {
+        return Err(no_machine());
+    };
+    let (host, _) = url.host_and_port();
+    lines::netrc(host, binding.username(), token.expose())
+}
+
+/// The error for .netrc without a URL.
+pub(super) fn no_machine() -> Error {
+    Error::usage("--format netrc needs --url").hint("add --url https://HOST/")
 }
 
 /// The binding that sets the header: that of the URL, or without a URL, the profile's only one that
@@ -98,14 +159,14 @@ struct Contract<'a> {
 
 impl<'a> Contract<'a> {
     fn of(obtained: &'a Obtained) -> Self {
-        let Obtained { token, scope, .. } = obtained;
+        let token = &obtained.token;
         Self {
             version: VERSION,
             access_token: token.access_token.expose(),
             token_type: &token.token_type,
             expires_at: token.expires_at.rfc3339(),
             expires_in: token.expires_at.since(Timestamp::now()).as_secs(),
-            scope: token.scope.as_deref().or(scope.as_deref()),
+            scope: obtained.scope(),
             members: &token.members,
         }
     }

@@ -126,6 +126,94 @@ fn a_token_as_json_has_the_members_of_rfc_6749_and_its_end() {
     assert_eq!(server.requests().len(), 2);
 }
 
+/// Each program prints the token that it read.
+#[test]
+fn programs_read_a_token_in_each_format() {
+    const NETRC: &str = "import netrc, sys\n\
+        print(netrc.netrc(sys.argv[1]).authenticators('git.example')[2])";
+    let machine = Machine::new();
+    let server = Server::start(numbered_tokens());
+    let url = "https://git.example/";
+    machine.login("prod", &server, &["--for", url]);
+    for (options, printed) in [
+        (&["--format", "env"][..], "export HALLPASS_TOKEN='token-1'"),
+        (
+            &["--format", "env", "--variable", "A_1"],
+            "export A_1='token-1'",
+        ),
+        (&["--format", "dotenv", "--variable", "A"], "A=token-1"),
+        (
+            &["--format", "powershell"],
+            "$env:HALLPASS_TOKEN = 'token-1'",
+        ),
+        (
+            &["--format", "netrc", "--url", url],
+            "machine git.example login oauth2 password token-1",
+        ),
+    ] {
+        let file = machine.root().join("file");
+        let file = file.to_str().expect("UTF-8");
+        let ran = machine.run(&[&["token"], options].concat()).success();
+        assert_eq!(ran.stdout, format!("{printed}\n"));
+        let write = [&["token"], options, &["--output", file]].concat();
+        machine.run(&write).success();
+        assert_eq!(fs::read_to_string(file).expect("a file"), ran.stdout);
+        let mut reader = match options[1] {
+            "netrc" => machine.command("python3"),
+            "powershell" => continue,
+            _ => machine.command("sh"),
+        };
+        match options[1] {
+            "netrc" => reader.args(["-c", NETRC, file]),
+            _ => reader.args(["-c", ". \"$0\"; echo $HALLPASS_TOKEN$A_1$A", file]),
+        };
+        let read = crate::support::ran(reader).success();
+        assert_eq!(read.stdout, "token-1\n", "{options:?}");
+    }
+}
+
+#[test]
+fn a_template_is_filled_in() {
+    let machine = Machine::new();
+    let server = Server::start(|_: &Request| {
+        let token = r#"{"access_token":"a\"b\\c","scope":"x \u001b[31m","expires_in":600}"#;
+        Reply::json(200, token)
+    });
+    machine.login("prod", &server, &[]);
+    for (template, printed) in [
+        ("{type} {token}", "Bearer a\"b\\c\n"),
+        ("{scope}", "x [31m\n"),
+        (
+            r#"{"headers":{"Authorization":"Bearer {token}"}}"#,
+            "{\"headers\":{\"Authorization\":\"Bearer a\\\"b\\\\c\"}}\n",
+        ),
+    ] {
+        let ran = machine.run(&["token", "--template", template]).success();
+        assert_eq!(ran.stdout, printed);
+    }
+    let times = r#"[{expires_in}, {expires_unix}, "{expires_at}"]"#;
+    let ran = machine.run(&["token", "--template", times]).success();
+    let times: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert!(
+        times[0]
+            .as_u64()
+            .is_some_and(|left| (540..=600).contains(&left))
+    );
+    assert!(times[1].as_u64().is_some_and(|end| end > 1_700_000_000));
+    assert!(is_moment(&times[2]), "{times}");
+    assert_eq!(server.requests().len(), 1);
+    // Before a request.
+    for template in ["{tokn}", "none", r#"{"a":"{token}""#] {
+        let refused = ["token", "--refresh", "--template", template];
+        let ran = fails(machine.run(&refused), 2);
+        assert!(
+            ran.stderr.contains("invalid value for --template"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
 #[test]
 fn the_requested_scope_is_shown_if_the_server_names_none() {
     let machine = Machine::new();
