@@ -37,6 +37,7 @@ mod mcp;
 mod messages;
 mod methods;
 mod names;
+mod openbao;
 mod output;
 mod presets;
 mod readme;

@@ -68,11 +68,22 @@ pub(crate) struct RealServer {
 impl RealServer {
     /// Listens on any free port of 127.0.0.1, with this scheme, and knows the clients whose keys are in the material.
     pub(crate) fn start(kind: &'static Kind, scheme: &str, material: &Material) -> RealServer {
+        RealServer::start_with(kind, scheme, material, &[])
+    }
+
+    /// The same, with these variables.
+    pub(crate) fn start_with(
+        kind: &'static Kind,
+        scheme: &str,
+        material: &Material,
+        variables: &[(&str, &str)],
+    ) -> RealServer {
         let authority = (scheme == "https").then(|| {
             CertificateDer::from_pem_file(material.path("ca.crt")).expect("the test authority")
         });
         let mut command = command(kind);
         command.arg(material.path("")).arg(scheme);
+        command.envs(variables.iter().copied());
         RealServer::of(kind, command, authority)
     }
 

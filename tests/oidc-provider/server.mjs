@@ -4,14 +4,24 @@
 // Takes the directory with the test's keys and certificates, and `http` or `https`; without them it speaks http, and
 // knows no client with a key. `GET /requests` counts POSTs. Clients that prove themselves by TLS have a port of their
 // own, which the metadata names (RFC 8705, section 5): no other one asks for a certificate.
+//
+// With TRUSTED_ISSUER and TRUSTED_SUBJECT in the environment, it grants tokens for identity tokens of that issuer, for
+// this server and of that subject: as assertions (RFC 7523, section 2.1) and to exchange (RFC 8693).
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { join } from 'node:path';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import Provider, { errors } from 'oidc-provider';
 
 const [material, scheme = 'http'] = process.argv.slice(2);
+const { TRUSTED_ISSUER, TRUSTED_SUBJECT } = process.env;
+// Each grant, and the parameter that has the identity token.
+const IDENTITY_GRANTS = {
+  'urn:ietf:params:oauth:grant-type:jwt-bearer': 'assertion',
+  'urn:ietf:params:oauth:grant-type:token-exchange': 'subject_token',
+};
 const SCOPE = 'api:read api:write';
 const RESOURCE = 'https://api.example/';
 const LIFETIME = 3600;
@@ -29,6 +39,9 @@ if (material) {
     clientWithKey('es256-client', 'ES256', 'p256.pub'),
     clientWithKey('eddsa-client', 'EdDSA', 'ed25519.pub'),
   );
+}
+if (TRUSTED_ISSUER) {
+  CLIENTS.push(client('federated-client', 'none', { grant_types: Object.keys(IDENTITY_GRANTS) }));
 }
 if (scheme === 'https') {
   const bound = { tls_client_certificate_bound_access_tokens: true };
@@ -75,6 +88,9 @@ const provider = new Provider(origin, {
     revocation: { enabled: true },
   },
 });
+if (TRUSTED_ISSUER) {
+  await trustIssuer();
+}
 let posts = 0;
 for (const server of new Set([main, mtls])) {
   server.on('request', counting(provider.callback()));
@@ -102,6 +118,27 @@ function clientWithKey(id, algorithm, name) {
 function selfSigned() {
   const certificate = new X509Certificate(read('self-signed.crt'));
   return { ...certificate.publicKey.export({ format: 'jwk' }), x5c: [certificate.raw.toString('base64')] };
+}
+
+async function trustIssuer() {
+  const metadata = await fetch(`${TRUSTED_ISSUER}/.well-known/openid-configuration`);
+  const { jwks_uri } = await metadata.json();
+  // A key that was not seen before is looked for at once.
+  const keys = createRemoteJWKSet(new URL(jwks_uri), { cooldownDuration: 0 });
+  for (const [grant, parameter] of Object.entries(IDENTITY_GRANTS)) {
+    const parameters = [parameter, 'subject_token_type', 'scope'];
+    provider.registerGrantType(grant, async (context, next) => {
+      const { client, params } = context.oidc;
+      const expected = { issuer: TRUSTED_ISSUER, subject: TRUSTED_SUBJECT, audience: origin };
+      await jwtVerify(params[parameter], keys, expected).catch((error) => {
+        throw new errors.InvalidGrant(error.message);
+      });
+      const token = new provider.ClientCredentials({ client, scope: params.scope });
+      const access_token = await token.save();
+      context.body = { access_token, expires_in: token.expiration, token_type: token.tokenType, scope: token.scope };
+      await next();
+    }, parameters);
+  }
 }
 
 function listen(options) {

@@ -1,5 +1,10 @@
-"""An authorization server that nobody of this project wrote: PyPI's Authlib, on Flask. Its issuer has a path."""
+"""An authorization server that nobody of this project wrote: PyPI's Authlib, on Flask. Its issuer has a path.
 
+With TRUSTED_ISSUER and TRUSTED_SUBJECT in the environment, it accepts identity tokens of that issuer, for this server
+and of that subject: to authenticate the client with that name, and as assertions.
+"""
+
+import os
 import time
 from urllib.parse import urlsplit
 
@@ -7,17 +12,21 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidClientError, TokenMixin, grants
 from authlib.oauth2.rfc6749.util import list_to_scope, scope_to_list
 from authlib.oauth2.rfc7009 import RevocationEndpoint
-from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
+from authlib.oauth2.rfc7523 import JWTBearerClientAssertion, JWTBearerGrant
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+import requests
 from flask import Flask, jsonify
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
 from serving import LIFETIME, MATERIAL, SCHEME, SCOPE, SECRET, serve
 
 TENANT = "/tenant"
 ALGORITHMS = ["HS256", "RS256", "PS256", "ES256", "EdDSA"]
+TRUSTED_ISSUER = os.environ.get("TRUSTED_ISSUER")
+TRUSTED_SUBJECT = os.environ.get("TRUSTED_SUBJECT")
 METHODS = ["client_secret_basic", "client_secret_post", JWTBearerClientAssertion.CLIENT_AUTH_METHOD]
 
 
@@ -39,11 +48,12 @@ class Client(ClientMixin):
         return client_secret == self.secret
 
     def check_endpoint_auth_method(self, method, endpoint):
-        is_assertion = self.method in ["client_secret_jwt", "private_key_jwt"]
+        is_assertion = self.method in ["client_secret_jwt", "private_key_jwt", "federated_jwt"]
         return method == (JWTBearerClientAssertion.CLIENT_AUTH_METHOD if is_assertion else self.method)
 
     def check_grant_type(self, grant_type):
-        return grant_type == "client_credentials"
+        is_assertion = self.method == "federated_jwt" and grant_type == JWTBearerGrant.GRANT_TYPE
+        return is_assertion or grant_type == "client_credentials"
 
 
 def with_key(client_id, algorithm, kind, name):
@@ -65,6 +75,16 @@ CLIENTS = {
         Client("introspector", "client_secret_post", "introspector-secret"),
     ]
 }
+
+
+if TRUSTED_ISSUER:
+    CLIENTS[TRUSTED_SUBJECT] = Client(TRUSTED_SUBJECT, "federated_jwt", algorithm="ES256")
+
+
+def trusted_keys():
+    """The keys that the issuer publishes now."""
+    metadata = requests.get(TRUSTED_ISSUER + "/.well-known/openid-configuration", timeout=30).json()
+    return KeySet.import_key_set(requests.get(metadata["jwks_uri"], timeout=30).json())
 
 
 class Token(TokenMixin):
@@ -132,7 +152,8 @@ class Assertion(JWTBearerClientAssertion):
     def resolve_client_public_key(self, client):
         # Of the algorithms, the library itself takes only those that it recommends.
         self.algorithm = client.algorithm
-        return client.key
+        self.is_federated = client.method == "federated_jwt"
+        return trusted_keys() if self.is_federated else client.key
 
     def process_assertion_claims(self, assertion, resolve_key):
         try:
@@ -142,10 +163,41 @@ class Assertion(JWTBearerClientAssertion):
         self.verify_claims(token.claims)
         return token.claims
 
+    def verify_claims(self, claims):
+        if not self.is_federated:
+            return super().verify_claims(claims)
+        # Another party issued it, so `iss` is not the client.
+        expected = {"iss": TRUSTED_ISSUER, "sub": TRUSTED_SUBJECT, "aud": self.issuer}
+        required = {name: {"essential": True, "value": value} for name, value in expected.items()}
+        try:
+            jwt.JWTClaimsRegistry(leeway=self.leeway, exp={"essential": True}, **required).validate(claims)
+        except JoseError as error:
+            raise InvalidClientError(description=error.description) from error
+
     def validate_jti(self, claims, jti):
         is_new = jti not in self.seen
         self.seen.add(jti)
         return is_new
+
+
+def assertion_grant(issuer):
+    class AssertionGrant(JWTBearerGrant):
+        def resolve_issuer_client(self, claimed):
+            return CLIENTS[TRUSTED_SUBJECT] if claimed == TRUSTED_ISSUER else None
+
+        def resolve_client_public_key(self, client):
+            return trusted_keys()
+
+        def get_audiences(self):
+            return [issuer]
+
+        def authenticate_user(self, subject):
+            return subject if subject == TRUSTED_SUBJECT else None
+
+        def has_granted_permission(self, client, user):
+            return True
+
+    return AssertionGrant
 
 
 def application(url):
@@ -156,6 +208,8 @@ def application(url):
     server = AuthorizationServer(app, CLIENTS.get, save_token)
     server.register_client_auth_method(Assertion.CLIENT_AUTH_METHOD, Assertion(issuer))
     server.register_grant(Grant)
+    if TRUSTED_ISSUER:
+        server.register_grant(assertion_grant(issuer))
     server.register_endpoint(Revocation)
     server.register_endpoint(Introspection)
     metadata = AuthorizationServerMetadata(
