@@ -1,13 +1,19 @@
 //! Clients without a secret: they present an identity token that another party issued.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::crowd::Crowd;
 use crate::machine::{CLIENT_ID, Machine, Ran, numbered_tokens};
+use crate::real_servers::{found, python};
 use crate::server::{Reply, Request, Server};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -25,7 +31,11 @@ pub(crate) fn jwt(subject: &str) -> String {
         r#"{{"iss":"https://issuer.example","sub":"{subject}","aud":"https://as.example","iat":1700000000,"exp":4000000000}}"#
     );
     let header = encode(r#"{"alg":"RS256","kid":"k"}"#);
-    format!("{header}.{}.{}", encode(&claims), encode("signature"))
+    let signature: Vec<u8> = (0..64_u8)
+        .map(|byte| byte.wrapping_mul(151) ^ 0xa5)
+        .collect();
+    let signature = URL_SAFE_NO_PAD.encode(signature);
+    format!("{header}.{}.{signature}", encode(&claims))
 }
 
 fn client_assertion(request: &Request) -> String {
@@ -231,7 +241,7 @@ fn a_token_of_one_job_is_never_given_to_another() {
         let assertion = client_assertion(request);
         let claims = assertion.split('.').nth(1).expect("claims");
         let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64");
-        let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
         Reply::token(
             &format!("for-{}", claims["sub"].as_str().expect("a subject")),
             3600,
@@ -251,7 +261,8 @@ fn a_token_of_one_job_is_never_given_to_another() {
     machine.set("HALLPASS_TOKEN_URL", &server.url("/token"));
     machine.set("HALLPASS_CLIENT_ID", "c");
     machine.set("ACTIONS_ID_TOKEN_REQUEST_URL", &github.url("/id"));
-    for round in 0..10 {
+    // 200 calls.
+    for round in 0..25 {
         for source in ["env:ID_TOKEN", "github:aud", &file_source, &command_source] {
             for job in ["job-a", "job-b"] {
                 machine.set("HALLPASS_IDENTITY", source);
@@ -275,23 +286,43 @@ fn cold_callers_read_one_identity_and_make_one_request() {
     let source = format!("command:!echo x >> {}; cat '{file}'", count.display());
     let more = ["--client-id", "c", "--no-verify"];
     workload.login(&server, &source, &more).success();
-    let children: Vec<Child> = (0..100)
-        .map(|_| {
-            let mut command = workload.machine.hallpass(&["token"]);
-            command.stdout(Stdio::piped()).spawn().expect("a caller")
-        })
-        .collect();
-    for child in children {
-        let output = child.wait_with_output().expect("its end");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "token-1\n");
-    }
+    let tokens = Crowd::start(&workload.machine, 500, &["token"]).tokens();
+    assert_eq!(tokens, ["token-1".to_owned()].into());
     assert_eq!(fs::read_to_string(&count).expect("a file"), "x\n");
     assert_eq!(server.requests().len(), 1);
 }
 
+/// Looks for an identity token in files and their names, in many encodings, with a program that is not hallpass's.
+/// Returns each file that has it, and how.
+fn traces(arguments: &[&Path], token: &str) -> Value {
+    let mut command = python("find_traces.py");
+    command.args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = found(command.spawn(), "python", "python3 and python3-venv");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(token.as_bytes()).expect("a reader");
+    drop(input);
+    let output = child.wait_with_output().expect("its end");
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn the_search_finds_an_identity_token_in_every_encoding() {
+    let directory = TempDir::with_prefix("hallpass-traces-").expect("a directory");
+    let token = jwt("file");
+    let planted = traces(&[Path::new("--plant"), directory.path()], &token);
+    let planted = planted.as_u64().expect("a number");
+    assert!(planted > 40, "{planted}");
+    let traces = traces(&[directory.path()], &token);
+    let traces = traces.as_array().expect("a list").iter();
+    let files: BTreeSet<_> = traces.map(|trace| trace[0].as_str()).collect();
+    assert_eq!(files.len() as u64, planted);
+}
+
 #[test]
 fn no_identity_token_is_stored_or_shown() {
-    let workload = Workload::new();
+    let mut workload = Workload::new();
     let server = Server::start(|request| match request.target.as_str() {
         // A server that repeats what it was sent.
         "/token" if request.text().contains("echo") => Reply::json(
@@ -303,27 +334,31 @@ fn no_identity_token_is_stored_or_shown() {
         ),
         _ => Reply::token("t", 3600),
     });
+    let temporary = workload.machine.root().join("temporary");
+    fs::create_dir(&temporary).expect("a directory");
+    let temporary_directory = temporary.to_str().expect("UTF-8");
+    workload.machine.set("TMPDIR", temporary_directory);
     for (source, subject) in workload.sources() {
-        workload
-            .login(&server, &source, &["--client-id", "c"])
-            .success();
-        let refused = workload
-            .machine
-            .run(&["token", "--scope", "echo"])
-            .failure(4);
-        let status = workload.machine.run(&["status", "p"]).success();
+        let mut printed = Vec::new();
+        let mut keep = |ran: Ran| printed.extend([ran.stdout, ran.stderr]);
+        let client = ["--client-id", "c"];
+        keep(workload.login(&server, &source, &client).success());
+        let refused = [&client[..], &["--scope", "echo"]].concat();
+        keep(workload.login(&server, &source, &refused).failure(4));
+        let run = |arguments: &[&str]| workload.machine.run(arguments);
+        keep(run(&["token", "--refresh"]).success());
+        keep(run(&["token", "--scope", "echo"]).failure(4));
+        keep(run(&["status", "p"]).success());
+        keep(run(&["status", "--json"]).success());
+        let home = workload.machine.home();
+        // What is searched has an entry, a failure and the settings of the profile.
+        let files = workload.machine.files();
+        assert!(files.len() >= 3, "{files:?}");
         let token = jwt(subject);
-        let mut shown = vec![refused.stdout, refused.stderr, status.stdout, status.stderr];
-        for path in workload.machine.files() {
-            if path != workload.file {
-                shown.push(String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned());
-            }
-        }
-        for part in token.split('.').chain([token.as_str()]) {
-            for text in &shown {
-                assert!(!text.contains(part), "{source}: {part} in {text}");
-            }
-        }
+        assert_eq!(traces(&[&home, &temporary], &token), json!([]), "{source}");
+        keep(run(&["logout", "p"]).success());
+        fs::write(temporary.join("printed"), printed.concat()).expect("a file");
+        assert_eq!(traces(&[&home, &temporary], &token), json!([]), "{source}");
     }
 }
 

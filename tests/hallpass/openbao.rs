@@ -35,7 +35,7 @@ impl OpenBao {
         fact.expect("a fact")
     }
 
-    /// Runs OpenBao's own program as its administrator.
+    /// Runs `OpenBao`'s own program as its administrator.
     #[track_caller]
     fn administer(&self, arguments: &[&str]) {
         let mut command = Command::new(self.fact("/program"));
