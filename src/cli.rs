@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
     }
     let result = match parse_without_clap(arguments) {
         Some(command) => execute(command, inherited, &arguments[0]),
-        None => match Cli::try_parse_from(arguments) {
+        None => match parse(arguments) {
             Ok(cli) => execute(cli.command, inherited, &arguments[0]),
             Err(error) => usage::explain(&error, arguments),
         },
@@ -85,6 +85,13 @@ fn fail(mut error: Error) -> u8 {
     error.hints.extend(variables::unknown());
     message::error(&error);
     error.kind.exit_code()
+}
+
+fn parse(arguments: &[OsString]) -> std::result::Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments).or_else(|error| {
+        let inspecting = token::inspecting(arguments).map(Cli::try_parse_from);
+        inspecting.and_then(std::result::Result::ok).ok_or(error)
+    })
 }
 
 /// Parses the commands that programs run often. None if clap must parse them, which also reports errors.

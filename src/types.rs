@@ -7,6 +7,7 @@ pub(crate) mod digest;
 pub(crate) mod duration;
 pub(crate) mod external_key;
 pub(crate) mod identity_token;
+pub(crate) mod jwt;
 pub(crate) mod private_key;
 pub(crate) mod seconds;
 pub(crate) mod secret;

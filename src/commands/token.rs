@@ -1,6 +1,7 @@
 //! `hallpass token`: prints an access token, from the cache while it is valid.
 
 pub(super) mod format;
+mod inspect;
 mod lines;
 
 use std::ffi::OsString;
@@ -22,6 +23,10 @@ use crate::profiles::{self, Bound, Profiles, from_environment};
 use crate::types::web_url::WebUrl;
 use clap::ValueEnum as _;
 use format::{Format, no_machine};
+use inspect::Inspected;
+
+/// The word for `--inspect`, unless a profile has this name.
+const INSPECT: &str = "inspect";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +37,7 @@ Examples:
 /// Print an access token, from the cache while it is valid
 #[derive(Debug, Default, Eq, PartialEq, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "options that take no value")]
 pub(crate) struct Args {
     /// Profile [default: `$HALLPASS_PROFILE`, or the only profile]
     profile: Option<String>,
@@ -65,6 +71,9 @@ pub(crate) struct Args {
     /// Variable that the formats env, dotenv and powershell set [default: `HALLPASS_TOKEN`]
     #[arg(long, value_name = "NAME", value_parser = variable)]
     variable: Option<String>,
+    /// Show what is known of the token (the claims of a JWT), but not the token itself
+    #[arg(long, conflicts_with_all = ["format", "template", "output"])]
+    inspect: bool,
     /// Write the token to this file, readable only by you, without a newline (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -113,6 +122,7 @@ impl Args {
                 Word::Option("--variable") => {
                     once(&mut args.variable, variable(words.value()?).ok()?)?;
                 }
+                Word::Option("--inspect") => flag(&mut args.inspect)?,
                 Word::Option("--output") => once(&mut args.output, words.value()?.into())?,
                 Word::Option(_) | Word::Rest(_) => return None,
             }
@@ -120,38 +130,70 @@ impl Args {
         args.min_ttl = min_ttl.unwrap_or_default();
         let formats = [args.json, args.format.is_some(), args.template.is_some()];
         let conflict = formats.into_iter().filter(|given| *given).count() > 1
+            || (args.inspect && args.prints_token())
             || (args.secret_stdin && args.url.is_some());
         (!conflict).then_some(args)
+    }
+
+    /// Whether an option says how or where the token itself is printed.
+    fn prints_token(&self) -> bool {
+        self.format.is_some() || self.template.is_some() || self.output.is_some()
+    }
+
+    /// # Errors
+    /// `Usage` if the format needs an option that is missing, or has no use for one that is given.
+    fn format(&self) -> Result<Format> {
+        let format = if self.json {
+            Format::Json
+        } else {
+            self.format.unwrap_or_default()
+        };
+        if self.variable.is_some() && !format.has_variable() {
+            return Err(Error::usage(
+                "--variable works only with --format env, dotenv and powershell",
+            ));
+        }
+        if format == Format::Netrc && self.url.is_none() {
+            return Err(no_machine());
+        }
+        Ok(format)
+    }
+}
+
+/// The command line with `--inspect` instead of the word `inspect`, which clap takes for a profile's name.
+pub(crate) fn inspecting(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    match arguments {
+        [program, token, word, rest @ ..] if token == "token" && word == INSPECT => {
+            let start = [program.clone(), token.clone(), "--inspect".into()];
+            Some(start.into_iter().chain(rest.iter().cloned()).collect())
+        }
+        _ => None,
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
-    let format = if args.json {
-        Format::Json
-    } else {
-        args.format.unwrap_or_default()
-    };
-    if args.variable.is_some() && !format.has_variable() {
-        return Err(Error::usage(
-            "--variable works only with --format env, dotenv and powershell",
-        ));
-    }
-    if format == Format::Netrc && args.url.is_none() {
-        return Err(no_machine());
-    }
+    let format = args.format()?;
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
+    let mut named = args.profile.as_deref();
+    let mut is_inspected = args.inspect;
+    if named == Some(INSPECT)
+        && !args.prints_token()
+        && !profiles.exists(&ProfileName::parse(INSPECT)?)
+    {
+        (named, is_inspected) = (None, true);
+    }
     let scope = scope(&args.scope)?;
     let audience = args.audience.clone();
-    if args.secret_stdin && (args.profile.is_some() || from_environment()?.is_none()) {
+    if args.secret_stdin && (named.is_some() || from_environment()?.is_none()) {
         return Err(Error::usage(
             "--secret-stdin works only with HALLPASS_TOKEN_URL, not with a stored profile",
         )
         .hint("to change the profile's secret: hallpass login PROFILE --secret-stdin"));
     }
     let mut selected = match &args.url {
-        Some(url) => bound_to(&profiles, url, args.profile.as_deref())?,
-        None => profiles.find(args.profile.as_deref())?,
+        Some(url) => bound_to(&profiles, url, named)?,
+        None => profiles.find(named)?,
     };
     // Checked before a token is requested.
     let file = args
@@ -173,13 +215,13 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         variables::warn_about_unknown();
         expiry::warn(&directories, &selected);
     }
-    let mut text = match &args.template {
-        Some(template) => template.fill(&Values::of(&obtained)),
-        None => format.write(
-            &obtained,
-            &selected,
-            args.variable.as_deref().unwrap_or(DEFAULT_VARIABLE),
-        )?,
+    let mut text = if is_inspected {
+        Inspected::of(&obtained).write(&obtained, format)
+    } else if let Some(template) = &args.template {
+        template.fill(&Values::of(&obtained))
+    } else {
+        let variable = args.variable.as_deref().unwrap_or(DEFAULT_VARIABLE);
+        format.write(&obtained, &selected, variable)?
     };
     if output.is_none() || format.is_line() {
         text.push('\n');

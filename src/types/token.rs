@@ -28,6 +28,20 @@ impl Timestamp {
         Self(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// None if the number is no date that people use: before 1970, or after 9999.
+    pub(crate) fn from_seconds(seconds: f64) -> Option<Self> {
+        const END: f64 = 253_402_300_800.0;
+        if !(0.0..END).contains(&seconds) {
+            return None;
+        }
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the number is in range"
+        )]
+        Some(Self((seconds * 1000.0) as u64))
+    }
+
     pub(crate) fn plus(self, duration: Duration) -> Self {
         let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(milliseconds))

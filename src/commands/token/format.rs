@@ -142,7 +142,7 @@ fn with_own_header(selected: &SelectedProfile) -> Result<Option<&Binding>> {
 }
 
 /// The version of the output. Within it, members can be added, but never changed or removed.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 /// The JSON that hallpass-contract(5) and `schema/hallpass-token.schema.json` describe.
 #[derive(Serialize)]

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{COMMANDS, fails, is_moment, members, names, settings};
@@ -212,6 +214,134 @@ fn a_template_is_filled_in() {
         );
     }
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_token_is_inspected_without_printing_it() {
+    const SIGNATURE: &str = "c2lnbmF0dXJl";
+    let machine = Machine::new();
+    let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let issued = 1_700_000_000_u64;
+    let claims = format!(
+        r#"{{"iss":"https://i","aud":["a","b"],"iat":{issued},"exp":1e300,"nbf":"x","x":{{"y":1}},"z\u001b[31m":"\u009b\u202e\nend"}}"#
+    );
+    let jwt = format!(
+        "{}.{}.{SIGNATURE}",
+        encode(r#"{"alg":"RS256","kid":"k"}"#),
+        encode(&claims)
+    );
+    let encrypted = format!(
+        "{}..aXY.dGV4dA.dGFn",
+        encode(r#"{"alg":"dir","enc":"A128GCM"}"#)
+    );
+    let tokens = [jwt.clone(), encrypted, "opaque-token".to_owned()];
+    let next = tokens.clone();
+    let server = Server::start(move |request: &Request| {
+        let audience = request
+            .form()
+            .into_iter()
+            .find(|(name, _)| name == "audience");
+        let index: usize = audience.expect("an audience").1.parse().expect("a number");
+        Reply::token(&next[index], 600)
+    });
+    machine.login("prod", &server, &["--audience", "0"]);
+    let expected = [
+        (
+            "jwt",
+            &[
+                "format       JWT, signed with RS256; hallpass does not verify it",
+                "header kid   k",
+                "iss          https://i",
+                "aud          a, b",
+                "exp          1e+300",
+                "nbf          x",
+                "iat          2023-11-14 22:13 UTC (",
+                "x            {\"y\":1}",
+                "z[31m        end",
+            ][..],
+        ),
+        (
+            "encrypted_jwt",
+            &["format       encrypted JWT: only", "header enc   A128GCM"],
+        ),
+        (
+            "opaque",
+            &["format       opaque: only the server can read it"],
+        ),
+    ];
+    for (number, (kind, lines)) in expected.into_iter().enumerate() {
+        let number = number.to_string();
+        let run = |more: &[&str]| {
+            let arguments = [&["token", "--audience", &number], more].concat();
+            machine.run(&arguments).success()
+        };
+        let text = run(&["--inspect"]).stdout;
+        let json = run(&["--inspect", "--json"]).stdout;
+        for line in lines {
+            assert!(
+                text.lines().any(|shown| shown.starts_with(line)),
+                "{line}: {text}"
+            );
+        }
+        assert!(
+            text.starts_with("token        Bearer, valid for "),
+            "{text}"
+        );
+        assert_fits_schema(&json, "hallpass-inspect.schema.json");
+        let parsed: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(parsed["kind"], kind);
+        if kind == "jwt" {
+            assert_eq!(parsed["claims"]["iat"], issued);
+            assert_eq!(parsed["claims"]["z\u{1b}[31m"], "\u{9b}\u{202e}\nend");
+            assert_eq!(parsed["header"]["kid"], "k");
+        }
+        for output in [&text, &json] {
+            let token = &tokens[number.parse::<usize>().expect("a number")];
+            let parts = token.split('.').filter(|part| part.len() > 2);
+            for part in parts {
+                assert!(!output.contains(part), "{output}");
+            }
+            assert!(
+                output
+                    .chars()
+                    .all(|c| c == '\n' || c.is_ascii_graphic() || c == ' '),
+                "{output:?}"
+            );
+        }
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
+/// A profile can have the name.
+#[test]
+fn the_word_inspect_inspects_unless_a_profile_is_named_so() {
+    let machine = Machine::new();
+    machine.login("prod", machine.server(), &[]);
+    for arguments in [
+        &["token", "inspect"][..],
+        &["token", "inspect", "prod"],
+        &["token", "inspect", "--json", "prod"],
+        &["token", "inspect", "--min-ttl", "1m"],
+    ] {
+        let shown = machine.run(arguments).success().stdout;
+        assert!(shown.contains("opaque"), "{shown}");
+        assert!(!shown.contains("token-1"), "{shown}");
+    }
+    for (arguments, code) in [
+        (&["token", "inspect", "other"][..], 3),
+        (&["token", "inspect", "--format", "raw"], 3),
+        (&["token", "inspect", "prod", "more"], 2),
+        (&["token", "prod", "inspect"], 2),
+    ] {
+        fails(machine.run(arguments), code);
+    }
+    machine.login("inspect", machine.server(), &[]);
+    assert_eq!(machine.run(&["token", "inspect"]).token(), "token-2");
+    let shown = machine
+        .run(&["token", "inspect", "inspect"])
+        .success()
+        .stdout;
+    assert!(shown.contains("opaque"), "{shown}");
 }
 
 #[test]
