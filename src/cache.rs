@@ -7,6 +7,7 @@
 mod entry;
 mod format;
 mod lock;
+mod rotation;
 mod sweep;
 
 use std::io;
@@ -21,6 +22,7 @@ use crate::types::token::CachedToken;
 
 pub(crate) use entry::{CacheEntry, Snapshot};
 pub(crate) use lock::{EntryLock, LockOutcome};
+pub(crate) use rotation::Accepted;
 
 /// One profile's tokens.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::process;
 use clap::{Parser, Subcommand};
 
 use crate::commands::helper::Helper;
-use crate::commands::{bind, exec, helper, login, logout, setup, status, token};
+use crate::commands::{bind, exec, helper, login, logout, rotate, setup, status, token};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
@@ -35,6 +35,7 @@ struct Cli {
 enum Command {
     Login(Box<login::Args>),
     Token(token::Args),
+    Rotate(rotate::Args),
     Logout(logout::Args),
     Status(status::Args),
     Bind(bind::BindArgs),
@@ -111,6 +112,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Login(args) => login::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Logout(args) => logout::run(&args),
+        Command::Rotate(args) => rotate::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),

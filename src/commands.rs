@@ -10,10 +10,13 @@ pub(crate) mod helper;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;
+pub(crate) mod rotate;
 pub(crate) mod setup;
 pub(crate) mod status;
 mod template;
 pub(crate) mod token;
+mod transaction;
+mod verification;
 
 use std::fmt::Display;
 

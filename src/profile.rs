@@ -9,6 +9,7 @@ pub(crate) mod headers;
 pub(crate) mod identity;
 mod profile_name;
 mod renewal;
+mod rotation;
 pub(crate) mod secret_source;
 pub(crate) mod selected;
 pub(crate) mod settings;
@@ -30,6 +31,7 @@ pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
 use headers::{Headers, SecretHeaders};
 use identity::Identity;
 pub(crate) use profile_name::ProfileName;
+use rotation::Rotation;
 pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
 pub(crate) use token_endpoint::TokenEndpoint;
 use trust::RecordedTrust;
@@ -148,6 +150,9 @@ pub(crate) struct Profile {
     /// The day on which the server stops accepting it, if the user gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret_expires: Option<Date>,
+    /// None if the secret is still the one of the login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotation: Option<Box<Rotation>>,
     /// The settings that came from a preset or from metadata: a later login may renew these.
     #[serde(
         default,
@@ -221,7 +226,10 @@ impl Profile {
     pub(crate) fn items(&self) -> BTreeSet<Item> {
         let headers = self.secret_headers.as_ref();
         let headers = headers.map(|headers| headers.item.clone());
-        self.item().into_iter().chain(headers).collect()
+        let previous = self.previous_secret();
+        let previous = previous.and_then(|previous| previous.secret.item());
+        let items = self.item().into_iter().chain(headers).chain(previous);
+        items.collect()
     }
 
     /// The grant type of the token request (RFC 6749 §4.4.2), if the profile has no other one.
@@ -233,9 +241,13 @@ impl Profile {
     /// The account name of the secret's item in a store that hallpass writes to. It depends on where the
     /// secret may be sent and how, so a profile that was changed after its login does not find the secret.
     pub(crate) fn item_account(&self, name: &ProfileName) -> String {
+        self.account(name, self.secret_generation())
+    }
+
+    fn account(&self, name: &ProfileName, generation: &str) -> String {
         let mut binding = Digest::of("hallpass keychain account 1")
             .field(name.as_str())
-            .field(&self.generation)
+            .field(generation)
             .field(self.token_endpoint.as_str())
             .field(self.client_id())
             .field(self.client_auth.as_str())
@@ -257,7 +269,7 @@ impl Profile {
 
     /// The account name of the item that has the secret headers: see [`Profile::item_account`].
     pub(crate) fn headers_account(&self, name: &ProfileName) -> String {
-        format!("{}:headers", self.item_account(name))
+        format!("{}:headers", self.account(name, &self.generation))
     }
 
     /// Whether the secrets of both profiles are of one kind: a client secret, a private key, or the

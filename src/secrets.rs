@@ -242,6 +242,17 @@ pub(crate) fn credential(
     })
 }
 
+/// Checks that a stored secret is still tied to the settings of the login, which decide where it is sent.
+///
+/// # Errors
+/// `Refused` when the profile was edited after its login.
+pub(crate) fn check_unchanged(name: &ProfileName, profile: &Profile) -> Result<()> {
+    match profile.item() {
+        Some(item) if item.account != profile.item_account(name) => Err(changed(name)),
+        _ => Ok(()),
+    }
+}
+
 /// The secret is sent only with the settings that a login confirmed.
 fn changed(name: &ProfileName) -> Error {
     Error::refused(format!(

@@ -1,12 +1,4 @@
 //! `hallpass login`: authenticates a client, then keeps its settings, its secret and the token it got.
-//!
-//! A transaction over two stores:
-//!
-//! 1. write the new item, under an account of its own;
-//! 2. rename the profile's file, which is the commit point;
-//! 3. delete the old item.
-//!
-//! A crash anywhere leaves the old login or the new one, never one client with the other's secret.
 
 mod derived;
 mod dialogue;
@@ -20,10 +12,7 @@ mod secret_headers;
 mod sign;
 mod verify;
 
-use std::collections::BTreeSet;
-
-use zeroize::Zeroizing;
-
+use super::transaction::{clean_up, commit};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::message;
@@ -31,9 +20,9 @@ use crate::platform::disk::Directories;
 use crate::platform::variables;
 use crate::profile::headers::SecretHeaders;
 use crate::profile::settings::presets;
-use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
+use crate::profile::{Profile, ProfileName, SecretSource, Store};
 use crate::profiles::{Editor, Profiles};
-use crate::secrets::{self, WaitLimit, keychain};
+use crate::secrets::{self, keychain};
 use crate::types::token::CachedToken;
 
 pub(crate) use options::Args;
@@ -85,7 +74,7 @@ fn finish(
     verified: &Verified,
 ) -> Result<String> {
     let (name, profile) = (&login.name, &verified.profile);
-    let stale = commit(editor, name, profile, &verified.input.stored(profile))?;
+    let before = commit(editor, name, profile, &verified.input.stored(profile))?;
     // From here on the login counts, and what goes wrong is worth a warning.
     let cache = Cache::of(directories, name);
     let kept = cache.clear().and_then(|()| match &verified.token {
@@ -97,52 +86,11 @@ fn finish(
             "the previous cached tokens were not removed: {error}"
         ));
     }
-    if let Err(error) = remove_stale(editor, name, profile, &stale) {
-        message::warning(&format!(
-            "cannot remove the previous secret: {error}; the next login or logout will try again"
-        ));
-    }
+    clean_up(editor, name, profile, &before);
     report(name, profile, verified.token.as_ref());
     login.report_replaced(profile);
     variables::warn_about_unknown();
     Ok(String::new())
-}
-
-/// Writes the items and the profile. Returns the old items, to delete.
-fn commit(
-    editor: &Editor<'_>,
-    name: &ProfileName,
-    profile: &Profile,
-    contents: &[(Item, Zeroizing<Vec<u8>>)],
-) -> Result<BTreeSet<Item>> {
-    let stale = editor.items(name)?;
-    let mut items = stale.clone();
-    for (item, content) in contents {
-        let before = items.clone();
-        items.insert(item.clone());
-        // Listed before it exists, so that no crash leaves a secret that nobody knows of.
-        editor.save_items(name, &items)?;
-        if let Err(unwritten) = secrets::write(name, item, content, WaitLimit::Person) {
-            if unwritten.nothing_left {
-                editor.save_items(name, &before)?;
-            }
-            return Err(unwritten.error);
-        }
-    }
-    editor.save(name, profile)?;
-    Ok(stale)
-}
-
-fn remove_stale(
-    editor: &Editor<'_>,
-    name: &ProfileName,
-    profile: &Profile,
-    stale: &BTreeSet<Item>,
-) -> Result<()> {
-    for item in stale {
-        secrets::delete(name, item, WaitLimit::Person)?;
-    }
-    editor.save_items(name, &profile.items())
 }
 
 fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {

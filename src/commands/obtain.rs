@@ -1,6 +1,8 @@
 //! How a command gets a token: connects the broker to the profiles, the secrets and the server, and
 //! prints the warnings.
 
+mod rotation;
+
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
+use rotation::RotationState;
 
 /// How often to try again because another login replaced the profile in the meantime.
 const ATTEMPTS: usize = 3;
@@ -79,6 +82,7 @@ pub(super) fn obtain(
             selected,
             request: request(selected, options),
             latest: Cell::new(None),
+            rotation: RotationState::default(),
         };
         let outcome = source.obtain()?;
         let latest = match outcome {
@@ -112,6 +116,8 @@ struct ProfileSource<'a> {
     request: TokenRequest,
     /// The profile as it was last read again, if it still has the same login.
     latest: Cell<Option<Profile>>,
+    /// Which of two secrets is in use.
+    rotation: RotationState,
 }
 
 impl ProfileSource<'_> {
@@ -127,6 +133,22 @@ impl ProfileSource<'_> {
             source: self,
         };
         broker.obtain()
+    }
+
+    /// The client, with the secret of this profile.
+    fn client_of(&self, profile: &Profile) -> Result<TokenClient> {
+        let name = &self.selected.name;
+        let others = credentials::read_others(name, profile, WaitLimit::Program, self.notes())?;
+        if let Some(secret) = &self.options.secret {
+            let secret = Credential::Secret(secret.clone());
+            return TokenClient::of(Some(name), profile, secret, others);
+        }
+        let credential = || secrets::read(name, profile, WaitLimit::Program);
+        TokenClient::prepare(name, profile, credential, others)
+    }
+
+    fn request_with(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
+        oauth::request_token(&self.selected.profile, &self.request, client, self.notes())
     }
 
     fn notes(&self) -> Notes {
@@ -156,21 +178,20 @@ impl TokenSource for ProfileSource<'_> {
     }
 
     fn client(&self) -> Result<TokenClient> {
-        let SelectedProfile { name, profile, .. } = self.selected;
-        if !name.is_from_environment() {
+        if !self.selected.name.is_from_environment() {
             self.profiles.check_directory()?;
         }
-        let others = credentials::read_others(name, profile, WaitLimit::Program, self.notes())?;
-        if let Some(secret) = &self.options.secret {
-            let secret = Credential::Secret(secret.clone());
-            return TokenClient::of(Some(name), profile, secret, others);
-        }
-        let credential = || secrets::read(name, profile, WaitLimit::Program);
-        TokenClient::prepare(name, profile, credential, others)
+        self.client_with_accepted_secret()
     }
 
     fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
-        oauth::request_token(&self.selected.profile, &self.request, client, self.notes())
+        match self.request_with(client) {
+            Err(failure) if failure.refuses_client() => self.request_with_other_secret(failure),
+            response => {
+                self.record_accepted(&response);
+                response
+            }
+        }
     }
 
     fn is_current(&self) -> Result<bool> {
@@ -200,7 +221,12 @@ fn wait_limit(profile: &Profile) -> Result<Duration> {
     };
     let for_secret = limit_if(profile.may_block())?;
     let for_headers = limit_if(profile.secret_headers.is_some())?;
-    Ok(profile.timeout() + for_secret + for_headers + for_identity + GRACE)
+    let requests = if profile.previous_secret().is_some() {
+        2
+    } else {
+        1
+    };
+    Ok((profile.timeout() + for_secret + for_headers + for_identity) * requests + GRACE)
 }
 
 fn logged_out(selected: &SelectedProfile) -> Error {

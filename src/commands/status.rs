@@ -156,7 +156,7 @@ const TITLES: &[(&str, &str)] = &[
 ];
 
 /// What is shown in another way, or only of use to hallpass itself.
-const NOT_LISTED: &[&str] = &["format", "generation", "body", "secret"];
+const NOT_LISTED: &[&str] = &["format", "generation", "body", "secret", "rotation"];
 
 impl Usable {
     /// The settings as the profile's file has them, without the values of headers: they may be secret.
@@ -213,6 +213,12 @@ impl Usable {
         }
         let place = self.profile.secret.as_ref().map(secret_place);
         lines.extend(place.map(|place| ("secret".to_owned(), place)));
+        if let Some(previous) = self.profile.previous_secret() {
+            let until = previous.expires.map(Date::with_days_left);
+            let until = until.map_or_else(String::new, |until| format!(", expires on {until}"));
+            let place = format!("{}{until}", secret_place(&previous.secret));
+            lines.push(("previous secret".to_owned(), place));
+        }
         if self.tokens.is_empty() {
             lines.push(("token".to_owned(), "none cached".to_owned()));
         }
@@ -234,7 +240,7 @@ impl Usable {
             "secret_expires": null,
         });
         for (name, value) in self.settings() {
-            if !["format", "generation"].contains(&name.as_str()) {
+            if !["format", "generation", "rotation"].contains(&name.as_str()) {
                 row[name] = value;
             }
         }
@@ -243,6 +249,11 @@ impl Usable {
             Value::Null,
             |source| json!({ "store": source.kind().as_str(), "place": secret_place(source) }),
         );
+        let previous = self.profile.previous_secret();
+        row["previous_secret"] = previous.map_or(Value::Null, |previous| {
+            let source = &previous.secret;
+            json!({ "store": source.kind().as_str(), "place": secret_place(source), "expires": previous.expires })
+        });
         let tokens = self.tokens.iter().map(|(overrides, token)| {
             json!({
                 "fingerprint": token.access_token.fingerprint(),

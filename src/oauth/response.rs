@@ -9,7 +9,7 @@ use super::advice;
 use super::json::{Json, in_utf8};
 use super::lifetime::{Clocks, date_header};
 use super::redact::Redactor;
-use super::verdict::{refusal_in_success, verdict};
+use super::verdict::{refusal_in_success, refuses_client, verdict};
 use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName};
@@ -95,7 +95,10 @@ pub(super) fn read(
     let body = in_utf8(&response.body);
     let document = Json::document(&body);
     if let Some(fault) = verdict(response, document, &body, context) {
-        return Err(failed(fault, response, context.name));
+        let refuses_client = refuses_client(&fault, response, document);
+        let mut failed = failed(fault, response, context.name);
+        failed.refusal = failed.refusal.refusing_client(refuses_client);
+        return Err(failed);
     }
     let Some((document, members)) = document.and_then(|json| Some((json, json.members()?))) else {
         let fault = Error::unavailable(format!(

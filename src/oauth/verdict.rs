@@ -47,6 +47,18 @@ pub(super) fn verdict(
     Some(error(kind, status, &reported, challenge, context))
 }
 
+/// Whether a refusal is about the client's credential (RFC 6749 §5.2), not about what was requested.
+pub(super) fn refuses_client(
+    fault: &Error,
+    response: &HttpResponse,
+    document: Option<Json<'_>>,
+) -> bool {
+    let challenge = response.www_authenticate.as_deref();
+    let code = ServerError::find(document, challenge, response.status).code;
+    let is_invalid = code.as_deref() == Some("invalid_client");
+    fault.kind == Kind::Refused && (response.status == 401 || is_invalid)
+}
+
 /// A success without an access token that is about a failure, in the server's own form.
 pub(super) fn refusal_in_success(
     status: u16,

@@ -16,6 +16,11 @@ impl Profile {
             _ if self.encrypted_key.is_some() => {
                 format!("run `hallpass login {name} {key_option} FILE` with a new key")
             }
+            Some(SecretSource::Keychain { .. } | SecretSource::Kernel { .. })
+                if self.client_auth.has_key() =>
+            {
+                format!("run `hallpass login {name} --key-stdin < FILE` with a new key")
+            }
             Some(SecretSource::Keychain { .. } | SecretSource::Kernel { .. }) => {
                 format!("run `hallpass rotate {name}`")
             }

@@ -29,6 +29,9 @@ pub(crate) struct TokenFailure {
     not_before: u64,
     /// The server itself named the time (RFC 9110 §10.2.3).
     is_retry_after: bool,
+    /// The credential was refused, whatever was requested with it.
+    #[serde(default)]
+    refuses_client: bool,
 }
 
 impl TokenFailure {
@@ -55,6 +58,7 @@ impl TokenFailure {
             recorded_at: now.0,
             not_before: now.plus(pause).0,
             is_retry_after,
+            refuses_client: false,
         }
     }
 
@@ -72,6 +76,17 @@ impl TokenFailure {
 
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The same failure, if the server refused the credential (`invalid_client`).
+    pub(crate) fn refusing_client(mut self, refuses_client: bool) -> Self {
+        self.refuses_client = refuses_client;
+        self
+    }
+
+    /// Whether the server refused the credential, so that another one may be accepted.
+    pub(crate) fn refuses_client(&self) -> bool {
+        self.refuses_client
     }
 
     /// Adds what may fix the problem.

@@ -159,6 +159,48 @@ fn a_logout_killed_anywhere_can_be_run_again() {
 }
 
 #[test]
+fn a_rotation_killed_anywhere_leaves_a_secret_that_works() {
+    let keychain = SecretService::start();
+    let scene = Scene::with_keychain(&keychain);
+    let rotate = |option| {
+        let mut command = scene.machine.hallpass(&["rotate", "prod"]);
+        command.args(option);
+        command
+    };
+    // The new secret is the same as the old one, in another item.
+    let replace = || rotate(&["--secret-stdin"][..]);
+    let keep = || rotate(&["--secret-stdin", "--keep-old"]);
+    let finish = || rotate(&["--finish"]);
+    for (command, is_kept) in [(&replace as &dyn Fn() -> Command, false), (&finish, true)] {
+        let prepare = || {
+            scene.prepare(true);
+            if is_kept {
+                scene.run_to_end(&keep());
+            }
+        };
+        prepare();
+        let calls = scene.trace(&mut command(), Call::changes_something);
+        let mut kills = 0;
+        for (count, call) in calls.iter().enumerate() {
+            prepare();
+            kills += scene.inject(&mut command(), call, "signal=KILL").killed();
+            assert!(scene.temporary_files() <= 1, "{call:?}");
+            let next = scene.machine.run(&["token", "prod", "--refresh"]).success();
+            assert_token_of(&next, &["old"], call);
+            // Every other time, it is the next command that finds what is left.
+            if count % 2 == 0 {
+                scene.run_to_end(&replace());
+                assert_eq!(keychain.count(), 2, "the secret and the header: {call:?}");
+                scene.forget();
+            }
+        }
+        scene.forget();
+        assert_most_of(kills, &calls);
+    }
+    scene.assert_pairs_matched();
+}
+
+#[test]
 fn a_token_command_that_meets_an_error_anywhere_prints_one_token_or_says_why() {
     let scene = Scene::with_secret_files();
     for (warm, arguments, errors) in [
@@ -536,7 +578,8 @@ impl<'keychain> Scene<'keychain> {
             .get_args()
             .any(|argument| argument == "--secret-stdin")
         {
-            let client = if command.get_args().any(|argument| argument == "old") {
+            let is_of_old = |argument| argument == "old" || argument == "rotate";
+            let client = if command.get_args().any(is_of_old) {
                 "old"
             } else {
                 "new"
@@ -544,6 +587,11 @@ impl<'keychain> Scene<'keychain> {
             command.stdin(File::open(self.machine.root().join(client)).expect("a secret"));
         }
         ran(command)
+    }
+
+    /// Runs a command to its end.
+    fn run_to_end(&self, command: &Command) {
+        self.run(Command::new("env"), command).success();
     }
 
     fn lock(&self) -> PathBuf {

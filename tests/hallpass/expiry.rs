@@ -60,7 +60,7 @@ fn a_secret_that_expires_soon_is_mentioned_once_a_day_and_only_at_a_terminal() {
 }
 
 #[test]
-fn a_refused_client_whose_secret_has_expired_is_told_so() {
+fn a_refusal_mentions_that_the_secret_has_expired() {
     let count = AtomicUsize::new(0);
     let server = Server::start(move |_| match count.fetch_add(1, SeqCst) {
         0 => Reply::token("token", 3600),

@@ -46,6 +46,7 @@ mod real_servers;
 mod recipes;
 mod replacing;
 mod requests;
+mod rotate;
 mod sdks;
 mod secret_files;
 mod secret_service;

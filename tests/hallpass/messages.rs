@@ -74,6 +74,7 @@ tables! {
     output
     profiles
     responses
+    rotation
     secrets
     setup
 }

@@ -156,6 +156,12 @@ impl SecretService {
         self.search(&[("service", "hallpass")]).is_empty()
     }
 
+    /// How many secrets hallpass keeps here.
+    pub(crate) fn count(&self) -> usize {
+        let found = self.search(&[("service", "hallpass")]);
+        found.matches("attribute.username = ").count()
+    }
+
     fn start_provider(&mut self, password: Option<&str>) {
         let mut command = daemon(
             "gnome-keyring-daemon",

@@ -238,6 +238,7 @@ fn status_as_json_has_a_member_for_each_setting() {
         "for",
         "issuer",
         "name",
+        "previous_secret",
         "resource",
         "revocation_endpoint",
         "scope",

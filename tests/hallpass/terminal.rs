@@ -574,7 +574,7 @@ pub(crate) struct Ended {
 
 impl Ended {
     #[track_caller]
-    fn never_showed(&self, secret: &str) {
+    pub(crate) fn never_showed(&self, secret: &str) {
         assert!(!self.screen.contains(secret), "{self:?}");
     }
 }

@@ -246,6 +246,13 @@ impl<'a> Login<'a> {
 
     /// Says what the login replaced, and what it left where it was.
     pub(super) fn report_replaced(&self, profile: &Profile) {
+        if self
+            .renewed
+            .as_ref()
+            .is_some_and(|before| before.previous_secret().is_some())
+        {
+            message::note("the secret that `hallpass rotate --keep-old` kept was removed");
+        }
         let before = self
             .renewed
             .as_ref()

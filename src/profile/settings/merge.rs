@@ -124,6 +124,7 @@ impl Layers {
             max_ttl_seconds: pick!(merge, max_ttl_seconds),
             secret_expires: pick!(merge, secret_expires).filter(|_| secret.is_some()),
             secret,
+            rotation: None,
             trust: RecordedTrust::default(),
             // Last, when every setting has been picked.
             removed: merge.records.borrow().removed.iter().cloned().collect(),

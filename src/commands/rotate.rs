@@ -1,0 +1,271 @@
+//! `hallpass rotate`: replaces a client secret by a new one, which was verified by a token request.
+//!
+//! The login stays the same: cached tokens are used until they expire. With `--keep-old`, the secret that
+//! was replaced stays as well, for servers that do not accept the new one everywhere at once.
+
+use zeroize::Zeroizing;
+
+use super::transaction::{clean_up, commit};
+use super::verification::request_token;
+use crate::cache::Cache;
+use crate::error::{Error, Kind, Result};
+use crate::message;
+use crate::platform::disk::Directories;
+use crate::platform::prompt::{self, Attempts};
+use crate::profile::token_request::TokenRequest;
+use crate::profile::{CredentialKind, Profile, ProfileName};
+use crate::profiles::{Profiles, is_configured_by_env};
+use crate::secrets::{self, WaitLimit};
+use crate::types::date::Date;
+use crate::types::digest::unique;
+use crate::types::secret::{ClientSecret, Credential};
+use crate::types::token::CachedToken;
+
+const EXAMPLES: &str = "\
+Examples:
+  hallpass rotate prod                       # asks for the new secret
+  pass show prod | hallpass rotate prod --secret-stdin --secret-expires 90d
+  hallpass rotate prod --keep-old            # later: hallpass rotate prod --finish";
+
+/// Replace a profile's client secret, after a token request with the new one
+///
+/// Cached tokens stay in use until they expire.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub(crate) struct Args {
+    /// Profile [default: `$HALLPASS_PROFILE`, or the only profile]
+    profile: Option<String>,
+    /// Read the new secret from standard input
+    #[arg(long)]
+    secret_stdin: bool,
+    /// When the new secret expires: a date, or a number of days
+    #[arg(long, value_name = "DATE|90d", value_parser = Date::parse_future)]
+    secret_expires: Option<Date>,
+    /// Keep the old secret for when the server refuses the new one, until `--finish` or its expiry date
+    #[arg(long)]
+    keep_old: bool,
+    /// Remove the old secret that `--keep-old` kept
+    #[arg(long, conflicts_with_all = ["secret_stdin", "secret_expires", "keep_old"])]
+    finish: bool,
+    /// Do not request a token first
+    #[arg(long)]
+    no_verify: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<String> {
+    let directories = Directories::locate()?;
+    let profiles = Profiles::of(&directories);
+    if args.profile.is_none() && is_configured_by_env()? {
+        let what =
+            "HALLPASS_TOKEN_URL is set; the secret of a profile from the environment is not stored";
+        return Err(Error::usage(what)
+            .hint("set HALLPASS_CLIENT_SECRET to the new secret")
+            .hint("or name a stored profile: hallpass rotate PROFILE"));
+    }
+    profiles.check_directory()?;
+    let name = profiles.choose(args.profile.as_deref())?;
+    let profile = profiles.load(&name)?;
+    check_kind(&name, &profile)?;
+    let rotate = Rotate {
+        args,
+        directories: &directories,
+        profiles: &profiles,
+        name: &name,
+        profile: &profile,
+    };
+    if args.finish {
+        rotate.finish()?;
+    } else {
+        rotate.replace()?;
+    }
+    Ok(String::new())
+}
+
+/// Refuses a profile without a client secret that hallpass stores.
+fn check_kind(name: &ProfileName, profile: &Profile) -> Result<()> {
+    let Some(source) = &profile.secret else {
+        return Err(Error::usage(format!("profile {name} has no secret")));
+    };
+    if profile.client_auth.credential() != CredentialKind::Secret {
+        return Err(Error::usage(format!(
+            "profile {name} has a private key, and rotate replaces only client secrets"
+        ))
+        .hint(profile.how_to_renew(name)));
+    }
+    if source.item().is_none() {
+        return Err(Error::usage(format!(
+            "hallpass does not store the secret of profile {name}: it is read from its {} each time",
+            source.kind().as_str()
+        ))
+        .hint(profile.how_to_renew(name)));
+    }
+    secrets::check_unchanged(name, profile)
+}
+
+struct Rotate<'a> {
+    args: &'a Args,
+    directories: &'a Directories,
+    profiles: &'a Profiles,
+    name: &'a ProfileName,
+    /// As it was when the command began.
+    profile: &'a Profile,
+}
+
+/// A token that was requested to verify a secret.
+type Verified = (TokenRequest, CachedToken);
+
+impl Rotate<'_> {
+    fn replace(&self) -> Result<()> {
+        let Self { args, name, .. } = self;
+        let rotated = self
+            .profile
+            .rotated(name, unique()?, args.secret_expires, args.keep_old);
+        let rotated =
+            rotated.ok_or_else(|| Error::usage(format!("profile {name} has no secret")))?;
+        let (secret, verified) = self.new_secret(&rotated)?;
+        let secret = Zeroizing::new(secret.expose().as_bytes().to_vec());
+        let contents = rotated.item().map(|item| (item, secret));
+        let contents: Vec<_> = contents.into_iter().collect();
+        let editor = self.profiles.edit()?;
+        let mut rotated = rotated;
+        let current = self.current()?;
+        // A URL that was bound meanwhile stays bound.
+        rotated.bindings.clone_from(&current.bindings);
+        let before = commit(&editor, name, &rotated, &contents)?;
+        self.store(verified.as_ref());
+        clean_up(&editor, name, &rotated, &before);
+        message::note(&format!("the secret of profile {name} was replaced"));
+        if let Some(date) = rotated.secret_expires {
+            message::note(&format!("it expires on {}", date.with_days_left()));
+        }
+        if let Some(previous) = rotated.previous_secret() {
+            let until = previous
+                .expires
+                .map_or_else(String::new, |date| format!(", at the latest until {date}"));
+            message::note(&format!(
+                "the previous secret is kept until you run `hallpass rotate {name} --finish`{until}"
+            ));
+        }
+        report(verified.as_ref());
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<()> {
+        let Self {
+            args,
+            name,
+            profile,
+            ..
+        } = self;
+        let none = || Error::usage(format!("profile {name} has no previous secret to remove"));
+        profile.previous_secret().ok_or_else(none)?;
+        let verified = if args.no_verify {
+            None
+        } else {
+            let credential = secrets::read(name, profile, WaitLimit::Person)?;
+            let verified = request_token(name, profile, credential).map_err(|mut error| {
+                if error.kind == Kind::Refused {
+                    error.hints = vec![format!(
+                        "to remove it anyway: hallpass rotate {name} --finish --no-verify"
+                    )];
+                }
+                error.hint("the previous secret is still kept")
+            });
+            Some(verified?)
+        };
+        let editor = self.profiles.edit()?;
+        let finished = self.current()?.without_previous_secret();
+        let before = commit(&editor, name, &finished, &[])?;
+        self.store(verified.as_ref());
+        clean_up(&editor, name, &finished, &before);
+        message::note(&format!(
+            "the previous secret of profile {name} was removed"
+        ));
+        report(verified.as_ref());
+        Ok(())
+    }
+
+    /// The new secret, and the token that it was verified with. A person who typed something wrong may
+    /// correct it.
+    fn new_secret(&self, rotated: &Profile) -> Result<(ClientSecret, Option<Verified>)> {
+        let mut attempts = Attempts::new();
+        loop {
+            let secret = self.read_secret(&mut attempts)?;
+            if self.args.no_verify {
+                return Ok((secret, None));
+            }
+            let credential = Credential::Secret(secret.clone());
+            let mut error = match request_token(self.name, rotated, credential) {
+                Ok(verified) => return Ok((secret, Some(verified))),
+                Err(error) => error,
+            };
+            if error.kind == Kind::Refused {
+                error.hints = vec!["nothing was changed; check the new secret".to_owned()];
+            }
+            if error.kind != Kind::Refused || self.args.secret_stdin || !attempts.are_left() {
+                return Err(error);
+            }
+            message::error(&error);
+        }
+    }
+
+    fn read_secret(&self, attempts: &mut Attempts) -> Result<ClientSecret> {
+        if self.args.secret_stdin {
+            return prompt::read_secret_from_stdin();
+        }
+        if !prompt::can_ask() {
+            return Err(Error::usage(
+                "the new secret is missing, and there is no terminal to ask at",
+            )
+            .hint("pipe it in with --secret-stdin"));
+        }
+        let endpoint = self.profile.token_endpoint.as_str();
+        message::note(&format!("client {} at {endpoint}", self.profile.client()));
+        prompt::ask_secret("New client secret", attempts)
+    }
+
+    /// The profile as it is now, when nobody else can change it.
+    ///
+    /// # Errors
+    /// `Usage` if it was changed since this command began.
+    fn current(&self) -> Result<Profile> {
+        let Self { name, profile, .. } = self;
+        let current = self.profiles.load(name)?;
+        let seen = Profile {
+            bindings: current.bindings.clone(),
+            ..(*profile).clone()
+        };
+        if current == seen {
+            return Ok(current);
+        }
+        Err(
+            Error::usage(format!("profile {name} was changed meanwhile"))
+                .hint("nothing was changed by this command; run it again"),
+        )
+    }
+
+    /// Caches the token of the verification.
+    fn store(&self, verified: Option<&Verified>) {
+        let Some((request, token)) = verified else {
+            return;
+        };
+        let cache = Cache::of(self.directories, self.name);
+        if let Err(error) = cache.entry(request).store(token) {
+            message::warning(&format!("{error}; the token was not saved"));
+        }
+    }
+}
+
+fn report(verified: Option<&Verified>) {
+    match verified {
+        Some((_, token)) => message::note(&format!(
+            "got a token, {}",
+            token.validity(token.requested_at)
+        )),
+        None => message::note("not verified: no token was requested (--no-verify)"),
+    }
+}

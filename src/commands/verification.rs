@@ -1,0 +1,31 @@
+//! One token request that shows that a profile works, before it is saved.
+
+use super::credentials;
+use super::obtain::warn_of_response;
+use crate::error::Result;
+use crate::oauth::{self, Notes, TokenClient};
+use crate::profile::token_request::TokenRequest;
+use crate::profile::{Profile, ProfileName};
+use crate::secrets::{self, WaitLimit};
+use crate::types::secret::Credential;
+use crate::types::token::CachedToken;
+use crate::types::token_failure::TokenFailure;
+
+/// Requests a token with this credential.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn request_token(
+    name: &ProfileName,
+    profile: &Profile,
+    credential: Credential,
+) -> Result<(TokenRequest, CachedToken)> {
+    let version = secrets::version(profile);
+    let request = TokenRequest::new(name, profile, None, None, version.as_deref());
+    let others = credentials::read_others(name, profile, WaitLimit::Person, Notes::Shown)?;
+    let client = TokenClient::of(Some(name), profile, credential, others)?;
+    let token = oauth::request_token(profile, &request, &client, Notes::Shown);
+    let token = token.map_err(TokenFailure::into_error)?;
+    warn_of_response(&request, &token);
+    Ok((request, token))
+}

@@ -1,0 +1,95 @@
+//! A secret that replaced another one, which may be kept for a while.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Item, Profile, ProfileName, SecretSource};
+use crate::types::date::Date;
+
+/// The last rotation of the secret. It leaves the login as it is, so that cached tokens stay in use.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// Random, new with each rotation: the items of two secrets have different names.
+    generation: String,
+    /// The secret that was replaced, if it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<PreviousSecret>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreviousSecret {
+    pub(crate) secret: SecretSource,
+    /// Of the login or the rotation that stored it.
+    generation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<Date>,
+}
+
+impl Profile {
+    /// The generation of the secret: of its login, or of the rotation that replaced it since.
+    pub(crate) fn secret_generation(&self) -> &str {
+        let rotation = self.rotation.as_ref();
+        rotation.map_or(&self.generation, |rotation| &rotation.generation)
+    }
+
+    /// The secret that was replaced, if it is kept.
+    pub(crate) fn previous_secret(&self) -> Option<&PreviousSecret> {
+        self.rotation.as_ref()?.previous.as_ref()
+    }
+
+    /// The same profile with the secret that was replaced, unless that one has expired.
+    pub(crate) fn with_previous_secret(&self) -> Option<Self> {
+        let previous = self.previous_secret()?;
+        let is_expired = previous.expires.is_some_and(|date| date.days_left() < 0);
+        (!is_expired).then(|| Self {
+            secret: Some(previous.secret.clone()),
+            secret_expires: previous.expires,
+            rotation: Some(Box::new(Rotation {
+                generation: previous.generation.clone(),
+                previous: None,
+            })),
+            ..self.clone()
+        })
+    }
+
+    /// The same profile without the secret that was replaced.
+    pub(crate) fn without_previous_secret(&self) -> Self {
+        let mut profile = self.clone();
+        if let Some(rotation) = &mut profile.rotation {
+            rotation.previous = None;
+        }
+        profile
+    }
+
+    /// The same profile with a new item for its secret, in the same store. None if hallpass does not
+    /// store the secret.
+    pub(crate) fn rotated(
+        &self,
+        name: &ProfileName,
+        generation: String,
+        expires: Option<Date>,
+        keep_previous: bool,
+    ) -> Option<Self> {
+        let item = self.item()?;
+        let previous = self.secret.clone().filter(|_| keep_previous);
+        let previous = previous.map(|secret| PreviousSecret {
+            secret,
+            generation: self.secret_generation().to_owned(),
+            expires: self.secret_expires,
+        });
+        let mut profile = Self {
+            secret_expires: expires,
+            rotation: Some(Box::new(Rotation {
+                generation,
+                previous,
+            })),
+            ..self.clone()
+        };
+        profile.secret = Some(SecretSource::kept(Item {
+            account: profile.item_account(name),
+            ..item
+        }));
+        Some(profile)
+    }
+}

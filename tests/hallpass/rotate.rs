@@ -1,0 +1,232 @@
+//! `hallpass rotate`: a new secret replaces the old one, and no caller fails meanwhile.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use crate::crowd::Crowd;
+use crate::machine::{Machine, Ran, finish, spawn};
+use crate::secret_service::SecretService;
+use crate::server::{Gate, Reply, Request, Server};
+use crate::terminal::Terminal;
+
+/// A server that accepts these secrets, and numbers its tokens by the secret: `new-2`.
+struct Issuer {
+    accepted: &'static Mutex<BTreeSet<&'static str>>,
+    machine: Machine,
+    keychain: SecretService,
+}
+
+impl Issuer {
+    /// With a profile `p` that has the secret `old`.
+    fn start() -> Self {
+        let accepted: &'static Mutex<BTreeSet<&str>> = Box::leak(Box::default());
+        accepted.lock().expect("a lock").insert("old");
+        let server = Server::start(move |request: &Request| {
+            let secret = request.basic_credentials().expect("credentials").1;
+            let accepted = accepted.lock().expect("a lock");
+            if accepted.contains(secret.as_str()) {
+                Reply::token(&format!("{secret}-token"), 3600)
+            } else {
+                Reply::json(401, r#"{"error": "invalid_client"}"#)
+            }
+        });
+        let keychain = SecretService::start();
+        let machine = Machine::new()
+            .with_environment(keychain.environment())
+            .with_server(server);
+        machine.login_to_keychain("p", "old").success();
+        Self {
+            accepted,
+            machine,
+            keychain,
+        }
+    }
+
+    fn accept(&self, secrets: &[&'static str]) {
+        *self.accepted.lock().expect("a lock") = secrets.iter().copied().collect();
+    }
+
+    fn rotate(&self, options: &[&str], secret: &str) -> Ran {
+        let rotate = ["rotate", "p", "--secret-stdin"];
+        self.machine
+            .run_with_input(&[&rotate, options].concat(), secret)
+    }
+
+    fn refresh(&self) -> String {
+        self.machine.run(&["token", "p", "--refresh"]).token()
+    }
+
+    /// The secrets that were sent since the last call.
+    fn sent_by(&self, action: impl FnOnce()) -> Vec<String> {
+        let before = self.machine.secrets_sent().len();
+        action();
+        self.machine.secrets_sent().split_off(before)
+    }
+
+    fn previous_secret(&self) -> Value {
+        let shown = self.machine.run(&["status", "p", "--json"]).json();
+        shown["profiles"][0]["previous_secret"].clone()
+    }
+}
+
+#[test]
+fn a_new_secret_is_verified_and_then_replaces_the_old_one() {
+    let issuer = Issuer::start();
+    let machine = &issuer.machine;
+    let other_audience = ["token", "p", "--audience", "urn:api"];
+    machine.run(&other_audience).token();
+    let account = machine.account("p");
+    let profile = machine.config().join("p.json");
+    let before = std::fs::read(&profile).expect("the profile");
+    let refused = issuer.rotate(&[], "wrong").failure(4);
+    assert!(
+        refused.stderr.contains("nothing was changed"),
+        "{refused:?}"
+    );
+    assert_eq!(std::fs::read(&profile).expect("the profile"), before);
+    assert_eq!(issuer.refresh(), "old-token");
+
+    issuer.accept(&["old", "new"]);
+    issuer.rotate(&["--secret-expires", "90d"], "new").success();
+    assert_ne!(machine.account("p"), account);
+    let sent = issuer.sent_by(|| {
+        assert_eq!(machine.run(&["token", "p"]).token(), "new-token");
+        assert_eq!(
+            machine.run(&other_audience).token(),
+            "old-token",
+            "it is still cached"
+        );
+    });
+    assert_eq!(sent, Vec::<String>::new());
+    issuer.accept(&["new"]);
+    assert_eq!(issuer.refresh(), "new-token");
+    let shown = machine.run(&["status", "p"]).output();
+    assert!(shown.contains("(in 90 days)"), "{shown}");
+    assert!(!shown.contains("previous secret"), "{shown}");
+    machine.run(&["logout", "p"]).success();
+    assert!(issuer.keychain.is_empty());
+}
+
+#[test]
+fn the_old_secret_helps_out_where_the_new_one_is_refused_and_only_once() {
+    let issuer = Issuer::start();
+    issuer.accept(&["old", "new"]);
+    issuer.rotate(&["--keep-old"], "new").success();
+    assert!(issuer.previous_secret().is_object());
+    assert_eq!(issuer.refresh(), "new-token");
+    for (accepted, sent, token) in [
+        // One node of the server does not know the new secret yet.
+        (&["old"][..], &["new", "old"][..], "old-token"),
+        (&["old"], &["old"], "old-token"),
+        (&["old", "new"], &["old"], "old-token"),
+        // The old one is gone.
+        (&["new"], &["old", "new"], "new-token"),
+        (&["new"], &["new"], "new-token"),
+        (&["new", "old"], &["new"], "new-token"),
+    ] {
+        issuer.accept(accepted);
+        let seen = issuer.sent_by(|| assert_eq!(issuer.refresh(), token));
+        assert_eq!(seen, sent, "{accepted:?}");
+    }
+    issuer.accept(&["old"]);
+    let seen = issuer.sent_by(|| {
+        issuer.machine.run(&["token", "p", "--refresh"]).failure(4);
+    });
+    assert_eq!(seen, ["new"], "the old one was refused before");
+    let refused = issuer.machine.run(&["rotate", "p", "--finish"]).failure(4);
+    assert!(refused.stderr.contains("--no-verify"), "{refused:?}");
+    assert!(issuer.previous_secret().is_object());
+    issuer.accept(&["new"]);
+    issuer.machine.run(&["rotate", "p", "--finish"]).success();
+    assert!(issuer.previous_secret().is_null());
+    issuer.machine.run(&["rotate", "p", "--finish"]).failure(2);
+    assert_eq!(issuer.refresh(), "new-token");
+    issuer.machine.run(&["logout", "p"]).success();
+    assert!(issuer.keychain.is_empty());
+}
+
+#[test]
+fn a_crowd_does_not_fail_while_the_server_does_not_know_the_new_secret_everywhere() {
+    let issuer = Issuer::start();
+    issuer.accept(&["old", "new"]);
+    issuer.rotate(&["--keep-old"], "new").success();
+    issuer.accept(&["old"]);
+    let machine = &issuer.machine;
+    let sent = issuer.sent_by(|| {
+        let audiences = ["a", "b", "c", "d"];
+        let crowds =
+            audiences.map(|it| Crowd::start(machine, 50, &["token", "p", "--audience", it]));
+        for crowd in crowds {
+            assert_eq!(crowd.tokens(), ["old-token".to_owned()].into());
+        }
+    });
+    let refused = sent.iter().filter(|secret| *secret == "new").count();
+    assert_eq!(refused, 1, "{sent:?}");
+}
+
+#[test]
+fn a_caller_that_still_uses_the_old_secret_goes_on_with_the_new_one() {
+    let issuer = Issuer::start();
+    issuer.accept(&["old", "new"]);
+    let gate = Gate::new();
+    let held = gate.clone();
+    let count = Mutex::new(0);
+    // The first request waits until the secret was rotated, and is then refused.
+    let server = Server::start(move |request: &Request| {
+        let mut count = count.lock().expect("a lock");
+        *count += 1;
+        let secret = request.basic_credentials().expect("credentials").1;
+        match (*count, secret.as_str()) {
+            (1, _) => Reply::token("login", 3600),
+            (2, _) => Reply::json(401, r#"{"error": "invalid_client"}"#).held_by(&held),
+            _ => Reply::token(&format!("{secret}-token"), 3600),
+        }
+    });
+    let keychain = SecretService::start();
+    let machine = Machine::new()
+        .with_environment(keychain.environment())
+        .with_server(server);
+    machine.login_to_keychain("p", "old").success();
+    let caller = spawn(&mut machine.hallpass(&["token", "p", "--refresh"]));
+    machine.server().wait_for_requests(2);
+    machine
+        .run_with_input(&["rotate", "p", "--secret-stdin"], "new")
+        .success();
+    gate.open();
+    assert_eq!(finish(caller).token(), "new-token");
+    assert_eq!(machine.secrets_sent(), ["old", "old", "new", "new"]);
+}
+
+#[test]
+fn a_new_secret_goes_only_to_the_server_of_the_login() {
+    let issuer = Issuer::start();
+    let machine = &issuer.machine;
+    let other = Server::start(|_: &Request| Reply::token("stolen", 3600));
+    let path = machine.config().join("p.json");
+    let profile = std::fs::read_to_string(&path).expect("the profile");
+    let edited = profile.replace(&machine.server().url(""), &other.url(""));
+    std::fs::write(&path, edited).expect("the profile");
+    let refused = issuer.rotate(&[], "new").failure(4);
+    assert!(
+        refused.stderr.contains("was edited after login"),
+        "{refused:?}"
+    );
+    assert_eq!(other.connections(), 0);
+}
+
+#[test]
+fn a_new_secret_is_asked_for_again_if_it_is_refused() {
+    let issuer = Issuer::start();
+    issuer.accept(&["old", "new"]);
+    let mut terminal = Terminal::run(&issuer.machine.hallpass(&["rotate", "p"]));
+    for secret in ["wrong", "new"] {
+        terminal.expect("New client secret: ");
+        terminal.send(&format!("{secret}\r"));
+    }
+    let ended = terminal.end();
+    assert_eq!(ended.exit, Some(0), "{ended:?}");
+    ended.never_showed("wrong");
+    assert_eq!(issuer.refresh(), "new-token");
+}
