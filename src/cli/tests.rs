@@ -39,6 +39,11 @@ fn usual_command_lines_are_parsed_without_clap() {
         (&["token", "--format", "env", "--variable", "1"], false),
         (&["exec", "--", "ls"], true),
         (
+            &["exec", "-e", "A=p:bearer", "-e", "A=p:{token}", "--", "ls"],
+            true,
+        ),
+        (&["exec", "-e", "A=p:other", "--", "ls"], false),
+        (
             &[
                 "exec",
                 "-e",

@@ -8,25 +8,35 @@ use std::time::Duration;
 
 use super::command_line::{Word, Words, once};
 use super::expiry;
-use super::obtain::{TokenOptions, obtain};
+use super::obtain::{Obtained, TokenOptions, obtain};
+use super::template::{Template, Values};
+use super::token::format::{bearer, header_line};
 use super::{DEFAULT_VARIABLE, duration};
 use crate::error::{Error, Kind, Result};
 use crate::platform::Inherited;
 use crate::platform::variables;
 use crate::profile::SecretSource;
+use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
+
+const EXAMPLES: &str = "\
+Examples:
+  hallpass exec -e API_TOKEN=prod -- ./deploy
+  hallpass exec -e CARGO_REGISTRIES_X_TOKEN=prod:bearer -- cargo publish
+  hallpass exec -e 'COMPOSER_AUTH=prod:{\"bearer\":{\"repo.example\":\"{token}\"}}' -- composer install";
 
 /// Run a program with a token in its environment
 ///
 /// The program replaces the hallpass process, so its input, output and exit code are its own. Exit
 /// code 126: the program cannot be run; 127: it was not found.
 #[derive(Debug, Default, Eq, PartialEq, clap::Args)]
-#[command(after_help = "Example:\n  hallpass exec -e API_TOKEN=prod -- ./deploy")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Variable to set, and the profile whose token it gets (repeatable) [default: `HALLPASS_TOKEN`, from `$HALLPASS_PROFILE` or the only profile]
-    #[arg(short = 'e', long = "env", value_name = "VARIABLE[=PROFILE]", value_parser = variable)]
-    variables: Vec<(String, Option<String>)>,
+    /// Variable to set, and the profile whose token it gets (repeatable) [default: `HALLPASS_TOKEN`, from `$HALLPASS_PROFILE` or the only profile].
+    /// FORM is bearer, header, or a template with `{token}`, as for `hallpass token`
+    #[arg(short = 'e', long = "env", value_name = "VARIABLE[=PROFILE[:FORM]]", value_parser = Wanted::parse)]
+    variables: Vec<Wanted>,
     /// Require at least this much remaining lifetime (90, 90s, 5m, 2h)
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
     min_ttl: Duration,
@@ -35,16 +45,74 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// Any name that the environment can contain: npm's have slashes and colons.
-fn variable(text: &str) -> std::result::Result<(String, Option<String>), String> {
-    let (name, profile) = match text.split_once('=') {
-        Some((name, profile)) => (name, Some(profile.to_owned())),
-        None => (text, None),
-    };
-    if name.is_empty() || name.contains(char::is_control) {
-        return Err("write VARIABLE or VARIABLE=PROFILE".to_owned());
+/// A variable to set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Wanted {
+    variable: String,
+    profile: Option<String>,
+    form: Form,
+}
+
+/// What a variable gets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Form {
+    /// Only the token.
+    Token,
+    /// `Bearer TOKEN`
+    Bearer,
+    /// `Authorization: Bearer TOKEN`, or the header that `hallpass bind` sets.
+    Header,
+    Template(Template),
+}
+
+impl Wanted {
+    /// `VARIABLE[=PROFILE[:FORM]]`. The variable has any name that the environment can contain: npm's have
+    /// slashes and colons. A profile's name has no colon.
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        let (variable, rest) = match text.split_once('=') {
+            Some((variable, rest)) => (variable, Some(rest)),
+            None => (text, None),
+        };
+        if variable.is_empty() || variable.contains(char::is_control) {
+            return Err("write VARIABLE or VARIABLE=PROFILE".to_owned());
+        }
+        let (profile, form) = match rest.map(|rest| rest.split_once(':').ok_or(rest)) {
+            None => (None, Form::Token),
+            Some(Err(profile)) => (Some(profile), Form::Token),
+            Some(Ok(("", form))) => (None, Form::parse(form)?),
+            Some(Ok((profile, form))) => (Some(profile), Form::parse(form)?),
+        };
+        Ok(Self {
+            variable: variable.to_owned(),
+            profile: profile.map(str::to_owned),
+            form,
+        })
     }
-    Ok((name.to_owned(), profile))
+}
+
+impl Form {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "bearer" => Ok(Self::Bearer),
+            "header" => Ok(Self::Header),
+            _ if !text.contains('{') => {
+                Err("write bearer, header or a template with {token} after the colon".to_owned())
+            }
+            _ => Template::parse(text).map(Self::Template),
+        }
+    }
+
+    /// # Errors
+    /// `Usage` if the profile's URLs use different headers.
+    fn write(&self, obtained: &Obtained, selected: &SelectedProfile) -> Result<String> {
+        let token = &obtained.token.access_token;
+        Ok(match self {
+            Self::Token => token.expose().to_owned(),
+            Self::Bearer => bearer(token),
+            Self::Header => header_line(selected, token)?,
+            Self::Template(template) => template.fill(&Values::of(obtained)),
+        })
+    }
 }
 
 impl Args {
@@ -56,7 +124,9 @@ impl Args {
         loop {
             match words.next()? {
                 Word::End => break,
-                Word::Option("-e" | "--env") => args.variables.push(variable(words.value()?).ok()?),
+                Word::Option("-e" | "--env") => {
+                    args.variables.push(Wanted::parse(words.value()?).ok()?);
+                }
                 Word::Option("--min-ttl") => once(&mut min_ttl, duration(words.value()?).ok()?)?,
                 Word::Rest(command) => args.command = command.to_vec(),
                 Word::Option(_) | Word::Argument(_) => return None,
@@ -71,7 +141,11 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Error::usage("no program given"));
     };
-    let default = [(DEFAULT_VARIABLE.to_owned(), None)];
+    let default = [Wanted {
+        variable: DEFAULT_VARIABLE.to_owned(),
+        profile: None,
+        form: Form::Token,
+    }];
     let wanted = match args.variables.as_slice() {
         [] => &default[..],
         given => given,
@@ -80,8 +154,8 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     command.args(arguments);
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
-    let find = |profile: &Option<String>| profiles.find(profile.as_deref());
-    let selected = wanted.iter().map(|(_, profile)| find(profile));
+    let find = |wanted: &Wanted| profiles.find(wanted.profile.as_deref());
+    let selected = wanted.iter().map(find);
     let mut selected = selected.collect::<Result<Vec<_>>>()?;
     // The program must not get a client secret. This comes first, because the user may choose the same
     // variable for a token.
@@ -96,13 +170,13 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
         ..TokenOptions::default()
     };
     let mut is_any_new = false;
-    for ((name, _), selected) in wanted.iter().zip(&mut selected) {
+    for (wanted, selected) in wanted.iter().zip(&mut selected) {
         let obtained = obtain(&directories, &profiles, &options, selected)?;
         if obtained.is_new {
             is_any_new = true;
             expiry::warn(&directories, selected);
         }
-        command.env(name, obtained.token.access_token.expose());
+        command.env(&wanted.variable, wanted.form.write(&obtained, selected)?);
     }
     if is_any_new {
         variables::warn_about_unknown();

@@ -37,12 +37,12 @@ const FIELDS: [(&str, Field); 7] = [
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Piece {
     Text(String),
-    Field(Field, Place),
+    Field(Field, Context),
 }
 
 /// Where a field is, which decides how its value is escaped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
+enum Context {
     Text,
     /// Between the quotes of a string.
     JsonString,
@@ -109,9 +109,9 @@ impl Template {
 
     /// Checks the result with values that no text next to them makes a part of: an empty string, and null.
     fn check_json(&self) -> Result<(), String> {
-        let sample = self.write(|_, place| match place {
-            Place::JsonValue => "null".to_owned(),
-            Place::JsonString | Place::Text => String::new(),
+        let sample = self.write(|_, context| match context {
+            Context::JsonValue => "null".to_owned(),
+            Context::JsonString | Context::Text => String::new(),
         });
         match serde_json::from_str::<Value>(&sample) {
             Ok(_) => Ok(()),
@@ -120,23 +120,23 @@ impl Template {
     }
 
     pub(super) fn fill(&self, values: &Values<'_>) -> String {
-        self.write(|field, place| {
+        self.write(|field, context| {
             let value = values.value(field);
-            match place {
-                Place::JsonValue => message::visible_json(value.to_string()),
-                Place::JsonString => {
+            match context {
+                Context::JsonValue => message::visible_json(value.to_string()),
+                Context::JsonString => {
                     let string = message::visible_json(Value::from(text(value)).to_string());
                     string[1..string.len() - 1].to_owned()
                 }
-                Place::Text => message::clean(&text(value), usize::MAX),
+                Context::Text => message::clean(&text(value), usize::MAX),
             }
         })
     }
 
-    fn write(&self, value: impl Fn(Field, Place) -> String) -> String {
+    fn write(&self, value: impl Fn(Field, Context) -> String) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Field(field, place) => value(*field, *place),
+            Piece::Field(field, context) => value(*field, *context),
         };
         self.0.iter().map(piece).collect()
     }
@@ -160,13 +160,13 @@ fn split(mut rest: &str, is_json: bool, is_doubled: bool) -> Result<Vec<Piece>, 
             && !after_backslash
             && let Some((name, after)) = name_between_braces(rest)
         {
-            let place = match (is_json, in_string) {
-                (false, _) => Place::Text,
-                (true, true) => Place::JsonString,
-                (true, false) => Place::JsonValue,
+            let context = match (is_json, in_string) {
+                (false, _) => Context::Text,
+                (true, true) => Context::JsonString,
+                (true, false) => Context::JsonValue,
             };
             pieces.push(Piece::Text(std::mem::take(&mut literal)));
-            pieces.push(Piece::Field(field(name)?, place));
+            pieces.push(Piece::Field(field(name)?, context));
             rest = after;
             continue;
         }

@@ -141,7 +141,7 @@ impl Args {
     }
 
     /// # Errors
-    /// `Usage` if the format needs an option that is missing, or has no use for one that is given.
+    /// `Usage` if the format needs another option, or has no use for one that is given.
     fn format(&self) -> Result<Format> {
         let format = if self.json {
             Format::Json

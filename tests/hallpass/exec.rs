@@ -65,6 +65,47 @@ fn each_variable_gets_the_token_of_its_profile() {
 }
 
 #[test]
+fn a_variable_gets_the_token_in_the_form_that_its_program_reads() {
+    let machine = Machine::new();
+    let token = r#"{"access_token":"a+/\"=","expires_in":3600}"#;
+    let server = Server::start(move |_: &Request| Reply::json(200, token));
+    let bound = ["--for", "https://a.example/"];
+    machine.login("p", &server, &bound);
+    for (given, value) in [
+        ("A=p", "a+/\"="),
+        ("A=p:bearer", "Bearer a+/\"="),
+        ("A=:bearer", "Bearer a+/\"="),
+        ("A=p:header", "Authorization: Bearer a+/\"="),
+        ("A=p:oauth2:{token}", "oauth2:a+/\"="),
+        (
+            r#"A=p:{"bearer":{"repo.example":"{token}"}}"#,
+            r#"{"bearer":{"repo.example":"a+/\"="}}"#,
+        ),
+        (
+            "A=p:Authorization=Bearer%20{token_percent}",
+            "Authorization=Bearer%20a%2B%2F%22%3D",
+        ),
+    ] {
+        let ran = machine.run(&["exec", "-e", given, "--", "printenv", "A"]);
+        assert_eq!(ran.success().stdout, format!("{value}\n"), "{given}");
+    }
+    let bind = ["bind", "p", "https://a.example/", "--header", "X-Token"];
+    machine.run(&bind).success();
+    let ran = machine.run(&["exec", "-e", "A=p:header", "--", "printenv", "A"]);
+    assert_eq!(ran.success().stdout, "X-Token: a+/\"=\n");
+    for wrong in [
+        "A=p:",
+        "A=p:Bearer",
+        "A=p:{tokn}",
+        r#"A=p:{"a":"{token}""#,
+        "=p:bearer",
+    ] {
+        machine.run(&["exec", "-e", wrong, "--", "env"]).failure(2);
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
 fn a_token_that_ends_too_soon_is_renewed_first() {
     let machine = Machine::new();
     let server = Server::start(numbered_tokens());
