@@ -69,22 +69,26 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
 fn run_helper(helper: Helper) -> u8 {
     let answer = match helper.run(&print) {
         Ok(answer) => answer,
-        Err(error) => return fail(error),
+        Err(error) => return fail_with(message::plain_error, error),
     };
     if let Some(mut error) = answer.error {
         error.hints.extend(variables::unknown());
-        message::error(&error);
+        message::plain_error(&error);
     }
     match print(&answer.text) {
         Ok(()) => answer.exit_code,
-        Err(error) => fail(error),
+        Err(error) => fail_with(message::plain_error, error),
     }
 }
 
-fn fail(mut error: Error) -> u8 {
+fn fail(error: Error) -> u8 {
+    fail_with(message::error, error)
+}
+
+fn fail_with(report: fn(&Error), mut error: Error) -> u8 {
     // A misspelled variable can be the reason for any error.
     error.hints.extend(variables::unknown());
-    message::error(&error);
+    report(&error);
     error.kind.exit_code()
 }
 
@@ -113,7 +117,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Token(args) => token::run(&args),
         Command::Logout(args) => logout::run(&args),
         Command::Rotate(args) => rotate::run(&args),
-        Command::Status(args) => status::run(&args),
+        Command::Status(args) => status::run(&args, &print),
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),

@@ -2,6 +2,7 @@
 //! stores and the network.
 
 pub(crate) mod bind;
+mod columns;
 mod command_line;
 mod credentials;
 pub(crate) mod exec;

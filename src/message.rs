@@ -4,19 +4,39 @@
 //! prints at most notes.
 //! Foreign text must pass through [`clean`] first.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal, Write as _};
 
 use crate::error::Error;
 
 /// The maximum length of foreign text in a message, in characters.
 pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;
 
+/// Escape sequences (ECMA-48, 8.3.117).
+const BOLD: &str = "\u{1b}[1m";
+const BOLD_RED: &str = "\u{1b}[1;31m";
+const PLAIN: &str = "\u{1b}[0m";
+
 pub(crate) fn error(error: &Error) {
-    let mut lines = format!("hallpass: error: {}\n", one_line(&error.to_string()));
+    let (start, end) = if has_color(&std::io::stderr()) {
+        (BOLD_RED, PLAIN)
+    } else {
+        ("", "")
+    };
+    write(&lines(error, start, end));
+}
+
+/// An error of a helper, without color: its client may show it, or parse it.
+pub(crate) fn plain_error(error: &Error) {
+    write(&lines(error, "", ""));
+}
+
+fn lines(error: &Error, start: &str, end: &str) -> String {
+    let what = one_line(&error.to_string());
+    let mut lines = format!("{start}hallpass: error:{end} {what}\n");
     for hint in &error.hints {
         lines.extend(["hallpass: hint: ", &one_line(hint), "\n"]);
     }
-    write(&lines);
+    lines
 }
 
 pub(crate) fn warning(text: &str) {
@@ -34,6 +54,20 @@ pub(crate) fn hint(text: &str) {
 /// Whether standard error is a terminal. A program could take notes for a part of the result.
 pub(crate) fn reaches_a_person() -> bool {
     std::io::stderr().is_terminal()
+}
+
+/// Whether a stream is a terminal that shows colors, and the user has not disabled them
+/// (<https://no-color.org>). A console of Windows would have to be set up first.
+pub(crate) fn has_color(stream: &impl IsTerminal) -> bool {
+    let disabled = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let terminal = std::env::var_os("TERM");
+    let is_capable = terminal.is_some_and(|name| !name.is_empty() && name != "dumb");
+    !cfg!(windows) && !disabled && is_capable && stream.is_terminal()
+}
+
+/// For a terminal that shows colors.
+pub(crate) fn bold(text: &str) -> String {
+    format!("{BOLD}{text}{PLAIN}")
 }
 
 /// Makes foreign text safe for a terminal and a log: without control, bidirectional or invisible

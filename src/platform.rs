@@ -26,7 +26,7 @@ pub(crate) use os::start;
 pub(crate) use os::{
     Inherited, QuietTerminal, distrust, distrust_directory, duplicate, file_kind, harden,
     is_lack_of_descriptors, is_link_refusal, is_planted, is_same_file, link, open_private,
-    open_stream, private_directory, standard_input, write_to_stdout,
+    open_stream, private_directory, screen, standard_input, write_to_stdout,
 };
 
 /// Defines `main`, which calls a function from arguments to an exit code.
@@ -77,6 +77,17 @@ pub(crate) fn is_short_of_descriptors() -> bool {
         .iter()
         .any(|pipe| pipe.as_ref().err().is_some_and(is_lack_of_descriptors))
 }
+
+/// The terminal that standard output goes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Screen {
+    /// In characters.
+    pub(crate) width: usize,
+    pub(crate) has_color: bool,
+}
+
+/// The width of a terminal that does not know it.
+const USUAL_WIDTH: usize = 80;
 
 /// The conditions under which a file is trusted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -16,7 +16,7 @@ use crate::profile::{FORMAT, Profile, ProfileName};
 pub(crate) use by_url::Bound;
 pub(crate) use editor::Editor;
 use environment::client_id_is_set;
-pub(crate) use environment::{directories, from_environment, is_configured_by_env};
+pub(crate) use environment::{directories, from_environment, is_configured_by_env, variable_of};
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
 
@@ -115,7 +115,7 @@ impl Profiles {
         })
     }
 
-    /// Every profile's name, sorted.
+    /// Every profile's name, sorted as people expect it.
     pub(crate) fn names(&self) -> Result<Vec<ProfileName>> {
         self.names_of(&[".json"])
     }
@@ -137,7 +137,7 @@ impl Profiles {
         let mut names: Vec<_> = stems
             .filter_map(|stem| ProfileName::parse(&stem).ok())
             .collect();
-        names.sort();
+        names.sort_by(ProfileName::natural_order);
         names.dedup();
         Ok(names)
     }
@@ -211,7 +211,7 @@ impl Profiles {
         Error::not_found(format!("no profile named {name}")).hint(hint)
     }
 
-    fn file(&self, name: &ProfileName) -> PathBuf {
+    pub(crate) fn file(&self, name: &ProfileName) -> PathBuf {
         self.directory.join([name.as_str(), ".json"].concat())
     }
 

@@ -10,7 +10,7 @@ use crate::platform::disk::Directories;
 use crate::profile::selected::SelectedProfile;
 
 /// How many days before the date the warnings begin.
-const DAYS: i64 = 30;
+pub(super) const SOON: i64 = 30;
 
 /// How long after a warning there is no other one.
 const PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,7 +21,7 @@ pub(super) fn warn(directories: &Directories, selected: &SelectedProfile) {
     let Some(date) = profile.secret_expires else {
         return;
     };
-    if date.days_left() > DAYS || !message::reaches_a_person() {
+    if date.days_left() > SOON || !message::reaches_a_person() {
         return;
     }
     if !Cache::of(directories, name).is_time_for("secret-expires", PAUSE) {

@@ -107,6 +107,28 @@ pub(super) fn obtain(
     ))
 }
 
+/// Requests a token of this profile, as [`obtain`] does, but neither reads nor changes the cache.
+pub(super) fn request_uncached(
+    directories: &Directories,
+    profiles: &Profiles,
+    selected: &SelectedProfile,
+) -> Result<CachedToken> {
+    let options = TokenOptions::default();
+    let source = ProfileSource {
+        directories,
+        profiles,
+        options: &options,
+        selected,
+        request: request(selected, &options),
+        latest: Cell::new(None),
+        rotation: RotationState::default(),
+    };
+    let client = source.client()?;
+    let token = source.request(&client).map_err(TokenFailure::into_error)?;
+    warn_of_response(&source.request, &token);
+    Ok(token)
+}
+
 /// Requests the tokens of one profile, as it was when it was selected.
 struct ProfileSource<'a> {
     directories: &'a Directories,

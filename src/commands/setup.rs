@@ -218,7 +218,7 @@ fn shown(path: &Path) -> Result<String> {
 }
 
 /// A path as a message shows it.
-fn tilde(path: &Path) -> String {
+pub(super) fn tilde(path: &Path) -> String {
     let home = disk::home().ok();
     match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
         Some(below) => Path::new("~").join(below).display().to_string(),

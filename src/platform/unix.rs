@@ -15,8 +15,10 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, fcntl_getfd};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::stdio::{stderr, stdin, stdout};
+use rustix::termios::{isatty, tcgetwinsize};
 
-use super::signals;
+use super::{Screen, USUAL_WIDTH, signals};
+use crate::message;
 pub(crate) use files::{
     distrust, distrust_directory, duplicate, file_kind, is_link_refusal, is_planted, is_same_file,
     open_private, open_stream, private_directory,
@@ -151,6 +153,19 @@ pub(crate) fn write_to_stdout(mut output: &[u8]) -> io::Result<()> {
         output = &output[count..];
     }
     Ok(())
+}
+
+/// The terminal that standard output goes to; none if it goes elsewhere.
+pub(crate) fn screen() -> Option<Screen> {
+    let stream = stdout();
+    if !isatty(stream) {
+        return None;
+    }
+    let width = tcgetwinsize(stream).map_or(0, |size| size.ws_col.into());
+    Some(Screen {
+        width: if width == 0 { USUAL_WIDTH } else { width },
+        has_color: message::has_color(&stream),
+    })
 }
 
 /// Whether this process or the system has too many open files.

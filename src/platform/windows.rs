@@ -1,13 +1,13 @@
 //! Windows: files and the console.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 
 use zeroize::Zeroizing;
 
-use super::{Access, FileKind, Trust};
+use super::{Access, FileKind, Screen, Trust, USUAL_WIDTH};
 
 /// Nothing to do: no core dumps, no umask.
 pub(crate) fn harden(_: bool) -> Inherited {
@@ -52,6 +52,14 @@ pub(crate) fn write_to_stdout(output: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(output)?;
     stdout.flush()
+}
+
+/// The console that standard output goes to; none if it goes elsewhere.
+pub(crate) fn screen() -> Option<Screen> {
+    io::stdout().is_terminal().then_some(Screen {
+        width: USUAL_WIDTH,
+        has_color: false,
+    })
 }
 
 /// The limit is too high to reach.

@@ -1,5 +1,6 @@
 //! The name of a profile.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -40,12 +41,52 @@ impl ProfileName {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The order for people: `p2` comes before `p10`.
+    pub(crate) fn natural_order(&self, other: &Self) -> Ordering {
+        let (mut left, mut right) = (self.as_str(), other.as_str());
+        loop {
+            if left.is_empty() || right.is_empty() {
+                break;
+            }
+            let order = match (number(&mut left), number(&mut right)) {
+                (Some(one), Some(two)) => one.len().cmp(&two.len()).then(one.cmp(two)),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => letter(&mut left).cmp(&letter(&mut right)),
+            };
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        // Names that differ only by zeros, such as `p1` and `p01`, are not equal.
+        left.len().cmp(&right.len()).then(self.cmp(other))
+    }
 }
 
 impl fmt::Display for ProfileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Removes the number at the beginning, and returns it without its leading zeros.
+fn number<'a>(text: &mut &'a str) -> Option<&'a str> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (number, rest) = text.split_at(end.unwrap_or(text.len()));
+    if number.is_empty() {
+        return None;
+    }
+    *text = rest;
+    Some(number.trim_start_matches('0'))
+}
+
+/// Removes the first character, and returns it.
+fn letter(text: &mut &str) -> Option<char> {
+    let mut characters = text.chars();
+    let first = characters.next();
+    *text = characters.as_str();
+    first
 }
 
 /// Windows opens a device for these, whatever their extension.
@@ -94,5 +135,36 @@ mod tests {
         ] {
             assert!(ProfileName::parse(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn names_with_numbers_are_in_the_order_of_the_numbers() {
+        let sorted = [
+            "1",
+            "2",
+            "10",
+            "a",
+            "a-2",
+            "a-10",
+            "a-b",
+            "p",
+            "p01",
+            "p1",
+            "p1a",
+            "p2",
+            "p10",
+            "p10.2",
+            "p10.10",
+            "q18446744073709551616",
+            "q18446744073709551617",
+        ];
+        let mut names: Vec<_> = sorted
+            .iter()
+            .rev()
+            .map(|name| ProfileName::parse(name).expect("a good name"))
+            .collect();
+        names.sort_by(ProfileName::natural_order);
+        let names: Vec<_> = names.iter().map(ProfileName::as_str).collect();
+        assert_eq!(names, sorted);
     }
 }

@@ -2,11 +2,13 @@
 //! is kept but the token.
 
 mod credential;
+mod origins;
 mod variables;
 
 use std::str::FromStr as _;
 
 use credential::{SigningKey, jwt_key, set_credential};
+pub(crate) use origins::variable_of;
 use variables::{
     bad, bindings, checked, choice, choices, claims, headers, names_and_values, parameters, path,
     resource, seconds, variable,

@@ -26,6 +26,18 @@ pub(crate) fn parse(text: &str) -> std::result::Result<Duration, String> {
         .ok_or_else(|| INVALID.to_owned())
 }
 
+/// For tables, in the largest unit only: `23 h`.
+pub(crate) fn in_short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match (days, hours, minutes) {
+        (2.., ..) => format!("{days} d"),
+        (_, 1.., _) => format!("{hours} h"),
+        (.., 1..) => format!("{minutes} min"),
+        _ => format!("{seconds} s"),
+    }
+}
+
 /// For people, in the two largest units: `23 h 59 min`.
 pub(crate) fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -90,6 +102,21 @@ mod tests {
             (183_600, "2 d 3 h"),
         ] {
             assert_eq!(in_words(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn durations_in_tables_have_one_unit() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (119, "1 min"),
+            (7199, "1 h"),
+            (86_399, "23 h"),
+            (172_799, "47 h"),
+            (172_800, "2 d"),
+        ] {
+            assert_eq!(in_short(Duration::from_secs(seconds)), text);
         }
     }
 }

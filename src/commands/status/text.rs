@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::profile::SecretSource;
 use crate::profile::external_key::{AgentKey, SignCommand};
 use crate::profile::token_request::Overrides;
+use crate::profile::{Profile, SecretSource};
 use crate::secrets::keychain;
 use crate::types::token::{CachedToken, Timestamp};
 
@@ -37,21 +37,36 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// A token's life, and what tells it from the profile's other tokens.
-pub(super) fn described(overrides: &Overrides, token: &CachedToken) -> String {
-    let requested = [
-        ("scope", overrides.scope.as_deref()),
-        ("audience", overrides.audience.as_deref()),
-    ];
-    let requested = requested
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!(", {name} {}", value?)));
-    format!(
-        "cached, {}, fingerprint {}{}",
+/// A token's life, and what distinguishes it from the profile's other tokens: the scope and the audience,
+/// granted or else requested.
+pub(super) fn described(profile: &Profile, overrides: &Overrides, token: &CachedToken) -> String {
+    let requested = overrides.scope.as_deref().or(profile.scope.as_deref());
+    let granted = token.scope.as_deref().filter(|scope| !scope.is_empty());
+    let mut text = format!(
+        "cached, {}, fingerprint {}",
         token.validity(Timestamp::now()),
         token.access_token.fingerprint(),
-        requested.collect::<String>()
-    )
+    );
+    if let Some(scope) = granted.or(requested) {
+        text.extend([", scope ", scope]);
+    }
+    if let Some(requested) = requested.filter(|scope| granted.is_some_and(|it| it != *scope)) {
+        text.extend([" (requested: ", requested, ")"]);
+    }
+    let audience = overrides.audience.as_ref().or(profile.audience.as_ref());
+    if let Some(audience) = audience {
+        text.extend([", audience ", audience]);
+    }
+    text
+}
+
+/// The kind of the place where the secret is, for a table.
+pub(super) fn secret_kind(profile: &Profile) -> &'static str {
+    match (&profile.secret, &profile.identity) {
+        (Some(source), _) => source.kind().as_str(),
+        (None, Some(_)) => "identity token",
+        (None, None) => "none",
+    }
 }
 
 pub(super) fn in_agent(key: &AgentKey) -> String {
