@@ -31,13 +31,16 @@ mod transport_error;
 mod trust;
 mod verdict;
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Result};
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName};
+use crate::types::identity_token::IdentityToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 
@@ -72,12 +75,17 @@ struct FailedAttempt {
 /// time to wait that is within the deadline. Redirects are not followed: the secret goes to this
 /// origin only.
 ///
+/// Each request presents an identity token of its own, as many servers accept one only once: the
+/// client's first, then what `new_identity` reads. A refusal is final: it reads none, as the next one
+/// would be refused for the same reason.
+///
 /// # Errors
 /// The refusal of the token endpoint, or the failure on the way to it.
 pub(crate) fn request_token(
     profile: &Profile,
     request: &TokenRequest,
     client: &TokenClient,
+    new_identity: &(impl Fn() -> Result<Option<IdentityToken>> + Sync),
     notes: Notes,
 ) -> std::result::Result<CachedToken, TokenFailure> {
     let not_sent = |error: Error| TokenFailure::local(&error, Timestamp::now());
@@ -90,53 +98,58 @@ pub(crate) fn request_token(
     } = client;
     let name = name.as_ref();
     let endpoint = &profile.token_endpoint;
-    let context = ResponseContext {
-        profile,
-        request,
-        name,
-        redactor: Redactor::of(profile.client_id(), credential)
-            .with_identity(identity.as_ref())
-            .with_headers(headers),
-    };
-    let message = || {
-        let identity = identity.as_ref();
+    let message = |identity: Option<&IdentityToken>| {
         authenticate(profile, name, credential, identity)
             .and_then(|client| Message::token_request(profile, request, &client, identity, headers))
             .map_err(not_sent)
     };
     // Before the time limit begins: a program that signs may wait for a person.
-    let first_message = message()?;
+    let first_message = message(identity.as_ref())?;
     within(profile.timeout(), async |deadline| {
-        let attempt = async |message: Message| {
+        let attempt = async |message: Message, identity: Option<&IdentityToken>| {
+            let context = ResponseContext {
+                profile,
+                request,
+                name,
+                identity,
+                redactor: Redactor::of(profile.client_id(), credential)
+                    .with_identity(identity)
+                    .with_headers(headers),
+            };
             let sent_at = Timestamp::now();
-            let response = timeout_at(deadline, post(http, endpoint, &message)).await;
+            let response = timeout_at(deadline, post(http, endpoint, &message));
+            let response = noting(notes, endpoint.origin(), response).await;
             match response.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) => response::read(&response, &context, sent_at),
                 Err(error) => Err(failed_attempt(error, profile, name)),
             }
         };
-        let first = noting(notes, endpoint.origin(), attempt(first_message)).await;
-        match first {
+        let outcome = match attempt(first_message, identity.as_ref()).await {
             Err(FailedAttempt {
                 retry_in: Some(pause),
                 ..
             }) if pause < deadline.saturating_duration_since(Instant::now()) => {
                 wait(notes, endpoint.origin(), pause).await;
-                let message = message().map_err(|refusal| FailedAttempt {
-                    refusal,
-                    retry_in: None,
-                })?;
-                noting(notes, endpoint.origin(), attempt(message)).await
+                let identity = match identity {
+                    Some(_) => on_another_thread(new_identity).map_err(not_sent)?,
+                    None => None,
+                };
+                attempt(message(identity.as_ref())?, identity.as_ref()).await
             }
             first => first,
-        }
+        };
+        outcome.map_err(|failed| failed.refusal)
     })
     .map_err(not_sent)?
-    .map_err(|failed| match identity {
-        Some(identity) if failed.refusal.kind() == Kind::Refused => {
-            failed.refusal.hint(claims::to_compare(identity))
-        }
-        _ => failed.refusal,
+}
+
+/// Runs what may itself send a request, during a request: this thread is busy with that one.
+fn on_another_thread<T: Send>(work: &(impl Fn() -> Result<T> + Sync)) -> Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, work);
+        let thread =
+            thread.map_err(|error| Error::broken("cannot start the network").because(error))?;
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 

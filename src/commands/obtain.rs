@@ -170,7 +170,10 @@ impl ProfileSource<'_> {
     }
 
     fn request_with(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
-        oauth::request_token(&self.selected.profile, &self.request, client, self.notes())
+        let profile = &self.selected.profile;
+        let notes = self.notes();
+        let new_identity = || credentials::identity(profile, WaitLimit::Program, notes);
+        oauth::request_token(profile, &self.request, client, &new_identity, notes)
     }
 
     fn notes(&self) -> Notes {

@@ -24,7 +24,8 @@ pub(super) fn request_token(
     let request = TokenRequest::new(name, profile, None, None, version.as_deref());
     let others = credentials::read_others(name, profile, WaitLimit::Person, Notes::Shown)?;
     let client = TokenClient::of(Some(name), profile, credential, others)?;
-    let token = oauth::request_token(profile, &request, &client, Notes::Shown);
+    let new_identity = || credentials::identity(profile, WaitLimit::Person, Notes::Shown);
+    let token = oauth::request_token(profile, &request, &client, &new_identity, Notes::Shown);
     let token = token.map_err(TokenFailure::into_error)?;
     warn_of_response(&request, &token);
     Ok((request, token))

@@ -81,6 +81,19 @@ impl ServerError {
         let has = |text: &String| text.to_lowercase().contains(&word.to_lowercase());
         self.text.as_ref().is_some_and(has) || self.code.as_ref().is_some_and(has)
     }
+
+    /// Whether a JWT was refused because the server has already accepted it (RFC 7519 §4.1.7).
+    pub(super) fn is_about_reuse(&self) -> bool {
+        const WORDS: [&str; 6] = [
+            "already been used",
+            "already used",
+            "replay",
+            "reuse",
+            "used before",
+            "used once",
+        ];
+        WORDS.iter().any(|word| self.mentions(word))
+    }
 }
 
 /// Whether the JSON of a response is about a failure, in the server's own form.

@@ -12,8 +12,9 @@ use super::redact::Redactor;
 use super::verdict::{refusal_in_success, refuses_client, verdict};
 use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
-use crate::profile::{Profile, ProfileName};
+use crate::profile::{ClientAuth, Profile, ProfileName};
 use crate::types::duration;
+use crate::types::identity_token::IdentityToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 use crate::types::web_url::WebUrl;
@@ -37,6 +38,7 @@ pub(super) struct ResponseContext<'a> {
     pub(super) request: &'a TokenRequest,
     /// None during a login.
     pub(super) name: Option<&'a ProfileName>,
+    pub(super) identity: Option<&'a IdentityToken>,
     pub(super) redactor: Redactor<'a>,
 }
 
@@ -66,10 +68,10 @@ impl ResponseContext<'_> {
 
     /// The hint for a client that was refused.
     pub(super) fn check_client(&self) -> String {
-        let what = if self.profile.client_auth.has_key() {
-            "private key"
-        } else {
-            "secret"
+        let what = match self.profile.client_auth {
+            method if method.has_key() => "private key",
+            ClientAuth::Identity | ClientAuth::None if self.identity.is_some() => "identity token",
+            _ => "secret",
         };
         match self.name {
             Some(name) if name.is_from_environment() => {

@@ -74,10 +74,6 @@ impl TokenFailure {
             && (self.is_retry_after || !force_refresh)
     }
 
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// The same failure, if the server refused the credential (`invalid_client`).
     pub(crate) fn refusing_client(mut self, refuses_client: bool) -> Self {
         self.refuses_client = refuses_client;
@@ -87,12 +83,6 @@ impl TokenFailure {
     /// Whether the server refused the credential, so that another one may be accepted.
     pub(crate) fn refuses_client(&self) -> bool {
         self.refuses_client
-    }
-
-    /// Adds what may fix the problem.
-    pub(crate) fn hint(mut self, hint: String) -> Self {
-        self.hints.push(hint);
-        self
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -1,5 +1,7 @@
 //! Clients without a secret: they present an identity token that another party issued.
 
+mod once;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;

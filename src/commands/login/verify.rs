@@ -220,13 +220,15 @@ impl Login<'_> {
         let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
                 let credential = credential.clone();
+                let identity = || credentials::identity(&profile, WaitLimit::Person, Notes::Shown);
                 let others = OtherCredentials {
-                    identity: credentials::identity(&profile, WaitLimit::Person, Notes::Shown)?,
+                    identity: identity()?,
                     certificate_key,
                     secret_headers: input.secret_headers.clone(),
                 };
                 let client = TokenClient::of(None, &profile, credential, others)?;
-                let token = oauth::request_token(&profile, &request, &client, Notes::Shown);
+                let token =
+                    oauth::request_token(&profile, &request, &client, &identity, Notes::Shown);
                 let token = token.map_err(TokenFailure::into_error)?;
                 warn_of_response(&request, &token);
                 Some(token)

@@ -26,6 +26,7 @@ pub(super) fn read_with(
         profile: &profile,
         request: &request,
         name: Some(&name),
+        identity: None,
         redactor: Redactor::of("id", &credential),
     };
     read(response, &context, NOW)
@@ -412,6 +413,7 @@ fn the_code_is_compared_as_the_server_sent_it() {
         profile: &profile,
         request: &request,
         name: Some(&name),
+        identity: None,
         redactor: Redactor::of("id", &credential),
     };
     let body = r#"{"error":"temporarily_unavailable"}"#;

@@ -1,5 +1,6 @@
 //! What a user can do about a response without a token.
 
+use super::super::claims;
 use super::super::error_texts::ServerError;
 use super::super::response::ResponseContext;
 use super::is_about_client;
@@ -8,6 +9,26 @@ use crate::profile::{BodyFormat, ClientAuth};
 
 /// At least one hint.
 pub(super) fn hints(
+    kind: Kind,
+    status: u16,
+    reported: &ServerError,
+    challenge: Option<&str>,
+    context: &ResponseContext<'_>,
+) -> Vec<String> {
+    let identity = context.identity.filter(|_| kind == Kind::Refused);
+    if identity.is_some() && reported.is_about_reuse() {
+        return vec![format!(
+            "the server accepts an identity token only once: use a source that gives a new one for each request ({})",
+            context.setting("--identity", "HALLPASS_IDENTITY")
+        )];
+    }
+    let mut hints = usual(kind, status, reported, challenge, context);
+    hints.extend(identity.map(claims::to_compare));
+    hints
+}
+
+/// Hints for clients with and without an identity token.
+fn usual(
     kind: Kind,
     status: u16,
     reported: &ServerError,
