@@ -40,7 +40,7 @@ impl Snapshot {
     /// The recorded failure, if it still applies to a new caller.
     pub(crate) fn failure(&self, now: Timestamp, force_refresh: bool) -> Option<TokenFailure> {
         let failure = self.failure.as_ref()?.failure.as_ref()?;
-        failure.holds(now, force_refresh).then(|| failure.clone())
+        failure.applies(now, force_refresh).then(|| failure.clone())
     }
 }
 

@@ -13,13 +13,13 @@ use crate::types::secret::AccessToken;
 use crate::types::token::Timestamp;
 
 /// The time at which a token expires, by the names that servers use.
-const MOMENTS: [&str; 4] = ["expires_on", "expires_at", "expiresAt", ".expires"];
+const EXPIRY_TIMES: [&str; 4] = ["expires_on", "expires_at", "expiresAt", ".expires"];
 
 /// The same, or a lifetime if the number is too small for a time.
-const MOMENTS_OR_LENGTHS: [&str; 3] = ["expires", "expiration", "expiry"];
+const EXPIRY_TIMES_OR_LIFETIMES: [&str; 3] = ["expires", "expiration", "expiry"];
 
 /// The first number that is a time rather than a lifetime: 2001-09-09, in seconds since 1970.
-const FIRST_MOMENT: f64 = 1e9;
+const FIRST_TIME: f64 = 1e9;
 
 /// A smaller difference between two clocks, in seconds, is ignored.
 const CLOCK_TOLERANCE: f64 = 60.0;
@@ -52,7 +52,7 @@ impl Clocks {
     /// The server's clock, or this machine's if they agree. Without a Date header, a new token that
     /// has already expired or is issued in the future shows the difference.
     fn server_now(self, claims: &Claims) -> f64 {
-        let differs = |moment: &f64| (moment - self.local).abs() > CLOCK_TOLERANCE;
+        let differs = |time: &f64| (time - self.local).abs() > CLOCK_TOLERANCE;
         if claims.issued.is_some_and(|issued| !differs(&issued)) {
             // The token has the issuer's clock. The Date header may be a proxy's.
             return self.local;
@@ -67,8 +67,8 @@ impl Clocks {
         claims.issued.filter(shows_difference).unwrap_or(self.local)
     }
 
-    fn is_past(self, moment: f64) -> bool {
-        moment < self.local - CLOCK_TOLERANCE
+    fn is_past(self, time: f64) -> bool {
+        time < self.local - CLOCK_TOLERANCE
     }
 }
 
@@ -113,10 +113,10 @@ pub(super) fn lifetime(
 ) -> (Duration, Option<String>) {
     let claims = Claims::of(token);
     let server_now = clocks.server_now(&claims);
-    let left = |moment: f64| moment - server_now;
-    let length = length(members, server_now);
-    let until_end = || Some(left(end(members)?));
-    let stated = length.or_else(until_end);
+    let left = |time: f64| time - server_now;
+    let lifetime = stated_lifetime(members, server_now);
+    let until_expiry = || Some(left(expiry_time(members)?));
+    let stated = lifetime.or_else(until_expiry);
     let own = claims.expiry.map(left);
     let seconds = match (stated, own) {
         (Some(stated), Some(own)) => stated.min(own),
@@ -125,9 +125,9 @@ pub(super) fn lifetime(
     };
     let most = limits.max_ttl;
     let duration = Duration::try_from_secs_f64(seconds.clamp(0.0, most.as_secs_f64()));
-    let depends_on_clock = own.is_some() || length.is_none() && stated.is_some();
+    let depends_on_clock = own.is_some() || lifetime.is_none() && stated.is_some();
     let contradicts = claims.expiry.is_some_and(|expiry| clocks.is_past(expiry))
-        && length.is_some_and(|length| length > 0.0);
+        && lifetime.is_some_and(|lifetime| lifetime > 0.0);
     let difference = server_now - clocks.local;
     let warning = if depends_on_clock && difference != 0.0 {
         let which = if difference < 0.0 {
@@ -153,33 +153,38 @@ pub(super) fn lifetime(
 }
 
 /// The lifetime in the response, in seconds.
-fn length(members: &Members<'_>, server_now: f64) -> Option<f64> {
+fn stated_lifetime(members: &Members<'_>, server_now: f64) -> Option<f64> {
     let number = |name: &str| members.get(name)?.number();
     let ten_years = 10.0 * 365.25 * 86_400.0;
-    if let Some(length) = number("expires_in") {
+    if let Some(lifetime) = number("expires_in") {
         // Some servers write the time at which the token expires.
-        let end = in_seconds(length);
-        let is_moment = length >= FIRST_MOMENT && end > server_now && end < server_now + ten_years;
-        return Some(if is_moment { end - server_now } else { length });
+        let expiry = in_seconds(lifetime);
+        let is_time =
+            lifetime >= FIRST_TIME && expiry > server_now && expiry < server_now + ten_years;
+        return Some(if is_time {
+            expiry - server_now
+        } else {
+            lifetime
+        });
     }
-    if end_of(members, &MOMENTS).is_some() {
+    if first_time(members, &EXPIRY_TIMES).is_some() {
         return None;
     }
-    let mut lengths = MOMENTS_OR_LENGTHS.into_iter().filter_map(number);
-    lengths.find(|length| *length < FIRST_MOMENT)
+    let mut lifetimes = EXPIRY_TIMES_OR_LIFETIMES.into_iter().filter_map(number);
+    lifetimes.find(|lifetime| *lifetime < FIRST_TIME)
 }
 
 /// The time in the response at which the token expires, in seconds since 1970.
-fn end(members: &Members<'_>) -> Option<f64> {
-    end_of(members, &MOMENTS).or_else(|| end_of(members, &MOMENTS_OR_LENGTHS))
+fn expiry_time(members: &Members<'_>) -> Option<f64> {
+    first_time(members, &EXPIRY_TIMES).or_else(|| first_time(members, &EXPIRY_TIMES_OR_LIFETIMES))
 }
 
-fn end_of(members: &Members<'_>, names: &[&str]) -> Option<f64> {
-    names.iter().find_map(|name| moment(members.get(name)?))
+fn first_time(members: &Members<'_>, names: &[&str]) -> Option<f64> {
+    names.iter().find_map(|name| parse_time(members.get(name)?))
 }
 
 /// Seconds, milliseconds, microseconds or nanoseconds since 1970, or a date in words.
-fn moment(value: Json<'_>) -> Option<f64> {
+fn parse_time(value: Json<'_>) -> Option<f64> {
     match value.number() {
         Some(number) => Some(in_seconds(number)),
         None => date(&value.text()?),
@@ -201,21 +206,21 @@ fn date(text: &str) -> Option<f64> {
     let text = text.trim_end_matches("TUTC").trim_end_matches(" UTC");
     let iso = OffsetDateTime::parse(text, &Iso8601::PARSING);
     let without_zone = || PrimitiveDateTime::parse(text, &Iso8601::PARSING);
-    let moment = match iso {
-        Ok(moment) => moment,
+    let time = match iso {
+        Ok(time) => time,
         Err(_) => match without_zone() {
-            Ok(moment) => moment.assume_utc(),
+            Ok(time) => time.assume_utc(),
             Err(_) => OffsetDateTime::parse(text, &Rfc2822).ok()?,
         },
     };
-    let milliseconds = moment.unix_timestamp_nanos() / 1_000_000;
+    let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
     let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
     Some(Duration::from_millis(milliseconds).as_secs_f64())
 }
 
 /// A date as HTTP writes it, in seconds since 1970 (RFC 9110 §5.6.7).
 pub(super) fn date_header(text: &str) -> Option<f64> {
-    let moment = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
-    let seconds = u64::try_from(moment.unix_timestamp()).ok()?;
+    let time = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+    let seconds = u64::try_from(time.unix_timestamp()).ok()?;
     Some(Duration::from_secs(seconds).as_secs_f64())
 }

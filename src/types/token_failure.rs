@@ -69,7 +69,7 @@ impl TokenFailure {
 
     /// Whether a caller gets this failure now, without a new request. A caller that requires a new token
     /// gets it only if the server set the time (`Retry-After`).
-    pub(crate) fn holds(&self, now: Timestamp, force_refresh: bool) -> bool {
+    pub(crate) fn applies(&self, now: Timestamp, force_refresh: bool) -> bool {
         (self.recorded_at..self.not_before).contains(&now.0)
             && (self.is_retry_after || !force_refresh)
     }
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn a_refusal_is_remembered_for_a_moment() {
         let refusal = TokenFailure::from_response(&Error::refused("no"), NOW);
-        assert!(refusal.holds(later(1), false));
-        assert!(!refusal.holds(later(2), false));
-        assert!(!refusal.holds(later(1), true));
+        assert!(refusal.applies(later(1), false));
+        assert!(!refusal.applies(later(2), false));
+        assert!(!refusal.applies(later(1), true));
         assert!(
-            !refusal.holds(Timestamp(NOW.0 - 1), false),
+            !refusal.applies(Timestamp(NOW.0 - 1), false),
             "the clock went back"
         );
     }
@@ -126,15 +126,15 @@ mod tests {
                 Duration::from_secs(seconds),
             )
         };
-        assert!(after(120).holds(later(119), true));
-        assert!(!after(120).holds(later(120), false));
-        assert!(!after(u64::MAX).holds(later(3600), false));
+        assert!(after(120).applies(later(119), true));
+        assert!(!after(120).applies(later(120), false));
+        assert!(!after(u64::MAX).applies(later(3600), false));
     }
 
     #[test]
     fn a_failure_of_this_process_is_neither_shared_nor_remembered() {
         let locked = TokenFailure::local(&Error::locked("locked"), NOW);
-        assert!(!locked.is_from_server() && !locked.holds(NOW, false));
+        assert!(!locked.is_from_server() && !locked.applies(NOW, false));
         assert!(TokenFailure::from_response(&Error::refused("no"), NOW).is_from_server());
     }
 }
