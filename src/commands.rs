@@ -5,6 +5,7 @@ pub(crate) mod bind;
 mod columns;
 mod command_line;
 mod credentials;
+pub(crate) mod doctor;
 pub(crate) mod exec;
 mod expiry;
 pub(crate) mod helper;

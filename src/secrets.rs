@@ -110,7 +110,7 @@ fn without_passphrase(profile: &Profile, source: &SecretSource, situation: Situa
 }
 
 /// The source in messages, without its content.
-fn source_name(source: &SecretSource) -> String {
+pub(crate) fn source_name(source: &SecretSource) -> String {
     match source {
         SecretSource::Keychain { .. } => "the keychain".to_owned(),
         SecretSource::Kernel { .. } => "the kernel keyring".to_owned(),
@@ -242,14 +242,22 @@ pub(crate) fn credential(
     })
 }
 
-/// Checks that a stored secret is still tied to the settings of the login, which decide where it is sent.
+/// Checks that what hallpass stores is still tied to the settings of the login, which decide where it is
+/// sent.
 ///
 /// # Errors
 /// `Refused` when the profile was edited after its login.
 pub(crate) fn check_unchanged(name: &ProfileName, profile: &Profile) -> Result<()> {
-    match profile.item() {
-        Some(item) if item.account != profile.item_account(name) => Err(changed(name)),
-        _ => Ok(()),
+    let secret = profile.item().map(|item| item.account);
+    let headers = profile.secret_headers.as_ref();
+    let headers = headers.map(|headers| headers.item.account.clone());
+    let is_it = |account: Option<String>, expected: String| {
+        account.is_none_or(|account| account == expected)
+    };
+    if is_it(secret, profile.item_account(name)) && is_it(headers, profile.headers_account(name)) {
+        Ok(())
+    } else {
+        Err(changed(name))
     }
 }
 
@@ -259,6 +267,14 @@ fn changed(name: &ProfileName) -> Error {
         "profile {name} was edited after login; its secret may be used only with the settings from that login"
     ))
     .hint(format!("to accept the change: hallpass login {name}"))
+}
+
+/// Checks, without showing a dialog, that the keychain can be read: it responds, and is not locked.
+///
+/// # Errors
+/// `Locked`, with what a person has to do.
+pub(crate) fn check_keychain(name: &ProfileName, account: &str, wait: WaitLimit) -> Result<()> {
+    keychain::check(name, account, wait.limit()?)
 }
 
 /// Changes when the content of the credential's files or variables changes, without opening them:

@@ -324,6 +324,13 @@ pub(super) fn warn_of_response(request: &TokenRequest, token: &CachedToken) {
     if let Some(warning) = &token.warning {
         message::warning(warning);
     }
+    if let Some(warning) = missing_scope(request, token) {
+        message::warning(&warning);
+    }
+}
+
+/// The message about a token with less scope than requested.
+pub(super) fn missing_scope(request: &TokenRequest, token: &CachedToken) -> Option<String> {
     let split = |scope: &str| -> Vec<String> {
         scope
             .split([' ', ','])
@@ -331,15 +338,13 @@ pub(super) fn warn_of_response(request: &TokenRequest, token: &CachedToken) {
             .map(str::to_owned)
             .collect()
     };
-    let (Some(requested), Some(granted)) = (&request.scope, &token.scope) else {
-        return;
-    };
+    let (requested, granted) = (request.scope.as_ref()?, token.scope.as_ref()?);
     let granted_words = split(granted);
     if split(requested)
         .iter()
         .all(|word| granted_words.contains(word))
     {
-        return;
+        return None;
     }
     let shown = |scope: &str| format!("\"{}\"", message::clean(scope, FOREIGN_TEXT_LIMIT));
     let granted = if granted_words.is_empty() {
@@ -347,8 +352,8 @@ pub(super) fn warn_of_response(request: &TokenRequest, token: &CachedToken) {
     } else {
         format!("scope {}", shown(granted))
     };
-    message::warning(&format!(
+    Some(format!(
         "the server granted {granted} instead of {}",
         shown(requested)
-    ));
+    ))
 }

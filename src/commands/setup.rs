@@ -108,6 +108,16 @@ impl Args {
     }
 }
 
+/// The links that `hallpass setup` made.
+///
+/// # Errors
+/// Why the record cannot be read.
+pub(super) fn recorded_links(directories: &Directories) -> Result<Vec<PathBuf>> {
+    record::links(directories)
+}
+
+pub(super) use links::file_name as link_file_name;
+
 fn find(name: &str, args: &Args) -> Result<&'static Tool> {
     if name == mcp::NAME {
         return mcp::find(args.client.as_deref());

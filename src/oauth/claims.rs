@@ -1,7 +1,6 @@
 //! What a message shows of an identity token: the claims that decide whether a server trusts it.
 
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
-use crate::types::duration;
 use crate::types::identity_token::IdentityToken;
 use crate::types::token::Timestamp;
 
@@ -18,20 +17,13 @@ pub(super) fn to_compare(identity: &IdentityToken) -> String {
         })
         .collect();
     if let Some(expiry) = claims.exp {
-        let now = Timestamp::now();
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a number out of range becomes the nearest one"
         )]
         let expiry = Timestamp((expiry * 1000.0) as u64);
-        parts.push(if expiry > now {
-            let left = duration::in_words(expiry.since(now));
-            format!("valid for {left} (until {})", expiry.date())
-        } else {
-            let past = duration::in_words(now.since(expiry));
-            format!("expired {past} ago ({})", expiry.date())
-        });
+        parts.push(expiry.as_expiry(Timestamp::now()));
     }
     format!(
         "the identity token has {}: compare this with what the server trusts",

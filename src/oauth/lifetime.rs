@@ -22,7 +22,7 @@ const EXPIRY_TIMES_OR_LIFETIMES: [&str; 3] = ["expires", "expiration", "expiry"]
 const FIRST_TIME: f64 = 1e9;
 
 /// A smaller difference between two clocks, in seconds, is ignored.
-const CLOCK_TOLERANCE: f64 = 60.0;
+pub(super) const CLOCK_TOLERANCE: f64 = 60.0;
 
 /// The limits that the profile sets.
 pub(super) struct Limits {
@@ -130,16 +130,7 @@ pub(super) fn lifetime(
         && lifetime.is_some_and(|lifetime| lifetime > 0.0);
     let difference = server_now - clocks.local;
     let warning = if depends_on_clock && difference != 0.0 {
-        let which = if difference < 0.0 {
-            "ahead of"
-        } else {
-            "behind"
-        };
-        let off = Duration::try_from_secs_f64(difference.abs()).unwrap_or(Duration::MAX);
-        Some(format!(
-            "this machine's clock is {} {which} the server's; correct it",
-            duration::in_words(off)
-        ))
+        Some(wrong_clock(difference))
     } else if contradicts && server_now <= clocks.local {
         Some(
             "the token has expired by this machine's clock, so every call requests a new one; check the clock"
@@ -150,6 +141,20 @@ pub(super) fn lifetime(
     };
     // A lifetime that is too long for the type is also too long for the profile.
     (duration.unwrap_or(most).min(most), warning)
+}
+
+/// The message about a clock that differs by this number of seconds from the server's.
+pub(super) fn wrong_clock(difference: f64) -> String {
+    let which = if difference < 0.0 {
+        "ahead of"
+    } else {
+        "behind"
+    };
+    let off = Duration::try_from_secs_f64(difference.abs()).unwrap_or(Duration::MAX);
+    format!(
+        "this machine's clock is {} {which} the server's; correct it",
+        duration::in_words(off)
+    )
 }
 
 /// The lifetime in the response, in seconds.

@@ -99,7 +99,7 @@ fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Ce
 }
 
 /// When a certificate is valid, in seconds since 1970 (RFC 5280 §4.1).
-fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
+pub(super) fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
     let certificate = Vec::<AnyRef<'_>>::from_der(certificate).ok()?;
     let fields: Vec<AnyRef<'_>> = certificate.first()?.decode_as().ok()?;
     // The version may be left out. Then come the serial number, the signature, and the issuer.

@@ -1,7 +1,7 @@
 //! Why there is no response, in hallpass's own words: the text of libraries does not reach users.
 
 mod certificate;
-mod connection;
+pub(super) mod connection;
 mod proxy;
 mod tls;
 

@@ -60,6 +60,33 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
     Ok(Found::Content(content))
 }
 
+/// Why a file must not be trusted, as text that follows its name. None if it is missing.
+pub(crate) fn fault(path: &Path, trust: Trust) -> io::Result<Option<&'static str>> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        metadata => Ok(platform::distrust(&metadata?, trust)),
+    }
+}
+
+/// Whether a file can be created in this directory, which may not exist yet. Nothing is written, so a
+/// quota is not noticed.
+///
+/// # Errors
+/// Why not: no permission, a read-only file system, no space.
+pub(crate) fn check_writable(directory: &Path) -> io::Result<()> {
+    let existing = directory.ancestors().find(|path| path.exists());
+    platform::check_writable(existing.unwrap_or(directory))
+}
+
+/// Whether the directory of the cache belongs to another user, who could read the tokens. False if it is
+/// missing.
+pub(crate) fn is_foreign(directory: &Path) -> io::Result<bool> {
+    match std::fs::metadata(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        metadata => Ok(platform::is_foreign(&metadata?)),
+    }
+}
+
 /// Why a settings directory must not be trusted, as text that follows its name. None if it is missing.
 pub(crate) fn directory_fault(path: &Path) -> io::Result<Option<&'static str>> {
     match std::fs::metadata(path) {

@@ -20,8 +20,8 @@ use rustix::termios::{isatty, tcgetwinsize};
 use super::{Screen, USUAL_WIDTH, signals};
 use crate::message;
 pub(crate) use files::{
-    distrust, distrust_directory, duplicate, file_kind, is_link_refusal, is_planted, is_same_file,
-    open_private, open_stream, private_directory,
+    check_writable, distrust, distrust_directory, duplicate, file_kind, is_foreign,
+    is_link_refusal, is_planted, is_same_file, open_private, open_stream, private_directory,
 };
 pub(crate) use terminal::QuietTerminal;
 

@@ -50,23 +50,34 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_TOKEN_URL",
 ];
 
+/// The variables that are set and start with `HALLPASS_`, in alphabetical order: those that hallpass
+/// knows, and the others.
+pub(crate) fn set() -> (Vec<String>, Vec<String>) {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let mut names: Vec<_> = names
+        .filter(|name| name.as_encoded_bytes().starts_with(b"HALLPASS_"))
+        .filter_map(|name| name.into_string().ok())
+        .collect();
+    names.sort();
+    names
+        .into_iter()
+        .partition(|name| KNOWN.contains(&name.as_str()))
+}
+
 /// A message for each variable that starts with `HALLPASS_` and is not known. The messages do not contain
 /// values, which may be secrets.
 pub(crate) fn unknown() -> Vec<String> {
-    let names = std::env::vars_os().map(|(name, _)| name);
-    let mut unknown: Vec<_> = names
-        .filter(|name| name.as_encoded_bytes().starts_with(b"HALLPASS_"))
-        .filter_map(|name| name.into_string().ok())
-        .filter(|name| !KNOWN.contains(&name.as_str()))
-        .map(|name| match similar(&name) {
-            Some(known) => {
-                format!("{name} is set, but hallpass does not read it: did you mean {known}?")
-            }
-            None => format!("{name} is set, but hallpass does not read it"),
-        })
-        .collect();
-    unknown.sort();
-    unknown
+    set().1.iter().map(|name| describe_unknown(name)).collect()
+}
+
+/// The message for one of them.
+pub(crate) fn describe_unknown(name: &str) -> String {
+    match similar(name) {
+        Some(known) => {
+            format!("{name} is set, but hallpass does not read it: did you mean {known}?")
+        }
+        None => format!("{name} is set, but hallpass does not read it"),
+    }
 }
 
 /// Warns about these variables in a command that succeeded. Not for a cached token, which must cost

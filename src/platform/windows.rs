@@ -104,6 +104,15 @@ pub(crate) fn distrust_directory(_: &Metadata) -> Option<&'static str> {
     None
 }
 
+pub(crate) fn is_foreign(_: &Metadata) -> bool {
+    false
+}
+
+/// std has no way to ask without creating a file.
+pub(crate) fn check_writable(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// std has no stable way to compare files.
 pub(crate) fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
     true

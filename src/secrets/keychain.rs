@@ -57,6 +57,14 @@ pub(crate) fn read(
     content.map_err(|error| error.error(name))
 }
 
+/// Checks that the keychain responds and is not locked for this item, which may be missing. No dialog is
+/// shown, by this call or a later read.
+pub(crate) fn check(name: &ProfileName, account: &str, limit: Duration) -> Result<()> {
+    let account = account.to_owned();
+    let checked = with_deadline(limit, move || platform::check_unlocked(&account));
+    checked.map_err(|error| error.error(name))
+}
+
 /// Writes an item and reads it back, so that a keychain that loses it is noticed at the login.
 pub(crate) fn write(
     name: &ProfileName,

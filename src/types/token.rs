@@ -68,6 +68,17 @@ impl Timestamp {
         format!("{} UTC", date.get(..16).unwrap_or(&date))
     }
 
+    /// For people, of something that expires at this moment.
+    pub(crate) fn as_expiry(self, now: Self) -> String {
+        if self > now {
+            let left = duration::in_words(self.since(now));
+            format!("valid for {left} (until {})", self.date())
+        } else {
+            let past = duration::in_words(now.since(self));
+            format!("expired {past} ago ({})", self.date())
+        }
+    }
+
     /// RFC 3339, in UTC, to the second.
     pub(crate) fn rfc3339(self) -> String {
         let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);

@@ -15,6 +15,7 @@ mod crashes;
 mod crowd;
 mod dialogues;
 mod django;
+mod doctor;
 mod environment;
 mod exec;
 mod expiry;

@@ -62,6 +62,7 @@ macro_rules! tables {
 tables! {
     agents
     arguments
+    doctor
     environment
     expiry
     helpers

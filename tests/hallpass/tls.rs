@@ -3,13 +3,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use time::OffsetDateTime;
 
 use crate::server::{ReadWrite, Reply, Request, Server};
 
@@ -19,8 +20,19 @@ impl Server {
         identity: &Identity,
         answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Server {
-        let config = Arc::clone(&identity.0);
-        let encrypt = move |tcp| encrypted(tcp, &config);
+        Server::start_changing_tls(&Arc::new(Mutex::new(identity.clone())), answer)
+    }
+
+    /// The same, as the identity that it has at the time of each connection.
+    pub(crate) fn start_changing_tls(
+        identity: &Arc<Mutex<Identity>>,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Server {
+        let identity = Arc::clone(identity);
+        let encrypt = move |tcp| {
+            let config = Arc::clone(&identity.lock().expect("no test panicked").0);
+            encrypted(tcp, &config)
+        };
         Server::start_over("https", 0, encrypt, answer)
     }
 
@@ -57,6 +69,7 @@ fn encrypted(tcp: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Box<dyn R
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate with its key, ready to serve.
+#[derive(Clone)]
 pub(crate) struct Identity(Arc<ServerConfig>);
 
 impl Authority {
@@ -80,6 +93,16 @@ impl Authority {
     /// The certificate, for a trust store.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// The certificate again, with another end of its validity.
+    pub(crate) fn pem_until(&self, until: OffsetDateTime) -> String {
+        let mut params = certificate_for_authority();
+        params.not_after = until;
+        let certificate = params.self_signed(self.0.key());
+        certificate
+            .expect("a certificate for the test authority")
+            .pem()
     }
 
     /// Vouches for these host names and addresses.
@@ -217,6 +240,15 @@ impl Authority {
         let certificate = certificate_for_client(name).signed_by(&key, &self.0);
         certificate.expect("a certificate for the client").pem()
     }
+}
+
+/// The same, valid until this moment.
+pub(crate) fn client_certificate_until(name: &str, key: &str, until: OffsetDateTime) -> String {
+    let key = KeyPair::from_pem(key).expect("the client's key");
+    let mut params = certificate_for_client(name);
+    params.not_after = until;
+    let certificate = params.self_signed(&key);
+    certificate.expect("a certificate for the client").pem()
 }
 
 /// The same, and nobody vouches for it but itself.

@@ -32,7 +32,7 @@ pub(super) fn make_all(facts: &Facts, record: &mut Record) -> Result<()> {
 }
 
 /// A link's file: a program's name ends in `.exe` on Windows.
-pub(super) fn file_name(link: &str) -> String {
+pub(in crate::commands) fn file_name(link: &str) -> String {
     format!("{link}{}", std::env::consts::EXE_SUFFIX)
 }
 

@@ -89,6 +89,45 @@ impl Drop for Record {
     }
 }
 
+/// The links that hallpass made, without locking the record.
+///
+/// # Errors
+/// As [`Record::open`].
+pub(super) fn links(directories: &Directories) -> Result<Vec<PathBuf>> {
+    let content = read(&directories.config.join("setup/record"))?;
+    Ok(content.links.into_keys().collect())
+}
+
+fn read(path: &Path) -> Result<Content> {
+    let unusable = |reason: &str| {
+        Error::usage(format!(
+            "the record of hallpass setup {} {reason}",
+            path.display()
+        ))
+        .hint("remove it, and take out by hand what hallpass wrote")
+    };
+    match disk::read(path, LIMIT, Trust::Settings) {
+        Ok(Found::Nothing) => Ok(Content {
+            format: FORMAT,
+            files: Vec::new(),
+            links: BTreeMap::new(),
+            directories: BTreeSet::new(),
+            go: None,
+        }),
+        Ok(Found::Content(content)) => match serde_json::from_slice::<Content>(&content) {
+            Ok(content) if content.format == FORMAT => Ok(content),
+            _ if is_newer(&content) => Err(Error::usage(format!(
+                "the record of hallpass setup {} was written by a newer version of hallpass",
+                path.display()
+            ))
+            .hint("update hallpass")),
+            _ => Err(unusable("is damaged")),
+        },
+        Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
+        Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),
+    }
+}
+
 impl Record {
     /// # Errors
     /// `Usage` when the record cannot be trusted, `Broken` when it cannot be read.
@@ -105,40 +144,9 @@ impl Record {
         }
         // Temporary files of a killed process.
         let _ = disk::sweep(&directory);
-        let unusable = |reason: &str| {
-            Error::usage(format!(
-                "the record of hallpass setup {} {reason}",
-                path.display()
-            ))
-            .hint("remove it, and take out by hand what hallpass wrote")
-        };
-        let content = match disk::read(&path, LIMIT, Trust::Settings) {
-            Ok(Found::Nothing) => Content {
-                format: FORMAT,
-                files: Vec::new(),
-                links: BTreeMap::new(),
-                directories: BTreeSet::new(),
-                go: None,
-            },
-            Ok(Found::Content(content)) => match serde_json::from_slice::<Content>(&content) {
-                Ok(content) if content.format == FORMAT => content,
-                _ if is_newer(&content) => {
-                    return Err(Error::usage(format!(
-                        "the record of hallpass setup {} was written by a newer version of hallpass",
-                        path.display()
-                    ))
-                    .hint("update hallpass"));
-                }
-                _ => return Err(unusable("is damaged")),
-            },
-            Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
-            Err(error) => {
-                return Err(Error::broken(format!("cannot read {}", path.display())).because(error));
-            }
-        };
         Ok(Self {
+            content: read(&path)?,
             path,
-            content,
             lock,
         })
     }

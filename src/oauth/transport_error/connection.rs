@@ -7,6 +7,12 @@ use crate::error;
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::platform;
 
+/// The reason when a host has no address.
+pub(in super::super) const UNRESOLVED: &str = "the host name cannot be resolved";
+
+pub(in super::super) const CHECK_NETWORK: &str =
+    "check the network, the URL and the proxy settings (HTTPS_PROXY, NO_PROXY)";
+
 pub(super) fn diagnose(error: &reqwest::Error, url: &str) -> Diagnosis {
     if is_lack_of_descriptors(error) {
         return Diagnosis {
@@ -30,8 +36,7 @@ pub(super) fn diagnose(error: &reqwest::Error, url: &str) -> Diagnosis {
         }
         return Diagnosis {
             message: format!("cannot connect to {url}: {reason}"),
-            hint: "check the network, the URL and the proxy settings (HTTPS_PROXY, NO_PROXY)"
-                .to_owned(),
+            hint: CHECK_NETWORK.to_owned(),
         };
     }
     let is_parse = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
@@ -58,7 +63,7 @@ fn is_dns_error(error: &reqwest::Error) -> bool {
 /// Why a connection failed, or a response did not come.
 pub(super) fn reason(error: &reqwest::Error) -> String {
     if is_dns_error(error) {
-        return "the host name cannot be resolved".to_owned();
+        return UNRESOLVED.to_owned();
     }
     if let Some(error) = find::<io::Error>(error) {
         return io_reason(error);

@@ -7,7 +7,7 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, accessat, openat, statvfs};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -121,13 +121,38 @@ pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
+pub(crate) fn is_foreign(metadata: &Metadata) -> bool {
+    metadata.uid() != geteuid().as_raw()
+}
+
+/// Checks that a file can be created in a directory, without creating one.
+pub(crate) fn check_writable(directory: &Path) -> io::Result<()> {
+    /// A cached token and its lock need less, in bytes.
+    const NEEDED: u64 = 16 * 1024;
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    accessat(CWD, directory, access, AtFlags::EACCESS)?;
+    let space = statvfs(directory)?;
+    // Some blocks are for the superuser only.
+    let blocks = if geteuid().is_root() {
+        space.f_bfree
+    } else {
+        space.f_bavail
+    };
+    // A file system without a limit of its files has none at all.
+    let is_out_of_files = space.f_files > 0 && space.f_ffree == 0;
+    if blocks.saturating_mul(space.f_frsize) < NEEDED || is_out_of_files {
+        return Err(Errno::NOSPC.into());
+    }
+    Ok(())
+}
+
 /// Creates a directory that only the user can enter, or checks an existing one. If others may write to
 /// the user's directory, its mode is corrected.
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let directory = File::open(path)?;
     let metadata = directory.metadata()?;
-    if metadata.uid() != geteuid().as_raw() {
+    if is_foreign(&metadata) {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             "the directory belongs to another user",

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use apple_native_keyring_store::keychain::Store;
 use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi as _;
+use security_framework::os::macos::keychain::SecKeychain;
 use zeroize::Zeroizing;
 
 use super::SERVICE;
@@ -29,6 +30,16 @@ pub(super) fn decode(stored: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
 /// An item whose name is `hallpass`, with the account as its second key.
 pub(super) fn entry(account: &str, _label: &str) -> Result<Entry, KeychainError> {
     Ok(Store::new()?.build(SERVICE, account, None)?)
+}
+
+/// From now on, a read fails where it would show a dialog.
+#[expect(clippy::unnecessary_wraps, reason = "other platforms can fail")]
+pub(super) fn check_unlocked(_account: &str) -> Result<(), KeychainError> {
+    // Until this process ends. If it cannot be set, the system asks as it does for `hallpass token`.
+    if let Ok(lock) = SecKeychain::disable_user_interaction() {
+        std::mem::forget(lock);
+    }
+    Ok(())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other platforms can fail")]

@@ -5,7 +5,8 @@ use std::error::Error as StdError;
 
 use keyring_core::Entry;
 use keyring_core::api::CredentialStoreApi as _;
-use secret_service::Error as ServiceError;
+use secret_service::blocking::SecretService;
+use secret_service::{EncryptionType, Error as ServiceError};
 use zbus::DBusError as _;
 use zbus_secret_service_keyring_store::Store;
 
@@ -30,6 +31,25 @@ pub(super) fn entry(account: &str, label: &str) -> Result<Entry, KeychainError> 
     })?;
     let modifiers = HashMap::from([("label", label)]);
     Ok(store.build(SERVICE, account, Some(&modifiers))?)
+}
+
+/// Reading an item of a locked collection would show a dialog.
+pub(super) fn check_unlocked(account: &str) -> Result<(), KeychainError> {
+    let failed = |error: ServiceError| {
+        classify(&error).unwrap_or_else(|| KeychainError::Other(explain(&error)))
+    };
+    // No secret crosses this session.
+    let service =
+        SecretService::connect(EncryptionType::Plain).map_err(|error| match failed(error) {
+            KeychainError::Other(_) => KeychainError::Missing,
+            error => error,
+        })?;
+    let attributes = HashMap::from([("service", SERVICE), ("username", account)]);
+    let found = service.search_items(attributes).map_err(failed)?;
+    if found.unlocked.is_empty() && !found.locked.is_empty() {
+        return Err(KeychainError::Locked("it needs its password"));
+    }
+    Ok(())
 }
 
 /// Adds the attribute that a person searches for: `secret-tool search service hallpass profile NAME`.

@@ -1,0 +1,212 @@
+//! `hallpass doctor`: checks what a token depends on, and shows how to repair what is wrong.
+//!
+//! A check is a function with a name, in one of two tables: [`MACHINE`], and [`PROFILE`] for each
+//! profile. A check returns findings, a line each. No check changes or creates a file, asks a person,
+//! or waits without a limit, and no finding has a secret or a token.
+
+mod environment;
+mod expiry;
+mod files;
+mod links;
+mod network;
+mod report;
+mod settings;
+mod subject;
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use super::duration;
+use crate::error::Result;
+use crate::message;
+use crate::platform::disk::Directories;
+use crate::profile::selected::SelectedProfile;
+use crate::profile::{Profile, ProfileName};
+use crate::profiles::{self, Profiles, from_environment, name_given};
+use report::{Finding, Report};
+use subject::Subject;
+
+/// Check this machine, the profiles and the servers; show how to repair what is wrong
+///
+/// It changes nothing. The exit code is 0 if no check failed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Profile [default: `$HALLPASS_PROFILE`, or all profiles]
+    profile: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Do not use the network, so no token is requested
+    #[arg(long)]
+    offline: bool,
+    /// Fail if a secret, key or certificate expires within this time
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = duration)]
+    expiring: Duration,
+}
+
+/// One check: what it is called, and how it is done.
+struct Check<F> {
+    name: &'static str,
+    run: F,
+}
+
+type OfMachine = fn(&Machine) -> Vec<Finding>;
+type OfProfile = fn(&Subject<'_>) -> Vec<Finding>;
+
+/// The checks of this machine, in the order in which they are shown.
+const MACHINE: &[Check<OfMachine>] = &[
+    Check {
+        name: "environment",
+        run: environment::check,
+    },
+    Check {
+        name: "settings",
+        run: files::settings,
+    },
+    Check {
+        name: "cache",
+        run: files::cache,
+    },
+    Check {
+        name: "keychain",
+        run: environment::keychain,
+    },
+    Check {
+        name: "links",
+        run: links::check,
+    },
+];
+
+/// The checks of each profile.
+const PROFILE: &[Check<OfProfile>] = &[
+    Check {
+        name: "profile",
+        run: settings::profile,
+    },
+    Check {
+        name: "bindings",
+        run: settings::bindings,
+    },
+    Check {
+        name: "secret",
+        run: settings::secret,
+    },
+    Check {
+        name: "identity",
+        run: settings::identity,
+    },
+    Check {
+        name: "expiry",
+        run: expiry::check,
+    },
+    Check {
+        name: "proxy",
+        run: network::proxy,
+    },
+    Check {
+        name: "dns",
+        run: network::dns,
+    },
+    Check {
+        name: "connection",
+        run: network::connection,
+    },
+    Check {
+        name: "clock",
+        run: network::clock,
+    },
+    Check {
+        name: "token",
+        run: network::token,
+    },
+    Check {
+        name: "scope",
+        run: network::scope,
+    },
+];
+
+pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<String> {
+    let machine = Machine::look(args)?;
+    let mut report = Report::default();
+    for check in MACHINE {
+        report.add(None, check.name, (check.run)(&machine));
+    }
+    for (name, loaded) in &machine.found {
+        match loaded {
+            Ok(profile) => {
+                let subject = Subject::new(&machine, name, profile);
+                for check in PROFILE {
+                    report.add(Some(name), check.name, (check.run)(&subject));
+                }
+            }
+            Err(error) => {
+                report.add(Some(name), PROFILE[0].name, vec![Finding::of(error)]);
+                let why = "the profile cannot be read";
+                report.add(Some(name), "the rest", vec![Finding::skipped(why)]);
+            }
+        }
+    }
+    if machine.found.is_empty() {
+        message::note("no profiles yet");
+        message::hint("run `hallpass login` to create one");
+    }
+    print(&if args.json {
+        report.json()
+    } else {
+        report.text()
+    })?;
+    report.verdict().map(|()| String::new())
+}
+
+/// What the checks of this machine look at.
+struct Machine {
+    offline: bool,
+    expiring: Duration,
+    directories: Directories,
+    profiles: Profiles,
+    /// The profile that the environment describes, if it does.
+    described: Result<Option<SelectedProfile>>,
+    /// The profiles to check.
+    found: Vec<(ProfileName, Result<Profile>)>,
+    keychain: OnceCell<Option<Result<Duration>>>,
+}
+
+impl Machine {
+    fn look(args: &Args) -> Result<Self> {
+        let one = name_given(args.profile.as_deref())?;
+        let described = match &one {
+            Some(_) => Ok(None),
+            None => from_environment(),
+        };
+        let directories = profiles::directories()?;
+        let profiles = Profiles::of(&directories);
+        let names = match one {
+            Some(name) => vec![name],
+            None => profiles.names()?,
+        };
+        let names = names.into_iter();
+        let mut found: Vec<_> = names.map(|name| (profiles.load(&name), name)).collect();
+        if let Ok(Some(described)) = &described {
+            let SelectedProfile { name, profile, .. } = described.clone();
+            found.insert(0, (Ok(profile), name));
+        }
+        Ok(Self {
+            offline: args.offline,
+            expiring: args.expiring,
+            directories,
+            profiles,
+            described,
+            found: found
+                .into_iter()
+                .map(|(profile, name)| (name, profile))
+                .collect(),
+            keychain: OnceCell::new(),
+        })
+    }
+
+    /// The profiles that can be read.
+    fn readable(&self) -> impl Iterator<Item = (&ProfileName, &Profile)> {
+        let found = self.found.iter();
+        found.filter_map(|(name, profile)| Some((name, profile.as_ref().ok()?)))
+    }
+}

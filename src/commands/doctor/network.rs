@@ -1,0 +1,102 @@
+//! The way to the server, its certificate and its clock, and a token request.
+
+use super::report::Finding;
+use super::subject::{OFFLINE, Step, Subject};
+use crate::commands::obtain::missing_scope;
+use crate::oauth;
+
+pub(super) fn proxy(subject: &Subject<'_>) -> Vec<Finding> {
+    vec![match oauth::proxy_to(&subject.profile.token_endpoint) {
+        Ok(None) => Finding::ok("none is set"),
+        Ok(Some((proxy, variable))) => Finding::ok(format!("{proxy} (from {variable})")),
+        Err(error) => Finding::of(&error),
+    }]
+}
+
+/// The host of the server has an address, or that of the proxy.
+pub(super) fn dns(subject: &Subject<'_>) -> Vec<Finding> {
+    vec![match subject.addresses() {
+        Step::Skipped(why) => Finding::skipped(*why),
+        Step::Failed(error) => Finding::of(error),
+        Step::Done(addresses) => {
+            let addresses = addresses.iter().map(ToString::to_string);
+            Finding::ok(addresses.collect::<Vec<_>>().join(", "))
+        }
+    }]
+}
+
+/// The server responds, and its certificate is trusted.
+pub(super) fn connection(subject: &Subject<'_>) -> Vec<Finding> {
+    let endpoint = &subject.profile.token_endpoint;
+    vec![match subject.reached() {
+        Step::Skipped(why) => Finding::skipped(*why),
+        Step::Failed(error) => Finding::of(error),
+        Step::Done(_) => {
+            let tls = if endpoint.is_https() {
+                "its certificate is trusted"
+            } else {
+                "without TLS, on this machine only"
+            };
+            Finding::ok(format!("{}, {tls}", endpoint.origin()))
+        }
+    }]
+}
+
+/// The server's clock and this machine's differ by less than a minute.
+pub(super) fn clock(subject: &Subject<'_>) -> Vec<Finding> {
+    let set_clock = if cfg!(windows) {
+        "w32tm /resync"
+    } else if cfg!(target_os = "macos") {
+        "sudo sntp -sS time.apple.com"
+    } else {
+        "sudo timedatectl set-ntp true"
+    };
+    vec![match subject.reached() {
+        Step::Skipped(OFFLINE) => Finding::skipped(OFFLINE),
+        Step::Skipped(_) | Step::Failed(_) => Finding::skipped("the server cannot be reached"),
+        Step::Done(reached) => match reached.wrong_clock() {
+            Some(wrong) => Finding::failed(wrong).fix(set_clock),
+            None if reached.has_time() => Finding::ok("the same time as the server's"),
+            None => Finding::skipped("the server does not tell the time (Date)"),
+        },
+    }]
+}
+
+/// The server issues a token. It is neither stored nor shown.
+pub(super) fn token(subject: &Subject<'_>) -> Vec<Finding> {
+    vec![match subject.token() {
+        Step::Skipped(why) => Finding::skipped(*why),
+        Step::Failed(error) => Finding::of(error),
+        Step::Done(issued) => Finding::ok(issued.token.validity(issued.token.requested_at)),
+    }]
+}
+
+/// The token has the scope that was requested.
+pub(super) fn scope(subject: &Subject<'_>) -> Vec<Finding> {
+    let Step::Done(issued) = subject.token() else {
+        return vec![Finding::skipped("no token was issued")];
+    };
+    let requested = issued.request.scope.as_ref();
+    let granted = issued.token.scope.as_deref();
+    vec![match missing_scope(&issued.request, &issued.token) {
+        Some(missing) => {
+            let name = subject.name;
+            let fix = if name.is_from_environment() {
+                "allow this client the scope at the server, or set HALLPASS_SCOPE to less"
+                    .to_owned()
+            } else {
+                let granted = granted.unwrap_or_default();
+                let granted = shlex::try_quote(granted).unwrap_or_default();
+                format!(
+                    "allow this client the scope at the server, or: hallpass login {name} --scope {granted}"
+                )
+            };
+            Finding::failed(missing).fix(fix)
+        }
+        None => match (granted, requested) {
+            (Some(granted), _) => Finding::ok(granted),
+            (None, Some(requested)) => Finding::ok(requested.to_string()),
+            (None, None) => Finding::ok("none requested"),
+        },
+    }]
+}

@@ -1,0 +1,121 @@
+//! A profile's settings, bindings, secret and identity token.
+
+use super::report::Finding;
+use super::subject::{Step, Subject};
+use crate::error::Kind;
+use crate::profile::ProfileName;
+use crate::profile::binding::BoundUrl;
+use crate::profiles::Bound;
+use crate::secrets;
+
+/// It can be read, and has the settings of its login.
+pub(super) fn profile(subject: &Subject<'_>) -> Vec<Finding> {
+    let (name, profile) = (subject.name, subject.profile);
+    let client = format!("client {}", profile.client());
+    vec![match secrets::check_unchanged(name, profile) {
+        Err(error) => Finding::of(&error),
+        Ok(()) if name.is_from_environment() => Finding::ok(client),
+        Ok(()) if profile.item().is_some() => {
+            Finding::ok(format!("{client}, unchanged since its login"))
+        }
+        // Only an item of hallpass is bound to the settings.
+        Ok(()) => Finding::ok(format!("{client}, readable")),
+    }]
+}
+
+/// Each URL leads to this profile and to no other.
+pub(super) fn bindings(subject: &Subject<'_>) -> Vec<Finding> {
+    let bindings = &subject.profile.bindings;
+    if bindings.is_empty() {
+        return vec![Finding::ok("not bound to any URL")];
+    }
+    let mut findings: Vec<_> = bindings
+        .iter()
+        .filter_map(|binding| unusable(subject, &binding.url))
+        .collect();
+    if findings.is_empty() {
+        let urls = bindings.iter().map(|binding| binding.url.as_str());
+        findings.push(Finding::ok(urls.collect::<Vec<_>>().join(", ")));
+    }
+    findings
+}
+
+fn unusable(subject: &Subject<'_>, url: &BoundUrl) -> Option<Finding> {
+    if subject.name.is_from_environment() {
+        return None;
+    }
+    let (name, at) = (subject.name, url.as_str());
+    let profiles = &subject.machine.profiles;
+    let bound = profiles.bound_to(url.as_url(), None);
+    Some(match bound {
+        Ok(Bound::By(found)) if found.name == *name || found.name.is_from_environment() => {
+            return None;
+        }
+        Ok(Bound::By(found)) => {
+            let other = &found.name;
+            Finding::failed(format!("{at} leads to profile {other}"))
+                .fix(format!("hallpass unbind {other} {at}"))
+        }
+        Ok(Bound::Elsewhere | Bound::ByNobody) => {
+            Finding::failed(format!("the index does not have {at}, so no tool finds it"))
+                .fix(format!("hallpass bind {name} {at}"))
+        }
+        Err(error) if error.kind == Kind::Usage => {
+            let others = others_bound_to(subject, url);
+            if others.is_empty() {
+                Finding::of(&error)
+            } else {
+                let finding = Finding::failed(format!("{at}: {error}"));
+                let unbind = |other: &ProfileName| format!("hallpass unbind {other} {at}");
+                others.iter().map(unbind).fold(finding, Finding::fix)
+            }
+        }
+        Err(error) => Finding::of(&error),
+    })
+}
+
+fn others_bound_to(subject: &Subject<'_>, url: &BoundUrl) -> Vec<ProfileName> {
+    let profiles = &subject.machine.profiles;
+    let mut names = profiles.names().unwrap_or_default();
+    names.retain(|name| {
+        let is_alike =
+            |other: &BoundUrl| other.origin() == url.origin() && other.prefix() == url.prefix();
+        let profile = profiles.load(name);
+        name != subject.name
+            && profile.is_ok_and(|it| it.bindings.iter().any(|other| is_alike(&other.url)))
+    });
+    names
+}
+
+/// It can be read, with the keys that the client needs.
+pub(super) fn secret(subject: &Subject<'_>) -> Vec<Finding> {
+    let Some(source) = &subject.profile.secret else {
+        return vec![match subject.credentials() {
+            Step::Failed(error) => Finding::of(error),
+            _ => Finding::ok("this client has none"),
+        }];
+    };
+    vec![match subject.credentials() {
+        Step::Skipped(why) => Finding::skipped(*why),
+        Step::Failed(error) => Finding::of(error),
+        Step::Done(read) => {
+            let place = secrets::source_name(source);
+            let took = read.took.as_millis();
+            Finding::ok(if source.may_block() {
+                format!("{place}, read in {took} ms")
+            } else {
+                place
+            })
+        }
+    }]
+}
+
+/// It can be read, or the CI system issues it.
+pub(super) fn identity(subject: &Subject<'_>) -> Vec<Finding> {
+    match subject.identity() {
+        Step::Skipped(why) => vec![Finding::skipped(*why)],
+        Step::Failed(error) => vec![Finding::of(error)],
+        Step::Done(Some(_)) => vec![Finding::ok("there is an identity token")],
+        Step::Done(None) => Vec::new(),
+    }
+}
