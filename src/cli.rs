@@ -9,7 +9,9 @@ use std::process;
 use clap::{Parser, Subcommand};
 
 use crate::commands::helper::Helper;
-use crate::commands::{bind, doctor, exec, helper, login, logout, rotate, setup, status, token};
+use crate::commands::{
+    bind, doctor, exec, helper, login, logout, profile, rotate, setup, status, token,
+};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
@@ -39,6 +41,7 @@ enum Command {
     Logout(logout::Args),
     Status(status::Args),
     Doctor(doctor::Args),
+    Profile(profile::Args),
     Bind(bind::BindArgs),
     Unbind(bind::UnbindArgs),
     Exec(exec::Args),
@@ -120,6 +123,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Rotate(args) => rotate::run(&args),
         Command::Status(args) => status::run(&args, &print),
         Command::Doctor(args) => doctor::run(&args, &print),
+        Command::Profile(args) => profile::run(args, &print),
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),

@@ -12,6 +12,7 @@ pub(crate) mod helper;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;
+pub(crate) mod profile;
 pub(crate) mod rotate;
 pub(crate) mod setup;
 pub(crate) mod status;

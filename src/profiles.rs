@@ -1,6 +1,7 @@
 //! The profiles on this machine, one JSON file each, and which one a call is for.
 
 mod by_url;
+mod default;
 mod editor;
 mod environment;
 mod url_lists;
@@ -33,7 +34,8 @@ impl Profiles {
         }
     }
 
-    /// The profile that was named, else the one in `HALLPASS_PROFILE`, else the only one there is.
+    /// The profile that was named, else the one in `HALLPASS_PROFILE`, else the default one, else the only
+    /// one there is.
     ///
     /// # Errors
     /// `Usage` when the choice is not clear, `NotFound` when there is no profile at all.
@@ -44,11 +46,14 @@ impl Profiles {
         match self.names()?.as_slice() {
             [] => Err(no_profile()?),
             [only] => Ok(only.clone()),
-            several => Err(Error::usage(format!(
-                "more than one profile exists: {}",
-                list(several)
-            ))
-            .hint("name one as the argument, or set HALLPASS_PROFILE")),
+            several => match self.default_name()? {
+                Some(name) => Ok(name),
+                None => Err(Error::usage(format!(
+                    "more than one profile exists: {}",
+                    list(several)
+                ))
+                .hint("name one as the argument, set HALLPASS_PROFILE, or set a default: hallpass profile use NAME")),
+            },
         }
     }
 

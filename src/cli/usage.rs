@@ -80,7 +80,11 @@ impl<'a> Problem<'a> {
         };
         match self.error.kind() {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-                format!("no command given; commands: {}", commands().join(", "))
+                let commands = match &self.command {
+                    Some(command) => commands_of(Cli::command().find_subcommand(command)),
+                    None => commands(),
+                };
+                format!("no command given; commands: {}", commands.join(", "))
             }
             ErrorKind::InvalidSubcommand => "unknown command".to_owned(),
             ErrorKind::UnknownArgument => match (self.unknown_option(), self.command.as_deref()) {
@@ -149,8 +153,11 @@ impl<'a> Problem<'a> {
 }
 
 fn commands() -> Vec<String> {
-    let cli = Cli::command();
-    let commands = cli.get_subcommands();
+    commands_of(Some(&Cli::command()))
+}
+
+fn commands_of(command: Option<&clap::Command>) -> Vec<String> {
+    let commands = command.into_iter().flat_map(clap::Command::get_subcommands);
     commands
         .map(|command| command.get_name().to_owned())
         .collect()

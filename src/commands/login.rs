@@ -2,6 +2,7 @@
 
 mod derived;
 mod dialogue;
+mod edit;
 mod explain;
 mod given;
 mod mcp;
@@ -26,6 +27,7 @@ use crate::secrets::{self, keychain};
 use crate::types::token::CachedToken;
 
 pub(crate) use options::Args;
+pub(crate) use prepare::Imported;
 use prepare::Login;
 use verify::Verified;
 
@@ -33,6 +35,21 @@ use verify::Verified;
 const MOST_ROUNDS: usize = 5;
 
 pub(crate) fn run(args: &Args) -> Result<String> {
+    run_with(args, None)
+}
+
+/// Changes settings of a profile that exists: `hallpass profile edit`.
+pub(crate) fn edit(mut args: Args) -> Result<String> {
+    args.is_edit = true;
+    run_with(&args, None)
+}
+
+/// Logs in with settings from a file, below those of the command line: `hallpass profile import`.
+pub(crate) fn import(args: &Args, imported: Imported) -> Result<String> {
+    run_with(args, Some(imported))
+}
+
+fn run_with(args: &Args, imported: Option<Imported>) -> Result<String> {
     if args.client_secret.is_some() {
         return Err(Error::usage(
             "hallpass does not accept a secret as an argument, because other processes can read it",
@@ -47,9 +64,12 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     }
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
-    let mut login = Login::prepare(args, &profiles)?;
+    let mut login = Login::prepare(args, &profiles, imported)?;
     login.check_existing()?;
     login.confirm_mcp_server()?;
+    if args.is_edit && login.save_without_request()? {
+        return Ok(String::new());
+    }
     let mut verified = login.verify_credential()?;
     for _ in 0..MOST_ROUNDS {
         let editor = profiles.edit()?;
@@ -87,7 +107,12 @@ fn finish(
         ));
     }
     clean_up(editor, name, profile, &before);
-    report(name, profile, verified.token.as_ref());
+    if login.args.is_edit {
+        message::note(&format!("profile {name} was changed"));
+        report_token(verified.token.as_ref());
+    } else {
+        report(name, profile, verified.token.as_ref());
+    }
     login.report_replaced(profile);
     variables::warn_about_unknown();
     Ok(String::new())

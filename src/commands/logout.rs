@@ -179,6 +179,12 @@ impl Logout<'_> {
             }
         };
         editor.save_items(name, &BTreeSet::new())?;
+        editor.end_rename(name)?;
+        if let Ok(Some(default)) = profiles.default_name()
+            && default == **name
+        {
+            editor.set_default(None)?;
+        }
         Ok(Removed {
             profile,
             had_secret,

@@ -54,6 +54,18 @@ pub(crate) struct Args {
     schema: bool,
 }
 
+impl Args {
+    /// For `hallpass profile show`.
+    pub(crate) fn of(profile: String, json: bool) -> Self {
+        Self {
+            profile: Some(profile),
+            check: false,
+            json,
+            schema: false,
+        }
+    }
+}
+
 /// Prints the output itself, because a failed check has output and is an error.
 pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<String> {
     if args.schema {
@@ -104,8 +116,7 @@ fn selected(profiles: &Profiles, named: Option<&str>) -> Result<Option<SelectedP
 ///
 /// # Errors
 /// If the settings directory cannot be read, or the variables describe no usable profile.
-#[expect(dead_code, reason = "for `profile list`")]
-pub(super) fn list(directories: &Directories, profiles: &Profiles) -> Result<String> {
+pub(crate) fn list(directories: &Directories, profiles: &Profiles) -> Result<String> {
     let described = from_environment()?;
     let described = described.map(|described| Row::of(described, profiles));
     let rows: Vec<_> = described.into_iter().chain(stored(profiles)?).collect();

@@ -87,6 +87,27 @@ pub(crate) fn is_foreign(directory: &Path) -> io::Result<bool> {
     }
 }
 
+/// Reads a regular file of at most `limit` bytes, of any owner. Never blocks.
+pub(crate) fn read_foreign(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    let mut content = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is too large",
+        ));
+    }
+    Ok(content)
+}
+
 /// Why a settings directory must not be trusted, as text that follows its name. None if it is missing.
 pub(crate) fn directory_fault(path: &Path) -> io::Result<Option<&'static str>> {
     match std::fs::metadata(path) {

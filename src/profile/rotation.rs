@@ -92,4 +92,36 @@ impl Profile {
         }));
         Some(profile)
     }
+
+    /// The same profile with only the current secret, as a login makes it.
+    pub(crate) fn without_rotation(&self) -> Self {
+        Self {
+            rotation: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same profile under another name: its items have other accounts.
+    pub(crate) fn named(&self, name: &ProfileName) -> Self {
+        let mut profile = self.clone();
+        let previous = self.with_previous_secret();
+        let account = previous.map(|previous| previous.item_account(name));
+        let kept = profile
+            .rotation
+            .as_mut()
+            .and_then(|rotation| rotation.previous.as_mut());
+        if let (Some(kept), Some(account)) = (kept, account)
+            && let Some(item) = kept.secret.item()
+        {
+            kept.secret = SecretSource::kept(Item { account, ..item });
+        }
+        if let Some(item) = self.item() {
+            let account = self.item_account(name);
+            profile.secret = Some(SecretSource::kept(Item { account, ..item }));
+        }
+        if let Some(headers) = &mut profile.secret_headers {
+            headers.item.account = self.headers_account(name);
+        }
+        profile
+    }
 }

@@ -65,6 +65,13 @@ impl Profiles {
                     Err(error) => return Err(error),
                 }
             }
+            if let [one, other] = &found[..] {
+                if self.is_renamed(&one.name, &other.name) {
+                    found.swap_remove(0);
+                } else if self.is_renamed(&other.name, &one.name) {
+                    found.truncate(1);
+                }
+            }
             if found.len() > 1 {
                 let all: Vec<_> = found.into_iter().map(|found| found.name).collect();
                 return Err(
@@ -106,7 +113,7 @@ impl Profiles {
                     Err(error) if error.kind == Kind::NotFound => false,
                     Err(error) => return Err(error),
                 };
-                if is_bound {
+                if is_bound && !self.is_renamed(&other, name) {
                     let (bound, url) = (entry.url.as_str(), url.as_str());
                     return Err(
                         Error::usage(format!("profile {other} is already bound to {url}"))

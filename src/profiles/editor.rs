@@ -50,10 +50,12 @@ impl Profiles {
                 Error::broken(format!("cannot clean up {}", directory.display())).because(error)
             })?;
         }
-        Ok(Editor {
+        let editor = Editor {
             profiles: self,
             _lock: lock,
-        })
+        };
+        editor.sweep_renames()?;
+        Ok(editor)
     }
 }
 

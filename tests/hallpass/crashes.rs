@@ -201,6 +201,49 @@ fn a_rotation_killed_anywhere_leaves_a_secret_that_works() {
 }
 
 #[test]
+fn a_rename_killed_anywhere_leaves_a_profile_and_its_url_and_can_be_completed() {
+    let keychain = SecretService::start();
+    let scene = Scene::with_keychain(&keychain);
+    let machine = &scene.machine;
+    let rename = || machine.hallpass(&["profile", "rename", "prod", "next"]);
+    let prepare = || {
+        scene.prepare(true);
+        machine
+            .run(&["bind", "prod", "https://git.example/"])
+            .success();
+    };
+    prepare();
+    let calls = scene.trace(&mut rename(), Call::changes_something);
+    machine.run(&["logout", "next"]).success();
+    let mut kills = 0;
+    for (count, call) in calls.iter().enumerate() {
+        prepare();
+        kills += scene.inject(&mut rename(), call, "signal=KILL").killed();
+        assert!(scene.temporary_files() <= 1, "{call:?}");
+        let request = b"protocol=https\nhost=git.example\n\n";
+        let answer = machine.run_with_input(&["git-credential", "get"], request);
+        assert!(
+            answer.success().stdout.contains("password=old-"),
+            "{call:?}"
+        );
+        // Every other time, it is a logout that finds what is left.
+        if count % 2 == 0 {
+            let again = ran(rename());
+            // Nothing but the items of the old name may be left, or nothing at all.
+            assert!([0, 3].contains(&again.code), "{call:?} {again:?}");
+            machine.run(&["token", "prod"]).failure(3);
+            let next = machine.run(&["token", "next", "--refresh"]).success();
+            assert_token_of(&next, &["old"], call);
+        }
+        let gone = machine.run(&["logout", "next"]);
+        assert!([0, 3].contains(&gone.code), "{call:?} {gone:?}");
+        scene.forget();
+    }
+    assert_most_of(kills, &calls);
+    scene.assert_pairs_matched();
+}
+
+#[test]
 fn a_token_command_that_meets_an_error_anywhere_prints_one_token_or_says_why() {
     let scene = Scene::with_secret_files();
     for (warm, arguments, errors) in [

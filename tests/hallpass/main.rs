@@ -41,6 +41,7 @@ mod names;
 mod openbao;
 mod output;
 mod presets;
+mod profiles;
 mod readme;
 mod real_server;
 mod real_servers;

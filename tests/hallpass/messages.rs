@@ -70,6 +70,7 @@ tables! {
     keychain
     keys
     login
+    manage
     mcp
     network
     output

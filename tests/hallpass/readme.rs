@@ -157,7 +157,8 @@ fn the_manual_names_every_option_and_no_other() {
     let (commands, _) = commands.split_once(".SH EXIT STATUS").expect("their end");
     let everywhere = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
     for command in [
-        "login", "token", "rotate", "logout", "status", "bind", "unbind", "exec", "setup",
+        "login", "token", "rotate", "logout", "status", "profile", "bind", "unbind", "exec",
+        "setup",
     ] {
         let (_, section) = commands
             .split_once(&format!(".SS hallpass {command}\n"))

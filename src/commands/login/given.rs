@@ -10,7 +10,7 @@ use crate::profile::identity::IdentitySource;
 use crate::profile::settings::{
     self, AssertionAudience, KeyPlace, NamedSettings, Setting, Settings,
 };
-use crate::profile::{ClientAuth, Profile, SecretSource, SourceKind};
+use crate::profile::{ClientAuth, Profile, SecretSource, SourceKind, TokenEndpoint};
 use crate::secrets;
 
 impl Args {
@@ -158,6 +158,32 @@ impl Args {
         self.jwt_key.is_some() || self.jwt_sign_command.is_some()
     }
 
+    /// The servers of an imported profile that the command line does not confirm: the options that would, and
+    /// their values.
+    pub(crate) fn unnamed_servers(&self, imported: &Profile) -> Vec<(&'static str, String)> {
+        let endpoint = self.token_url.as_ref().unwrap_or(&imported.token_endpoint);
+        let is_near = |url: &str| {
+            TokenEndpoint::parse(url).is_ok_and(|other| other.origin() == endpoint.origin())
+        };
+        let mut unnamed = Vec::new();
+        if self.token_url.is_none() {
+            unnamed.push(("--token-url", endpoint.as_str().to_owned()));
+        }
+        let issuer = imported.issuer.as_deref().filter(|url| !is_near(url));
+        if let (None, Some(url)) = (&self.issuer, issuer) {
+            unnamed.push(("--issuer", url.to_owned()));
+        }
+        let revocation = imported
+            .revocation_endpoint
+            .as_ref()
+            .map(TokenEndpoint::as_str);
+        let revocation = revocation.filter(|url| !is_near(url));
+        if let (None, Some(url)) = (&self.revocation_url, revocation) {
+            unnamed.push(("--revocation-url", url.to_owned()));
+        }
+        unnamed
+    }
+
     /// The place of a secret is given.
     pub(super) fn gives_secret(&self) -> bool {
         self.secret_stdin
@@ -173,11 +199,15 @@ impl Args {
         keys.any(|key| matches!(key, KeyReference::Agent(key) if key.name.is_empty()))
     }
 
-    /// Whether the secret that is there goes to another store of hallpass.
+    /// Whether the secret that is there stays, perhaps in another store of hallpass.
     pub(super) fn moves(&self) -> bool {
         let to_us = self.store.and_then(SourceKind::store).is_some();
-        let has_new = self.secret_stdin || self.key_stdin || self.signs() || self.key.is_some();
-        to_us && !has_new
+        let has_new = self.secret_stdin
+            || self.key_stdin
+            || self.signs()
+            || self.key.is_some()
+            || (self.is_edit && self.gives_secret());
+        (to_us || self.is_edit) && !has_new
     }
 
     /// Where the secret is to be, if anything was said about it. A new secret goes to the store that

@@ -201,6 +201,9 @@ pub(crate) struct Args {
     /// Replace another client's login of this name, with its secret, settings and URLs
     #[arg(long, help_heading = ADVANCED)]
     pub(super) replace: bool,
+    /// `hallpass profile edit`: the profile exists, and its secret stays if it goes to the same server.
+    #[arg(skip)]
+    pub(super) is_edit: bool,
     /// Save the login without requesting a token
     #[arg(long, help_heading = ADVANCED)]
     pub(super) no_verify: bool,

@@ -12,13 +12,20 @@ use crate::oauth::Metadata;
 use crate::platform::prompt::Attempts;
 use crate::profile::headers::Headers;
 use crate::profile::settings::presets::Preset;
-use crate::profile::settings::{Layers, Settings};
-use crate::profile::{ClientAuth, Profile, ProfileName, SecretSource};
+use crate::profile::settings::{Layers, Setting, Settings};
+use crate::profile::{ClientAuth, CredentialKind, Profile, ProfileName, SecretSource};
 use crate::profiles::{Profiles, name_given};
 use crate::types::digest::unique;
 
 /// A login without a name goes here: never to the only other profile there is, which it would replace.
 const DEFAULT_NAME: &str = "default";
+
+/// The settings of a profile that is imported.
+pub(crate) struct Imported {
+    pub(crate) given: Settings,
+    /// Those that came from a preset or from metadata.
+    pub(crate) derived: Settings,
+}
 
 /// A login under way.
 pub(super) struct Login<'a> {
@@ -46,29 +53,23 @@ pub(super) struct Login<'a> {
 
 impl<'a> Login<'a> {
     /// Finds out about all settings, and asks at the terminal for those that are missing.
-    pub(super) fn prepare(args: &'a Args, profiles: &'a Profiles) -> Result<Self> {
+    pub(super) fn prepare(
+        args: &'a Args,
+        profiles: &'a Profiles,
+        imported: Option<Imported>,
+    ) -> Result<Self> {
+        if args.is_edit {
+            return Self::prepare_edit(args, profiles);
+        }
         let named = name_given(args.profile.as_deref())?;
         let is_named = named.is_some();
         let name = named.map_or_else(|| ProfileName::parse(DEFAULT_NAME), Ok)?;
         let existing = load(profiles, &name, args.replace)?;
-        let mut login = Self {
-            args,
-            profiles,
-            name,
-            existing,
-            renewed: None,
-            replaced: None,
-            preset: None,
-            mcp: None,
-            layers: Layers {
-                given: args.settings(None)?,
-                ..Layers::default()
-            },
-            secret_headers: None,
-            algorithms: Vec::new(),
-            generation: unique()?,
-            attempts: Attempts::new(),
-        };
+        let mut login = Self::begin(args, profiles, name, existing)?;
+        if let Some(Imported { given, derived }) = imported {
+            login.layers.answered = given;
+            login.layers.derived_before = derived;
+        }
         let mut preset = login.given_preset()?;
         let mut metadata = None;
         login.discover_mcp_server()?;
@@ -96,6 +97,44 @@ impl<'a> Login<'a> {
         }
         login.complete(preset, metadata)?;
         Ok(login)
+    }
+
+    /// A change of some settings of a profile that exists.
+    fn prepare_edit(args: &'a Args, profiles: &'a Profiles) -> Result<Self> {
+        let name = profiles.choose(args.profile.as_deref())?;
+        let existing = profiles.load(&name)?;
+        let mut login = Self::begin(args, profiles, name, Some(existing.clone()))?;
+        let preset = login.given_preset()?;
+        login.discover_mcp_server()?;
+        login.renewed = Some(existing);
+        login.complete(preset, None)?;
+        Ok(login)
+    }
+
+    fn begin(
+        args: &'a Args,
+        profiles: &'a Profiles,
+        name: ProfileName,
+        existing: Option<Profile>,
+    ) -> Result<Self> {
+        Ok(Self {
+            args,
+            profiles,
+            name,
+            existing,
+            renewed: None,
+            replaced: None,
+            preset: None,
+            mcp: None,
+            layers: Layers {
+                given: args.settings(None)?,
+                ..Layers::default()
+            },
+            algorithms: Vec::new(),
+            generation: unique()?,
+            attempts: Attempts::new(),
+            secret_headers: None,
+        })
     }
 
     /// The layer of the preset that was named.
@@ -137,10 +176,10 @@ impl<'a> Login<'a> {
 
     /// Whether the client ID has to be asked for. With an identity token, many servers need none.
     fn needs_client_id(&self, preset: Option<&Settings>) -> bool {
-        let given = &self.layers.given;
-        let presents_identity = !given.identity.is_unset()
-            || preset.is_some_and(|preset| !preset.identity_role.is_unset());
-        given.client_id.is_unset() && !presents_identity
+        let mut layers = [&self.layers.given, &self.layers.answered].into_iter();
+        let is_known = |layer: &Settings| !layer.client_id.is_unset() || !layer.identity.is_unset();
+        let presents_identity = preset.is_some_and(|preset| !preset.identity_role.is_unset());
+        !layers.any(is_known) && !presents_identity
     }
 
     /// The client, where the server had to be asked for as well.
@@ -173,7 +212,8 @@ impl<'a> Login<'a> {
     fn complete(&mut self, preset: Option<Settings>, metadata: Option<Metadata>) -> Result<()> {
         if let Some(renewed) = &self.renewed {
             self.layers.given = self.args.settings(Some(renewed))?;
-            self.layers.keep(renewed);
+            let renewed = renewed.clone();
+            self.keep(&renewed);
         }
         self.bind_to_mcp_server()?;
         if let Some(preset) = preset {
@@ -184,6 +224,8 @@ impl<'a> Login<'a> {
         }
         let metadata = match metadata {
             Some(metadata) => Some(metadata),
+            // An edit changes only what is given.
+            None if self.args.is_edit && self.args.issuer.is_none() && self.mcp.is_none() => None,
             None => derived::request_metadata(&self.layers)?,
         };
         if let Some(metadata) = metadata {
@@ -195,6 +237,20 @@ impl<'a> Login<'a> {
             message::note(preset.note);
         }
         Ok(())
+    }
+
+    /// Takes over what a profile has. An edit that sends the secret elsewhere leaves the secret behind,
+    /// also one in a file or of a command: the new one is asked for.
+    pub(super) fn keep(&mut self, profile: &Profile) {
+        self.layers.keep(profile);
+        let is_secret = profile.client_auth.credential() == CredentialKind::Secret;
+        let merged = self.layers.merge().ok();
+        let goes_elsewhere = merged.is_some_and(|merged| goes_elsewhere(profile, &merged));
+        if self.args.is_edit && is_secret && goes_elsewhere {
+            let store = profile.item().map(|item| item.store);
+            let item = SecretSource::new_item(store.unwrap_or_default());
+            self.layers.kept.secret = Setting::Set(item);
+        }
     }
 
     /// The profile that the layers make. Its item in a store has no name yet, and how its assertions
@@ -268,7 +324,9 @@ impl<'a> Login<'a> {
             let client = replace::client_of(replaced);
             message::note(&format!("it replaced {client}"));
         }
-        let moved = self.moving().and_then(|before| before.secret.as_ref());
+        let moved = self
+            .moving(profile)
+            .and_then(|before| before.secret.as_ref());
         if let Some(SecretSource::File(path)) = moved {
             message::note(&format!(
                 "the secret is also still in {}; delete it there if nothing else uses it",
@@ -276,6 +334,25 @@ impl<'a> Login<'a> {
             ));
         }
     }
+}
+
+/// Whether the secret of the profile would go to another server, or be presented as another client or in
+/// another way.
+pub(super) fn goes_elsewhere(before: &Profile, after: &Profile) -> bool {
+    let origins = |profile: &Profile| {
+        let revocation = profile.revocation_endpoint.as_ref();
+        let endpoints = [Some(&profile.token_endpoint), revocation]
+            .into_iter()
+            .flatten();
+        endpoints
+            .map(|it| it.origin().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let known = origins(before);
+    before.token_endpoint != after.token_endpoint
+        || before.client_id != after.client_id
+        || before.client_auth != after.client_auth
+        || origins(after).iter().any(|origin| !known.contains(origin))
 }
 
 /// The profile of this name, if there is one.

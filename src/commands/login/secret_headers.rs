@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::prepare::Login;
+use super::prepare::{Login, goes_elsewhere};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::prompt;
@@ -44,7 +44,19 @@ impl Login<'_> {
         if kept.is_empty() {
             return Ok(Headers::default());
         }
-        let error = match secrets::headers(&self.name, renewed, WaitLimit::Person) {
+        let goes_elsewhere = self
+            .merge()
+            .is_ok_and(|merged| goes_elsewhere(renewed, &merged));
+        let kept_values = || {
+            if goes_elsewhere {
+                return Err(Error::usage(format!(
+                    "the saved values of the secret headers are only for {}",
+                    renewed.token_endpoint.as_str()
+                )));
+            }
+            secrets::headers(&self.name, renewed, WaitLimit::Person)
+        };
+        let error = match kept_values() {
             Ok(mut headers) => {
                 for name in &changed {
                     let _ = headers.set(name, "");

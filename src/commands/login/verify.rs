@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::dialogue;
 use super::explain::MISSING_KEY;
-use super::prepare::{Login, load};
+use super::prepare::{Login, goes_elsewhere, load};
 use super::{replace, sign};
 use crate::commands::credentials;
 use crate::commands::obtain::warn_of_response;
@@ -61,7 +61,8 @@ impl Login<'_> {
     pub(super) fn check_existing(&mut self) -> Result<()> {
         let profile = self.merge()?;
         if let Some(existing) = &self.existing {
-            replace::confirm(&self.name, existing, &profile, self.args.replace)?;
+            let replace = self.args.replace || self.args.is_edit;
+            replace::confirm(&self.name, existing, &profile, replace)?;
         }
         self.check_bindings(&profile)
     }
@@ -73,10 +74,15 @@ impl Login<'_> {
         profiles.check_bindings(&self.name, known, &profile.bindings)
     }
 
-    /// The profile whose secret goes to another store. What authenticates the client in another way
-    /// does not: a key is never sent as a secret.
-    pub(super) fn moving(&self) -> Option<&Profile> {
-        self.renewed.as_ref().filter(|_| self.args.moves())
+    /// The profile whose secret is stored again, perhaps in another store. What authenticates the client
+    /// in another way is not: a key is never sent as a secret. Nor does a secret go to another server.
+    pub(super) fn moving(&self, merged: &Profile) -> Option<&Profile> {
+        let renewed = self.renewed.as_ref().filter(|_| self.args.moves());
+        renewed.filter(|before| {
+            merged.item().is_some()
+                && before.has_the_same_credential_kind(merged)
+                && !goes_elsewhere(before, merged)
+        })
     }
 
     /// Whether the secret is another one than the profile had, as far as is known: then the date on which
@@ -87,7 +93,7 @@ impl Login<'_> {
             .as_ref()
             .and_then(|before| before.secret.as_ref());
         match &input.for_store {
-            Some(_) => !self.args.moves(),
+            Some(_) => self.moving(&input.merged).is_none(),
             None => before != input.merged.secret.as_ref(),
         }
     }
@@ -117,14 +123,12 @@ impl Login<'_> {
     fn is_typed(&self, profile: &Profile) -> bool {
         let args = self.args;
         let is_piped = args.key_stdin || args.secret_stdin;
-        profile.item().is_some() && !is_piped && self.moving().is_none()
+        profile.item().is_some() && !is_piped && self.moving(profile).is_none()
     }
 
     fn read_credential(&mut self, merged: Profile) -> Result<Input> {
-        let moving = self.moving();
-        let moving = moving.filter(|before| before.has_the_same_credential_kind(&merged));
         let version = secrets::version(&merged);
-        let for_store = match moving {
+        let for_store = match self.moving(&merged) {
             Some(before) => Some(secrets::content(&self.name, before, WaitLimit::Person)?),
             None => self.input_for_store(&merged)?,
         };
@@ -250,7 +254,8 @@ impl Login<'_> {
     /// `Usage` when another client was logged in meanwhile, or its secret has moved meanwhile.
     pub(super) fn merge_again(&mut self, verified: &mut Verified) -> Result<bool> {
         let current = load(self.profiles, &self.name, self.args.replace)?;
-        let (seen, current) = (self.existing.as_ref(), current.as_ref());
+        let seen = self.existing.clone();
+        let (seen, current) = (seen.as_ref(), current.as_ref());
         let replace = self.args.replace;
         replace::check_current(&self.name, seen, current, &verified.profile, replace)?;
         let is_other = |current: &&Profile| !replace::is_same_client(current, &verified.profile);
@@ -263,7 +268,7 @@ impl Login<'_> {
         let Some(current) = current.filter(|it| !is_other(it) || is_renewed(it)) else {
             return Ok(true);
         };
-        self.layers.keep(current);
+        self.keep(current);
         let mut merged = self.merge()?;
         replace::add_new_bindings(&mut merged.bindings, seen, current);
         let (before, now) = (&verified.input.merged, &merged);
