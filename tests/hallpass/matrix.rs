@@ -6,6 +6,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -902,10 +903,11 @@ pub(crate) fn verified(lines: &str) -> Vec<Value> {
         .stderr(Stdio::piped());
     let mut child = found(command.spawn(), "python", "python3 and python3-venv");
     let mut input = child.stdin.take().expect("a pipe");
-    // One that refuses what it read does not read on.
-    let _ = input.write_all(lines.as_bytes());
-    drop(input);
+    let lines = lines.to_owned();
+    // It writes while it reads; one that refuses what it read does not read on.
+    let writing = thread::spawn(move || drop(input.write_all(lines.as_bytes())));
     let output = child.wait_with_output().expect("the end of the program");
+    writing.join().expect("the end of the writer");
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
     let text = String::from_utf8(output.stdout).expect("output in UTF-8");

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::fake::{FakeAgent, Key, signed};
 use super::keys::{convert_ed25519, public_pem};
 use super::programs::{Agent, SOFTHSM, Token, installed};
-use super::{login, verify};
+use super::{assertion, login, verify};
 use crate::machine::{Machine, numbered_tokens};
 use crate::material::Material;
 use crate::real_servers::{OIDC_PROVIDER, RealServer};
-use crate::server::Server;
+use crate::server::{Request, Server};
 
 /// OpenSSH's agent with the keys of the material. Their files are removed.
 pub(super) fn agent_with_all(material: &Material) -> Agent {
@@ -82,6 +85,46 @@ fn a_hardware_token_signs_through_an_agent() {
     let agent = Agent::with_token(&token);
     assert_eq!(agent.keys().len(), 3);
     check_each_key(&agent);
+}
+
+/// How many ES256 signatures a real agent makes: `SIGNATURES=2000` for as many as a release should be tried with. About
+/// one in 128 has a number that is shorter than usual, which the test below has without chance.
+fn number_of_signatures() -> usize {
+    let number = std::env::var("SIGNATURES").ok();
+    number.map_or(200, |number| number.parse().expect("a number"))
+}
+
+#[test]
+fn many_signatures_of_a_real_agent_hold() {
+    const CALLERS: usize = 4;
+    let material = Material::new();
+    let agent = agent_with_all(&material);
+    let server = Server::start(numbered_tokens());
+    let key = format!("agent:{}", material.argument("p256.pem"));
+    let number = number_of_signatures();
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                let machine = Machine::new();
+                let more = ["--jwt-key", &key, "--agent-socket", &agent.socket];
+                login(&machine, &server, &more).success();
+                for _ in 1..number / CALLERS {
+                    machine.run(&["token", "--refresh"]).token();
+                }
+            });
+        }
+    });
+    let requests = server.requests();
+    assert_eq!(requests.len(), number);
+    verify(&requests, &material.argument("p256.pub"), "ES256");
+    let is_short = |request: &&Request| {
+        let assertion = assertion(request);
+        let (_, signature) = assertion.rsplit_once('.').expect("a signature");
+        let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64");
+        signature[0] == 0 || signature[32] == 0
+    };
+    let short = requests.iter().filter(is_short).count();
+    assert!(number < 2000 || short > 0, "{short} of {number}");
 }
 
 #[test]
