@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cache::{CacheEntry, EntryLock, LockOutcome, Snapshot};
 use crate::error::{Error, Result};
+use crate::message::step;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 
@@ -87,6 +88,7 @@ impl<S: TokenSource> Broker<'_, S> {
             Some(token)
                 if !self.policy.force_refresh && token.is_valid_for(now, self.policy.min_ttl) =>
             {
+                step(|| format!("cache: has a token that is {}", token.validity(now)));
                 return if token.is_in_early_refresh(now) {
                     self.renew_early(token)
                 } else {
@@ -95,18 +97,39 @@ impl<S: TokenSource> Broker<'_, S> {
             }
             cached => cached,
         };
+        step(|| self.why_request(cached.as_ref(), now));
         let snapshot = self.entry.snapshot(cached);
         if let Some(failure) = snapshot.failure(self.source.now(), self.policy.force_refresh) {
+            step(|| "cache: the server refused this request a short time ago".to_owned());
             return self.fall_back(snapshot, failure);
         }
         let lock = self.entry.lock(&snapshot, self.source.wait_limit()?);
         self.proceed(lock, snapshot)
     }
 
+    /// Why the cached token does not serve.
+    fn why_request(&self, cached: Option<&CachedToken>, now: Timestamp) -> String {
+        let Some(token) = cached else {
+            return "cache: has no token".to_owned();
+        };
+        let fault = if self.policy.force_refresh {
+            "a new one is required"
+        } else if token.is_unexpired(now) {
+            "too short a time"
+        } else {
+            "not usable by this machine's clock"
+        };
+        format!(
+            "cache: has a token that is {}: {fault}",
+            token.validity(now)
+        )
+    }
+
     /// Renews a token early, unless another caller is doing so, or a request has just failed. A
     /// failure is not reported, because the cached token is still good.
     fn renew_early(&self, token: CachedToken) -> Result<Outcome> {
         let snapshot = self.entry.snapshot(Some(token.clone()));
+        step(|| "cache: the token is due for renewal".to_owned());
         if snapshot.failure(self.source.now(), false).is_some() {
             return Ok(Outcome::Reused(token));
         }
@@ -132,10 +155,14 @@ impl<S: TokenSource> Broker<'_, S> {
         }
         match lock {
             LockOutcome::Token(token) if token.is_unexpired(self.source.now()) => {
+                step(|| "cache: another process saved a token".to_owned());
                 Ok(Outcome::Reused(token))
             }
             LockOutcome::Token(_) => Err(expired()),
-            LockOutcome::Failed(failure) => self.fall_back(snapshot, failure),
+            LockOutcome::Failed(failure) => {
+                step(|| "cache: the server refused the request of another process".to_owned());
+                self.fall_back(snapshot, failure)
+            }
             LockOutcome::Acquired(lock) => self.request(lock, snapshot),
         }
     }

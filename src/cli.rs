@@ -29,8 +29,20 @@ use crate::platform::variables;
     after_help = helper::list()
 )]
 struct Cli {
+    /// Print each step and its reason on standard error
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    fn shown(self) -> Command {
+        if self.verbose {
+            message::show_steps();
+        }
+        self.command
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +63,18 @@ enum Command {
 /// Runs a command, and returns the exit code. Only results go to standard output.
 pub(crate) fn run(arguments: &[OsString]) -> u8 {
     report_panics_without_their_message();
+    if variables::steps_are_wanted() {
+        message::show_steps();
+    }
+    // Before a helper's name, too, whose arguments belong to its protocol.
+    let without_flag = match arguments {
+        [program, flag, rest @ ..] if flag == "-v" || flag == "--verbose" => {
+            message::show_steps();
+            Some([std::slice::from_ref(program), rest].concat())
+        }
+        _ => None,
+    };
+    let arguments = without_flag.as_deref().unwrap_or(arguments);
     let inherited = platform::harden(arguments.get(1).is_some_and(|word| word == "exec"));
     if let Some(helper) = Helper::find(arguments) {
         return run_helper(helper);
@@ -58,7 +82,7 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
     let result = match parse_without_clap(arguments) {
         Some(command) => execute(command, inherited, &arguments[0]),
         None => match parse(arguments) {
-            Ok(cli) => execute(cli.command, inherited, &arguments[0]),
+            Ok(cli) => execute(cli.shown(), inherited, &arguments[0]),
             Err(error) => usage::explain(&error, arguments),
         },
     };

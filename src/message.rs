@@ -4,9 +4,15 @@
 //! prints at most notes.
 //! Foreign text must pass through [`clean`] first.
 
+mod steps;
+mod waiting;
+
 use std::io::{IsTerminal, Write as _};
 
 use crate::error::Error;
+
+pub(crate) use steps::{show_steps, step};
+pub(crate) use waiting::{Waiting, WaitingFor, only_note_dialogs, receive};
 
 /// The maximum length of foreign text in a message, in characters.
 pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;

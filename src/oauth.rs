@@ -55,7 +55,6 @@ use transport_error::TransportError;
 
 pub(crate) use client_auth::check_tls_key;
 pub(crate) use discovery::{Metadata, discover};
-pub(crate) use exchange::Notes;
 pub(crate) use expiry::{authorities_expiry, certificate_expiry, key_expiry};
 pub(crate) use external_signer::public_key_of;
 pub(crate) use private_address::is_private;
@@ -90,7 +89,6 @@ pub(crate) fn request_token(
     request: &TokenRequest,
     client: &TokenClient,
     new_identity: &(impl Fn() -> Result<Option<IdentityToken>> + Sync),
-    notes: Notes,
 ) -> std::result::Result<CachedToken, TokenFailure> {
     let not_sent = |error: Error| TokenFailure::local(&error, Timestamp::now());
     let TokenClient {
@@ -122,7 +120,7 @@ pub(crate) fn request_token(
             };
             let sent_at = Timestamp::now();
             let response = timeout_at(deadline, post(http, endpoint, &message));
-            let response = noting(notes, endpoint.origin(), response).await;
+            let response = noting(endpoint.origin(), response).await;
             match response.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) => response::read(&response, &context, sent_at),
                 Err(error) => Err(failed_attempt(error, profile, name)),
@@ -133,7 +131,7 @@ pub(crate) fn request_token(
                 retry_in: Some(pause),
                 ..
             }) if pause < deadline.saturating_duration_since(Instant::now()) => {
-                wait(notes, endpoint.origin(), pause).await;
+                wait(endpoint.origin(), pause).await;
                 let identity = match identity {
                     Some(_) => on_another_thread(new_identity).map_err(not_sent)?,
                     None => None,

@@ -26,7 +26,8 @@ pub(crate) use os::start;
 pub(crate) use os::{
     Inherited, QuietTerminal, check_writable, distrust, distrust_directory, duplicate, file_kind,
     harden, is_foreign, is_lack_of_descriptors, is_link_refusal, is_planted, is_same_file, link,
-    open_private, open_stream, private_directory, screen, standard_input, write_to_stdout,
+    lock_holder, open_private, open_stream, private_directory, screen, standard_input,
+    write_to_stdout,
 };
 
 /// Defines `main`, which calls a function from arguments to an exit code.

@@ -9,6 +9,7 @@ mod url_lists;
 use std::path::PathBuf;
 
 use crate::error::{Error, Kind, Result};
+use crate::message;
 use crate::platform::disk::{self, Directories, Found};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
 use crate::profile::selected::SelectedProfile;
@@ -41,13 +42,23 @@ impl Profiles {
     /// `Usage` when the choice is not clear, `NotFound` when there is no profile at all.
     pub(crate) fn choose(&self, named: Option<&str>) -> Result<ProfileName> {
         if let Some(name) = name_given(named)? {
+            message::step(|| match named {
+                Some(_) => format!("profile: {name}, the argument"),
+                None => format!("profile: {name}, from HALLPASS_PROFILE"),
+            });
             return Ok(name);
         }
         match self.names()?.as_slice() {
             [] => Err(no_profile()?),
-            [only] => Ok(only.clone()),
+            [only] => {
+                message::step(|| format!("profile: {only}, the only one"));
+                Ok(only.clone())
+            }
             several => match self.default_name()? {
-                Some(name) => Ok(name),
+                Some(name) => {
+                    message::step(|| format!("profile: {name}, the default"));
+                    Ok(name)
+                }
                 None => Err(Error::usage(format!(
                     "more than one profile exists: {}",
                     list(several)
@@ -67,6 +78,7 @@ impl Profiles {
         if named.is_none()
             && let Some(found) = from_environment()?
         {
+            message::step(|| "profile: from HALLPASS_TOKEN_URL and other variables".to_owned());
             return match name_given(None)? {
                 None => Ok(found),
                 Some(_) => Err(Error::usage(

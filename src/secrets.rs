@@ -16,11 +16,12 @@ pub(crate) mod variable;
 mod wait_limit;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::message;
 use crate::platform;
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
@@ -50,6 +51,12 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
     let Some(source) = &profile.secret else {
         return Ok(Credential::None);
     };
+    if matches!(
+        source,
+        SecretSource::Agent(_) | SecretSource::SignCommand(_)
+    ) {
+        message::step(|| format!("secret: a key in {}", source_name(source)));
+    }
     match source {
         SecretSource::Agent(key) => return agent_key(key, name, profile, wait),
         SecretSource::SignCommand(command) => {
@@ -58,7 +65,12 @@ pub(crate) fn read(name: &ProfileName, profile: &Profile, wait: WaitLimit) -> Re
         }
         _ => {}
     }
+    let started = Instant::now();
     let content = content(name, profile, wait)?;
+    message::step(|| {
+        let milliseconds = started.elapsed().as_millis();
+        format!("secret: from {} in {milliseconds} ms", source_name(source))
+    });
     let situation = Situation::of(name, wait);
     let found = credential(profile, &content, |what, fault| match source {
         SecretSource::Keychain { .. } | SecretSource::Kernel { .. } => {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::sweep;
 use super::{CacheEntry, Snapshot};
 use crate::error::Result;
+use crate::message::{self, Waiting, WaitingFor};
 use crate::platform::disk::{self, LockFile};
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
@@ -57,17 +58,26 @@ impl CacheEntry {
         let mut wait = Wait::of(limit);
         // After the first wait all callers wake at once, because usually there is a token for all.
         let mut in_line = false;
+        let mut waiting = None;
         loop {
             if lock.try_exclusive()? {
                 return Ok(self.change_since(snapshot));
             }
+            let waiting = waiting.get_or_insert_with(|| {
+                message::step(|| format!("lock: held by {}", holder(lock)));
+                Waiting::begin(WaitingFor::Other)
+            });
+            waiting.note_if_due(|| {
+                let holder = holder(lock);
+                format!("waiting for {holder}, which is requesting this token")
+            });
             let left = wait.left();
             if left.is_zero() {
                 wait.extend()?;
                 *lock = lock.replace()?;
                 continue;
             }
-            let step = left.min(POLL_INTERVAL);
+            let step = waiting.quiet(left.min(POLL_INTERVAL));
             let is_free = if in_line {
                 lock.wait_in_line(step)?
             } else {
@@ -122,6 +132,14 @@ impl CacheEntry {
 
     fn entry_lock(&self, lock: Option<LockFile>) -> EntryLock<'_> {
         EntryLock { entry: self, lock }
+    }
+}
+
+/// The holder of a lock, for messages.
+fn holder(lock: &LockFile) -> String {
+    match lock.holder() {
+        Some(process) => format!("process {process}"),
+        None => "another process".to_owned(),
     }
 }
 
@@ -183,6 +201,9 @@ impl EntryLock<'_> {
             disk::remove(&entry.path).and_then(|()| entry.write_failure(None))
         };
         written.map_err(|error| entry.cannot_write(error))?;
+        if token.lasts() {
+            message::step(|| format!("cache: saved the token in {}", entry.path.display()));
+        }
         // Without a lock nothing is removed, because another caller may be about to write it.
         if let (Some(lock), Some(directory)) = (lock, entry.path.parent()) {
             // Callers that wait get the token first.

@@ -1,7 +1,7 @@
 //! What a request of a profile presents besides the client's credential.
 
 use crate::error::Result;
-use crate::oauth::{self, Notes, OtherCredentials};
+use crate::oauth::{self, OtherCredentials};
 use crate::profile::identity::IdentitySource;
 use crate::profile::{Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
@@ -15,10 +15,9 @@ pub(super) fn read_others(
     name: &ProfileName,
     profile: &Profile,
     wait: WaitLimit,
-    notes: Notes,
 ) -> Result<OtherCredentials> {
     Ok(OtherCredentials {
-        identity: identity(profile, wait, notes)?,
+        identity: identity(profile, wait)?,
         certificate_key: secrets::certificate_key(name, profile, wait)?,
         secret_headers: secrets::headers(name, profile, wait)?,
     })
@@ -29,17 +28,13 @@ pub(super) fn read_others(
 ///
 /// # Errors
 /// Why there is none.
-pub(super) fn identity(
-    profile: &Profile,
-    wait: WaitLimit,
-    notes: Notes,
-) -> Result<Option<IdentityToken>> {
+pub(super) fn identity(profile: &Profile, wait: WaitLimit) -> Result<Option<IdentityToken>> {
     let Some(identity) = &profile.identity else {
         return Ok(None);
     };
     match &identity.source {
         IdentitySource::Github(audience) => {
-            oauth::github_actions::identity_token(audience, profile.timeout(), notes).map(Some)
+            oauth::github_actions::identity_token(audience, profile.timeout()).map(Some)
         }
         source => secrets::identity::read(source, wait).map(Some),
     }

@@ -81,6 +81,7 @@ impl Helper {
         {
             return Ok(Answer::of(help(self.protocol)));
         }
+        message::only_note_dialogs();
         let provider = ProfileTokens::new(profile.or(self.profile));
         let answer = (self.protocol.run)(&mut Call {
             arguments: &arguments,
@@ -194,9 +195,12 @@ impl TokenProvider for ProfileTokens {
     fn cached_token(&self, selected: &SelectedProfile) -> Option<CachedToken> {
         let (_, directories) = self.stores().ok()?;
         let token = cache_entry(directories, selected).token()?;
-        token
-            .is_valid_for(Timestamp::now(), std::time::Duration::ZERO)
-            .then_some(token)
+        let now = Timestamp::now();
+        let is_valid = token.is_valid_for(now, std::time::Duration::ZERO);
+        if is_valid {
+            message::step(|| format!("cache: has a token that is {}", token.validity(now)));
+        }
+        is_valid.then_some(token)
     }
 
     fn discard_token(&self, selected: &SelectedProfile, rejected: &AccessToken) {

@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::commands::credentials;
 use crate::error::{Error, Result};
 use crate::message::{self, FOREIGN_TEXT_LIMIT};
-use crate::oauth::{self, Notes, TokenClient};
+use crate::oauth::{self, TokenClient};
 use crate::platform::disk::Directories;
 use crate::profile::Profile;
 use crate::profile::identity::IdentitySource;
@@ -160,7 +160,7 @@ impl ProfileSource<'_> {
     /// The client, with the secret of this profile.
     fn client_of(&self, profile: &Profile) -> Result<TokenClient> {
         let name = &self.selected.name;
-        let others = credentials::read_others(name, profile, WaitLimit::Program, self.notes())?;
+        let others = credentials::read_others(name, profile, WaitLimit::Program)?;
         if let Some(secret) = &self.options.secret {
             let secret = Credential::Secret(secret.clone());
             return TokenClient::of(Some(name), profile, secret, others);
@@ -171,17 +171,8 @@ impl ProfileSource<'_> {
 
     fn request_with(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
         let profile = &self.selected.profile;
-        let notes = self.notes();
-        let new_identity = || credentials::identity(profile, WaitLimit::Program, notes);
-        oauth::request_token(profile, &self.request, client, &new_identity, notes)
-    }
-
-    fn notes(&self) -> Notes {
-        if self.options.quiet {
-            Notes::Hidden
-        } else {
-            Notes::Shown
-        }
+        let new_identity = || credentials::identity(profile, WaitLimit::Program);
+        oauth::request_token(profile, &self.request, client, &new_identity)
     }
 
     /// Reads the profile of the login that replaced this one.

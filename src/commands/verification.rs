@@ -3,7 +3,7 @@
 use super::credentials;
 use super::obtain::warn_of_response;
 use crate::error::Result;
-use crate::oauth::{self, Notes, TokenClient};
+use crate::oauth::{self, TokenClient};
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
@@ -22,10 +22,10 @@ pub(super) fn request_token(
 ) -> Result<(TokenRequest, CachedToken)> {
     let version = secrets::version(profile);
     let request = TokenRequest::new(name, profile, None, None, version.as_deref());
-    let others = credentials::read_others(name, profile, WaitLimit::Person, Notes::Shown)?;
+    let others = credentials::read_others(name, profile, WaitLimit::Person)?;
     let client = TokenClient::of(Some(name), profile, credential, others)?;
-    let new_identity = || credentials::identity(profile, WaitLimit::Person, Notes::Shown);
-    let token = oauth::request_token(profile, &request, &client, &new_identity, Notes::Shown);
+    let new_identity = || credentials::identity(profile, WaitLimit::Person);
+    let token = oauth::request_token(profile, &request, &client, &new_identity);
     let token = token.map_err(TokenFailure::into_error)?;
     warn_of_response(&request, &token);
     Ok((request, token))

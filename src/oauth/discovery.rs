@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
-use super::exchange::{Notes, noting, within};
+use super::exchange::{noting, within};
 use super::http::Http;
 use super::response::HttpResponse;
 use super::transport_error::TransportError;
@@ -55,7 +55,7 @@ pub(crate) fn discover(issuer: &str, ca_file: Option<&Path>, limit: Duration) ->
             }
             Err(reported.map_or_else(|| Error::unavailable("no metadata"), |(_, error)| error))
         };
-        noting(Notes::Shown, url.origin(), search).await
+        noting(url.origin(), search).await
     })?
 }
 

@@ -12,51 +12,28 @@ use super::request::Message;
 use super::response::HttpResponse;
 use super::transport_error::TransportError;
 use crate::error::{Error, Result};
-use crate::message;
+use crate::message::{self, Waiting, WaitingFor};
 use crate::profile::TokenEndpoint;
 use crate::types::duration;
 
-/// A longer request prints a note that hallpass is waiting.
-const NOTE_AFTER: Duration = Duration::from_millis(1500);
-
-/// Whether a person reads notes on what hallpass waits for.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(crate) enum Notes {
-    Shown,
-    /// A helper's standard error may be part of its answer.
-    Hidden,
-}
-
-impl Notes {
-    fn are_read(self) -> bool {
-        self == Self::Shown && message::reaches_a_person()
-    }
-}
-
 /// Prints a note if a request takes long.
-pub(super) async fn noting<T>(notes: Notes, url: &str, work: impl Future<Output = T>) -> T {
+pub(super) async fn noting<T>(url: &str, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
-    if notes.are_read() {
-        if let Ok(done) = timeout(NOTE_AFTER, &mut work).await {
-            return done;
-        }
-        message::note(&format!("waiting for {url}"));
+    let mut waiting = Waiting::begin(WaitingFor::Other);
+    if let Ok(done) = timeout(waiting.quiet(Duration::MAX), &mut work).await {
+        return done;
     }
+    waiting.note_if_due(|| format!("waiting for {url}"));
     work.await
 }
 
 /// Waits before another attempt, as long as the server asked for.
-pub(super) async fn wait(notes: Notes, url: &str, pause: Duration) {
-    if pause >= NOTE_AFTER && notes.are_read() {
-        // Rounded up: a wait of half a second is not `0 s`.
-        let seconds = Duration::from_secs(
-            pause
-                .as_millis()
-                .div_ceil(1000)
-                .try_into()
-                .unwrap_or(u64::MAX),
-        );
-        let pause_in_words = duration::in_words(seconds);
+pub(super) async fn wait(url: &str, pause: Duration) {
+    // Rounded up: a wait of half a second is not `0 s`.
+    let seconds = pause.as_millis().div_ceil(1000).try_into();
+    let pause_in_words = duration::in_words(Duration::from_secs(seconds.unwrap_or(u64::MAX)));
+    message::step(|| format!("request: again in {pause_in_words}"));
+    if Waiting::is_noted(pause) {
         message::note(&format!("waiting {pause_in_words}, as requested by {url}"));
     }
     sleep(pause).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout_at;
 
-use super::exchange::{Notes, noting, within};
+use super::exchange::{noting, within};
 use super::http::Http;
 use super::json::{Json, in_utf8};
 use super::transport_error::TransportError;
@@ -22,11 +22,7 @@ pub(crate) const REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 ///
 /// # Errors
 /// `Usage` outside such a job, `Refused` or `Unavailable` when GitHub issues none.
-pub(crate) fn identity_token(
-    audience: &str,
-    limit: Duration,
-    notes: Notes,
-) -> Result<IdentityToken> {
+pub(crate) fn identity_token(audience: &str, limit: Duration) -> Result<IdentityToken> {
     let (Some(url), Some(token)) = (variable(REQUEST_URL), variable(REQUEST_TOKEN)) else {
         let missing = if variable(REQUEST_URL).is_none() {
             REQUEST_URL
@@ -52,7 +48,7 @@ pub(crate) fn identity_token(
                 .header("accept", "application/json")
                 .header("accept-encoding", "identity")
         });
-        let sent = noting(notes, origin, timeout_at(deadline, exchange)).await;
+        let sent = noting(origin, timeout_at(deadline, exchange)).await;
         let response = sent
             .unwrap_or(Err(TransportError::TooLate))
             .map_err(|error| error.error(origin, limit, None))?;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
@@ -15,6 +16,7 @@ use super::response::HttpResponse;
 use super::transport_error::{RAISE_LIMIT, Route, TransportError};
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
+use crate::message;
 use crate::platform;
 use crate::profile::{Profile, ProfileName, TlsVersion, TokenEndpoint};
 
@@ -77,6 +79,7 @@ impl Http {
             tls_versions,
             proxy: Proxy::to(endpoint)?,
         };
+        message::step(|| setup.route());
         for extent in [Extent::Usual, Extent::Everything] {
             if let Some(client) = setup.client(extent)? {
                 return Ok(Self {
@@ -135,12 +138,44 @@ impl Http {
             };
             TransportError::Network { error, route }
         };
-        let response = request.send().await.map_err(fault)?;
-        receive(response, limit, fault).await
+        let (client, request) = request.build_split();
+        let request = request.map_err(fault)?;
+        // A query can have a secret.
+        let url = request.url().as_str().split('?').next().unwrap_or_default();
+        message::step(|| format!("request: {} {url}", request.method()));
+        let started = Instant::now();
+        let sent = client.execute(request).await;
+        let received = match sent {
+            Ok(response) => receive(response, limit, fault).await,
+            Err(error) => Err(fault(error)),
+        };
+        message::step(|| {
+            let milliseconds = started.elapsed().as_millis();
+            match &received {
+                Ok(HttpResponse { status, body, .. }) => {
+                    let size = body.len();
+                    format!("response: {status}, {size} bytes, after {milliseconds} ms")
+                }
+                Err(_) => format!("response: none, after {milliseconds} ms"),
+            }
+        });
+        received
     }
 }
 
 impl Setup {
+    /// The proxy and the authorities, for a step.
+    fn route(&self) -> String {
+        let proxy = match &self.proxy {
+            Some(proxy) => format!("{} ({})", proxy.url.origin(), proxy.variable),
+            None => "none".to_owned(),
+        };
+        match &self.trust {
+            Some(trust) => format!("route: proxy {proxy}, CA certificates {}", trust.source()),
+            None => "route: no proxy and no TLS".to_owned(),
+        }
+    }
+
     /// None if there is nothing to trust in this extent.
     fn client(&self, extent: Extent) -> Result<Option<Client>> {
         let broken = || Error::broken("cannot set up HTTP");

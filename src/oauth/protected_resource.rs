@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::challenge::Challenge;
 use super::discovery::{get, not_received, texts};
-use super::exchange::{Notes, noting, within};
+use super::exchange::{noting, within};
 use super::http::Http;
 use super::json::{Json, in_utf8};
 use super::response::HttpResponse;
@@ -67,7 +67,7 @@ pub(crate) fn discover_resource(
             deadline,
             limit,
         };
-        noting(Notes::Shown, server.origin(), requests.run()).await
+        noting(server.origin(), requests.run()).await
     })?
 }
 

@@ -58,6 +58,22 @@ impl Trust {
         })
     }
 
+    /// Where the authorities come from, for a step.
+    pub(super) fn source(&self) -> String {
+        let RecordedTrust {
+            file, directories, ..
+        } = &self.recorded;
+        let paths = file.iter().chain(directories);
+        let mut sources: Vec<_> = paths.map(|path| format!("in {}", path.display())).collect();
+        if sources.is_empty() {
+            sources.push("of the system".to_owned());
+        }
+        if !self.authorities.is_empty() {
+            sources.push("in the CA file".to_owned());
+        }
+        sources.join(" and ")
+    }
+
     /// The variable that names other certificates than at the login, if any.
     pub(super) fn changed(&self) -> Option<&'static str> {
         self.recorded.changed()

@@ -21,7 +21,8 @@ use super::{Screen, USUAL_WIDTH, signals};
 use crate::message;
 pub(crate) use files::{
     check_writable, distrust, distrust_directory, duplicate, file_kind, is_foreign,
-    is_link_refusal, is_planted, is_same_file, open_private, open_stream, private_directory,
+    is_link_refusal, is_planted, is_same_file, lock_holder, open_private, open_stream,
+    private_directory,
 };
 pub(crate) use terminal::QuietTerminal;
 

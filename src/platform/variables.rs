@@ -2,6 +2,14 @@
 
 use crate::message;
 
+/// Shows the steps of each call, as `-v` does.
+const LOG: &str = "HALLPASS_LOG";
+
+/// Whether the variable is set, and not to 0.
+pub(crate) fn steps_are_wanted() -> bool {
+    std::env::var_os(LOG).is_some_and(|value| !value.is_empty() && value != "0")
+}
+
 /// Every variable of hallpass. The manual has an entry for each.
 pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_AGENT_SOCKET",
@@ -33,6 +41,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_JWT_TYP",
     "HALLPASS_KEY",
     "HALLPASS_KEYCHAIN_TIMEOUT",
+    LOG,
     "HALLPASS_MAX_TTL",
     "HALLPASS_PARAM",
     "HALLPASS_PROFILE",

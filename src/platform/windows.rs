@@ -118,6 +118,11 @@ pub(crate) fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
+/// Windows does not say which process locks a file.
+pub(crate) fn lock_holder(_: &Metadata) -> Option<u32> {
+    None
+}
+
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }

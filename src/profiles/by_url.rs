@@ -2,6 +2,7 @@
 
 use super::{Profiles, from_environment, list};
 use crate::error::{Error, Kind, Result};
+use crate::message;
 use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::selected::{SelectedProfile, longest};
 use crate::profile::{Profile, ProfileName};
@@ -142,6 +143,7 @@ fn answering(
     is_it: impl Fn(&Binding) -> bool,
 ) -> Option<SelectedProfile> {
     let binding = longest(&profile, is_it)?.clone();
+    message::step(|| format!("profile: {name}, bound to {}", binding.url.as_str()));
     Some(SelectedProfile {
         name,
         profile,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{PROFILE_LIMIT, Profiles};
 use crate::error::{Error, Kind, Result};
+use crate::message::{Waiting, WaitingFor};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Durability, Found, LockFile};
 use crate::profile::{Item, Profile, ProfileName};
@@ -27,6 +28,7 @@ impl Profiles {
         disk::settings_directory(&self.directory).map_err(cannot_lock)?;
         let mut lock = LockFile::open(&path).map_err(cannot_lock)?;
         let deadline = Instant::now() + EDIT_LOCK_TIMEOUT;
+        let mut waiting = Waiting::begin(WaitingFor::Other);
         let free = loop {
             match lock.try_exclusive() {
                 Ok(false) => {}
@@ -34,10 +36,13 @@ impl Profiles {
                 Ok(true) | Err(_) => break true,
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            // Many may wait: it was free, and yet another one may have taken it first.
-            if !lock.wait_until_free(left).map_err(cannot_lock)? {
+            if left.is_zero() {
                 break false;
             }
+            waiting.note_if_due(|| "waiting for another hallpass login or logout".to_owned());
+            // Many may wait: it was free, and yet another one may have taken it first.
+            lock.wait_until_free(waiting.quiet(left))
+                .map_err(cannot_lock)?;
         };
         if !free {
             return Err(

@@ -4,11 +4,11 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::message;
+use crate::message::{self, WaitingFor};
 use crate::types::external_key::RsaHash;
 use crate::types::ssh_key::{Content, Reader, SshPublicKey, SshSignature, put_string};
 
@@ -122,14 +122,8 @@ fn call(socket: &Path, request: Vec<u8>, limit: Duration) -> Result<Vec<u8>, Age
             let _ = sender.send(response);
         })
         .map_err(AgentError::CannotConnect)?;
-    let quiet = QUIET.min(limit);
-    let response = receiver.recv_timeout(quiet).or_else(|error| {
-        if error == RecvTimeoutError::Disconnected || limit <= quiet {
-            return Err(error);
-        }
-        message::note("waiting for the ssh-agent; it may ask for a confirmation or a touch");
-        receiver.recv_timeout(limit.saturating_sub(quiet))
-    });
+    let note = "waiting for the ssh-agent; it may ask for a confirmation or a touch";
+    let response = message::receive(&receiver, limit, WaitingFor::Dialog, note);
     response.unwrap_or(Err(AgentError::NotResponding))
 }
 
@@ -159,9 +153,6 @@ fn connect(socket: &Path) -> io::Result<impl Read + Write + use<>> {
         }
     }
 }
-
-/// How long an agent may take before a note says what hallpass waits for.
-const QUIET: Duration = Duration::from_millis(1500);
 
 /// Messages are a length and as many bytes, in both directions.
 fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> {

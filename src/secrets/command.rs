@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::message::{FOREIGN_TEXT_LIMIT, clean};
+use crate::message::{self, FOREIGN_TEXT_LIMIT, WaitingFor, clean};
 use crate::platform::program::{self, Descendants, NoProgram};
 use crate::profile::external_key::CommandLine;
 use crate::types::duration;
@@ -89,7 +89,11 @@ impl Run<'_> {
         let mut child = program::spawn(&mut command)
             .map_err(|error| failed("cannot be started".to_owned()).because(error))?;
         feed(&mut child, self.input);
-        let outcome = listen(&mut child, limit);
+        let outcome = listen(
+            &mut child,
+            limit,
+            &format!("waiting for the {kind} `{name}`"),
+        );
         if !matches!(outcome, Ok(Some(_))) {
             descendants.end(&mut child);
         }
@@ -137,12 +141,13 @@ struct Ended {
 }
 
 /// Reads what a command prints, and waits for its end. None after the time limit.
-fn listen(child: &mut Child, limit: Duration) -> io::Result<Option<Ended>> {
+fn listen(child: &mut Child, limit: Duration, note: &str) -> io::Result<Option<Ended>> {
     let deadline = Instant::now() + limit;
     let left = || deadline.saturating_duration_since(Instant::now());
     let printed = drain(child.stdout.take())?;
     let errors = drain(child.stderr.take())?;
-    let Ok(printed) = printed.recv_timeout(left()) else {
+    let printed = message::receive(&printed, left(), WaitingFor::Other, note);
+    let Ok(printed) = printed else {
         return Ok(None);
     };
     let printed = printed?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::message;
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found};
 use crate::profile::identity::IdentitySource;
@@ -73,6 +74,7 @@ pub(crate) fn read(source: &IdentitySource, wait: WaitLimit) -> Result<IdentityT
             ));
         }
     };
+    message::step(|| format!("identity token: from {place}"));
     IdentityToken::parse(&content).ok_or_else(|| {
         Error::locked(format!("{place} has no JWT"))
             .hint("an identity token is a JWT: three parts of base64url with dots between them")

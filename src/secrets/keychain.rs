@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 use self::keychain_error::KeychainError;
 use super::ELSEWHERE;
 use crate::error::{Error, Result};
-use crate::message;
+use crate::message::{self, WaitingFor};
 use crate::profile::ProfileName;
 
 /// The platform's name for its keychain.
@@ -38,9 +38,6 @@ const SERVICE: &str = "hallpass";
 
 /// The largest secret, in bytes, that the Windows Credential Manager takes.
 const WINDOWS_LIMIT: usize = 2560;
-
-/// A longer call prints a note that hallpass is waiting.
-const NOTE_AFTER: Duration = Duration::from_millis(1500);
 
 /// How many sessions are tried before the failure of one is reported.
 const SESSIONS: usize = 4;
@@ -180,16 +177,8 @@ fn with_deadline<T: Send + 'static>(
             "hallpass cannot start a thread".to_owned(),
         ));
     }
-    let note_after = NOTE_AFTER.min(limit);
-    let outcome = receiver
-        .recv_timeout(note_after)
-        .or_else(|error| match error {
-            RecvTimeoutError::Timeout if limit > note_after => {
-                message::note("waiting for the keychain; look for a password dialog");
-                receiver.recv_timeout(limit.saturating_sub(note_after))
-            }
-            error => Err(error),
-        });
+    let note = "waiting for the keychain; look for a password dialog";
+    let outcome = message::receive(&receiver, limit, WaitingFor::Dialog, note);
     match outcome {
         Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => Err(KeychainError::NotResponding(limit)),

@@ -66,9 +66,9 @@ fn most() -> Counts {
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) arguments: &'static [&'static str],
-    input: &'static str,
+    pub(crate) input: &'static str,
     /// An environment variable of the client that runs it.
-    variable: Option<(&'static str, &'static str)>,
+    pub(crate) variable: Option<(&'static str, &'static str)>,
     more: f64,
 }
 

@@ -60,6 +60,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
         &[
             ("cache", "tokens and locks"),
             ("error", "what failed"),
+            ("message", "the steps of a call"),
             ("types", "the token, and a failure that others share"),
         ],
     ),
@@ -67,6 +68,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
         "cache",
         &[
             ("error", "what failed"),
+            ("message", "the steps of a call, and what it waits for"),
             ("platform", "files and locks"),
             ("profile", "entries belong to a profile"),
             ("types", "what an entry holds"),
@@ -86,6 +88,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
         "profiles",
         &[
             ("error", "which profile is missing or broken"),
+            ("message", "the steps of a call, and what it waits for"),
             ("platform", "profile files"),
             ("profile", "what the files hold"),
             ("types", "durations and URLs"),

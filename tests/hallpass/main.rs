@@ -59,6 +59,7 @@ mod setup_undo;
 mod sources;
 mod stale;
 mod status;
+mod steps;
 mod support;
 mod terminal;
 mod time;

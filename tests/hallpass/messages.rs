@@ -79,6 +79,7 @@ tables! {
     rotation
     secrets
     setup
+    steps
 }
 
 #[test]

@@ -155,7 +155,12 @@ fn the_manual_names_every_option_and_no_other() {
     let manual = manual();
     let (_, commands) = manual.split_once(".SH COMMANDS").expect("the commands");
     let (commands, _) = commands.split_once(".SH EXIT STATUS").expect("their end");
-    let everywhere = BTreeSet::from(["--help".to_owned(), "--version".to_owned()]);
+    let everywhere = ["--help", "--verbose", "--version"].map(str::to_owned);
+    assert!(
+        everywhere
+            .iter()
+            .all(|option| manual.contains(&option.replace('-', "\\-")))
+    );
     for command in [
         "login", "token", "rotate", "logout", "status", "profile", "bind", "unbind", "exec",
         "setup",

@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::commands::credentials;
 use crate::commands::obtain::{TokenOptions, request};
 use crate::error::{Error, Kind, Result};
-use crate::oauth::{self, Notes, OtherCredentials, Reached, TokenClient};
+use crate::oauth::{self, OtherCredentials, Reached, TokenClient};
 use crate::profile::headers::Headers;
 use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
@@ -111,11 +111,7 @@ impl<'a> Subject<'a> {
             if self.machine.offline && matches!(source, Some(IdentitySource::Github(_))) {
                 return Step::Skipped(OFFLINE);
             }
-            Step::of(credentials::identity(
-                self.profile,
-                WaitLimit::Program,
-                Notes::Hidden,
-            ))
+            Step::of(credentials::identity(self.profile, WaitLimit::Program))
         })
     }
 
@@ -207,8 +203,8 @@ impl<'a> Subject<'a> {
                 secret_headers: read.secret_headers.clone(),
             },
         )?;
-        let new_identity = || credentials::identity(profile, WaitLimit::Program, Notes::Hidden);
-        let token = oauth::request_token(profile, &request, &client, &new_identity, Notes::Hidden)
+        let new_identity = || credentials::identity(profile, WaitLimit::Program);
+        let token = oauth::request_token(profile, &request, &client, &new_identity)
             .map_err(TokenFailure::into_error)?;
         if !token.lasts() || token.is_unexpired(Timestamp::now()) {
             return Ok(Issued { token, request });

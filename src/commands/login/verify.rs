@@ -10,7 +10,7 @@ use crate::commands::credentials;
 use crate::commands::obtain::warn_of_response;
 use crate::error::{Error, Kind, Result};
 use crate::message;
-use crate::oauth::{self, Notes, OtherCredentials, TokenClient};
+use crate::oauth::{self, OtherCredentials, TokenClient};
 use crate::platform::prompt;
 use crate::profile::external_key::KeyReference;
 use crate::profile::headers::Headers;
@@ -224,15 +224,14 @@ impl Login<'_> {
         let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
                 let credential = credential.clone();
-                let identity = || credentials::identity(&profile, WaitLimit::Person, Notes::Shown);
+                let identity = || credentials::identity(&profile, WaitLimit::Person);
                 let others = OtherCredentials {
                     identity: identity()?,
                     certificate_key,
                     secret_headers: input.secret_headers.clone(),
                 };
                 let client = TokenClient::of(None, &profile, credential, others)?;
-                let token =
-                    oauth::request_token(&profile, &request, &client, &identity, Notes::Shown);
+                let token = oauth::request_token(&profile, &request, &client, &identity);
                 let token = token.map_err(TokenFailure::into_error)?;
                 warn_of_response(&request, &token);
                 Some(token)

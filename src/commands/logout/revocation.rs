@@ -4,7 +4,7 @@ use crate::cache::Cache;
 use crate::commands::credentials;
 use crate::error::Result;
 use crate::message;
-use crate::oauth::{self, Notes, OtherCredentials};
+use crate::oauth::{self, OtherCredentials};
 use crate::profile::token_request::login_of;
 use crate::profile::{Profile, ProfileName, TokenEndpoint};
 use crate::secrets::{self, WaitLimit};
@@ -74,7 +74,7 @@ impl Revocation {
             credential,
             mut others,
         } = self;
-        let identity = credentials::identity(&profile, WaitLimit::Person, Notes::Hidden);
+        let identity = credentials::identity(&profile, WaitLimit::Person);
         let revoked = identity.and_then(|identity| {
             others.identity = identity;
             oauth::revoke(&endpoint, &profile, &tokens, &credential, &others)

@@ -92,6 +92,11 @@ impl LockFile {
         }
     }
 
+    /// The process that holds the lock, if the system tells. For messages only.
+    pub(crate) fn holder(&self) -> Option<u32> {
+        platform::lock_holder(&self.opened)
+    }
+
     /// Whether the path leads to no file or to another file.
     pub(crate) fn is_removed(&self) -> bool {
         match std::fs::symlink_metadata(&self.path) {

@@ -146,6 +146,26 @@ pub(crate) fn check_writable(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The process that locks a file, if the system says so (`proc_locks(5)`). In a container, it may not.
+pub(crate) fn lock_holder(file: &Metadata) -> Option<u32> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let device = file.dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let id = format!("{major:02x}:{minor:02x}:{}", file.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 1234 08:02:131 0 EOF`; those who wait have `->` in the second column.
+    locks.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let is_lock = words.next() == Some("FLOCK") && words.nth(1) == Some("WRITE");
+        let process = words
+            .next()
+            .filter(|_| is_lock && words.next() == Some(&id));
+        process.and_then(|process| process.parse().ok())
+    })
+}
+
 /// Creates a directory that only the user can enter, or checks an existing one. If others may write to
 /// the user's directory, its mode is corrected.
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {
