@@ -2,6 +2,7 @@
 
 mod by_url;
 mod default;
+mod directory_file;
 mod editor;
 mod environment;
 mod url_lists;
@@ -16,6 +17,7 @@ use crate::profile::selected::SelectedProfile;
 use crate::profile::{FORMAT, Profile, ProfileName};
 
 pub(crate) use by_url::Bound;
+use directory_file::Selected;
 pub(crate) use editor::Editor;
 use environment::client_id_is_set;
 pub(crate) use environment::{directories, from_environment, is_configured_by_env, variable_of};
@@ -41,13 +43,13 @@ impl Profiles {
     /// # Errors
     /// `Usage` when the choice is not clear, `NotFound` when there is no profile at all.
     pub(crate) fn choose(&self, named: Option<&str>) -> Result<ProfileName> {
-        if let Some(name) = name_given(named)? {
-            message::step(|| match named {
-                Some(_) => format!("profile: {name}, the argument"),
-                None => format!("profile: {name}, from HALLPASS_PROFILE"),
-            });
-            return Ok(name);
+        match name_chosen(named)? {
+            Some(name) => Ok(name),
+            None => self.choose_without_name(),
         }
+    }
+
+    fn choose_without_name(&self) -> Result<ProfileName> {
         match self.names()?.as_slice() {
             [] => Err(no_profile()?),
             [only] => {
@@ -68,8 +70,8 @@ impl Profiles {
         }
     }
 
-    /// The profile that was named, else the one that the environment describes, else the one that
-    /// [`Profiles::choose`] chooses.
+    /// The profile that was named, else the one that the environment describes, else the one that a
+    /// `.hallpass.toml` selects, else the one that [`Profiles::choose`] chooses. For commands that get tokens.
     ///
     /// # Errors
     /// `Usage` when the environment both names a profile and describes one, and what
@@ -87,9 +89,32 @@ impl Profiles {
                 .hint("unset one of them, or name a profile as the argument")),
             };
         }
-        let name = self.choose(named)?;
+        let name = match name_chosen(named)? {
+            Some(name) => name,
+            None => match directory_file::selected()? {
+                Some(selected) => return self.find_selected(selected),
+                None => self.choose_without_name()?,
+            },
+        };
         Ok(SelectedProfile {
             profile: self.load(&name)?,
+            name,
+            binding: None,
+            url: None,
+        })
+    }
+
+    /// The profile that a `.hallpass.toml` selects.
+    fn find_selected(&self, Selected { name, file }: Selected) -> Result<SelectedProfile> {
+        let file = file.display();
+        message::step(|| format!("profile: {name}, from {file}"));
+        let profile = self.load(&name).map_err(|error| {
+            error.hint(format!(
+                "{file} selects it; to use another one, name it as the argument"
+            ))
+        })?;
+        Ok(SelectedProfile {
+            profile,
             name,
             binding: None,
             url: None,
@@ -283,6 +308,18 @@ pub(crate) fn name_given(named: Option<&str>) -> Result<Option<ProfileName>> {
         }
         _ => Ok(None),
     }
+}
+
+/// As [`name_given`], with a step that says where the name comes from.
+fn name_chosen(named: Option<&str>) -> Result<Option<ProfileName>> {
+    let name = name_given(named)?;
+    if let Some(name) = &name {
+        message::step(|| match named {
+            Some(_) => format!("profile: {name}, the argument"),
+            None => format!("profile: {name}, from HALLPASS_PROFILE"),
+        });
+    }
+    Ok(name)
 }
 
 /// The format of a profile file that cannot be read.

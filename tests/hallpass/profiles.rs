@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::machine::{CLIENT_ID, Machine, Ran, SECRET};
 use crate::secret_service::SecretService;
 use crate::server::{Reply, Request, Server};
+use crate::support::ran;
 use crate::terminal::Terminal;
 
 /// A machine with a keychain, and the profile `p`, which is bound to a URL.
@@ -57,6 +58,65 @@ fn the_default_profile_is_used_where_several_exist_and_none_is_named() {
     machine.run(&["logout", "c"]).success();
     machine.login("b", machine.server(), &[]);
     machine.run(&["token"]).failure(2);
+}
+
+#[test]
+fn a_directory_selects_a_profile_and_can_do_nothing_else() {
+    let mut machine = Machine::new();
+    for name in ["a", "b", "c"] {
+        machine.login(name, machine.server(), &["--scope", name, "--no-verify"]);
+    }
+    let inner = machine.home().join("work/inner");
+    fs::create_dir_all(&inner).expect("a directory");
+    let file = machine.home().join("work/.hallpass.toml");
+    let scope_of = |machine: &Machine, words: &[&str]| {
+        let mut command = machine.hallpass(&[words, &["--refresh"]].concat());
+        command.current_dir(&inner);
+        ran(command).success();
+        let form = machine
+            .server()
+            .requests()
+            .last()
+            .expect("a request")
+            .form();
+        let scope = form.into_iter().find(|(name, _)| name == "scope");
+        scope.expect("a scope").1
+    };
+    profile(&machine, &["use", "c"]).success();
+    assert_eq!(scope_of(&machine, &["token"]), "c");
+    fs::write(&file, "profile = \"b\"\n").expect("a file");
+    assert_eq!(scope_of(&machine, &["token"]), "b");
+    assert_eq!(scope_of(&machine, &["token", "a"]), "a");
+    machine.set("HALLPASS_PROFILE", "a");
+    assert_eq!(scope_of(&machine, &["token"]), "a");
+    machine.unset("HALLPASS_PROFILE");
+    let mut logout = machine.hallpass(&["logout"]);
+    logout.current_dir(&inner);
+    let gone = ran(logout).success();
+    assert!(
+        gone.stderr.contains("logged out of c"),
+        "it only selects: {gone:?}"
+    );
+    // A file that cannot be used is an error, but not for a call that names its profile.
+    for content in [
+        "token_url = \"https://evil.example/\"",
+        &"#".repeat(5000),
+        "profile = \"b\"\u{1b}",
+    ] {
+        fs::write(&file, content).expect("a file");
+        let mut command = machine.hallpass(&["token"]);
+        command.current_dir(&inner);
+        let refused = ran(command).failure(2);
+        assert!(refused.stderr.contains(".hallpass.toml"), "{refused:?}");
+        assert!(!refused.stderr.contains("evil") && !refused.stderr.contains('\u{1b}'));
+        assert_eq!(scope_of(&machine, &["token", "a"]), "a");
+    }
+    // Above the home directory it does not count.
+    fs::remove_file(&file).expect("a file");
+    fs::write(machine.root().join(".hallpass.toml"), "x").expect("a file");
+    assert_eq!(scope_of(&machine, &["token", "b"]), "b");
+    machine.run(&["logout", "a"]).success();
+    assert_eq!(scope_of(&machine, &["token"]), "b");
 }
 
 #[test]
