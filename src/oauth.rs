@@ -90,59 +90,88 @@ pub(crate) fn request_token(
     client: &TokenClient,
     new_identity: &(impl Fn() -> Result<Option<IdentityToken>> + Sync),
 ) -> std::result::Result<CachedToken, TokenFailure> {
-    let not_sent = |error: Error| TokenFailure::local(&error, Timestamp::now());
-    let TokenClient {
-        credential,
-        identity,
-        headers,
-        http,
-        name,
-    } = client;
-    let name = name.as_ref();
-    let endpoint = &profile.token_endpoint;
-    let message = |identity: Option<&IdentityToken>| {
-        authenticate(profile, name, credential, identity)
-            .and_then(|client| Message::token_request(profile, request, &client, identity, headers))
-            .map_err(not_sent)
+    let attempts = Attempts {
+        profile,
+        request,
+        client,
     };
+    let origin = profile.token_endpoint.origin();
+    let identity = client.identity.as_ref();
     // Before the time limit begins: a program that signs may wait for a person.
-    let first_message = message(identity.as_ref())?;
+    let first_message = attempts.message(identity)?;
     within(profile.timeout(), async |deadline| {
-        let attempt = async |message: Message, identity: Option<&IdentityToken>| {
-            let context = ResponseContext {
-                profile,
-                request,
-                name,
-                identity,
-                redactor: Redactor::of(profile.client_id(), credential)
-                    .with_identity(identity)
-                    .with_headers(headers),
-            };
-            let sent_at = Timestamp::now();
-            let response = timeout_at(deadline, post(http, endpoint, &message));
-            let response = noting(endpoint.origin(), response).await;
-            match response.unwrap_or(Err(TransportError::TooLate)) {
-                Ok(response) => response::read(&response, &context, sent_at),
-                Err(error) => Err(failed_attempt(error, profile, name)),
-            }
-        };
-        let outcome = match attempt(first_message, identity.as_ref()).await {
+        let outcome = match attempts.send(first_message, identity, deadline).await {
             Err(FailedAttempt {
                 retry_in: Some(pause),
                 ..
             }) if pause < deadline.saturating_duration_since(Instant::now()) => {
-                wait(endpoint.origin(), pause).await;
+                wait(origin, pause).await;
                 let identity = match identity {
-                    Some(_) => on_another_thread(new_identity).map_err(not_sent)?,
+                    Some(_) => on_another_thread(new_identity).map_err(|error| not_sent(&error))?,
                     None => None,
                 };
-                attempt(message(identity.as_ref())?, identity.as_ref()).await
+                let identity = identity.as_ref();
+                let message = attempts.message(identity)?;
+                attempts.send(message, identity, deadline).await
             }
             first => first,
         };
         outcome.map_err(|failed| failed.refusal)
     })
-    .map_err(not_sent)?
+    .map_err(|error| not_sent(&error))?
+}
+
+/// The requests for one token, which differ in what authenticates the client.
+struct Attempts<'a> {
+    profile: &'a Profile,
+    request: &'a TokenRequest,
+    client: &'a TokenClient,
+}
+
+impl Attempts<'_> {
+    fn message(
+        &self,
+        identity: Option<&IdentityToken>,
+    ) -> std::result::Result<Message, TokenFailure> {
+        let (profile, client) = (self.profile, self.client);
+        authenticate(profile, client.name.as_ref(), &client.credential, identity)
+            .and_then(|authentication| {
+                let headers = &client.headers;
+                Message::token_request(profile, self.request, &authentication, identity, headers)
+            })
+            .map_err(|error| not_sent(&error))
+    }
+
+    async fn send(
+        &self,
+        message: Message,
+        identity: Option<&IdentityToken>,
+        deadline: Instant,
+    ) -> std::result::Result<CachedToken, FailedAttempt> {
+        let (profile, client) = (self.profile, self.client);
+        let (name, endpoint) = (client.name.as_ref(), &profile.token_endpoint);
+        let context = ResponseContext {
+            profile,
+            request: self.request,
+            name,
+            identity,
+            redactor: Redactor::of(profile.client_id(), &client.credential)
+                .with_identity(identity)
+                .with_headers(&client.headers),
+        };
+        let sent_at = Timestamp::now();
+        let response = timeout_at(deadline, post(&client.http, endpoint, &message));
+        let response = noting(endpoint.origin(), response).await;
+        match response.unwrap_or(Err(TransportError::TooLate)) {
+            Ok(response) => response::read(&response, &context, sent_at),
+            Err(error) => Err(failed_attempt(error, profile, name)),
+        }
+    }
+}
+
+/// A failure of this process, before a request.
+fn not_sent(error: &Error) -> TokenFailure {
+    TokenFailure::local(error, Timestamp::now())
 }
 
 /// Runs what may itself send a request, during a request: this thread is busy with that one.

@@ -348,9 +348,10 @@ fn no_identity_token_is_stored_or_shown() {
         let refused = [&client[..], &["--scope", "echo"]].concat();
         keep(workload.login(&server, &source, &refused).failure(4));
         let run = |arguments: &[&str]| workload.machine.run(arguments);
-        keep(run(&["token", "--refresh"]).success());
-        keep(run(&["token", "--scope", "echo"]).failure(4));
+        keep(run(&["token", "--refresh", "-v"]).success());
+        keep(run(&["token", "--scope", "echo", "-v"]).failure(4));
         keep(run(&["status", "p"]).success());
+        keep(run(&["doctor", "p"]));
         keep(run(&["status", "--json"]).success());
         let home = workload.machine.home();
         // What is searched has an entry, a failure and the settings of the profile.
