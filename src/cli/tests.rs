@@ -155,7 +155,7 @@ fn values(option: &Arg) -> Vec<Option<String>> {
     } else {
         let value = match option.get_id().as_str() {
             "min_ttl" => "5m",
-            "url" => "https://a.example/",
+            "url" | "introspection_url" => "https://a.example/",
             "template" => "{token}",
             _ => "x",
         };

@@ -17,13 +17,13 @@ use crate::error::{Error, Result};
 use crate::platform::disk::Output;
 use crate::platform::prompt;
 use crate::platform::variables;
-use crate::profile::ProfileName;
 use crate::profile::selected::SelectedProfile;
+use crate::profile::{ProfileName, TokenEndpoint};
 use crate::profiles::{self, Bound, Profiles, from_environment};
 use crate::types::web_url::WebUrl;
 use clap::ValueEnum as _;
 use format::{Format, no_machine};
-use inspect::Inspected;
+use inspect::{Inspected, introspect};
 
 /// The word for `--inspect`, unless a profile has this name.
 const INSPECT: &str = "inspect";
@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// Show what is known of the token (the claims of a JWT), but not the token itself
     #[arg(long, conflicts_with_all = ["format", "template", "output"])]
     inspect: bool,
+    /// With `--inspect`: ask this endpoint about the token (RFC 7662), at the token URL's server
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    introspection_url: Option<TokenEndpoint>,
     /// Write the token to this file, readable only by you, without a newline (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -89,6 +92,10 @@ fn variable(text: &str) -> std::result::Result<String, String> {
         return Err("use letters, digits and \"_\", not starting with a digit".to_owned());
     }
     Ok(text.to_owned())
+}
+
+fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {
+    TokenEndpoint::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
 fn web_url(text: &str) -> std::result::Result<WebUrl, String> {
@@ -123,6 +130,9 @@ impl Args {
                     once(&mut args.variable, variable(words.value()?).ok()?)?;
                 }
                 Word::Option("--inspect") => flag(&mut args.inspect)?,
+                Word::Option("--introspection-url") => {
+                    once(&mut args.introspection_url, endpoint(words.value()?).ok()?)?;
+                }
                 Word::Option("--output") => once(&mut args.output, words.value()?.into())?,
                 Word::Option(_) | Word::Rest(_) => return None,
             }
@@ -183,6 +193,11 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     {
         (named, is_inspected) = (None, true);
     }
+    if args.introspection_url.is_some() && !is_inspected {
+        return Err(Error::usage(
+            "--introspection-url works only with --inspect",
+        ));
+    }
     let scope = scope(&args.scope)?;
     let audience = args.audience.clone();
     if args.secret_stdin && (named.is_some() || from_environment()?.is_none()) {
@@ -216,7 +231,11 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         expiry::warn(&directories, &selected);
     }
     let mut text = if is_inspected {
-        Inspected::of(&obtained).write(&obtained, format)
+        let inspected = match &args.introspection_url {
+            Some(endpoint) => introspect(endpoint, &selected, &options, &obtained)?,
+            None => Inspected::of(&obtained),
+        };
+        inspected.write(&obtained, format)
     } else if let Some(template) = &args.template {
         template.fill(&Values::of(&obtained))
     } else {

@@ -42,11 +42,12 @@ impl Message {
         Self::new(headers, profile.body, parameters, authentication)
     }
 
-    /// RFC 7009 §2.1: a form, whatever the token endpoint takes.
+    /// Revocation and introspection (RFC 7009 §2.1, RFC 7662 §2.1): a form, whatever the token endpoint
+    /// takes.
     ///
     /// # Errors
     /// `Broken` when the system has no randomness for a UUID.
-    pub(super) fn revocation(
+    pub(super) fn about_token(
         headers: &Headers,
         token: &AccessToken,
         authentication: &ClientAuthentication,

@@ -3,14 +3,22 @@
 use serde_json::{Map, Value, json};
 
 use super::format::{Format, VERSION};
-use crate::commands::obtain::Obtained;
+use crate::commands::credentials::read_others;
+use crate::commands::obtain::{Obtained, TokenOptions};
+use crate::error::Result;
 use crate::message;
+use crate::oauth;
+use crate::profile::TokenEndpoint;
+use crate::profile::selected::SelectedProfile;
+use crate::secrets::{self, WaitLimit};
 use crate::types::duration;
 use crate::types::jwt::Jwt;
+use crate::types::secret::Credential;
 use crate::types::token::Timestamp;
 
 /// The claims of RFC 7519 and RFC 9068 in the order in which they are shown, before all others.
-const FIRST: [&str; 10] = [
+const FIRST: [&str; 11] = [
+    "active",
     "iss",
     "sub",
     "client_id",
@@ -29,8 +37,31 @@ const MOMENTS: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
 /// What a token is.
 pub(super) enum Inspected {
     Jwt(Jwt),
+    /// What the server answered about it.
+    Introspected(Map<String, Value>),
     /// Only the server knows what it means.
     Opaque,
+}
+
+/// Asks the server about a token (RFC 7662).
+///
+/// # Errors
+/// Why there is no answer.
+pub(super) fn introspect(
+    endpoint: &TokenEndpoint,
+    selected: &SelectedProfile,
+    options: &TokenOptions,
+    obtained: &Obtained,
+) -> Result<Inspected> {
+    let SelectedProfile { name, profile, .. } = selected;
+    let credential = match &options.secret {
+        Some(secret) => Credential::Secret(secret.clone()),
+        None => secrets::read(name, profile, WaitLimit::Program)?,
+    };
+    let others = read_others(name, profile, WaitLimit::Program)?;
+    let token = &obtained.token.access_token;
+    oauth::introspect(endpoint, name, profile, token, &credential, &others)
+        .map(Inspected::Introspected)
 }
 
 impl Inspected {
@@ -42,6 +73,7 @@ impl Inspected {
         match self {
             Self::Jwt(Jwt::Signed { .. }) => "jwt",
             Self::Jwt(Jwt::Encrypted { .. }) => "encrypted_jwt",
+            Self::Introspected(_) => "introspection",
             Self::Opaque => "opaque",
         }
     }
@@ -71,6 +103,7 @@ impl Inspected {
                 json["claims"] = claims.clone().into();
             }
             Self::Jwt(Jwt::Encrypted { header }) => json["header"] = header.clone().into(),
+            Self::Introspected(members) => json["introspection"] = members.clone().into(),
             Self::Opaque => {}
         }
         message::visible_json(json.to_string())
@@ -95,6 +128,7 @@ impl Inspected {
             Self::Jwt(Jwt::Encrypted { .. }) => {
                 "encrypted JWT: only the API can read its claims".to_owned()
             }
+            Self::Introspected(_) => "introspected: this is what the server says".to_owned(),
             Self::Opaque => "opaque: only the server can read it".to_owned(),
         };
         lines.push(("format".to_owned(), format));
@@ -107,9 +141,7 @@ impl Inspected {
                 lines.extend(
                     parameters.map(|(name, value)| (format!("header {name}"), text(value))),
                 );
-                lines.extend(
-                    in_order(claims).map(|(name, value)| (name.clone(), claim(name, value, now))),
-                );
+                lines.extend(rows(claims, now));
             }
             Self::Jwt(Jwt::Encrypted { header }) => {
                 lines.extend(
@@ -118,10 +150,15 @@ impl Inspected {
                         .map(|(name, value)| (format!("header {name}"), text(value))),
                 );
             }
+            Self::Introspected(members) => lines.extend(rows(members, now)),
             Self::Opaque => {}
         }
         aligned(&lines)
     }
+}
+
+fn rows(claims: &Map<String, Value>, now: Timestamp) -> impl Iterator<Item = (String, String)> {
+    in_order(claims).map(move |(name, value)| (name.clone(), claim(name, value, now)))
 }
 
 /// The well-known claims, then the others by their names.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{COMMANDS, fails, is_moment, members, names, settings};
-use crate::machine::{Machine, numbered_tokens};
+use crate::machine::{Machine, SECRET, numbered_tokens};
 use crate::real_servers::assert_fits_schema;
 use crate::server::{Gate, Reply, Request, Server};
 
@@ -310,6 +310,66 @@ fn a_token_is_inspected_without_printing_it() {
         }
     }
     assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn the_server_is_asked_about_a_token_only_where_the_secret_may_go() {
+    let machine = Machine::new();
+    let server = Server::start(|request: &Request| {
+        if request.target == "/introspect" {
+            let form = request.form();
+            assert!(form.contains(&("token".to_owned(), "the-token".to_owned())));
+            assert_eq!(request.basic_credentials().expect("credentials").1, SECRET);
+            let echo = json!({
+                "active": true,
+                "client_id": "c",
+                "exp": 1_700_000_000,
+                "echo": {"a": ["x the-token y", SECRET]},
+                "\u{1b}[2J": "\u{202e}",
+            });
+            return Reply::json(200, echo.to_string());
+        }
+        match request.target.as_str() {
+            "/401" => Reply::json(401, "{}"),
+            "/html" => Reply::new(200).body("<html>"),
+            "/empty" => Reply::json(200, "{}"),
+            _ => Reply::token("the-token", 600),
+        }
+    });
+    machine.login("prod", &server, &[]);
+    let at = |url: &str, more: &[&str]| {
+        let arguments = ["token", "--inspect", "--introspection-url", url];
+        machine.run(&[&arguments, more].concat())
+    };
+    let text = at(&server.url("/introspect"), &[]).success().stdout;
+    let json = at(&server.url("/introspect"), &["--json"]).success().stdout;
+    assert_fits_schema(&json, "hallpass-inspect.schema.json");
+    let parsed: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(parsed["kind"], "introspection");
+    assert_eq!(parsed["introspection"]["active"], true);
+    assert_eq!(parsed["introspection"]["echo"]["a"][0], "x [token] y");
+    for shown in [&text, &json] {
+        for hidden in ["the-token", "s3cr", "\u{1b}", "\u{202e}"] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
+    }
+    assert!(text.contains("\nactive       true\n"), "{text}");
+    assert!(
+        text.contains("\nexp          2023-11-14 22:13 UTC ("),
+        "{text}"
+    );
+    for (path, code) in [("/401", 4), ("/html", 5), ("/empty", 5)] {
+        fails(at(&server.url(path), &[]), code);
+    }
+    let count = server.requests().len();
+    let other = Server::start(numbered_tokens());
+    let ran = fails(at(&other.url("/introspect"), &[]), 2);
+    assert!(ran.stderr.contains("at another server"), "{ran:?}");
+    assert_eq!(other.connections(), 0);
+    fails(at("http://example.com/", &[]), 2);
+    let url = server.url("/introspect");
+    fails(machine.run(&["token", "--introspection-url", &url]), 2);
+    assert_eq!(server.requests().len(), count);
 }
 
 /// A profile can have the name.
