@@ -6,13 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
 use crate::commands::{
-    bind, doctor, exec, helper, login, logout, profile, rotate, setup, status, token,
+    bind, completions, doctor, exec, help, helper, login, logout, profile, rotate, setup, status,
+    token,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform;
 use crate::platform::Inherited;
@@ -58,6 +59,11 @@ enum Command {
     Unbind(bind::UnbindArgs),
     Exec(exec::Args),
     Setup(setup::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Complete(completions::CompleteArgs),
+    Help(help::Args),
+    Version(help::VersionArgs),
 }
 
 /// Runs a command, and returns the exit code. Only results go to standard output.
@@ -83,6 +89,11 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
         Some(command) => execute(command, inherited, &arguments[0]),
         None => match parse(arguments) {
             Ok(cli) => execute(cli.shown(), inherited, &arguments[0]),
+            Err(error) if arguments.len() <= 1 => {
+                // Not on standard output, where a program could take it for a token.
+                message::text(&error.render().to_string());
+                return Kind::Usage.exit_code();
+            }
             Err(error) => usage::explain(&error, arguments),
         },
     };
@@ -135,6 +146,7 @@ fn parse_without_clap(arguments: &[OsString]) -> Option<Command> {
     match command.to_str()? {
         "token" => token::Args::read(words).map(Command::Token),
         "exec" => exec::Args::read(words).map(Command::Exec),
+        "complete" => completions::CompleteArgs::read(words).map(Command::Complete),
         _ => None,
     }
 }
@@ -152,6 +164,10 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),
         Command::Setup(args) => setup::run(&args, program),
+        Command::Completions(args) => Ok(completions::run(&args)),
+        Command::Complete(args) => Ok(completions::complete(&args, &Cli::command())),
+        Command::Help(args) => help::run(&args, &Cli::command().render_help().to_string()),
+        Command::Version(_) => Ok(help::version()),
     }
 }
 

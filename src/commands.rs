@@ -4,10 +4,12 @@
 pub(crate) mod bind;
 mod columns;
 mod command_line;
+pub(crate) mod completions;
 mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 mod expiry;
+pub(crate) mod help;
 pub(crate) mod helper;
 pub(crate) mod login;
 pub(crate) mod logout;

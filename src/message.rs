@@ -53,6 +53,11 @@ pub(crate) fn note(text: &str) {
     write(&format!("hallpass: {}\n", one_line(text)));
 }
 
+/// A text of several lines, such as the help.
+pub(crate) fn text(text: &str) {
+    write(text);
+}
+
 pub(crate) fn hint(text: &str) {
     write(&format!("hallpass: hint: {}\n", one_line(text)));
 }

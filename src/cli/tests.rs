@@ -131,6 +131,78 @@ fn parses_as_clap_does(line: &[OsString]) -> bool {
     true
 }
 
+/// Every command, with the commands of its groups, by the words that call it.
+fn commands() -> Vec<(String, clap::Command)> {
+    fn add(command: &clap::Command, before: &str, found: &mut Vec<(String, clap::Command)>) {
+        for command in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+            let words = format!("{before} {}", command.get_name());
+            add(command, &words, found);
+            found.push((words, command.clone()));
+        }
+    }
+    let mut found = Vec::new();
+    add(&Cli::command(), "hallpass", &mut found);
+    found
+}
+
+/// What the manual says about a command.
+fn section<'a>(manual: &'a str, words: &str) -> &'a str {
+    let (_, section) = manual
+        .split_once(&format!("\n.SS {words}\n"))
+        .unwrap_or_else(|| panic!("{words} is not in the manual"));
+    section.split("\n.SS ").next().unwrap_or_default()
+}
+
+#[test]
+fn every_option_is_in_the_manual_the_help_and_the_completions() {
+    let manual = include_str!("../../man/hallpass.1").replace('\\', "");
+    let synopsis = manual.split(".SH DESCRIPTION").next().unwrap_or_default();
+    let login = section(&manual, "hallpass login");
+    for (words, mut command) in commands() {
+        // A command of a group is described in the section of the group.
+        let group = words.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let section = section(&manual, &group);
+        assert!(synopsis.contains(&format!(".B {group}\n")), "{words}");
+        let help = command.render_long_help().to_string();
+        let options = command.get_arguments();
+        let options: Vec<_> = options
+            .filter(|it| !it.is_positional() && !it.is_hide_set())
+            .filter(|it| !["help", "version"].contains(&it.get_id().as_str()))
+            .collect();
+        let has_groups = options.iter().any(|it| it.get_help_heading().is_some());
+        let before = words.split(' ').skip(1).map(OsString::from);
+        let before = [vec!["=--".into()], before.collect()].concat();
+        let completed = completions::CompleteArgs::read(&before).expect("text");
+        let completed = completions::complete(&completed, &Cli::command());
+        for option in options {
+            let name = option.get_long().expect("a long name");
+            let is_title =
+                |line: &str| line.starts_with('.') && line.contains(&format!("--{name}"));
+            // `profile edit` has the options of a login.
+            let is_of_profile = group == "hallpass profile";
+            let login = login.lines().filter(|_| is_of_profile);
+            let mut titles = section.lines().chain(login);
+            assert!(
+                titles.any(is_title),
+                "{words} --{name} is not in the manual"
+            );
+            assert!(help.contains(&format!("--{name}")), "{words} --{name}");
+            assert!(option.get_help().is_some(), "{words} --{name} has no help");
+            let line = format!("\n--{name}\t");
+            assert!(
+                format!("\n{completed}").contains(&line),
+                "{words} --{name}: {completed}"
+            );
+            if has_groups {
+                assert!(
+                    option.get_help_heading().is_some(),
+                    "{words} --{name} is in no group"
+                );
+            }
+        }
+    }
+}
+
 /// The options of a command. clap adds those for help and version only when it parses a line.
 fn options(command: &str) -> Vec<Arg> {
     let cli = Cli::command();

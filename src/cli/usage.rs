@@ -159,6 +159,7 @@ fn commands() -> Vec<String> {
 fn commands_of(command: Option<&clap::Command>) -> Vec<String> {
     let commands = command.into_iter().flat_map(clap::Command::get_subcommands);
     commands
+        .filter(|command| !command.is_hide_set())
         .map(|command| command.get_name().to_owned())
         .collect()
 }

@@ -118,6 +118,14 @@ pub(super) fn recorded_links(directories: &Directories) -> Result<Vec<PathBuf>> 
 
 pub(super) use links::file_name as link_file_name;
 
+/// What `hallpass setup` takes as its first argument, and what each is for.
+pub(super) fn names() -> Vec<(String, String)> {
+    let list = recipes::list();
+    let rows = list.lines().filter_map(|line| line.split_once(' '));
+    rows.map(|(name, about)| (name.to_owned(), about.trim_start().to_owned()))
+        .collect()
+}
+
 fn find(name: &str, args: &Args) -> Result<&'static Tool> {
     if name == mcp::NAME {
         return mcp::find(args.client.as_deref());

@@ -162,8 +162,19 @@ fn the_manual_names_every_option_and_no_other() {
             .all(|option| manual.contains(&option.replace('-', "\\-")))
     );
     for command in [
-        "login", "token", "rotate", "logout", "status", "profile", "bind", "unbind", "exec",
+        "login",
+        "token",
+        "rotate",
+        "logout",
+        "status",
+        "profile",
+        "bind",
+        "unbind",
+        "exec",
         "setup",
+        "completions",
+        "help",
+        "version",
     ] {
         let (_, section) = commands
             .split_once(&format!(".SS hallpass {command}\n"))
