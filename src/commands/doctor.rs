@@ -12,6 +12,7 @@ mod network;
 mod report;
 mod settings;
 mod subject;
+mod tools;
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -74,6 +75,18 @@ const MACHINE: &[Check<OfMachine>] = &[
     Check {
         name: "links",
         run: links::check,
+    },
+    Check {
+        name: "git",
+        run: tools::git,
+    },
+    Check {
+        name: "docker",
+        run: tools::docker,
+    },
+    Check {
+        name: "cargo",
+        run: tools::cargo,
     },
 ];
 

@@ -11,9 +11,12 @@ mod unix;
 mod windows;
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[cfg(unix)]
 use unix as os;
@@ -25,6 +28,9 @@ pub(crate) use linux::Descendants;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use os::Descendants;
 pub(crate) use os::shell;
+
+/// How much of a program's output is read, in bytes.
+const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
 /// Why a program cannot be run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,6 +56,31 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     #[cfg(unix)]
     super::signals::unblock();
     command.spawn()
+}
+
+/// What a program prints, without input and messages. None if it fails or takes longer than this.
+pub(crate) fn output_within(command: &mut Command, limit: Duration) -> io::Result<Option<Vec<u8>>> {
+    let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = spawn(streams.stderr(Stdio::null()))?;
+    let (sender, receiver) = mpsc::channel();
+    let output = child.stdout.take();
+    thread::Builder::new().spawn(move || {
+        let mut printed = Vec::new();
+        let read = output.map(|output| output.take(OUTPUT_LIMIT).read_to_end(&mut printed));
+        let _ = sender.send(matches!(read, Some(Ok(_))).then_some(printed));
+    })?;
+    let deadline = Instant::now() + limit;
+    let printed = receiver.recv_timeout(limit).ok().flatten();
+    // It may go on after it closed its output.
+    while printed.is_some() && Instant::now() < deadline {
+        match child.try_wait()? {
+            Some(status) => return Ok(printed.filter(|_| status.success())),
+            None => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    Ok(None)
 }
 
 fn find(program: &OsStr) -> Result<PathBuf, NoProgram> {

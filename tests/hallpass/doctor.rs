@@ -8,6 +8,7 @@ mod expiry;
 mod machine;
 mod report;
 mod servers;
+mod tools;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -65,7 +65,7 @@ fn leads(path: &Path) -> Leads {
 }
 
 /// Each file or link of this name on the PATH.
-fn on_path(name: &str) -> Vec<PathBuf> {
+pub(super) fn on_path(name: &str) -> Vec<PathBuf> {
     let file = setup::link_file_name(name);
     let directories = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&directories).filter(|path| path.is_absolute());

@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Defect, Repair, World, command};
 use crate::machine::CLIENT_ID;
+use crate::real_servers::assert_fits_schema;
 use crate::tls::{Authority, client_certificate_until};
 
 const NAMES: &[&str] = &["127.0.0.1"];
@@ -159,6 +160,7 @@ fn the_user_decides_how_early_an_expiry_is_a_failure() {
         assert_eq!(ran.code, code, "{options:?}: {ran:?}");
         let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
         assert_eq!(document["version"], 1);
+        assert_fits_schema(&ran.stdout, "hallpass-doctor.schema.json");
         assert_eq!(document["ok"], code == 0);
         let checks = document["checks"].as_array().expect("an array");
         let days = checks

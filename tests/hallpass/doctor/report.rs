@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::World;
 use crate::commands::members;
 use crate::machine::{Machine, SECRET, finish, spawn};
+use crate::real_servers::assert_fits_schema;
 use crate::secret_service::SecretService;
 
 #[test]
@@ -36,6 +37,7 @@ fn the_json_document_has_the_same_findings_as_the_text() {
     assert_eq!(ran.code, 1);
     let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(members(&document), ["checks", "ok", "version"]);
+    assert_fits_schema(&ran.stdout, "hallpass-doctor.schema.json");
     let checks = document["checks"].as_array().expect("an array");
     for check in checks {
         let names = ["check", "fixes", "message", "profile", "status"];
