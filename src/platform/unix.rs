@@ -115,6 +115,23 @@ pub(crate) fn link(program: &Path, name: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(program, name)
 }
 
+/// Whether a variable is set, and not to 0. Every call asks this, and std's lock and copies would take
+/// more instructions than the search itself.
+///
+/// Only before another thread is started, which could change the environment.
+pub(super) fn is_switched_on(name: &CStr) -> bool {
+    // SAFETY: the name ends with a NUL, and so does the value, which stays as it is: see above.
+    #[allow(unsafe_code, reason = "std takes a lock and copies the value")]
+    let value = unsafe {
+        let value = libc::getenv(name.as_ptr());
+        if value.is_null() {
+            return false;
+        }
+        CStr::from_ptr(value)
+    };
+    !value.is_empty() && value != c"0"
+}
+
 /// Overwrites the value in the memory where the kernel put it, which `/proc/PID/environ` shows.
 pub(super) fn wipe_variable(name: &str) {
     let Ok(name) = CString::new(name) else {

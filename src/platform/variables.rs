@@ -1,13 +1,11 @@
 //! The environment variables that hallpass reads, and a check for misspelled ones.
 
+use super::os;
 use crate::message;
 
-/// Shows the steps of each call, as `-v` does.
-const LOG: &str = "HALLPASS_LOG";
-
-/// Whether the variable is set, and not to 0.
+/// Whether the steps of this call are shown, as with `-v`. Only at the start of the process.
 pub(crate) fn steps_are_wanted() -> bool {
-    std::env::var_os(LOG).is_some_and(|value| !value.is_empty() && value != "0")
+    os::is_switched_on(c"HALLPASS_LOG")
 }
 
 /// Every variable of hallpass. The manual has an entry for each.
@@ -41,7 +39,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_JWT_TYP",
     "HALLPASS_KEY",
     "HALLPASS_KEYCHAIN_TIMEOUT",
-    LOG,
+    "HALLPASS_LOG",
     "HALLPASS_MAX_TTL",
     "HALLPASS_PARAM",
     "HALLPASS_PROFILE",

@@ -118,6 +118,12 @@ pub(crate) fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
     true
 }
 
+/// Whether a variable is set, and not to 0.
+pub(super) fn is_switched_on(name: &std::ffi::CStr) -> bool {
+    let name = name.to_str().unwrap_or_default();
+    std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
+}
+
 /// Windows does not say which process locks a file.
 pub(crate) fn lock_holder(_: &Metadata) -> Option<u32> {
     None

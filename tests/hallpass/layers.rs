@@ -251,6 +251,25 @@ fn every_external_crate_is_listed_here() {
     }
 }
 
+/// Secrets and tokens have no `Display`: only `expose` would put one into a step.
+#[test]
+fn no_step_exposes_a_secret() {
+    let mut count = 0;
+    for (path, text) in files() {
+        for call in text.split("step(||").skip(1) {
+            let mut depth = 1;
+            let end = call.find(|c| {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                depth == 0
+            });
+            let call = &call[..end.expect("the end of the call")];
+            assert!(!call.contains("expose"), "{}: {call}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 15, "{count} steps");
+}
+
 #[test]
 fn only_these_files_print() {
     for (path, text) in files() {
