@@ -76,7 +76,11 @@ pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Str
     let profiles = Profiles::of(&directories);
     let selected = selected(&profiles, args.profile.as_deref())?;
     let mut rows = match selected {
-        Some(selected) => vec![Row::of(selected, &profiles)],
+        Some(selected) => vec![Row::of(
+            selected,
+            &profiles,
+            default_name(&profiles).as_ref(),
+        )],
         None => stored(&profiles)?,
     };
     if args.check {
@@ -118,7 +122,7 @@ fn selected(profiles: &Profiles, named: Option<&str>) -> Result<Option<SelectedP
 /// If the settings directory cannot be read, or the variables describe no usable profile.
 pub(crate) fn list(directories: &Directories, profiles: &Profiles) -> Result<String> {
     let described = from_environment()?;
-    let described = described.map(|described| Row::of(described, profiles));
+    let described = described.map(|described| Row::of(described, profiles, None));
     let rows: Vec<_> = described.into_iter().chain(stored(profiles)?).collect();
     Ok(table::table(&rows, directories))
 }
@@ -133,6 +137,7 @@ fn stored(profiles: &Profiles) -> Result<Vec<Row>> {
         message::note("no profiles yet");
         message::hint("run `hallpass login` to create one");
     }
+    let default = default_name(profiles);
     let row = |name: ProfileName| match profiles.load(&name) {
         Err(error) => Row::Unusable(name, error),
         Ok(profile) => {
@@ -142,10 +147,15 @@ fn stored(profiles: &Profiles) -> Result<Vec<Row>> {
                 binding: None,
                 url: None,
             };
-            Row::of(selected, profiles)
+            Row::of(selected, profiles, default.as_ref())
         }
     };
     Ok(names.into_iter().map(row).collect())
+}
+
+/// The profile that `profile use` set. A record that cannot be read is an error of the calls that need it.
+fn default_name(profiles: &Profiles) -> Option<ProfileName> {
+    profiles.default_name().ok().flatten()
 }
 
 /// A profile, as far as it can be read.
@@ -156,6 +166,8 @@ enum Row {
 
 struct Usable {
     selected: SelectedProfile,
+    /// Whether calls use it that name none.
+    is_default: bool,
     /// The profile's file, if it has one.
     file: Option<PathBuf>,
     /// Those that `hallpass token` would print, with how they were requested.
@@ -165,11 +177,13 @@ struct Usable {
 }
 
 impl Row {
-    fn of(selected: SelectedProfile, profiles: &Profiles) -> Self {
+    fn of(selected: SelectedProfile, profiles: &Profiles, default: Option<&ProfileName>) -> Self {
+        let is_default = default == Some(&selected.name);
         let is_stored = !selected.name.is_from_environment();
         let file = is_stored.then(|| profiles.file(&selected.name));
         Self::Usable(Box::new(Usable {
             selected,
+            is_default,
             file,
             tokens: Vec::new(),
             check: None,

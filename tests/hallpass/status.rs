@@ -409,6 +409,10 @@ fn profiles_with_numbers_are_in_the_order_of_the_numbers() {
     let names = table.lines().skip(1).map(|line| line.split(' ').next());
     let names: Vec<_> = names.map(Option::unwrap_or_default).collect();
     assert_eq!(names, ["a", "p1", "p2", "p10"]);
+    machine.run(&["profile", "use", "p2"]).success();
+    let table = machine.run(&["profile", "list"]).output();
+    assert!(table.contains("\np2 (default)  "), "{table}");
+    assert_eq!(table, machine.run(&["status"]).output());
 }
 
 #[test]

@@ -48,6 +48,8 @@ struct Size {
     slow: Duration,
     /// How many more profiles there are in other homes.
     neighbours: [usize; 2],
+    /// How many profiles are listed.
+    listed: usize,
 }
 
 const WHOLE: Size = Size {
@@ -57,6 +59,7 @@ const WHOLE: Size = Size {
     slow_repetitions: 3,
     slow: Duration::from_secs(2),
     neighbours: [100, 10_000],
+    listed: 1000,
 };
 
 /// Only shows that it still works.
@@ -67,6 +70,7 @@ const SMALL: Size = Size {
     slow_repetitions: 1,
     slow: Duration::from_millis(500),
     neighbours: [10, 100],
+    listed: 3,
 };
 
 fn main() {
@@ -79,7 +83,12 @@ fn main() {
     let binary = after("--binary").unwrap_or_else(|| env!("CARGO_BIN_EXE_hallpass").to_owned());
     println!("measuring {binary}");
     tools::tell_what_is_missing(has("--counts"));
-    let stage = Stage::set_up(&PathBuf::from(binary), &others(), &size.neighbours);
+    let stage = Stage::set_up(
+        &PathBuf::from(binary),
+        &others(),
+        &size.neighbours,
+        size.listed,
+    );
     if !has("--cached") {
         many_callers(&stage, &size);
         misses(&stage, size.rounds);
@@ -87,6 +96,7 @@ fn main() {
     // From here on this thread and what it starts keep to one processor: to move is work as well.
     let processor = tools::keep_to_one_processor();
     cached_token(&stage, size.rounds, processor.as_deref().unwrap_or("any"));
+    listings(&stage, &size);
     counts(&stage, has("--counts"));
 }
 
@@ -193,6 +203,13 @@ fn cached_token(stage: &Stage, rounds: usize, processor: &str) {
     let rows = take_turns(stage, &mut programs, rounds);
     let title = format!("a cached token, {rounds} rounds, processor {processor}");
     table::print(&title, &rows, &["baseline", "cat", "hallpass token"]);
+}
+
+/// What a person waits for at the prompt.
+fn listings(stage: &Stage, size: &Size) {
+    let rows = take_turns(stage, &mut stage.listings(size.listed), size.rounds);
+    let title = format!("profiles shown and completed, {} rounds", size.rounds);
+    table::print(&title, &rows, &["hallpass token"]);
 }
 
 /// What does not depend on the machine's mood; a blank where the tool is not installed.

@@ -47,6 +47,8 @@ pub(crate) struct Stage {
     single: Machine,
     /// The same, with so many more profiles and tokens.
     crowded: Vec<(usize, Machine)>,
+    /// A home with many logins, each with its cached token.
+    listed: Machine,
     /// The home of the programs that send requests: a profile for each way to it.
     asking: Machine,
     http: Server,
@@ -78,6 +80,7 @@ impl Stage {
         binary: &Path,
         others: &[(String, PathBuf)],
         neighbours: &[usize],
+        listed: usize,
     ) -> Self {
         let answer = Arc::new(Answer::default());
         let reply = {
@@ -112,6 +115,7 @@ impl Stage {
             binary: install(binary, "hallpass"),
             baseline: bare::build("baseline", single.root()),
             single,
+            listed: Machine::new(),
             crowded: neighbours.iter().map(|n| (*n, Machine::new())).collect(),
             asking,
             http: Server::start(reply.clone()),
@@ -119,6 +123,9 @@ impl Stage {
             answer,
         };
         stage.log_in_everywhere();
+        for number in 1..=listed {
+            stage.log_in(&stage.listed, &format!("p{number}"), &stage.http, &[]);
+        }
         stage
     }
 
@@ -265,6 +272,26 @@ impl Stage {
             programs.push(git(&format!("{name}, {count} profiles more"), home));
         }
         programs
+    }
+
+    /// What shows or completes profiles: one, or so many.
+    pub(crate) fn listings(&self, count: usize) -> Vec<Program> {
+        let complete = ["complete", "=p", "token"];
+        let many = |what: &str| format!("{what}, {count} profiles");
+        let program =
+            |name: &str, home, arguments: &[&str]| self.program(name, home, arguments, None);
+        vec![
+            self.token(),
+            program("completing a profile", &self.single, &complete),
+            program(&many("completing a profile"), &self.listed, &complete),
+            program("hallpass status p", &self.single, &["status", "p"]),
+            program(&many("hallpass status"), &self.listed, &["status"]),
+            program(
+                &many("hallpass status --json"),
+                &self.listed,
+                &["status", "--json"],
+            ),
+        ]
     }
 
     /// http, and TLS with what a system trusts and with only one authority.

@@ -82,6 +82,7 @@ impl Usable {
         let mut row = json!({
             "name": self.selected.name.as_str(),
             "file": self.file,
+            "is_default": self.is_default,
             "resource": [],
             "parameters": {},
             "headers": {},

@@ -66,8 +66,9 @@ impl Usable {
             let left = token.expires_at.since(Timestamp::now());
             format!("{} left", duration::in_short(left))
         });
+        let mark = if self.is_default { " (default)" } else { "" };
         [
-            self.name().to_owned(),
+            [self.name(), mark].concat(),
             message::clean(&client, message::FOREIGN_TEXT_LIMIT),
             server.to_owned(),
             secret(profile),
