@@ -89,7 +89,7 @@ impl<'a> Problem<'a> {
             ErrorKind::InvalidSubcommand => "unknown command".to_owned(),
             ErrorKind::UnknownArgument => match (self.unknown_option(), self.command.as_deref()) {
                 (Some(option), _) => format!("unknown option {option}"),
-                (None, Some(command @ ("login" | "token" | "logout" | "status"))) => {
+                (None, Some(command @ ("login" | "token" | "status"))) => {
                     format!("unexpected argument (hallpass {command} takes one profile name)")
                 }
                 (None, _) => "unexpected argument".to_owned(),

@@ -17,37 +17,52 @@ use crate::platform::prompt;
 use crate::profile::{Item, Profile, ProfileName, Store};
 use crate::profiles::{Editor, Profiles, is_configured_by_env};
 use crate::secrets::{self, WaitLimit, keychain};
+use crate::types::digest::unique;
 use revocation::{Revocation, working_tokens};
 
-/// Remove a profile: its secret, its cached tokens and its settings
+const EXAMPLES: &str = "\
+Examples:
+  hallpass logout prod
+  hallpass logout prod --keep-settings    # later: hallpass login prod";
+
+/// Remove profiles: their secrets, cached tokens and settings
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(crate) struct Args {
-    /// Profile [default: `$HALLPASS_PROFILE`, or the only profile]
-    #[arg(conflicts_with = "all")]
-    profile: Option<String>,
-    /// Remove every profile; asks for confirmation at a terminal
+    /// Profiles [default: `$HALLPASS_PROFILE`, the default profile or the only one]
+    #[arg(value_name = "PROFILE", conflicts_with = "all")]
+    profiles: Vec<String>,
+    /// Remove every profile
     #[arg(long)]
     all: bool,
-    /// With --all: do not ask for confirmation
-    #[arg(long, requires = "all")]
-    yes: bool,
-    /// Continue if the keychain no longer exists or the settings cannot be read, and list what may remain
+    /// Do not ask before several profiles are removed
     #[arg(long)]
+    yes: bool,
+    /// Keep the settings: `hallpass login PROFILE` then asks only for the secret
+    #[arg(long)]
+    keep_settings: bool,
+    /// Do not ask; continue if the keychain no longer exists or the settings cannot be read, and list what may remain
+    #[arg(long, conflicts_with = "keep_settings")]
     force: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
-    if args.all {
-        return log_out_of_all(&directories, &profiles, args).map(|()| String::new());
+    if args.all || args.profiles.len() > 1 {
+        return log_out_of_several(&directories, &profiles, args).map(|()| String::new());
     }
-    if args.profile.is_none() && is_configured_by_env()? {
+    let named = args.profiles.first().map(String::as_str);
+    if named.is_none() && is_configured_by_env()? {
         let what =
             "HALLPASS_TOKEN_URL is set; the profile from the environment has no login to remove";
         return Err(Error::usage(what).hint("name a stored profile: hallpass logout PROFILE"));
     }
-    let name = profiles.choose(args.profile.as_deref())?;
+    let name = profiles.choose(named)?;
     let editor = profiles.edit()?;
     let logout = Logout {
         directories: &directories,
@@ -55,6 +70,12 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         name: &name,
         force: args.force,
     };
+    if args.keep_settings {
+        let removed = logout.remove_secret(&profiles)?;
+        drop(editor);
+        removed.report_kept(&name);
+        return Ok(String::new());
+    }
     let removed = logout.run(&profiles)?;
     let unlisted = match &removed.profile {
         Some(profile) => editor.unlist(&name, &profile.bindings),
@@ -65,16 +86,43 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     unlisted.map(|()| String::new())
 }
 
-fn log_out_of_all(directories: &Directories, profiles: &Profiles, args: &Args) -> Result<()> {
-    let names = profiles.names_to_forget()?;
-    if !args.yes && !names.is_empty() && prompt::can_ask() {
-        let all: Vec<_> = names.iter().map(ProfileName::as_str).collect();
-        let question = format!("Log out of {}? [y/N]", all.join(", "));
-        let answer = prompt::ask(&question)?.to_lowercase();
-        if !["y", "yes"].contains(&answer.as_str()) {
-            return Err(Error::usage("cancelled: nothing was logged out"));
-        }
+/// Asks before several profiles are removed. Without a terminal, they must be named, or an option says it.
+fn confirm(args: &Args, names: &[ProfileName]) -> Result<()> {
+    if args.yes || args.force || names.len() < 2 {
+        return Ok(());
     }
+    let all: Vec<_> = names.iter().map(ProfileName::as_str).collect();
+    let all = all.join(", ");
+    if prompt::can_ask() {
+        let answer = prompt::ask(&format!("Log out of {all}? [y/N]"))?;
+        if ["y", "yes"].contains(&answer.to_lowercase().as_str()) {
+            return Ok(());
+        }
+        return Err(Error::usage("cancelled: nothing was logged out"));
+    }
+    if args.all {
+        return Err(
+            Error::usage(format!("--all would log out of several profiles: {all}"))
+                .hint("to confirm it, add --yes, or name them"),
+        );
+    }
+    Ok(())
+}
+
+fn log_out_of_several(directories: &Directories, profiles: &Profiles, args: &Args) -> Result<()> {
+    let names = if args.all {
+        profiles.names_to_forget()?
+    } else {
+        let names = args.profiles.iter().map(|name| ProfileName::parse(name));
+        let names: BTreeSet<_> = names.collect::<Result<_>>()?;
+        // Also what an interrupted login or logout left.
+        let known = profiles.names_to_forget()?;
+        if let Some(missing) = names.iter().find(|name| !known.contains(name)) {
+            return Err(profiles.unknown(missing));
+        }
+        names.into_iter().collect()
+    };
+    confirm(args, &names)?;
     // Continue with the others after an error.
     let mut first_error = None;
     let mut fail = |error: Error| first_error = first_error.take().or(Some(error));
@@ -86,9 +134,14 @@ fn log_out_of_all(directories: &Directories, profiles: &Profiles, args: &Args) -
                 name,
                 force: args.force,
             };
-            logout.run(profiles)
+            if args.keep_settings {
+                logout.remove_secret(profiles)
+            } else {
+                logout.run(profiles)
+            }
         });
         match removed {
+            Ok(removed) if args.keep_settings => removed.report_kept(name),
             Ok(removed) => removed.report(name),
             Err(error) => {
                 message::warning(&format!("cannot log out of {name}: {error}"));
@@ -96,14 +149,19 @@ fn log_out_of_all(directories: &Directories, profiles: &Profiles, args: &Args) -
             }
         }
     }
+    if args.keep_settings {
+        return first_error.map_or(Ok(()), Err);
+    }
     // Once, after all profiles: then even a damaged list of URLs can be rebuilt.
     if let Err(error) = profiles.edit().and_then(|editor| editor.unlist_gone()) {
         fail(error);
     }
-    // Caches whose profiles no longer exist, after a crash or a profile file removed by hand.
-    let cleared = Cache::all(directories).and_then(|all| all.iter().try_for_each(Cache::clear));
-    if let Err(error) = cleared {
-        fail(error);
+    if args.all {
+        // Caches whose profiles no longer exist, after a crash or a profile file removed by hand.
+        let cleared = Cache::all(directories).and_then(|all| all.iter().try_for_each(Cache::clear));
+        if let Err(error) = cleared {
+            fail(error);
+        }
     }
     first_error.map_or(Ok(()), Err)
 }
@@ -125,6 +183,16 @@ struct Removed {
 }
 
 impl Removed {
+    /// After a logout that keeps the settings.
+    fn report_kept(self, name: &ProfileName) {
+        if let Some(revocation) = self.revocation {
+            revocation.send();
+        }
+        message::note(&format!(
+            "logged out of {name}: its secret and cached tokens were removed; `hallpass login {name}` asks for the secret"
+        ));
+    }
+
     fn report(self, name: &ProfileName) {
         if let Some(revocation) = self.revocation {
             revocation.send();
@@ -188,6 +256,45 @@ impl Logout<'_> {
         Ok(Removed {
             profile,
             had_secret,
+            revocation,
+        })
+    }
+
+    /// Removes the secret and the tokens, and keeps the settings.
+    fn remove_secret(&self, profiles: &Profiles) -> Result<Removed> {
+        let Self { editor, name, .. } = self;
+        let cache = Cache::of(self.directories, name);
+        if !profiles.exists(name) {
+            return Err(profiles.unknown(name));
+        }
+        let profile = profiles.load(name)?;
+        if profile.items().is_empty() {
+            return Err(Error::usage(format!(
+                "hallpass stores no secret of profile {name} that could be removed"
+            ))
+            .hint(format!(
+                "to remove its cached tokens: hallpass token {name} --forget"
+            )));
+        }
+        let tokens = working_tokens(&profile, &cache);
+        let revocation = Revocation::prepare(name, profile.clone(), tokens);
+        let items = self.items(Some(&profile))?;
+        cache.clear()?;
+        editor.save_items(name, &items)?;
+        // Another login, so that no request that is running stores a token.
+        let mut kept = profile.without_rotation();
+        kept.generation = unique()?;
+        kept.secret_expires = None;
+        editor.save(name, &kept.named(name))?;
+        cache.clear()?;
+        if let Err(error) = self.delete(&items, &profile.items()) {
+            editor.save(name, &profile)?;
+            return Err(error);
+        }
+        editor.save_items(name, &BTreeSet::new())?;
+        Ok(Removed {
+            profile: Some(profile),
+            had_secret: true,
             revocation,
         })
     }

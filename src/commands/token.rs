@@ -13,7 +13,9 @@ use super::expiry;
 use super::obtain::{TokenOptions, obtain};
 use super::template::{Template, Values};
 use super::{DEFAULT_VARIABLE, duration, scope};
+use crate::cache::Cache;
 use crate::error::{Error, Result};
+use crate::message;
 use crate::platform::disk::Output;
 use crate::platform::prompt;
 use crate::platform::variables;
@@ -77,6 +79,9 @@ pub(crate) struct Args {
     /// With `--inspect`: ask this endpoint about the token (RFC 7662), at the token URL's server
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     introspection_url: Option<TokenEndpoint>,
+    /// Remove the cached tokens of the profile, without a logout
+    #[arg(long, conflicts_with_all = ["min_ttl", "scope", "audience", "refresh", "secret_stdin", "url", "format", "json", "template", "variable", "inspect", "introspection_url", "output"])]
+    forget: bool,
     /// Write the token to this file, readable only by you, without a newline (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -182,6 +187,9 @@ pub(crate) fn inspecting(arguments: &[OsString]) -> Option<Vec<OsString>> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
+    if args.forget {
+        return forget(args.profile.as_deref());
+    }
     let format = args.format()?;
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
@@ -249,6 +257,20 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         None => Ok(text),
         Some(output) => output.write(text.as_bytes()).map(|()| String::new()),
     }
+}
+
+/// Removes the cached tokens of a profile. A request that is running may still store one.
+fn forget(named: Option<&str>) -> Result<String> {
+    let directories = profiles::directories()?;
+    let profiles = Profiles::of(&directories);
+    let name = profiles.find(named)?.name;
+    Cache::of(&directories, &name).clear()?;
+    message::note(&if name.is_from_environment() {
+        "removed the cached tokens of profiles from the environment".to_owned()
+    } else {
+        format!("removed the cached tokens of profile {name}")
+    });
+    Ok(String::new())
 }
 
 fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<SelectedProfile> {

@@ -77,7 +77,7 @@ pub(crate) fn hostile_secrets_come_back(
     sent.retain(|secret| !hostile::is_key(secret));
     assert_eq!(machine.secrets_sent()[so_far..], sent);
     keychain.assert_item_of_another_program_is_unharmed();
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     keychain.assert_item_of_another_program_is_unharmed();
 }
 
@@ -161,7 +161,7 @@ fn two_profiles_lie_side_by_side(keychain: &Keychain) {
 
     machine.login_to_keychain("one", "secret three").success();
     let one = machine.account("one");
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     assert!(!keychain.holds(&one) && !keychain.holds(&two));
 }
 

@@ -211,7 +211,7 @@ fn the_index_follows_logins_and_logouts() {
     assert!(answers(&machine, "https://e.example/"));
     // A profile that cannot be read is forgotten with all that names it.
     fs::write(&file, "{").expect("damage");
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 

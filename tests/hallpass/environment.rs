@@ -40,7 +40,7 @@ fn a_token_is_requested_once_and_cached_like_any_other() {
         "{ran:?}"
     );
     assert!(!ran.stdout.contains(SECRET), "{ran:?}");
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     assert_eq!(machine.run(&["token"]).token(), "token-3");
 }
 

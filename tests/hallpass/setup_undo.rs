@@ -70,7 +70,7 @@ fn undo_needs_no_profile_and_takes_back_those_of_all() {
             setup(&machine, &[tool, "--write", "--profile", name]).success();
         }
         assert_ne!(tree(&machine), before, "{tool}");
-        machine.run(&["logout", "--all"]).success();
+        machine.run(&["logout", "--all", "--yes"]).success();
         setup(&machine, &[tool, "--undo"]).success();
         assert_eq!(tree(&machine), before, "{tool}");
         assert!(!machine.root().join("links").exists(), "{tool}");

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{fails, names};
 use crate::machine::{Machine, numbered_tokens};
+use crate::secret_service::SecretService;
 use crate::server::Server;
 
 #[test]
@@ -39,10 +40,29 @@ fn a_logout_leaves_nothing_and_a_second_one_finds_nothing() {
         ran.stderr.contains("hint: existing profiles: a, b\n"),
         "{ran:?}"
     );
-    // No terminal, no question.
-    assert_eq!(machine.run(&["logout", "--all"]).success().stdout, "");
+    // No terminal, no question: --yes, --force or the names confirm it.
+    machine.run(&["logout", "--all"]).failure(2);
+    machine.run(&["logout", "a", "other"]).failure(3);
+    assert_eq!(names(&machine), ["a", "b"]);
+    machine.run(&["logout", "a", "b", "a"]).success();
     assert_eq!(machine.files(), [machine.config().join("lock")]);
-    assert_eq!(machine.run(&["logout", "--all"]).success().stdout, "");
+    for name in ["a", "b"] {
+        machine.login(name, &server, &[]);
+    }
+    machine.run(&["logout", "--all", "--force"]).success();
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
+    for name in ["a", "b"] {
+        machine.login(name, &server, &[]);
+    }
+    assert_eq!(
+        machine.run(&["logout", "--all", "--yes"]).success().stdout,
+        ""
+    );
+    assert_eq!(machine.files(), [machine.config().join("lock")]);
+    assert_eq!(
+        machine.run(&["logout", "--all", "--yes"]).success().stdout,
+        ""
+    );
 }
 
 #[test]
@@ -63,7 +83,7 @@ fn a_logout_of_all_removes_what_a_crash_left_of_a_profile_that_is_gone() {
     machine.login("prod", &server, &[]);
     machine.login("other", &server, &[]);
     fs::remove_file(machine.config().join("prod.json")).expect("the profile is removed");
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
@@ -77,7 +97,7 @@ fn a_logout_of_all_removes_damaged_profiles_too() {
     let damaged = machine.config().join("damaged.json");
     fs::write(&damaged, "not JSON").expect("a damaged profile");
     assert_eq!(names(&machine), ["damaged", "one", "two"]);
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
 
@@ -90,7 +110,7 @@ fn a_profile_that_cannot_be_removed_does_not_keep_the_others() {
     // A directory with something in it is no file that can be removed, not even by root.
     let stuck = machine.config().join("stuck.json");
     fs::create_dir_all(stuck.join("inner")).expect("a directory");
-    let ran = machine.run(&["logout", "--all"]);
+    let ran = machine.run(&["logout", "--all", "--yes"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.stderr
@@ -99,4 +119,55 @@ fn a_profile_that_cannot_be_removed_does_not_keep_the_others() {
     );
     assert_eq!(names(&machine), ["stuck"]);
     fails(machine.run(&["logout", "stuck"]), 1);
+}
+
+#[test]
+fn a_logout_can_keep_the_settings_and_tokens_can_be_removed_without_one() {
+    let keychain = SecretService::start();
+    let machine = Machine::new().with_environment(keychain.environment());
+    let options = [
+        "--secret-stdin",
+        "--scope",
+        "USER",
+        "--for",
+        "https://a.example/",
+    ];
+    for name in ["p", "q"] {
+        let options = if name == "p" {
+            &options[..]
+        } else {
+            &options[..3]
+        };
+        machine.login_from(name, options, "s3cret-one").success();
+    }
+    let rotate = ["rotate", "p", "--secret-stdin", "--keep-old"];
+    machine.run_with_input(&rotate, "s3cret-two").success();
+    assert_eq!(keychain.count(), 3);
+    machine.run(&["token", "p", "--forget"]).success();
+    assert!(machine.entries("p").is_empty() && !machine.entries("q").is_empty());
+    machine.run(&["token", "p"]).token();
+    machine
+        .run(&["token", "p", "--forget", "--refresh"])
+        .failure(2);
+
+    machine.run(&["logout", "p", "--keep-settings"]).success();
+    assert!(machine.entries("p").is_empty());
+    assert_eq!(keychain.count(), 1);
+    machine.run(&["token", "p"]).failure(3);
+    machine
+        .run_with_input(&["login", "p", "--secret-stdin"], "s3cret-new")
+        .success();
+    let shown = machine.run(&["status", "p", "--json"]).json();
+    let shown = &shown["profiles"][0];
+    assert_eq!(shown["scope"], "USER");
+    assert_eq!(shown["for"].as_array().map(Vec::len), Some(1));
+    machine
+        .run(&["logout", "p", "q", "--keep-settings"])
+        .success();
+    assert!(keychain.is_empty());
+    machine.login("file", machine.server(), &[]);
+    machine
+        .run(&["logout", "file", "--keep-settings"])
+        .failure(2);
+    machine.run(&["token", "file"]).token();
 }

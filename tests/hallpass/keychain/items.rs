@@ -115,7 +115,7 @@ fn two_profiles_lie_side_by_side() {
     assert_eq!(machine.run(&["token", "--refresh"]).token(), "token-3");
 
     machine.login_to_keychain("one", "third secret").success();
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     assert!(keychain.is_empty());
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
@@ -126,7 +126,7 @@ fn a_profile_copied_by_hand_does_not_affect_the_original() {
     let machine = machine_with(&keychain);
     machine.login_to_keychain("one", "first secret").success();
     let file = |name| machine.config().join(name);
-    for last in [&["logout", "two"][..], &["logout", "--all"]] {
+    for last in [&["logout", "two"][..], &["logout", "--all", "--yes"]] {
         for (from, to) in [("one.json", "two.json"), ("one.items", "two.items")] {
             fs::copy(file(from), file(to)).expect("a copy");
         }

@@ -224,7 +224,7 @@ fn logout_of_all_removes_the_item_of_a_failed_login() {
     }
     assert_eq!(count_items(&keychain), 1);
 
-    machine.run(&["logout", "--all"]).success();
+    machine.run(&["logout", "--all", "--yes"]).success();
     assert!(keychain.is_empty(), "logout that succeeds leaves nothing");
     assert_eq!(machine.files(), [machine.config().join("lock")]);
 }
