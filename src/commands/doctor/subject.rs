@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Machine;
-use crate::cache::Cache;
+use crate::cache::{Accepted, Cache};
 use crate::commands::credentials;
 use crate::commands::obtain::{TokenOptions, request};
 use crate::error::{Error, Kind, Result};
@@ -93,6 +93,8 @@ impl<'a> Subject<'a> {
 
     fn read_credentials(&self) -> Result<Credentials> {
         let Self { name, profile, .. } = *self;
+        let in_use = self.with_accepted_secret();
+        let profile = in_use.as_ref().unwrap_or(profile);
         let start = Instant::now();
         let credential = secrets::read(name, profile, WaitLimit::Program)?;
         let took = start.elapsed();
@@ -102,6 +104,14 @@ impl<'a> Subject<'a> {
             secret_headers: secrets::headers(name, profile, WaitLimit::Program)?,
             took,
         })
+    }
+
+    /// The profile with the secret that was replaced, while the server still requires that one.
+    fn with_accepted_secret(&self) -> Option<Profile> {
+        let previous = self.profile.with_previous_secret()?;
+        let cache = Cache::of(&self.machine.directories, self.name);
+        let accepted = cache.accepted_secret(self.profile.secret_generation());
+        (accepted == Some(Accepted::Previous)).then_some(previous)
     }
 
     /// The identity token that a request presents.

@@ -77,6 +77,21 @@ fn a_token_is_requested_and_the_cached_one_stays() {
 }
 
 #[test]
+fn the_secret_that_the_server_accepts_is_used_during_a_rotation() {
+    let mut world = World::new();
+    world.login_to_keychain();
+    let rotate = "hallpass rotate p --keep-old --no-verify --secret-stdin";
+    assert_eq!(world.shell(rotate, "a new secret").code, 0);
+    let failed = world.doctor(&[]);
+    assert_eq!(failed.code, 1, "nobody knows yet which one: {failed:?}");
+    world.shell("hallpass token p --refresh", "").success();
+    world.doctor(&[]).success();
+    world.change_rules(|rules| rules.secret = "a new secret".to_owned());
+    world.shell("hallpass token p --refresh", "").success();
+    world.doctor(&[]).success();
+}
+
+#[test]
 fn a_keychain_that_does_not_respond_is_waited_for_once() {
     let keychain = SecretService::start();
     let mut machine = Machine::new().with_environment(keychain.environment());
