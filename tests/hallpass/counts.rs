@@ -110,6 +110,8 @@ pub(crate) const CALLS: &[Call] = &[
     call(&["token", "p", "--format", "curl"], 1.2),
     call(&["token", "p", "--format", "json"], 1.2),
     call(&["token", "p", "--json"], 1.2),
+    call(&["token", "p", "--format", "env"], 1.2),
+    call(&["token", "p", "--template", "Bearer {token}"], 1.2),
     call(&["token", "p", "--scope", "USER"], 1.2),
     call(&["token", "--url", "https://git.example/"], 1.3),
     // Up to the call that would start the program, and the message that it does not exist. A started
