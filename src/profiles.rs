@@ -15,6 +15,7 @@ use crate::platform::disk::{self, Directories, Found};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{FORMAT, Profile, ProfileName};
+use crate::types::shell;
 
 pub(crate) use by_url::Bound;
 use directory_file::Selected;
@@ -152,7 +153,8 @@ impl Profiles {
         };
         let message = format!("the settings directory {path} {reason}");
         Err(match reason {
-            WRITABLE_BY_OTHERS => Error::usage(message).hint(format!("run: chmod go-w {path}")),
+            WRITABLE_BY_OTHERS => Error::usage(message)
+                .hint(format!("run: chmod go-w {}", shell::path(&self.directory))),
             _ => Error::broken(message),
         })
     }
@@ -199,9 +201,10 @@ impl Profiles {
             Ok(Found::Content(content)) => content,
             Ok(Found::Nothing) => return Err(self.no_such_profile(name)),
             Ok(Found::Distrusted(WRITABLE_BY_OTHERS)) => {
-                let path = path.display();
-                let what = format!("the profile file {path} {WRITABLE_BY_OTHERS}");
-                return Err(Error::usage(what).hint(format!("run: chmod go-w {path}")));
+                let what = format!("the profile file {} {WRITABLE_BY_OTHERS}", path.display());
+                return Err(
+                    Error::usage(what).hint(format!("run: chmod go-w {}", shell::path(&path)))
+                );
             }
             Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
             Err(error) => {

@@ -27,6 +27,7 @@ use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
 use crate::types::digest::Digest;
 use crate::types::secret::{ClientSecret, Credential, PrivateKey};
+use crate::types::shell;
 use command::Run;
 use file::{KEY_FILE, SECRET_FILE};
 use keys::agent_key;
@@ -110,7 +111,7 @@ fn without_passphrase(profile: &Profile, source: &SecretSource, situation: Situa
             } else {
                 "--jwt-key"
             };
-            let path = path.display();
+            let path = shell::path(path);
             error.hint(format!(
                 "log in again, which asks for it: hallpass login {name} {option} {path}"
             ))

@@ -11,6 +11,7 @@ pub(crate) mod jwt;
 pub(crate) mod private_key;
 pub(crate) mod seconds;
 pub(crate) mod secret;
+pub(crate) mod shell;
 pub(crate) mod ssh_key;
 pub(crate) mod token;
 pub(crate) mod token_failure;

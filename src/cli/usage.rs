@@ -26,6 +26,7 @@ struct Problem<'a> {
     command: Option<String>,
     /// The wrong option or argument, without its value.
     option: Option<String>,
+    has_separator: bool,
 }
 
 impl<'a> Problem<'a> {
@@ -39,6 +40,7 @@ impl<'a> Problem<'a> {
             error,
             command,
             option: None,
+            has_separator: arguments.iter().any(|argument| argument == "--"),
         };
         problem.option = problem.name(ContextKind::InvalidArg);
         problem
@@ -137,8 +139,9 @@ impl<'a> Problem<'a> {
         }
         let is_word =
             self.error.kind() == ErrorKind::UnknownArgument && self.unknown_option().is_none();
+        let is_without_program = self.error.kind() == ErrorKind::MissingRequiredArgument;
         match self.command.as_deref() {
-            Some("exec") => {
+            Some("exec") if is_without_program || (is_word && !self.has_separator) => {
                 "put -- before the program: hallpass exec [OPTION]... -- COMMAND [ARGUMENT]..."
                     .to_owned()
             }

@@ -78,9 +78,15 @@ impl Wanted {
         }
         let (profile, form) = match rest.map(|rest| rest.split_once(':').ok_or(rest)) {
             None => (None, Form::Token),
+            Some(Err("")) => return Err("write VARIABLE or VARIABLE=PROFILE".to_owned()),
             Some(Err(profile)) => (Some(profile), Form::Token),
-            Some(Ok(("", form))) => (None, Form::parse(form)?),
-            Some(Ok((profile, form))) => (Some(profile), Form::parse(form)?),
+            Some(Ok((profile, form))) => {
+                let form = Form::parse(form).map_err(|fault| match shown(variable) {
+                    Some(variable) => format!("for {variable}, {fault}"),
+                    None => fault,
+                })?;
+                (Some(profile).filter(|name| !name.is_empty()), form)
+            }
         };
         Ok(Self {
             variable: variable.to_owned(),
@@ -88,6 +94,12 @@ impl Wanted {
             form,
         })
     }
+}
+
+/// A variable's name for a message, if it looks like one: other texts may be misplaced secrets.
+fn shown(variable: &str) -> Option<&str> {
+    let is_usual = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    (variable.len() <= 64 && variable.bytes().all(is_usual)).then_some(variable)
 }
 
 impl Form {
@@ -109,7 +121,9 @@ impl Form {
         Ok(match self {
             Self::Token => token.expose().to_owned(),
             Self::Bearer => bearer(token),
-            Self::Header => header_line(selected, token)?,
+            Self::Header => header_line(selected, token).map_err(|error| {
+                error.hint("write the one that is wanted as a template, such as 'X-Key: {token}'")
+            })?,
             Self::Template(template) => template.fill(&Values::of(obtained)),
         })
     }
@@ -154,7 +168,15 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     command.args(arguments);
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
-    let find = |wanted: &Wanted| profiles.find(wanted.profile.as_deref());
+    let find = |one: &Wanted| {
+        let found = profiles.find(one.profile.as_deref());
+        found.map_err(|error| match shown(&one.variable) {
+            Some(variable) if wanted.len() > 1 => {
+                error.hint(format!("this profile is for {variable}"))
+            }
+            _ => error,
+        })
+    };
     let selected = wanted.iter().map(find);
     let mut selected = selected.collect::<Result<Vec<_>>>()?;
     // The program must not get a client secret. This comes first, because the user may choose the same

@@ -22,6 +22,7 @@ use crate::platform::variables;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{ProfileName, TokenEndpoint};
 use crate::profiles::{self, Bound, Profiles, from_environment};
+use crate::types::shell;
 use crate::types::web_url::WebUrl;
 use clap::ValueEnum as _;
 use format::{Format, no_machine};
@@ -276,7 +277,8 @@ fn forget(named: Option<&str>) -> Result<String> {
 fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<SelectedProfile> {
     let named = named.map(ProfileName::parse).transpose()?;
     let bound = profiles.bound_to(url, named.as_ref())?;
-    let reason = match (bound, named) {
+    let profile = named.as_ref().map_or("PROFILE", ProfileName::as_str);
+    let reason = match (bound, &named) {
         (Bound::By(selected), _) => return Ok(*selected),
         (_, Some(name)) => format!("profile {name} is not bound to this URL"),
         (Bound::Elsewhere, None) => {
@@ -285,5 +287,6 @@ fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<Se
         (Bound::ByNobody, None) => "no profile is bound to this URL".to_owned(),
     };
     let url = url.as_str().split('?').next().unwrap_or_default();
-    Err(Error::not_found(reason).hint(format!("to allow it: hallpass bind PROFILE {url}")))
+    let url = shell::word(url);
+    Err(Error::not_found(reason).hint(format!("to allow it: hallpass bind {profile} {url}")))
 }

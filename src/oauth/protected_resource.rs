@@ -17,6 +17,7 @@ use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::TokenEndpoint;
 use crate::profile::binding::BoundUrl;
 use crate::types::checked_text::Resource;
+use crate::types::shell;
 use crate::types::web_url::WebUrl;
 
 /// The metadata of a protected resource (RFC 9728 §2).
@@ -152,7 +153,7 @@ impl Requests<'_> {
         };
         match TokenEndpoint::parse(&absolute) {
             Ok(url) if url.origin() == self.server.origin() => {
-                error.hint(format!("use that URL: --mcp {}", url.as_str()))
+                error.hint(format!("use that URL: --mcp {}", shell::word(url.as_str())))
             }
             _ => error.hint("check the URL of the MCP server"),
         }

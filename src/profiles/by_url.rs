@@ -6,6 +6,7 @@ use crate::message;
 use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::selected::{SelectedProfile, longest};
 use crate::profile::{Profile, ProfileName};
+use crate::types::shell;
 use crate::types::web_url::WebUrl;
 
 /// The profile that is bound to a URL.
@@ -117,8 +118,9 @@ impl Profiles {
                 if is_bound && !self.is_renamed(&other, name) {
                     let (bound, url) = (entry.url.as_str(), url.as_str());
                     return Err(
-                        Error::usage(format!("profile {other} is already bound to {url}"))
-                            .hint(format!("to move it: hallpass unbind {other} {bound}")),
+                        Error::usage(format!("profile {other} is already bound to {url}")).hint(
+                            format!("to move it: hallpass unbind {other} {}", shell::word(bound)),
+                        ),
                     );
                 }
             }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::platform::disk::{self, Found};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
 use crate::profile::ProfileName;
+use crate::types::shell;
 
 const NAME: &str = ".hallpass.toml";
 
@@ -59,7 +60,8 @@ fn read(file: &Path) -> Result<Option<ProfileName>> {
             Err(fault) => Err(unusable(&fault)),
         },
         Ok(Found::Distrusted(WRITABLE_BY_OTHERS)) => {
-            Err(unusable(WRITABLE_BY_OTHERS).hint(format!("or run: chmod go-w {shown}")))
+            Err(unusable(WRITABLE_BY_OTHERS)
+                .hint(format!("or run: chmod go-w {}", shell::path(file))))
         }
         Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
         // A directory that this user may not enter has no file for them.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Call, Protocol};
 use crate::error::{Error, Result};
+use crate::types::shell;
 use crate::types::web_url::WebUrl;
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -78,7 +79,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
             call.provider.bound_to(&url)?.ok_or_else(|| {
                 Error::not_found("no profile is bound to this cluster").hint(format!(
                     "to allow it: hallpass bind PROFILE {}",
-                    url.origin()
+                    shell::word(url.origin())
                 ))
             })?
         }

@@ -12,6 +12,7 @@ use crate::platform::disk::{self, Found};
 use crate::platform::{Trust, secret_file};
 use crate::types::digest::hex;
 use crate::types::secret::CLIENT_SECRET_LIMIT;
+use crate::types::shell;
 
 /// What messages call the files.
 pub(super) const SECRET_FILE: &str = "secret file";
@@ -61,7 +62,7 @@ fn content(
 
 /// In a container, the mode of a file can often not be changed.
 fn how_to_protect(path: &Path, situation: Situation<'_>) -> String {
-    let at = path.display().to_string();
+    let at = shell::path(path);
     if secret_file::can_be_made_private(path) {
         return format!("run: chmod 600 {at}");
     }
@@ -69,12 +70,8 @@ fn how_to_protect(path: &Path, situation: Situation<'_>) -> String {
         return "put the secret into HALLPASS_CLIENT_SECRET, or into a file that only you can read"
             .to_owned();
     }
-    let quote = if at.contains(char::is_whitespace) {
-        "\""
-    } else {
-        ""
-    };
-    format!("to use it as it is: --secret-command 'cat {quote}{at}{quote}'")
+    let command = shell::word(&format!("cat {at}"));
+    format!("to use it as it is: --secret-command {command}")
 }
 
 /// Reads a credential that systemd passes to the unit.

@@ -158,7 +158,7 @@ const CRATES: [(&str, &[&str]); 32] = [
     ("rustix", &["platform"]),
     ("signal_hook", &["platform"]),
     ("clap", &["cli", "commands"]),
-    ("shlex", &["commands", "profile"]),
+    ("shlex", &["commands", "profile", "types"]),
     ("sha2", &["types"]),
     ("getrandom", &["types", "oauth"]),
     ("time", &["types", "oauth"]),

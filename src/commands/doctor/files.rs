@@ -8,6 +8,7 @@ use super::report::Finding;
 use crate::error;
 use crate::platform::disk;
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
+use crate::types::shell;
 
 /// The settings' directory and the files in it, except profiles, which are checked when they are read.
 pub(super) fn settings(machine: &Machine) -> Vec<Finding> {
@@ -128,7 +129,5 @@ fn chown(path: &Path) -> String {
 
 /// A path for a shell.
 pub(super) fn quoted(path: &Path) -> String {
-    let path = path.to_string_lossy();
-    let quoted = shlex::try_quote(&path);
-    quoted.map_or_else(|_| path.clone().into_owned(), std::borrow::Cow::into_owned)
+    shell::path(path)
 }

@@ -15,6 +15,7 @@ use super::links::on_path;
 use super::report::Finding;
 use crate::profile::ProfileName;
 use crate::profiles::Bound;
+use crate::types::shell;
 use crate::types::web_url::WebUrl;
 
 /// A URL for which a tool calls hallpass.
@@ -121,7 +122,10 @@ fn unbound(machine: &Machine, tool: &str, call: &Call) -> Option<Finding> {
             Finding::failed(format!(
                 "{tool} calls hallpass for {at}, to which no profile is bound"
             ))
-            .fix(format!("hallpass bind {profile} {}", url.as_str()))
+            .fix(format!(
+                "hallpass bind {profile} {}",
+                shell::word(url.as_str())
+            ))
         }
     })
 }

@@ -15,6 +15,7 @@ use crate::platform::prompt;
 use crate::profile::identity::IdentitySource;
 use crate::profile::settings::{Setting, Settings};
 use crate::profile::{FORMAT, Profile};
+use crate::types::shell;
 
 /// The most bytes that are read of a file.
 const LIMIT: u64 = 256 * 1024;
@@ -97,7 +98,7 @@ fn confirm(login: &login::Args, profile: &Profile) -> Result<()> {
     if !prompt::can_ask() {
         let options = missing.iter().map(|(option, url)| {
             let url = clean(url, FOREIGN_TEXT_LIMIT);
-            format!("{option} {}", shlex::try_quote(&url).unwrap_or_default())
+            format!("{option} {}", shell::word(&url))
         });
         let options = options.collect::<Vec<_>>().join(" ");
         return Err(

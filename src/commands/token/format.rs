@@ -55,10 +55,15 @@ impl Format {
         variable: &str,
     ) -> Result<String> {
         let token = &obtained.token.access_token;
-        let header = || Ok(header(with_own_header(selected)?, token));
+        let header = || {
+            Ok(header(
+                with_own_header(selected).map_err(without_url)?,
+                token,
+            ))
+        };
         Ok(match self {
             Self::Raw => token.expose().to_owned(),
-            Self::Header => header_line(selected, token)?,
+            Self::Header => header_line(selected, token).map_err(without_url)?,
             Self::Bearer => bearer(token),
             Self::Env => lines::posix(variable, token.expose()),
             Self::Dotenv => lines::dotenv(variable, token.expose())?,
@@ -113,12 +118,18 @@ fn netrc(selected: &SelectedProfile, token: &AccessToken) -> Result<String> {
         return Err(no_machine());
     };
     let (host, _) = url.host_and_port();
+    // Its readers compare an IPv6 address without brackets.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
     lines::netrc(host, binding.username(), token.expose())
 }
 
 /// The error for .netrc without a URL.
 pub(super) fn no_machine() -> Error {
     Error::usage("--format netrc needs --url").hint("add --url https://HOST/")
+}
+
+fn without_url(error: Error) -> Error {
+    error.hint("give the URL that the token is for: --url URL")
 }
 
 /// The binding that sets the header: that of the URL, or without a URL, the profile's only one that
@@ -136,7 +147,7 @@ fn with_own_header(selected: &SelectedProfile) -> Result<Option<&Binding>> {
             "the URLs of profile {} use different headers",
             selected.name
         );
-        return Err(Error::usage(what).hint("give the URL that the token is for: --url URL"));
+        return Err(Error::usage(what));
     }
     Ok(first)
 }

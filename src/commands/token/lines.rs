@@ -3,6 +3,8 @@
 use crate::commands::setup::escape::{posix_string, powershell_string};
 use crate::error::{Error, Result};
 
+const OTHER_FORMAT: &str = "choose another --format, such as json";
+
 /// For `eval` in a POSIX shell, bash, zsh or fish.
 pub(super) fn posix(variable: &str, value: &str) -> String {
     format!("export {variable}={}", posix_string(value))
@@ -25,7 +27,10 @@ pub(super) fn dotenv(variable: &str, value: &str) -> Result<String> {
         return Ok(format!("{variable}={value}"));
     }
     if value.contains(['\'', '\\']) || value.contains(char::is_control) {
-        return Err(cannot_hold("a file of variables"));
+        return Err(Error::usage(
+            "a file of variables cannot hold this token: it has single quotes or backslashes",
+        )
+        .hint(OTHER_FORMAT));
     }
     Ok(format!("{variable}='{value}'"))
 }
@@ -35,22 +40,29 @@ pub(super) fn dotenv(variable: &str, value: &str) -> Result<String> {
 /// # Errors
 /// `Usage` if a value needs them.
 pub(super) fn netrc(machine: &str, login: &str, password: &str) -> Result<String> {
-    for word in [machine, login, password] {
-        let is_special = |c: char| c.is_whitespace() || c.is_control() || "\"'\\".contains(c);
-        if word.is_empty() || word.starts_with('#') || word.contains(is_special) {
-            return Err(cannot_hold(".netrc"));
-        }
+    if let Some(fault) = netrc_fault(login) {
+        let what = format!(".netrc cannot hold this user name: {fault}");
+        return Err(
+            Error::usage(what).hint("set another one: hallpass bind PROFILE URL --username NAME")
+        );
+    }
+    if let Some(fault) = netrc_fault(password) {
+        let what = format!(".netrc cannot hold this token: {fault}");
+        return Err(Error::usage(what).hint(OTHER_FORMAT));
     }
     Ok(format!(
         "machine {machine} login {login} password {password}"
     ))
 }
 
-fn cannot_hold(what: &str) -> Error {
-    Error::usage(format!(
-        "{what} cannot hold this token, which has quotes, spaces or backslashes"
-    ))
-    .hint("choose another --format, such as json")
+fn netrc_fault(word: &str) -> Option<&'static str> {
+    let is_special = |c: char| c.is_whitespace() || c.is_control() || "\"'\\".contains(c);
+    if word.starts_with('#') {
+        Some("it begins with #")
+    } else {
+        (word.is_empty() || word.contains(is_special))
+            .then_some("it has quotes, spaces or backslashes")
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::super::response::HttpResponse;
 use crate::error::Error;
 use crate::message::{self, FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::TokenEndpoint;
+use crate::types::shell;
 
 /// The part of a server's metadata that a client of this grant needs (RFC 8414 §2).
 #[derive(Debug)]
@@ -181,7 +182,10 @@ fn other_issuer(issuer: &str, location: &str) -> Error {
         "the metadata at {location} is for another issuer: {shown}"
     ));
     let error = if TokenEndpoint::parse(issuer).is_ok() {
-        error.hint(format!("to use that issuer: --issuer {shown}"))
+        error.hint(format!(
+            "to use that issuer: --issuer {}",
+            shell::word(&shown)
+        ))
     } else {
         error
     };

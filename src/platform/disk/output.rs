@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::replace::write_private;
 use crate::error::{Error, Result};
 use crate::platform::{self, FileKind};
+use crate::types::shell;
 
 /// The number of links that Linux follows (`path_resolution(7)`).
 const LINK_LIMIT: usize = 40;
@@ -113,7 +114,7 @@ fn free(path: PathBuf) -> Result<Output> {
             path.display(),
             directory.display()
         ))
-        .hint(format!("create it: mkdir -p {}", directory.display()))),
+        .hint(format!("create it: mkdir -p {}", shell::path(directory)))),
     }
 }
 
