@@ -50,9 +50,11 @@ fn usual(
             hints.extend(about_client(reported, challenge, context));
         }
         "unsupported_grant_type" => {
-            hints.push(administrator(
-                "enable the client_credentials grant for this client",
-            ));
+            let profile = context.profile;
+            let grant = profile.grant_type.as_deref();
+            let grant = grant.unwrap_or_else(|| profile.default_grant_type());
+            let what = format!("enable the {grant} grant for this client");
+            hints.push(administrator(&what));
         }
         "invalid_scope" if hints.is_empty() => hints.push(format!(
             "set a scope that this client may have ({})",
