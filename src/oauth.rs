@@ -159,7 +159,8 @@ impl Attempts<'_> {
             identity,
             redactor: Redactor::of(profile.client_id(), &client.credential)
                 .with_identity(identity)
-                .with_headers(&client.headers),
+                .with_headers(&client.headers)
+                .with_secret_headers(&client.secret_headers),
         };
         let sent_at = Timestamp::now();
         let response = timeout_at(deadline, post(&client.http, endpoint, &message));

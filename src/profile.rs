@@ -45,6 +45,9 @@ use crate::types::seconds::{Lifetime, Timeout};
 /// The only format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;
 
+/// The end of the account name of the item that has the secret headers.
+pub(crate) const HEADERS_SUFFIX: &str = ":headers";
+
 /// How long a token request may take when the profile does not say.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -269,7 +272,7 @@ impl Profile {
 
     /// The account name of the item that has the secret headers: see [`Profile::item_account`].
     pub(crate) fn headers_account(&self, name: &ProfileName) -> String {
-        format!("{}:headers", self.account(name, &self.generation))
+        [&self.account(name, &self.generation), HEADERS_SUFFIX].concat()
     }
 
     /// Whether the secrets of both profiles are of one kind: a client secret, a private key, or the

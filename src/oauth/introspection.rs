@@ -68,7 +68,8 @@ pub(crate) fn introspect(
     let members = parsed.ok_or_else(|| failed(Error::unavailable, "without `active`"))?;
     let redactor = Redactor::of(profile.client_id(), credential)
         .with_identity(identity)
-        .with_headers(&headers);
+        .with_headers(&headers)
+        .with_secret_headers(&others.secret_headers);
     let clean = |text: &str| {
         let text = redactor.redact(text);
         // A shorter one may be part of any word.

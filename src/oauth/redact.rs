@@ -18,7 +18,8 @@ pub(super) struct Redactor<'a> {
     secret: Option<&'a str>,
     /// The identity token, and its signature: without it, the rest of the token is of no use.
     identity: Vec<&'a str>,
-    /// Values of the profile's other headers that may be secrets, too.
+    secret_headers: Vec<&'a str>,
+    /// Values of all headers, which may be secrets, too.
     headers: Vec<&'a str>,
 }
 
@@ -35,6 +36,7 @@ impl<'a> Redactor<'a> {
             client_id,
             secret,
             identity: Vec::new(),
+            secret_headers: Vec::new(),
             headers: Vec::new(),
         }
     }
@@ -51,7 +53,8 @@ impl<'a> Redactor<'a> {
 
     /// What a server was sent and must not come back.
     fn secrets(&self) -> impl Iterator<Item = &'a str> {
-        self.secret.into_iter().chain(self.identity.clone())
+        let identity = self.identity.iter().chain(&self.secret_headers);
+        self.secret.into_iter().chain(identity.copied())
     }
 
     /// Hides the values of these headers in messages as well.
@@ -60,6 +63,15 @@ impl<'a> Redactor<'a> {
         // A value with a UUID helps to find the request in the server's log.
         let values = values.filter(|value| value.len() >= SHORTEST_HEADER && !value.contains(UUID));
         self.headers = values.collect();
+        self
+    }
+
+    /// Hides the values of these headers everywhere.
+    pub(super) fn with_secret_headers(mut self, headers: &'a Headers) -> Self {
+        let values = headers.iter().map(|(_, value)| value);
+        self.secret_headers = values
+            .filter(|value| value.len() >= SHORTEST_HEADER)
+            .collect();
         self
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct TokenClient {
     pub(super) identity: Option<IdentityToken>,
     /// The profile's headers, the secret ones included.
     pub(super) headers: Headers,
+    pub(super) secret_headers: Headers,
     pub(super) http: Http,
     /// The profile that hints name; none during a login.
     pub(super) name: Option<ProfileName>,
@@ -47,6 +48,7 @@ impl TokenClient {
             credential,
             identity: others.identity,
             headers: profile.headers.clone().with(&others.secret_headers),
+            secret_headers: others.secret_headers,
             http,
             name: name.cloned(),
         })
@@ -90,6 +92,7 @@ impl TokenClient {
                 credential,
                 identity: others.identity,
                 headers: profile.headers.clone().with(&others.secret_headers),
+                secret_headers: others.secret_headers,
                 http,
                 name: Some(name.clone()),
             })

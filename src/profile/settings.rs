@@ -227,7 +227,11 @@ impl Settings {
         let fits = |kept: &ClientAuth| match (method, above.fitting_methods()) {
             (Some(method), _) => method == kept,
             (None, Some(fitting)) => fitting.contains(kept),
-            (None, None) => true,
+            // A client that authenticates with an identity, or not at all, has no use for a secret.
+            (None, None) => {
+                let takes_none = matches!(kept, ClientAuth::Identity | ClientAuth::None);
+                !takes_none || above.secret.is_unset()
+            }
         };
         if self.client_auth.value().is_some_and(|kept| !fits(kept)) {
             self.client_auth = Setting::Unset;

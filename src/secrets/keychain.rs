@@ -27,7 +27,7 @@ use self::keychain_error::KeychainError;
 use super::ELSEWHERE;
 use crate::error::{Error, Result};
 use crate::message::{self, WaitingFor};
-use crate::profile::ProfileName;
+use crate::profile::{HEADERS_SUFFIX, ProfileName};
 
 /// The platform's name for its keychain.
 pub(crate) const NAME: &str = platform::NAME;
@@ -77,10 +77,11 @@ pub(crate) fn write(
     }
     let given = platform::encode(secret);
     let profile = name.to_string();
+    let label = label(&profile, account);
     let written = call(name, account, limit, move |item| {
         item.set_secret(&given)?;
         // It only helps people who look for the item, and KeePassXC refuses it: no failure.
-        let _ = platform::describe(item, &profile, &label(&profile));
+        let _ = platform::describe(item, &profile, &label);
         let kept = Zeroizing::new(item.get_secret()?);
         if kept == given {
             Ok(())
@@ -131,8 +132,13 @@ pub(crate) fn delete(name: &ProfileName, account: &str, limit: Duration) -> Resu
 }
 
 /// The label that keychain programs show for the item.
-fn label(profile: &str) -> String {
-    format!("hallpass client secret ({profile})")
+fn label(profile: &str, account: &str) -> String {
+    let what = if account.ends_with(HEADERS_SUFFIX) {
+        "secret headers"
+    } else {
+        "client secret"
+    };
+    format!("hallpass {what} ({profile})")
 }
 
 /// Calls the keychain with an item, within the time limit, and again if the session is broken.
@@ -142,7 +148,7 @@ fn call<T: Send + 'static>(
     limit: Duration,
     act: impl Fn(&Entry) -> std::result::Result<T, KeychainError> + Send + 'static,
 ) -> std::result::Result<T, KeychainError> {
-    let label = label(name.as_str());
+    let label = label(name.as_str(), account);
     let account = account.to_owned();
     with_deadline(limit, move || {
         let attempt = || act(&platform::entry(&account, &label)?);

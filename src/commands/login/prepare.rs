@@ -274,6 +274,12 @@ impl<'a> Login<'a> {
         if !method.has_key() && args.key.is_some() && profile.certificate_key.is_none() {
             return Err(Error::usage("--key needs --cert with its certificate"));
         }
+        self.check_headers()?;
+        if profile.secret.is_none() && (args.gives_secret() || args.key_stdin) {
+            let fault = "a client that authenticates with an identity token, or not at all, takes no secret";
+            return Err(Error::usage(fault)
+                .hint("leave out the secret, or add --identity-as assertion or subject_token"));
+        }
         if let Some(algorithm) = self.layers.given.unfitting_algorithm(method) {
             let fault = format!("{} does not fit {name}", algorithm.as_str());
             return Err(Error::usage(fault));

@@ -88,6 +88,17 @@ impl Login<'_> {
         plain.chain(secret).cloned().collect()
     }
 
+    /// Refuses a header that is given twice: only one value can count.
+    pub(super) fn check_headers(&self) -> Result<()> {
+        let plain = self.args.header.iter().map(|(name, _)| name);
+        let secret = self.args.header_secret.iter().map(|(name, _)| name);
+        let mut seen = BTreeSet::new();
+        match plain.chain(secret).find(|name| !seen.insert(*name)) {
+            Some(name) => Err(Error::usage(format!("the header {name} is given twice"))),
+            None => Ok(()),
+        }
+    }
+
     /// Records the secret headers in a profile whose item names are known.
     pub(super) fn record_secret_headers(&self, profile: &mut Profile, headers: &Headers) {
         profile.secret_headers = (!headers.is_empty()).then(|| SecretHeaders {

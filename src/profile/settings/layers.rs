@@ -1,6 +1,6 @@
 //! The layers of a profile's settings, in order of precedence.
 
-use super::{SECRET_METHODS, Setting, Settings};
+use super::{NO_METHODS, SECRET_METHODS, Setting, Settings};
 use crate::profile::binding::Binding;
 use crate::profile::identity::IdentityRole;
 use crate::profile::{ClientAuth, CredentialKind, Profile};
@@ -78,7 +78,12 @@ impl Layers {
         let kept = [&self.kept, &self.derived_before];
         let mut kept = kept.iter().filter_map(|layer| layer.fitting_methods());
         let fitting = self.given.fitting_methods();
-        fitting.or_else(|| kept.next()).unwrap_or(SECRET_METHODS)
+        let fitting = fitting.or_else(|| kept.next()).unwrap_or(SECRET_METHODS);
+        // An identity, and a secret that is given to a profile that has the identity.
+        if fitting == NO_METHODS && self.given.secret.value().is_some() {
+            return SECRET_METHODS;
+        }
+        fitting
     }
 
     pub(super) fn in_order(&self) -> [(&Settings, Origin); 6] {

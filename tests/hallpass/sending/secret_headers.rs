@@ -10,12 +10,21 @@ use crate::terminal::Terminal;
 
 const KEY: &str = "x-gateway-key";
 const VALUE: &str = "the-gateway-key-7q";
+/// The server repeats it in its response.
+const REPEATED: &str = "repeated-gateway-key";
 const OTHER: &str = "another-gateway-key";
 
 /// A machine with a keychain, whose server repeats the key that it was sent.
 fn machine(keychain: &SecretService) -> Machine {
     let server = Server::start(|request| match request.header(KEY) {
         Some(VALUE | OTHER) => Reply::token("token", 3600),
+        Some(REPEATED) => Reply::json(
+            200,
+            format!(
+                r#"{{"access_token": "token", "expires_in": 3600, "scope": "{REPEATED} b",
+                    "instance_url": "https://x.example/{REPEATED}"}}"#
+            ),
+        ),
         Some(key) => Reply::json(
             401,
             format!(r#"{{"error": "invalid_client", "error_description": "bad {key}"}}"#),
@@ -121,6 +130,29 @@ fn the_value_of_a_secret_header_is_in_no_message() {
     assert!(refused.stderr.contains("bad"), "{refused:?}");
     assert!(!refused.stderr.contains("wrong-key-here"), "{refused:?}");
     assert!(keychain.is_empty());
+    // Also where the request succeeds.
+    let key = from_file(&machine, REPEATED);
+    let printed = login(&machine, &["--header-secret", &key, "--scope", "a"]).success();
+    assert!(!printed.stderr.contains(REPEATED), "{printed:?}");
+    for shown in [
+        &["token", "--json"][..],
+        &["token", "--inspect"],
+        &["status", "p"],
+        &["doctor"],
+        &["token", "--refresh"],
+    ] {
+        let shown = machine.run(shown);
+        assert!(!shown.stdout.contains(REPEATED), "{shown:?}");
+        assert!(!shown.stderr.contains(REPEATED), "{shown:?}");
+    }
+    for file in machine.files() {
+        if file.ends_with("key") {
+            continue;
+        }
+        let content = String::from_utf8_lossy(&fs::read(&file).expect("a file")).into_owned();
+        assert!(!content.contains(REPEATED), "{}", file.display());
+    }
+    machine.run(&["logout", "p"]).success();
     for (given, why) in [
         (
             "x-gateway-key=wrong-key-here",
