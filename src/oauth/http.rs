@@ -79,7 +79,6 @@ impl Http {
             tls_versions,
             proxy: Proxy::to(endpoint)?,
         };
-        message::step(|| setup.route());
         for extent in [Extent::Usual, Extent::Everything] {
             if let Some(client) = setup.client(extent)? {
                 return Ok(Self {
@@ -142,6 +141,7 @@ impl Http {
         let request = request.map_err(fault)?;
         // A query can have a secret.
         let url = request.url().as_str().split('?').next().unwrap_or_default();
+        message::step(|| self.setup.route());
         message::step(|| format!("request: {} {url}", request.method()));
         let started = Instant::now();
         let sent = client.execute(request).await;

@@ -109,6 +109,7 @@ pub(crate) fn is_foreign(_: &Metadata) -> bool {
 }
 
 /// std has no way to ask without creating a file.
+#[allow(clippy::unnecessary_wraps, reason = "it may fail on other platforms")]
 pub(crate) fn check_writable(_: &Path) -> io::Result<()> {
     Ok(())
 }

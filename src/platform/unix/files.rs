@@ -147,10 +147,8 @@ pub(crate) fn check_writable(directory: &Path) -> io::Result<()> {
 }
 
 /// The process that locks a file, if the system says so (`proc_locks(5)`). In a container, it may not.
+#[cfg(target_os = "linux")]
 pub(crate) fn lock_holder(file: &Metadata) -> Option<u32> {
-    if !cfg!(target_os = "linux") {
-        return None;
-    }
     let device = file.dev();
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let id = format!("{major:02x}:{minor:02x}:{}", file.ino());
@@ -164,6 +162,12 @@ pub(crate) fn lock_holder(file: &Metadata) -> Option<u32> {
             .filter(|_| is_lock && words.next() == Some(&id));
         process.and_then(|process| process.parse().ok())
     })
+}
+
+/// Other systems do not say it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn lock_holder(_file: &Metadata) -> Option<u32> {
+    None
 }
 
 /// Creates a directory that only the user can enter, or checks an existing one. If others may write to
