@@ -18,7 +18,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use super::duration;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::profile::selected::SelectedProfile;
@@ -133,6 +133,10 @@ const PROFILE: &[Check<OfProfile>] = &[
         run: network::token,
     },
     Check {
+        name: "rotation",
+        run: network::rotation,
+    },
+    Check {
         name: "scope",
         run: network::scope,
     },
@@ -193,12 +197,19 @@ impl Machine {
         };
         let directories = profiles::directories()?;
         let profiles = Profiles::of(&directories);
+        let is_named = one.is_some();
         let names = match one {
             Some(name) => vec![name],
             None => profiles.names()?,
         };
         let names = names.into_iter();
         let mut found: Vec<_> = names.map(|name| (profiles.load(&name), name)).collect();
+        if is_named
+            && let Some((Err(error), _)) =
+                found.pop_if(|(it, _)| matches!(it, Err(error) if error.kind == Kind::NotFound))
+        {
+            return Err(error);
+        }
         if let Ok(Some(described)) = &described {
             let SelectedProfile { name, profile, .. } = described.clone();
             found.insert(0, (Ok(profile), name));

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
-use tokio::time::timeout_at;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{timeout, timeout_at};
 
 use super::client_auth::tls_key;
 use super::exchange::within;
@@ -19,22 +19,46 @@ use crate::types::secret::Credential;
 use crate::types::token::Timestamp;
 use crate::types::web_url::WebUrl;
 
-/// What a response without a token shows.
-pub(crate) struct Reached {
-    /// The difference of the server's clock from this machine's, in seconds. None without a Date header.
-    difference: Option<f64>,
+/// The longest wait for a response that a server need not give.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How far a request without credentials came.
+pub(crate) enum Reached {
+    /// There is a response.
+    Answered {
+        /// The difference of the server's clock from this machine's, in seconds. None without a Date
+        /// header.
+        difference: Option<f64>,
+    },
+    /// The server accepted the connection, with TLS if it has any, and gave no response that can be read.
+    /// Some servers do not answer HEAD.
+    Connected,
+    /// The server's port is open, and no response came in time, perhaps not even that of TLS.
+    Open,
 }
 
 impl Reached {
+    /// Whether there is a response.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self, Self::Answered { .. })
+    }
+
     /// Whether the response has the server's time.
     pub(crate) fn has_time(&self) -> bool {
-        self.difference.is_some()
+        self.difference().is_some()
     }
 
     /// The message about a clock that is wrong.
     pub(crate) fn wrong_clock(&self) -> Option<String> {
-        let difference = self.difference?;
+        let difference = self.difference()?;
         (difference.abs() > CLOCK_TOLERANCE).then(|| wrong_clock(difference))
+    }
+
+    fn difference(&self) -> Option<f64> {
+        match self {
+            Self::Answered { difference } => *difference,
+            Self::Connected | Self::Open => None,
+        }
     }
 }
 
@@ -52,19 +76,17 @@ pub(crate) fn proxy_to(endpoint: &TokenEndpoint) -> Result<Option<(String, &'sta
 /// # Errors
 /// `Unavailable` when it has none, or no name server responds in time.
 pub(crate) fn resolve(profile: &Profile, name: &ProfileName) -> Result<Vec<IpAddr>> {
-    let endpoint = &profile.token_endpoint;
-    let proxy = Proxy::to(endpoint)?;
-    let proxy = proxy.as_ref().map(|proxy| &proxy.url);
-    let (host, port) = proxy.map_or_else(|| endpoint.host_and_port(), WebUrl::host_and_port);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let (host, port) = first_host(&profile.token_endpoint)?;
     let limit = profile.timeout();
     let found = within(limit, async |deadline| {
-        let lookup =
-            async { Ok::<Vec<_>, std::io::Error>(lookup_host((host, port)).await?.collect()) };
+        let lookup = async {
+            let addresses = lookup_host((host.as_str(), port)).await?;
+            Ok::<Vec<_>, std::io::Error>(addresses.collect())
+        };
         timeout_at(deadline, lookup).await
     })?;
     match found {
-        Err(_) => Err(TransportError::TooLate.error(host, limit, Some(name))),
+        Err(_) => Err(TransportError::TooLate.error(&host, limit, Some(name))),
         Ok(Ok(addresses)) if !addresses.is_empty() => {
             let mut addresses: Vec<_> = addresses.iter().map(std::net::SocketAddr::ip).collect();
             addresses.dedup();
@@ -77,11 +99,20 @@ pub(crate) fn resolve(profile: &Profile, name: &ProfileName) -> Result<Vec<IpAdd
     }
 }
 
-/// Connects to the token endpoint, and sends it a request without credentials and parameters (HEAD). Any
-/// response is a success.
+/// The first host on the way to the token endpoint, and its port: the server, or its proxy.
+fn first_host(endpoint: &TokenEndpoint) -> Result<(String, u16)> {
+    let proxy = Proxy::to(endpoint)?;
+    let proxy = proxy.as_ref().map(|proxy| &proxy.url);
+    let (host, port) = proxy.map_or_else(|| endpoint.host_and_port(), WebUrl::host_and_port);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok((host.to_owned(), port))
+}
+
+/// Connects to the token endpoint, and sends it a request without credentials and parameters (HEAD). A
+/// server need not answer it: only a token request tells what it says to a client.
 ///
 /// # Errors
-/// What keeps hallpass from a response: the proxy, the network, the certificate.
+/// What keeps hallpass from the server: the proxy, the network, the certificate.
 pub(crate) fn reach(
     profile: &Profile,
     name: &ProfileName,
@@ -95,15 +126,28 @@ pub(crate) fn reach(
     let url = endpoint.as_str().split('?').next().unwrap_or_default();
     let limit = profile.timeout();
     let sent_at = Timestamp::now();
+    let first_host = first_host(endpoint)?;
     let response = within(limit, async |deadline| {
         let exchange = http.exchange_up_to(0, |client| client.head(url));
-        timeout_at(deadline, exchange).await
+        let head_timeout = HEAD_TIMEOUT.min(limit / 2);
+        if let Ok(response) = timeout(head_timeout, exchange).await {
+            return Some(response);
+        }
+        let is_open = timeout_at(deadline, TcpStream::connect(first_host)).await;
+        match is_open {
+            Ok(Ok(_)) => None,
+            _ => Some(Err(TransportError::TooLate)),
+        }
     })?;
     let received_at = Timestamp::now();
-    let response = response.unwrap_or(Err(TransportError::TooLate));
+    let response = match response {
+        None => return Ok(Reached::Open),
+        Some(Err(error)) if !error.is_connect_error() => return Ok(Reached::Connected),
+        Some(response) => response,
+    };
     let response = response.map_err(|error| error.error(endpoint.origin(), limit, Some(name)))?;
     let date = response.date.as_deref().and_then(date_header);
-    Ok(Reached {
+    Ok(Reached::Answered {
         difference: date.map(|date| difference(date, seconds(sent_at), seconds(received_at))),
     })
 }
@@ -131,7 +175,7 @@ mod tests {
             let found = difference(date, 100.0, 110.0);
             assert!((found - expected).abs() < 1e-9, "{date}: {found}");
         }
-        let wrong = |difference| Reached { difference }.wrong_clock();
+        let wrong = |difference| Reached::Answered { difference }.wrong_clock();
         assert_eq!(wrong(None), None);
         assert_eq!(wrong(Some(60.0)), None);
         assert!(wrong(Some(-61.0)).is_some_and(|text| text.contains("ahead of")));

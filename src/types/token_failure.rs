@@ -85,6 +85,11 @@ impl TokenFailure {
         self.refuses_client
     }
 
+    /// Until when the token endpoint wants no request.
+    pub(crate) fn not_before(&self) -> Timestamp {
+        Timestamp(self.not_before)
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

@@ -94,6 +94,10 @@ struct Rules {
     audience: Option<&'static str>,
     date: Option<String>,
     scope: &'static str,
+    /// The response to a request without credentials.
+    head: Box<dyn Fn() -> Reply + Send>,
+    /// For the next token requests, it asks to wait.
+    is_busy: bool,
 }
 
 impl Rules {
@@ -105,7 +109,8 @@ impl Rules {
         let form = request.form();
         let has = |name: &str, value: &str| form.contains(&(name.to_owned(), value.to_owned()));
         date(match request.basic_credentials() {
-            _ if request.method == "HEAD" => Reply::new(405),
+            _ if request.method == "HEAD" => (self.head)(),
+            _ if self.is_busy => Reply::json(429, "{}").header("Retry-After", "600"),
             Some((_, secret)) if secret != self.secret => {
                 Reply::json(401, r#"{"error":"invalid_client"}"#)
             }
@@ -131,6 +136,8 @@ impl World {
             audience: None,
             date: None,
             scope: "read",
+            head: Box::new(|| Reply::new(405)),
+            is_busy: false,
         }));
         let programs = machine.root().join("bin");
         fs::create_dir(&programs).expect("a directory");

@@ -96,7 +96,7 @@ pub(super) fn secret(subject: &Subject<'_>) -> Vec<Finding> {
         }];
     };
     vec![match subject.credentials() {
-        Step::Skipped(why) => Finding::skipped(*why),
+        Step::Skipped(why) => Finding::skipped(why.clone()),
         Step::Failed(error) => Finding::of(error),
         Step::Done(read) => {
             let place = secrets::source_name(source);
@@ -113,7 +113,7 @@ pub(super) fn secret(subject: &Subject<'_>) -> Vec<Finding> {
 /// It can be read, or the CI system issues it.
 pub(super) fn identity(subject: &Subject<'_>) -> Vec<Finding> {
     match subject.identity() {
-        Step::Skipped(why) => vec![Finding::skipped(*why)],
+        Step::Skipped(why) => vec![Finding::skipped(why.clone())],
         Step::Failed(error) => vec![Finding::of(error)],
         Step::Done(Some(_)) => vec![Finding::ok("there is an identity token")],
         Step::Done(None) => Vec::new(),

@@ -1,5 +1,6 @@
 //! One profile, and what several of its checks need: its credential, its identity token, the server.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -38,12 +39,16 @@ pub(super) enum Step<T> {
     Done(T),
     Failed(Error),
     /// It depends on something that another check shows to be wrong, or the user does not want it.
-    Skipped(&'static str),
+    Skipped(Cow<'static, str>),
 }
 
 impl<T> Step<T> {
     fn of(result: Result<T>) -> Self {
         result.map_or_else(Self::Failed, Self::Done)
+    }
+
+    fn skipped(why: &'static str) -> Self {
+        Self::Skipped(Cow::Borrowed(why))
     }
 }
 
@@ -58,6 +63,8 @@ pub(super) struct Credentials {
 pub(super) struct Issued {
     pub(super) token: CachedToken,
     pub(super) request: TokenRequest,
+    /// The server refused the secret of the last rotation.
+    pub(super) by_previous_secret: bool,
 }
 
 pub(super) const OFFLINE: &str = "--offline";
@@ -80,12 +87,12 @@ impl<'a> Subject<'a> {
     pub(super) fn credentials(&self) -> &Step<Credentials> {
         self.credentials.get_or_init(|| {
             if secrets::check_unchanged(self.name, self.profile).is_err() {
-                return Step::Skipped("the profile was edited after login");
+                return Step::skipped("the profile was edited after login");
             }
             let mut items = self.profile.items().into_iter();
             let is_in_keychain = items.any(|item| item.store == Store::Keychain);
             if is_in_keychain && !matches!(self.machine.keychain(), Some(Ok(_))) {
-                return Step::Skipped("the keychain cannot be used");
+                return Step::skipped("the keychain cannot be used");
             }
             Step::of(self.read_credentials())
         })
@@ -93,8 +100,6 @@ impl<'a> Subject<'a> {
 
     fn read_credentials(&self) -> Result<Credentials> {
         let Self { name, profile, .. } = *self;
-        let in_use = self.with_accepted_secret();
-        let profile = in_use.as_ref().unwrap_or(profile);
         let start = Instant::now();
         let credential = secrets::read(name, profile, WaitLimit::Program)?;
         let took = start.elapsed();
@@ -106,20 +111,12 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// The profile with the secret that was replaced, while the server still requires that one.
-    fn with_accepted_secret(&self) -> Option<Profile> {
-        let previous = self.profile.with_previous_secret()?;
-        let cache = Cache::of(&self.machine.directories, self.name);
-        let accepted = cache.accepted_secret(self.profile.secret_generation());
-        (accepted == Some(Accepted::Previous)).then_some(previous)
-    }
-
     /// The identity token that a request presents.
     pub(super) fn identity(&self) -> &Step<Option<IdentityToken>> {
         self.identity.get_or_init(|| {
             let source = self.profile.identity.as_ref().map(|it| &it.source);
             if self.machine.offline && matches!(source, Some(IdentitySource::Github(_))) {
-                return Step::Skipped(OFFLINE);
+                return Step::skipped(OFFLINE);
             }
             Step::of(credentials::identity(self.profile, WaitLimit::Program))
         })
@@ -129,10 +126,10 @@ impl<'a> Subject<'a> {
     pub(super) fn addresses(&self) -> &Step<Vec<IpAddr>> {
         self.addresses.get_or_init(|| {
             if self.machine.offline {
-                return Step::Skipped(OFFLINE);
+                return Step::skipped(OFFLINE);
             }
             if oauth::proxy_to(&self.profile.token_endpoint).is_err() {
-                return Step::Skipped("the proxy cannot be used");
+                return Step::skipped("the proxy cannot be used");
             }
             Step::of(oauth::resolve(self.profile, self.name))
         })
@@ -143,14 +140,14 @@ impl<'a> Subject<'a> {
         self.reached.get_or_init(|| {
             match self.addresses() {
                 Step::Done(_) => {}
-                Step::Skipped(why) => return Step::Skipped(why),
-                Step::Failed(_) => return Step::Skipped("the host has no address"),
+                Step::Skipped(why) => return Step::Skipped(why.clone()),
+                Step::Failed(_) => return Step::skipped("the host has no address"),
             }
             let credentials = match self.credentials() {
                 Step::Done(credentials) => Some(credentials),
                 // The handshake needs the key.
                 _ if self.profile.certificate.is_some() => {
-                    return Step::Skipped("the key of the certificate cannot be used");
+                    return Step::skipped("the key of the certificate cannot be used");
                 }
                 _ => None,
             };
@@ -168,28 +165,30 @@ impl<'a> Subject<'a> {
         self.token.get_or_init(|| {
             let (credentials, identity) =
                 match (self.reached(), self.credentials(), self.identity()) {
-                    (Step::Skipped(OFFLINE), _, _) => return Step::Skipped(OFFLINE),
+                    (Step::Skipped(why), _, _) if why == OFFLINE => return Step::skipped(OFFLINE),
                     (_, Step::Failed(_) | Step::Skipped(_), _) => {
-                        return Step::Skipped("the secret cannot be used");
+                        return Step::skipped("the secret cannot be used");
                     }
                     (_, _, Step::Failed(_) | Step::Skipped(_)) => {
-                        return Step::Skipped("there is no identity token");
+                        return Step::skipped("there is no identity token");
                     }
                     (Step::Failed(_) | Step::Skipped(_), _, _) => {
-                        return Step::Skipped("the server cannot be reached");
+                        return Step::skipped("the server cannot be reached");
                     }
                     (Step::Done(_), Step::Done(credentials), Step::Done(identity)) => {
                         (credentials, identity)
                     }
                 };
-            Step::of(self.request_token(credentials, identity.clone()))
+            self.request_token(credentials, identity.as_ref())
         })
     }
 
-    fn request_token(&self, read: &Credentials, identity: Option<IdentityToken>) -> Result<Issued> {
+    fn request_token(&self, read: &Credentials, identity: Option<&IdentityToken>) -> Step<Issued> {
         let Self { name, profile, .. } = *self;
-        if !name.is_from_environment() {
-            self.machine.profiles.check_directory()?;
+        if !name.is_from_environment()
+            && let Err(error) = self.machine.profiles.check_directory()
+        {
+            return Step::Failed(error);
         }
         let selected = SelectedProfile {
             name: name.clone(),
@@ -198,30 +197,64 @@ impl<'a> Subject<'a> {
             url: None,
         };
         let request = request(&selected, &TokenOptions::default());
-        // A server that asked to wait is not asked earlier.
-        let entry = Cache::of(&self.machine.directories, name).entry(&request);
-        if let Some(failure) = entry.snapshot(None).failure(Timestamp::now(), true) {
-            return Err(failure.into_error());
+        let entry = self.cache().entry(&request);
+        let now = Timestamp::now();
+        if let Some(failure) = entry.snapshot(None).failure(now, true) {
+            let until = failure.not_before().date();
+            let why = format!("the server asked at an earlier request to wait until {until}");
+            return Step::Skipped(Cow::Owned(why));
         }
-        let client = TokenClient::of(
-            Some(name),
-            profile,
-            read.credential.clone(),
-            OtherCredentials {
-                identity,
-                certificate_key: read.certificate_key.clone(),
-                secret_headers: read.secret_headers.clone(),
-            },
-        )?;
+        let others = || OtherCredentials {
+            identity: identity.cloned(),
+            certificate_key: read.certificate_key.clone(),
+            secret_headers: read.secret_headers.clone(),
+        };
         let new_identity = || credentials::identity(profile, WaitLimit::Program);
-        let token = oauth::request_token(profile, &request, &client, &new_identity)
-            .map_err(TokenFailure::into_error)?;
-        if !token.lasts() || token.is_unexpired(Timestamp::now()) {
-            return Ok(Issued { token, request });
+        let ask = |profile: &Profile, credential: Credential| {
+            let client = TokenClient::of(Some(name), profile, credential, others());
+            let client = client.map_err(|error| TokenFailure::local(&error, Timestamp::now()))?;
+            oauth::request_token(profile, &request, &client, &new_identity)
+        };
+        let first = ask(profile, read.credential.clone());
+        let mut by_previous_secret = false;
+        let response = first.or_else(|failure| {
+            let Some((previous, secret)) = self.previous(&failure) else {
+                return Err(failure);
+            };
+            by_previous_secret = true;
+            ask(&previous, secret).map_err(|_| failure)
+        });
+        Step::of(
+            response
+                .map_err(TokenFailure::into_error)
+                .and_then(|token| {
+                    if token.lasts() && !token.is_unexpired(Timestamp::now()) {
+                        let what = "the token had expired before it could be used";
+                        return Err(Error::new(Kind::Unavailable, what));
+                    }
+                    Ok(Issued {
+                        token,
+                        request,
+                        by_previous_secret,
+                    })
+                }),
+        )
+    }
+
+    /// The secret that was kept at the last rotation, and its profile, if `hallpass token` would use it
+    /// after this failure.
+    fn previous(&self, failure: &TokenFailure) -> Option<(Profile, Credential)> {
+        let previous = self.profile.with_previous_secret()?;
+        let generation = self.profile.secret_generation();
+        let known = self.cache().accepted_secret(generation);
+        if !failure.refuses_client() || known == Some(Accepted::NotPrevious) {
+            return None;
         }
-        Err(Error::new(
-            Kind::Unavailable,
-            "the token had expired before it could be used",
-        ))
+        let secret = secrets::read(self.name, &previous, WaitLimit::Program).ok()?;
+        Some((previous, secret))
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::of(&self.machine.directories, self.name)
     }
 }
