@@ -9,7 +9,7 @@ pub(crate) mod headers;
 pub(crate) mod identity;
 mod profile_name;
 mod renewal;
-mod rotation;
+pub(crate) mod rotation;
 pub(crate) mod secret_source;
 pub(crate) mod selected;
 pub(crate) mod settings;

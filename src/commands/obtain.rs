@@ -107,13 +107,24 @@ pub(super) fn obtain(
     ))
 }
 
-/// Requests a token of this profile, as [`obtain`] does, but neither reads nor changes the cache.
+/// What a request outside of the cache brought.
+pub(super) struct Checked {
+    pub(super) token: CachedToken,
+    /// Whether the server refused the secret, and accepted the previous one, which is kept.
+    pub(super) is_of_previous_secret: bool,
+}
+
+/// Requests a token of this profile, as [`obtain`] does, but neither reads nor changes the cache, nor what
+/// is recorded about two secrets: the new one is tried first.
 pub(super) fn request_uncached(
     directories: &Directories,
     profiles: &Profiles,
     selected: &SelectedProfile,
-) -> Result<CachedToken> {
-    let options = TokenOptions::default();
+) -> Result<Checked> {
+    let options = TokenOptions {
+        quiet: true,
+        ..TokenOptions::default()
+    };
     let source = ProfileSource {
         directories,
         profiles,
@@ -121,12 +132,15 @@ pub(super) fn request_uncached(
         selected,
         request: request(selected, &options),
         latest: Cell::new(None),
-        rotation: RotationState::default(),
+        rotation: RotationState::without_record(),
     };
     let client = source.client()?;
     let token = source.request(&client).map_err(TokenFailure::into_error)?;
     warn_of_response(&source.request, &token);
-    Ok(token)
+    Ok(Checked {
+        token,
+        is_of_previous_secret: source.rotation.is_token_of_previous(),
+    })
 }
 
 /// Requests the tokens of one profile, as it was when it was selected.

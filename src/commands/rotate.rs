@@ -7,11 +7,13 @@ use zeroize::Zeroizing;
 
 use super::transaction::{clean_up, commit};
 use super::verification::request_token;
-use crate::cache::Cache;
+use super::{OrNothing, or_nothing};
+use crate::cache::{Accepted, Cache};
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::platform::prompt::{self, Attempts};
+use crate::profile::rotation::Kept;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{CredentialKind, Profile, ProfileName};
 use crate::profiles::{Profiles, is_configured_by_env};
@@ -43,8 +45,8 @@ pub(crate) struct Args {
     #[arg(long)]
     secret_stdin: bool,
     /// When the new secret expires: a date, or a number of days
-    #[arg(long, value_name = "DATE|90d", value_parser = Date::parse_future)]
-    secret_expires: Option<Date>,
+    #[arg(long, value_name = "DATE|90d", value_parser = or_nothing(Date::parse_future))]
+    secret_expires: Option<OrNothing<Date>>,
     /// Keep the old secret for when the server refuses the new one, until `--finish` or its expiry date
     #[arg(long)]
     keep_old: bool,
@@ -121,9 +123,9 @@ type Verified = (TokenRequest, CachedToken);
 impl Rotate<'_> {
     fn replace(&self) -> Result<()> {
         let Self { args, name, .. } = self;
-        let rotated = self
-            .profile
-            .rotated(name, unique()?, args.secret_expires, args.keep_old);
+        let kept = self.kept()?;
+        let expires = args.secret_expires.as_ref().and_then(|given| given.0);
+        let rotated = self.profile.rotated(name, unique()?, expires, kept);
         let rotated =
             rotated.ok_or_else(|| Error::usage(format!("profile {name} has no secret")))?;
         let (secret, verified) = self.new_secret(&rotated)?;
@@ -133,25 +135,91 @@ impl Rotate<'_> {
         let editor = self.profiles.edit()?;
         let mut rotated = rotated;
         let current = self.current()?;
+        if self.kept()? != kept {
+            return Err(self.changed_meanwhile());
+        }
         // A URL that was bound meanwhile stays bound.
         rotated.bindings.clone_from(&current.bindings);
         let before = commit(&editor, name, &rotated, &contents)?;
         self.store(verified.as_ref());
         clean_up(&editor, name, &rotated, &before);
+        self.report_replaced(&rotated, kept);
+        report(verified.as_ref());
+        Ok(())
+    }
+
+    /// Which of the secrets that there are stays: of two, the one that the server accepts.
+    ///
+    /// # Errors
+    /// `Usage` if that is not known.
+    fn kept(&self) -> Result<Kept> {
+        let Self { name, profile, .. } = self;
+        if !self.args.keep_old {
+            return Ok(Kept::Neither);
+        }
+        if profile.with_previous_secret().is_none() {
+            return Ok(Kept::Current);
+        }
+        let cache = Cache::of(self.directories, name);
+        match cache.accepted_secret(profile.secret_generation()) {
+            Some(Accepted::Previous) => Ok(Kept::Previous),
+            Some(Accepted::Current | Accepted::NotPrevious) => Ok(Kept::Current),
+            None => Err(Error::usage(format!(
+                "profile {name} still keeps the previous secret, and it is not known which of its secrets the server accepts"
+            ))
+            .hint(format!(
+                "to remove the previous one, if the server accepts the other: hallpass rotate {name} --finish"
+            ))
+            .hint(format!(
+                "or find out which one it accepts, and run this command again: hallpass token {name} --refresh"
+            ))),
+        }
+    }
+
+    fn report_replaced(&self, rotated: &Profile, kept: Kept) {
+        let Self {
+            args,
+            name,
+            profile,
+            ..
+        } = self;
         message::note(&format!("the secret of profile {name} was replaced"));
-        if let Some(date) = rotated.secret_expires {
-            message::note(&format!("it expires on {}", date.with_days_left()));
+        match (rotated.secret_expires, profile.secret_expires) {
+            (Some(date), _) => {
+                message::note(&format!("it expires on {}", date.with_days_left()));
+            }
+            (None, Some(before)) if args.secret_expires.is_none() => {
+                message::note(&format!(
+                    "the expiry date {before} was the previous secret's and was removed"
+                ));
+                message::hint(&format!(
+                    "to set the new one's: hallpass profile edit {name} --secret-expires DATE"
+                ));
+            }
+            (None, _) => {}
+        }
+        let two = profile.previous_secret().is_some();
+        match kept {
+            Kept::Previous => message::note(
+                "the replaced secret was removed, because the server accepted only the one that was kept before",
+            ),
+            Kept::Current | Kept::Neither if two => {
+                message::note("the secret that `hallpass rotate --keep-old` kept was removed");
+            }
+            Kept::Current | Kept::Neither => {}
         }
         if let Some(previous) = rotated.previous_secret() {
+            let which = match kept {
+                Kept::Previous => "that one",
+                _ => "the previous secret",
+            };
             let until = previous
                 .expires
                 .map_or_else(String::new, |date| format!(", at the latest until {date}"));
             message::note(&format!(
-                "the previous secret is kept until you run `hallpass rotate {name} --finish`{until}"
+                "{which} is kept until you run `hallpass rotate {name} --finish`{until}"
             ));
         }
-        report(verified.as_ref());
-        Ok(())
     }
 
     fn finish(&self) -> Result<()> {
@@ -168,12 +236,14 @@ impl Rotate<'_> {
         } else {
             let credential = secrets::read(name, profile, WaitLimit::Person)?;
             let verified = request_token(name, profile, credential).map_err(|mut error| {
-                if error.kind == Kind::Refused {
-                    error.hints = vec![format!(
-                        "to remove it anyway: hallpass rotate {name} --finish --no-verify"
-                    )];
+                if error.kind != Kind::Refused {
+                    return error.hint("nothing was changed: the previous secret is still kept");
                 }
-                error.hint("the previous secret is still kept")
+                error.hints = vec![
+                    format!("nothing was changed: both secrets are kept; try again when the server accepts the new one, or replace it: hallpass rotate {name}"),
+                    format!("to remove the previous secret although the server refuses the other one: hallpass rotate {name} --finish --no-verify"),
+                ];
+                error
             });
             Some(verified?)
         };
@@ -189,28 +259,56 @@ impl Rotate<'_> {
         Ok(())
     }
 
+    /// Refuses the secret that the profile has already. One that no longer exists does not hinder its
+    /// replacement.
+    fn check_is_new(&self, secret: &ClientSecret) -> Result<()> {
+        let Self { name, profile, .. } = self;
+        match secrets::content(name, profile, WaitLimit::Person) {
+            Ok(current) if current.as_slice() == secret.expose().as_bytes() => Err(Error::usage(
+                format!("profile {name} has this secret already"),
+            )
+            .hint("nothing was changed; give a new secret")),
+            Err(error) if matches!(error.kind, Kind::Locked | Kind::Unavailable) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The new secret, and the token that it was verified with. A person who typed something wrong may
     /// correct it.
     fn new_secret(&self, rotated: &Profile) -> Result<(ClientSecret, Option<Verified>)> {
         let mut attempts = Attempts::new();
         loop {
             let secret = self.read_secret(&mut attempts)?;
-            if self.args.no_verify {
-                return Ok((secret, None));
-            }
-            let credential = Credential::Secret(secret.clone());
-            let mut error = match request_token(self.name, rotated, credential) {
-                Ok(verified) => return Ok((secret, Some(verified))),
+            let new = self.check_is_new(&secret);
+            let is_known = matches!(&new, Err(error) if error.kind == Kind::Usage);
+            let mut error = match new.and_then(|()| self.verify(rotated, &secret)) {
+                Ok(verified) => return Ok((secret, verified)),
                 Err(error) => error,
             };
             if error.kind == Kind::Refused {
-                error.hints = vec!["nothing was changed; check the new secret".to_owned()];
+                error.hints = vec![
+                    "nothing was changed; check the new secret".to_owned(),
+                    format!(
+                        "if the server accepts a new secret only some time later: hallpass rotate {} --keep-old --no-verify",
+                        self.name
+                    ),
+                ];
             }
-            if error.kind != Kind::Refused || self.args.secret_stdin || !attempts.are_left() {
+            let can_be_corrected = is_known || error.kind == Kind::Refused;
+            if !can_be_corrected || self.args.secret_stdin || !attempts.are_left() {
                 return Err(error);
             }
             message::error(&error);
         }
+    }
+
+    /// The token that the server issued for the secret; none if none is to be requested.
+    fn verify(&self, rotated: &Profile, secret: &ClientSecret) -> Result<Option<Verified>> {
+        if self.args.no_verify {
+            return Ok(None);
+        }
+        let credential = Credential::Secret(secret.clone());
+        request_token(self.name, rotated, credential).map(Some)
     }
 
     fn read_secret(&self, attempts: &mut Attempts) -> Result<ClientSecret> {
@@ -242,10 +340,12 @@ impl Rotate<'_> {
         if current == seen {
             return Ok(current);
         }
-        Err(
-            Error::usage(format!("profile {name} was changed meanwhile"))
-                .hint("nothing was changed by this command; run it again"),
-        )
+        Err(self.changed_meanwhile())
+    }
+
+    fn changed_meanwhile(&self) -> Error {
+        Error::usage(format!("profile {} was changed meanwhile", self.name))
+            .hint("nothing was changed by this command; run it again")
     }
 
     /// Caches the token of the verification.

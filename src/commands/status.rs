@@ -13,6 +13,7 @@ mod text;
 use std::path::PathBuf;
 
 use crate::cache::Cache;
+use crate::commands::obtain::Checked;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
@@ -43,7 +44,7 @@ Examples:
 pub(crate) struct Args {
     /// Profile [default: `$HALLPASS_PROFILE`, or all profiles]
     profile: Option<String>,
-    /// Request a token of each profile shown, without using or changing the cache
+    /// Request a token of each profile shown, without using or changing the cache (of two secrets, the new one first)
     #[arg(long)]
     check: bool,
     /// Print JSON
@@ -173,7 +174,7 @@ struct Usable {
     /// Those that `hallpass token` would print, with how they were requested.
     tokens: Vec<(Overrides, CachedToken)>,
     /// None if the server was not asked.
-    check: Option<Result<CachedToken>>,
+    check: Option<Result<Checked>>,
 }
 
 impl Row {

@@ -57,7 +57,7 @@ pub(super) fn clean_up(
     };
     if let Err(error) = delete() {
         message::warning(&format!(
-            "cannot remove the previous secret: {error}; the next login or logout will try again"
+            "cannot remove the previous secret: {error}; the next login, rotate or logout of profile {name} will try again"
         ));
     }
 }

@@ -26,6 +26,15 @@ pub(crate) struct PreviousSecret {
     pub(crate) expires: Option<Date>,
 }
 
+/// Which secret stays when a rotation replaces the current one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kept {
+    Neither,
+    Current,
+    /// The one that an earlier rotation kept.
+    Previous,
+}
+
 impl Profile {
     /// The generation of the secret: of its login, or of the rotation that replaced it since.
     pub(crate) fn secret_generation(&self) -> &str {
@@ -69,15 +78,19 @@ impl Profile {
         name: &ProfileName,
         generation: String,
         expires: Option<Date>,
-        keep_previous: bool,
+        kept: Kept,
     ) -> Option<Self> {
         let item = self.item()?;
-        let previous = self.secret.clone().filter(|_| keep_previous);
-        let previous = previous.map(|secret| PreviousSecret {
-            secret,
+        let current = || PreviousSecret {
+            secret: SecretSource::kept(item.clone()),
             generation: self.secret_generation().to_owned(),
             expires: self.secret_expires,
-        });
+        };
+        let previous = match kept {
+            Kept::Neither => None,
+            Kept::Current => Some(current()),
+            Kept::Previous => self.previous_secret().cloned(),
+        };
         let mut profile = Self {
             secret_expires: expires,
             rotation: Some(Box::new(Rotation {

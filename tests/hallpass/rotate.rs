@@ -82,7 +82,8 @@ fn a_new_secret_is_verified_and_then_replaces_the_old_one() {
     let before = std::fs::read(&profile).expect("the profile");
     let refused = issuer.rotate(&[], "wrong").failure(4);
     assert!(
-        refused.stderr.contains("nothing was changed"),
+        refused.stderr.contains("nothing was changed")
+            && refused.stderr.contains("--keep-old --no-verify"),
         "{refused:?}"
     );
     assert_eq!(std::fs::read(&profile).expect("the profile"), before);
@@ -145,6 +146,65 @@ fn the_old_secret_helps_out_where_the_new_one_is_refused_and_only_once() {
     assert_eq!(issuer.refresh(), "new-token");
     issuer.machine.run(&["logout", "p"]).success();
     assert!(issuer.keychain.is_empty());
+}
+
+#[test]
+fn of_two_secrets_a_rotation_keeps_the_one_that_the_server_accepts() {
+    let issuer = Issuer::start();
+    let unverified = ["--keep-old", "--no-verify"];
+    let same = issuer.rotate(&["--no-verify"], "old").failure(2);
+    assert!(same.stderr.contains("has this secret already"), "{same:?}");
+    issuer.rotate(&unverified, "typo").success();
+    // Nobody knows yet which one works.
+    let refused = issuer.rotate(&unverified, "second").failure(2);
+    assert!(refused.stderr.contains("rotate p --finish"), "{refused:?}");
+    assert_eq!(issuer.refresh(), "old-token");
+    let kept = issuer.rotate(&unverified, "second").success();
+    assert!(kept.stderr.contains("accepted only"), "{kept:?}");
+    assert_eq!(issuer.refresh(), "old-token");
+
+    // The new one works, so the old one goes.
+    issuer.accept(&["second"]);
+    assert_eq!(issuer.refresh(), "second-token");
+    issuer.accept(&["second", "third"]);
+    let replaced = issuer.rotate(&["--keep-old"], "third").success();
+    assert!(replaced.stderr.contains("was removed"), "{replaced:?}");
+    issuer.accept(&["second"]);
+    assert_eq!(issuer.refresh(), "second-token");
+    issuer.accept(&["fourth"]);
+    let replaced = issuer.rotate(&[], "fourth").success();
+    assert!(
+        replaced.stderr.contains("--keep-old` kept was removed"),
+        "{replaced:?}"
+    );
+    issuer.machine.run(&["logout", "p"]).success();
+    assert!(issuer.keychain.is_empty());
+}
+
+#[test]
+fn a_check_tells_which_of_two_secrets_the_server_accepts_and_records_nothing() {
+    let issuer = Issuer::start();
+    let machine = &issuer.machine;
+    issuer
+        .rotate(&["--keep-old", "--no-verify"], "new")
+        .success();
+    for (accepted, secret, text) in [
+        ("old", "previous", "with the previous secret only"),
+        ("new", "current", "ok: the server issued a token, valid"),
+        ("old", "previous", "with the previous secret only"),
+    ] {
+        issuer.accept(&[accepted]);
+        let sent = issuer.sent_by(|| {
+            let shown = machine.run(&["status", "p", "--check", "--json"]).json();
+            assert_eq!(shown["profiles"][0]["check"]["secret"], secret);
+        });
+        assert_eq!(sent[0], "new");
+        let shown = machine.run(&["status", "p", "--check"]).output();
+        assert!(shown.contains(text), "{shown}");
+        assert!(!machine.cache().join("p/rotation").exists());
+    }
+    let table = machine.run(&["profile", "list"]).output();
+    assert!(table.contains("keychain, 2 secrets"), "{table}");
 }
 
 #[test]

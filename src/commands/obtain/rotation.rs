@@ -23,13 +23,31 @@ pub(super) struct RotationState {
     /// Held from the choice of the secret to the response, while nobody knows whether the server accepts
     /// the new one.
     lock: RefCell<Option<LockFile>>,
+    /// Whether the new secret was refused and the previous one brought the token.
+    previous_helped: Cell<bool>,
+    /// Neither use nor change what is recorded.
+    without_record: bool,
+}
+
+impl RotationState {
+    pub(super) fn without_record() -> Self {
+        Self {
+            without_record: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_token_of_previous(&self) -> bool {
+        self.previous_helped.get()
+    }
 }
 
 impl ProfileSource<'_> {
     /// The client, with the secret that the server accepts as far as is known.
     pub(super) fn client_with_accepted_secret(&self) -> Result<TokenClient> {
         let profile = &self.selected.profile;
-        if let Some(previous) = profile.with_previous_secret() {
+        let previous = profile.with_previous_secret();
+        if let Some(previous) = previous.filter(|_| !self.rotation.without_record) {
             let limit = self.wait_limit()?;
             let cache = self.cache();
             let known = || cache.accepted_secret(profile.secret_generation());
@@ -80,12 +98,13 @@ impl ProfileSource<'_> {
                 .map_err(|(failure, _)| failure);
         }
         let known = self.cache().accepted_secret(profile.secret_generation());
-        if known == Some(Accepted::NotPrevious) {
+        if known == Some(Accepted::NotPrevious) && !self.rotation.without_record {
             return Err(failure);
         }
         match self.try_other(&previous, failure) {
             Ok(token) => {
                 self.record(Accepted::Previous);
+                self.rotation.previous_helped.set(true);
                 if !self.options.quiet && message::reaches_a_person() {
                     let name = &self.selected.name;
                     message::warning(&format!(
@@ -148,6 +167,9 @@ impl ProfileSource<'_> {
     }
 
     fn record(&self, known: Accepted) {
+        if self.rotation.without_record {
+            return;
+        }
         let generation = self.selected.profile.secret_generation();
         self.cache().record_accepted(generation, known);
     }

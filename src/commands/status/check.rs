@@ -16,9 +16,18 @@ impl Usable {
 /// Says why profiles failed, if they are several.
 pub(super) fn explain(rows: &[Row]) {
     for row in rows.iter().filter(|_| rows.len() > 1) {
-        if let Row::Usable(row) = row
-            && let Some(Err(error)) = &row.check
+        let Row::Usable(row) = row else {
+            continue;
+        };
+        if let Some(Ok(checked)) = &row.check
+            && checked.is_of_previous_secret
         {
+            message::warning(&format!(
+                "profile {}: the server does not accept the new secret yet, only the previous one",
+                row.name()
+            ));
+        }
+        if let Some(Err(error)) = &row.check {
             message::warning(&format!("profile {}: {error}", row.name()));
             error.hints.iter().for_each(|hint| message::hint(hint));
         }

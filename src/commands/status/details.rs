@@ -106,7 +106,9 @@ impl Usable {
         if let Some(previous) = profile.previous_secret() {
             let until = previous.expires.map(Date::with_days_left);
             let until = until.map_or_else(String::new, |until| format!(", expires on {until}"));
-            let place = format!("{}{until}", secret_place(&previous.secret));
+            let place = secret_place(&previous.secret);
+            let name = &self.selected.name;
+            let place = format!("{place}{until}, kept until `hallpass rotate {name} --finish`");
             lines.push(("previous secret".to_owned(), place));
         }
         if self.tokens.is_empty() {
@@ -116,10 +118,15 @@ impl Usable {
             lines.push(("token".to_owned(), described(profile, overrides, token)));
         }
         let check = self.check.as_ref().map(|check| match check {
-            Ok(token) => format!(
-                "ok: the server issued a token, {}",
-                token.validity(Timestamp::now())
-            ),
+            Ok(checked) => {
+                let which = if checked.is_of_previous_secret {
+                    " with the previous secret only, not with the new one"
+                } else {
+                    ""
+                };
+                let validity = checked.token.validity(Timestamp::now());
+                format!("ok: the server issued a token{which}, {validity}")
+            }
             Err(_) => "failed".to_owned(),
         });
         lines.extend(check.map(|check| ("check".to_owned(), check)));

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::origin::defaults;
 use super::text::secret_place;
 use super::{Row, Usable};
+use crate::commands::obtain::Checked;
 use crate::error::Error;
 use crate::message;
 use crate::profile::SecretSource;
@@ -116,8 +117,12 @@ impl Usable {
         row["tokens"] = tokens.collect();
         row["check"] = match &self.check {
             None => Value::Null,
-            Some(Ok(token)) => json!({
+            Some(Ok(Checked {
+                token,
+                is_of_previous_secret,
+            })) => json!({
                 "ok": true,
+                "secret": if *is_of_previous_secret { "previous" } else { "current" },
                 "scope": token.scope,
                 "expires_at": token.expires_at.rfc3339(),
                 "expires_in": token.expires_at.since(Timestamp::now()).as_secs(),

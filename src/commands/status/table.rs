@@ -74,6 +74,9 @@ impl Usable {
             secret(profile),
             match &self.check {
                 None => token.unwrap_or_else(|| "none".to_owned()),
+                Some(Ok(checked)) if checked.is_of_previous_secret => {
+                    "ok, previous secret".to_owned()
+                }
                 Some(Ok(_)) => "ok".to_owned(),
                 Some(Err(_)) => "failed".to_owned(),
             },
@@ -81,12 +84,15 @@ impl Usable {
     }
 }
 
-/// Where the secret is, and how long it lasts if that is not long.
+/// Where the secret is, how long it lasts if that is not long, and whether another one is kept.
 fn secret(profile: &Profile) -> String {
-    let kind = secret_kind(profile);
+    let kind = match profile.previous_secret() {
+        None => secret_kind(profile).to_owned(),
+        Some(_) => format!("{}, 2 secrets", secret_kind(profile)),
+    };
     match profile.secret_expires.map(Date::days_left) {
         Some(..=0) => format!("{kind}, expired"),
         Some(days @ ..=SOON) => format!("{kind}, {days} d left"),
-        _ => kind.to_owned(),
+        _ => kind,
     }
 }
