@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::platform::prompt::{self, Attempts};
-use crate::profile::rotation::Kept;
+use crate::profile::rotation::Keep;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{CredentialKind, Profile, ProfileName};
 use crate::profiles::{Profiles, is_configured_by_env};
@@ -152,18 +152,18 @@ impl Rotate<'_> {
     ///
     /// # Errors
     /// `Usage` if that is not known.
-    fn kept(&self) -> Result<Kept> {
+    fn kept(&self) -> Result<Keep> {
         let Self { name, profile, .. } = self;
         if !self.args.keep_old {
-            return Ok(Kept::Neither);
+            return Ok(Keep::Neither);
         }
         if profile.with_previous_secret().is_none() {
-            return Ok(Kept::Current);
+            return Ok(Keep::Current);
         }
         let cache = Cache::of(self.directories, name);
         match cache.accepted_secret(profile.secret_generation()) {
-            Some(Accepted::Previous) => Ok(Kept::Previous),
-            Some(Accepted::Current | Accepted::NotPrevious) => Ok(Kept::Current),
+            Some(Accepted::Previous) => Ok(Keep::Previous),
+            Some(Accepted::Current | Accepted::NotPrevious) => Ok(Keep::Current),
             None => Err(Error::usage(format!(
                 "profile {name} still keeps the previous secret, and it is not known which of its secrets the server accepts"
             ))
@@ -176,7 +176,7 @@ impl Rotate<'_> {
         }
     }
 
-    fn report_replaced(&self, rotated: &Profile, kept: Kept) {
+    fn report_replaced(&self, rotated: &Profile, kept: Keep) {
         let Self {
             args,
             name,
@@ -200,17 +200,17 @@ impl Rotate<'_> {
         }
         let two = profile.previous_secret().is_some();
         match kept {
-            Kept::Previous => message::note(
+            Keep::Previous => message::note(
                 "the replaced secret was removed, because the server accepted only the one that was kept before",
             ),
-            Kept::Current | Kept::Neither if two => {
+            Keep::Current | Keep::Neither if two => {
                 message::note("the secret that `hallpass rotate --keep-old` kept was removed");
             }
-            Kept::Current | Kept::Neither => {}
+            Keep::Current | Keep::Neither => {}
         }
         if let Some(previous) = rotated.previous_secret() {
             let which = match kept {
-                Kept::Previous => "that one",
+                Keep::Previous => "that one",
                 _ => "the previous secret",
             };
             let until = previous

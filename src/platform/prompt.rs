@@ -106,9 +106,30 @@ pub(crate) fn confirm(question: &str, default: bool) -> Result<bool> {
 /// left.
 pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<ClientSecret> {
     loop {
+        if let Some(secret) = ask_for_secret(question, false, attempts)? {
+            return Ok(secret);
+        }
+    }
+}
+
+/// The same, but an empty answer is none: the secret that there is stays.
+pub(crate) fn ask_new_secret(
+    question: &str,
+    attempts: &mut Attempts,
+) -> Result<Option<ClientSecret>> {
+    ask_for_secret(question, true, attempts)
+}
+
+fn ask_for_secret(
+    question: &str,
+    may_be_empty: bool,
+    attempts: &mut Attempts,
+) -> Result<Option<ClientSecret>> {
+    loop {
         attempts.0 = attempts.0.saturating_sub(1);
-        match type_secret(question)? {
-            Ok(secret) => {
+        match type_secret(question, may_be_empty)? {
+            Ok(None) => return Ok(None),
+            Ok(Some(secret)) => {
                 let characters = secret.expose().chars().count();
                 let noun = if characters == 1 {
                     "character"
@@ -116,7 +137,7 @@ pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<Clie
                     "characters"
                 };
                 note(&format!("secret received ({characters} {noun})"));
-                return Ok(secret);
+                return Ok(Some(secret));
             }
             Err(error) if attempts.are_left() => message::error(&error),
             Err(error) => return Err(error),
@@ -124,11 +145,12 @@ pub(crate) fn ask_secret(question: &str, attempts: &mut Attempts) -> Result<Clie
     }
 }
 
-/// One attempt. The inner result is the secret, or why the input is not a valid one.
+/// One attempt. The inner result is the secret, or why the input is not a valid one; none if nothing was
+/// typed and that is an answer.
 ///
 /// # Errors
 /// `Usage` if the terminal cannot be read.
-fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
+fn type_secret(question: &str, may_be_empty: bool) -> Result<Result<Option<ClientSecret>>> {
     let no_answer =
         |error| Error::usage("cannot read the client secret from the terminal").because(error);
     platform::wipe_on_free();
@@ -169,7 +191,10 @@ fn type_secret(question: &str) -> Result<Result<ClientSecret>> {
         )
         .hint("copy it again without tabs and escape sequences")));
     }
-    let secret = ClientSecret::parse(&Zeroizing::new(answer.as_bytes().to_vec()));
+    if may_be_empty && answer.is_empty() {
+        return Ok(Ok(None));
+    }
+    let secret = ClientSecret::parse(&Zeroizing::new(answer.as_bytes().to_vec())).map(Some);
     Ok(secret.map_err(|fault| Error::usage(format!("the client secret {fault}"))))
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct PreviousSecret {
 
 /// Which secret stays when a rotation replaces the current one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kept {
+pub(crate) enum Keep {
     Neither,
     Current,
     /// The one that an earlier rotation kept.
@@ -78,7 +78,7 @@ impl Profile {
         name: &ProfileName,
         generation: String,
         expires: Option<Date>,
-        kept: Kept,
+        kept: Keep,
     ) -> Option<Self> {
         let item = self.item()?;
         let current = || PreviousSecret {
@@ -87,9 +87,9 @@ impl Profile {
             expires: self.secret_expires,
         };
         let previous = match kept {
-            Kept::Neither => None,
-            Kept::Current => Some(current()),
-            Kept::Previous => self.previous_secret().cloned(),
+            Keep::Neither => None,
+            Keep::Current => Some(current()),
+            Keep::Previous => self.previous_secret().cloned(),
         };
         let mut profile = Self {
             secret_expires: expires,
@@ -104,6 +104,20 @@ impl Profile {
             ..item
         }));
         Some(profile)
+    }
+
+    /// The same profile, as a login with this generation makes it, with the secret that `other` keeps
+    /// during a rotation. Its item has no name yet: see [`Self::named`].
+    pub(crate) fn with_kept_secret_of(&self, other: &Self) -> Self {
+        let previous = other.previous_secret().cloned();
+        let generation = self.generation.clone();
+        Self {
+            rotation: Some(Box::new(Rotation {
+                generation,
+                previous,
+            })),
+            ..self.clone()
+        }
     }
 
     /// The same profile with only the current secret, as a login makes it.

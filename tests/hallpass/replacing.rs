@@ -5,8 +5,10 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, Ran, finish, numbered_tokens};
-use crate::server::{Gate, Reply, Server};
+use crate::machine::{Machine, Ran, finish, numbered_tokens, spawn};
+use crate::secret_service::SecretService;
+use crate::server::{Gate, Reply, Request, Server};
+use crate::terminal::Terminal;
 
 fn login(machine: &Machine, arguments: &[&str]) -> Ran {
     let secret = machine.private_file("secret", b"s3cr3t-s3cr3t");
@@ -219,4 +221,104 @@ fn a_credential_is_no_parameter() {
     fs::write(&file, edited.to_string()).expect("a profile");
     let ran = machine.run(&["token", "p"]).failure(2);
     assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+}
+
+/// A profile `p` in the keychain, whose secret expires, while a rotation keeps another secret.
+fn with_saved_secrets(keychain: &SecretService) -> Machine {
+    let machine = Machine::new()
+        .with_environment(keychain.environment())
+        .with_server(Server::start(numbered_tokens()));
+    machine
+        .login_from("p", &["--secret-stdin", "--secret-expires", "90d"], "old")
+        .success();
+    let rotate = ["rotate", "p", "--secret-stdin", "--keep-old"];
+    machine
+        .run_with_input(&[&rotate[..], &["--secret-expires", "90d"]].concat(), "new")
+        .success();
+    machine
+}
+
+#[test]
+fn a_login_that_changes_a_setting_keeps_the_saved_secret_if_the_answer_is_empty() {
+    let keychain = SecretService::start();
+    let machine = with_saved_secrets(&keychain);
+    let login = ["login", "p", "--scope", "read"];
+    // Without a terminal, another command does it.
+    let refused = machine.run(&login).failure(2);
+    assert!(
+        refused.stderr.contains("hallpass profile edit p ..."),
+        "{refused:?}"
+    );
+    let mut terminal = Terminal::run(&machine.hallpass(&login));
+    terminal.expect("Client secret (empty keeps the saved one): ");
+    terminal.send("\r");
+    let ended = terminal.end();
+    assert_eq!(ended.exit, Some(0), "{ended:?}");
+    assert!(!ended.screen.contains("was removed"), "{ended:?}");
+    let changed = profile(&machine, "p");
+    assert_eq!(changed["scope"], "read");
+    assert!(changed["secret_expires"].is_string());
+    assert!(changed["rotation"]["previous"].is_object());
+    machine.run(&["token", "p", "--refresh"]).token();
+    assert_eq!(machine.secrets_sent(), ["old", "new", "new", "new"]);
+
+    // A setting that the secret's item depends on is changed by an edit, which keeps both as well.
+    let edit = ["profile", "edit", "p", "--body", "json"];
+    machine.run(&edit).success();
+    assert!(profile(&machine, "p")["rotation"]["previous"].is_object());
+    machine.run(&["rotate", "p", "--finish"]).success();
+    machine.run(&["logout", "p"]).success();
+    assert!(keychain.is_empty());
+}
+
+#[test]
+fn a_login_that_sends_the_secret_elsewhere_does_not_offer_to_keep_it() {
+    let keychain = SecretService::start();
+    let machine = with_saved_secrets(&keychain);
+    let other = machine.server().url("/revoke");
+    for changes in [
+        &["--auth", "client_secret_post"][..],
+        &["--body", "json"],
+        &["--revocation-url", &other],
+    ] {
+        let login = [&["login", "p"], changes].concat();
+        let refused = machine.run(&login).failure(2);
+        assert!(!refused.stderr.contains("profile edit"), "{refused:?}");
+        let mut terminal = Terminal::run(&machine.hallpass(&login));
+        terminal.expect("Client secret: ");
+        terminal.send("\r");
+        terminal.expect("the client secret is empty");
+        terminal.send("\u{3}");
+        let ended = terminal.end();
+        assert_ne!(ended.exit, Some(0), "{ended:?}");
+    }
+    assert_eq!(machine.secrets_sent(), ["old", "new"]);
+}
+
+#[test]
+fn an_edit_does_not_undo_a_rotation_that_happens_meanwhile() {
+    let keychain = SecretService::start();
+    let gate = Gate::new();
+    let held = gate.clone();
+    let server = Server::start(move |request: &Request| {
+        let reply = Reply::token("token", 3600);
+        if request.text().contains("wait") {
+            reply.held_by(&held)
+        } else {
+            reply
+        }
+    });
+    let machine = Machine::new()
+        .with_environment(keychain.environment())
+        .with_server(server);
+    machine.login_to_keychain("p", "old").success();
+    let edit = spawn(&mut machine.hallpass(&["profile", "edit", "p", "--scope", "wait"]));
+    machine.server().wait_for_requests(2);
+    let rotate = ["rotate", "p", "--secret-stdin"];
+    machine.run_with_input(&rotate, "new").success();
+    gate.open();
+    let refused = finish(edit).failure(2);
+    assert!(refused.stderr.contains("meanwhile"), "{refused:?}");
+    machine.run(&["token", "p", "--refresh"]).token();
+    assert_eq!(machine.secrets_sent().last().expect("a secret"), "new");
 }

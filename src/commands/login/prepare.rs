@@ -312,6 +312,7 @@ impl<'a> Login<'a> {
             .renewed
             .as_ref()
             .is_some_and(|before| before.previous_secret().is_some())
+            && profile.previous_secret().is_none()
         {
             message::note("the secret that `hallpass rotate --keep-old` kept was removed");
         }

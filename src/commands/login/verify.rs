@@ -29,6 +29,10 @@ pub(super) struct Input {
     version: Option<String>,
     /// What goes into a store of hallpass: a secret, a private key, or a key's passphrase.
     pub(super) for_store: Option<Zeroizing<Vec<u8>>>,
+    /// Whether that is the secret that the profile has already.
+    keeps_secret: bool,
+    /// The secret that an earlier rotation keeps. It stays if the other one does.
+    previous: Option<Zeroizing<Vec<u8>>>,
     credential: Option<Credential>,
     secret_headers: Headers,
 }
@@ -37,7 +41,10 @@ impl Input {
     /// What goes into stores of hallpass with this profile: the items and their contents.
     pub(super) fn stored(&self, profile: &Profile) -> Vec<(Item, Zeroizing<Vec<u8>>)> {
         let secret = profile.item().zip(self.for_store.clone());
-        let mut stored: Vec<_> = secret.into_iter().collect();
+        let previous = profile.previous_secret();
+        let previous = previous.and_then(|previous| previous.secret.item());
+        let previous = previous.zip(self.previous.clone());
+        let mut stored: Vec<_> = secret.into_iter().chain(previous).collect();
         if let Some(headers) = &profile.secret_headers {
             let content = secrets::headers_content(&self.secret_headers);
             stored.push((headers.item.clone(), content));
@@ -85,6 +92,27 @@ impl Login<'_> {
         })
     }
 
+    /// The profile whose secret may stay as it is: nothing was changed that decides where the secret is sent,
+    /// or how.
+    fn keepable(&self, merged: &Profile) -> Result<Option<&Profile>> {
+        let Some((before, item)) = self
+            .renewed
+            .as_ref()
+            .and_then(|before| Some((before, before.item()?)))
+        else {
+            return Ok(None);
+        };
+        let same_login = Profile {
+            generation: before.generation.clone(),
+            rotation: before.rotation.clone(),
+            trust: oauth::trust_in_effect(merged.ca_file.as_deref())?,
+            ..merged.clone()
+        };
+        let stays = item.account == same_login.item_account(&self.name)
+            && before.has_the_same_credential_kind(merged);
+        Ok(Some(before).filter(|_| stays))
+    }
+
     /// Whether the secret is another one than the profile had, as far as is known: then the date on which
     /// that one expires is not kept.
     fn replaces_secret(&self, input: &Input) -> bool {
@@ -93,7 +121,7 @@ impl Login<'_> {
             .as_ref()
             .and_then(|before| before.secret.as_ref());
         match &input.for_store {
-            Some(_) => self.moving(&input.merged).is_none(),
+            Some(_) => !input.keeps_secret,
             None => before != input.merged.secret.as_ref(),
         }
     }
@@ -128,10 +156,19 @@ impl Login<'_> {
 
     fn read_credential(&mut self, merged: Profile) -> Result<Input> {
         let version = secrets::version(&merged);
-        let for_store = match self.moving(&merged) {
-            Some(before) => Some(secrets::content(&self.name, before, WaitLimit::Person)?),
-            None => self.input_for_store(&merged)?,
-        };
+        let keepable = self.keepable(&merged)?.cloned();
+        let mut kept = self.moving(&merged).cloned();
+        let mut for_store = None;
+        if kept.is_none() {
+            for_store = self.input_for_store(&merged, keepable.is_some())?;
+            let has_none = merged.item().is_some() && for_store.is_none();
+            kept = keepable.filter(|_| has_none);
+        }
+        let mut previous = None;
+        if let Some(before) = &kept {
+            for_store = Some(secrets::content(&self.name, before, WaitLimit::Person)?);
+            previous = self.previous_of(before)?;
+        }
         let secret_headers = self.read_secret_headers()?;
         let needs_key = merged.client_auth == ClientAuth::PrivateKeyJwt;
         let credential = match &for_store {
@@ -147,13 +184,20 @@ impl Login<'_> {
             merged,
             version,
             for_store,
+            keeps_secret: kept.is_some(),
+            previous,
             credential,
             secret_headers,
         })
     }
 
-    /// What is to be put into a store of hallpass: a secret, a private key, or a key's passphrase.
-    fn input_for_store(&mut self, profile: &Profile) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    /// What is to be put into a store of hallpass: a secret, a private key, or a key's passphrase. None if
+    /// there is nothing to store, or an empty answer keeps what is there.
+    fn input_for_store(
+        &mut self,
+        profile: &Profile,
+        can_keep: bool,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>> {
         if profile.item().is_none() {
             return Ok(None);
         }
@@ -163,7 +207,8 @@ impl Login<'_> {
         }
         let has_key = profile.client_auth.has_key();
         if has_key && profile.encrypted_key.is_none() {
-            return Err(Error::usage("the private key is missing").hint(MISSING_KEY));
+            let missing = Error::usage("the private key is missing");
+            return Err(self.hint_at_edit(missing, can_keep).hint(MISSING_KEY));
         }
         let (what, question) = if has_key {
             ("passphrase", "Passphrase of the private key")
@@ -172,13 +217,59 @@ impl Login<'_> {
         };
         let secret = if self.args.secret_stdin {
             prompt::read_secret_from_stdin()?
+        } else if prompt::can_ask() && can_keep {
+            let question = format!("{question} (empty keeps the saved one)");
+            match prompt::ask_new_secret(&question, &mut self.attempts)? {
+                Some(secret) => secret,
+                None => return Ok(None),
+            }
         } else if prompt::can_ask() {
             prompt::ask_secret(question, &mut self.attempts)?
         } else {
-            return Err(Error::usage(format!("the {what} is missing, and there is no terminal to ask at"))
+            let missing = Error::usage(format!(
+                "the {what} is missing, and there is no terminal to ask at"
+            ));
+            return Err(self
+                .hint_at_edit(missing, can_keep)
                 .hint("pipe it in with --secret-stdin, or add --secret-file FILE or --secret-command COMMAND"));
         };
         Ok(Some(Zeroizing::new(secret.expose().as_bytes().to_vec())))
+    }
+
+    /// The secret that a rotation keeps, if it still exists.
+    fn previous_of(&self, profile: &Profile) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let Some(previous) = profile.with_previous_secret() else {
+            return Ok(None);
+        };
+        match secrets::content(&self.name, &previous, WaitLimit::Person) {
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            content => content.map(Some),
+        }
+    }
+
+    /// Whether a secret that this login keeps was replaced meanwhile.
+    fn is_kept_secret_replaced(&self, input: &Input, current: &Profile) -> Result<bool> {
+        let Some(seen) = self.existing.as_ref().filter(|_| input.keeps_secret) else {
+            return Ok(false);
+        };
+        if seen.previous_secret().is_some() != current.previous_secret().is_some() {
+            return Ok(true);
+        }
+        if seen.secret == current.secret {
+            return Ok(false);
+        }
+        let now = secrets::content(&self.name, current, WaitLimit::Person)?;
+        Ok(input.for_store.as_ref() != Some(&now))
+    }
+
+    fn hint_at_edit(&self, error: Error, can_keep: bool) -> Error {
+        if !can_keep {
+            return error;
+        }
+        error.hint(format!(
+            "to change settings and keep the saved one: hallpass profile edit {} ...",
+            self.name
+        ))
     }
 
     /// Completes the profile, and requests a token with it unless the user does not want that: one
@@ -207,6 +298,10 @@ impl Login<'_> {
             certificate_key.as_ref(),
         )?;
         profile.trust = oauth::trust_in_effect(profile.ca_file.as_deref())?;
+        if let Some(before) = self.renewed.as_ref().filter(|_| input.previous.is_some()) {
+            // Its item depends on where secrets are sent, too.
+            profile = profile.with_kept_secret_of(before).named(&self.name);
+        }
         if let (Some(_), Some(item)) = (&input.for_store, profile.item()) {
             profile.secret = Some(SecretSource::kept(Item {
                 account: profile.item_account(&self.name),
@@ -271,6 +366,10 @@ impl Login<'_> {
         let mut merged = self.merge()?;
         replace::add_new_bindings(&mut merged.bindings, seen, current);
         let (before, now) = (&verified.input.merged, &merged);
+        if self.is_kept_secret_replaced(&verified.input, current)? {
+            let fault = format!("the secret of profile {} was replaced meanwhile", self.name);
+            return Err(Error::usage(fault).hint("nothing was changed; run this login again"));
+        }
         let is_moved = match (before.item(), now.item()) {
             (Some(before), Some(now)) => before.store != now.store,
             _ => before.secret != now.secret,
