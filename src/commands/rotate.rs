@@ -344,7 +344,8 @@ impl Rotate<'_> {
     }
 
     fn changed_meanwhile(&self) -> Error {
-        Error::usage(format!("profile {} was changed meanwhile", self.name))
+        let name = self.name;
+        Error::usage(format!("profile {name} was changed meanwhile"))
             .hint("nothing was changed by this command; run it again")
     }
 

@@ -242,7 +242,7 @@ fn with_saved_secrets(keychain: &SecretService) -> Machine {
 fn a_login_that_changes_a_setting_keeps_the_saved_secret_if_the_answer_is_empty() {
     let keychain = SecretService::start();
     let machine = with_saved_secrets(&keychain);
-    let login = ["login", "p", "--scope", "read"];
+    let login = ["login", "p", "--audience", "urn:api"];
     // Without a terminal, another command does it.
     let refused = machine.run(&login).failure(2);
     assert!(
@@ -256,7 +256,7 @@ fn a_login_that_changes_a_setting_keeps_the_saved_secret_if_the_answer_is_empty(
     assert_eq!(ended.exit, Some(0), "{ended:?}");
     assert!(!ended.screen.contains("was removed"), "{ended:?}");
     let changed = profile(&machine, "p");
-    assert_eq!(changed["scope"], "read");
+    assert_eq!(changed["audience"], "urn:api");
     assert!(changed["secret_expires"].is_string());
     assert!(changed["rotation"]["previous"].is_object());
     machine.run(&["token", "p", "--refresh"]).token();
