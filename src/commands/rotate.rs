@@ -259,18 +259,19 @@ impl Rotate<'_> {
         Ok(())
     }
 
-    /// Refuses the secret that the profile has already. One that no longer exists does not hinder its
+    /// Warns of the secret that the profile has already. One that no longer exists does not hinder its
     /// replacement.
-    fn check_is_new(&self, secret: &ClientSecret) -> Result<()> {
-        let Self { name, profile, .. } = self;
-        match secrets::content(name, profile, WaitLimit::Person) {
-            Ok(current) if current.as_slice() == secret.expose().as_bytes() => Err(Error::usage(
-                format!("profile {name} has this secret already"),
-            )
-            .hint("nothing was changed; give a new secret")),
-            Err(error) if matches!(error.kind, Kind::Locked | Kind::Unavailable) => Err(error),
-            _ => Ok(()),
+    fn warn_of_the_same(&self, secret: &ClientSecret) -> Result<()> {
+        match secrets::content(self.name, self.profile, WaitLimit::Person) {
+            Ok(current) if current.as_slice() == secret.expose().as_bytes() => {
+                message::warning("the new secret is the same as the old one");
+            }
+            Err(error) if matches!(error.kind, Kind::Locked | Kind::Unavailable) => {
+                return Err(error);
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// The new secret, and the token that it was verified with. A person who typed something wrong may
@@ -279,9 +280,8 @@ impl Rotate<'_> {
         let mut attempts = Attempts::new();
         loop {
             let secret = self.read_secret(&mut attempts)?;
-            let new = self.check_is_new(&secret);
-            let is_known = matches!(&new, Err(error) if error.kind == Kind::Usage);
-            let mut error = match new.and_then(|()| self.verify(rotated, &secret)) {
+            self.warn_of_the_same(&secret)?;
+            let mut error = match self.verify(rotated, &secret) {
                 Ok(verified) => return Ok((secret, verified)),
                 Err(error) => error,
             };
@@ -294,8 +294,7 @@ impl Rotate<'_> {
                     ),
                 ];
             }
-            let can_be_corrected = is_known || error.kind == Kind::Refused;
-            if !can_be_corrected || self.args.secret_stdin || !attempts.are_left() {
+            if error.kind != Kind::Refused || self.args.secret_stdin || !attempts.are_left() {
                 return Err(error);
             }
             message::error(&error);

@@ -319,7 +319,7 @@ fn a_dialogue_that_meets_the_same_client_renews_its_profile() {
         ("Audience (empty for none): ", "urn:two"),
         NO_SCOPE,
         (NAME, "work"),
-        GOOD_SECRET,
+        ("Client secret (empty keeps the saved one): ", ""),
     ];
     let profile = dialogue.logs_in(&["login"], &second, "work");
     assert_eq!(profile["audience"], "urn:two", "an answer counts");
