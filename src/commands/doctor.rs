@@ -18,7 +18,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use super::duration;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::profile::selected::SelectedProfile;
@@ -148,6 +148,14 @@ pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Str
     for check in MACHINE {
         report.add(None, check.name, (check.run)(&machine));
     }
+    // A section is printed when it is done: a server may take its time.
+    let show = |report: &Report, profile| {
+        if args.json {
+            return Ok(());
+        }
+        print(&report.section(profile))
+    };
+    show(&report, None)?;
     for (name, loaded) in &machine.found {
         match loaded {
             Ok(profile) => {
@@ -159,19 +167,18 @@ pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Str
             Err(error) => {
                 report.add(Some(name), PROFILE[0].name, vec![Finding::of(error)]);
                 let why = "the profile cannot be read";
-                report.add(Some(name), "the rest", vec![Finding::skipped(why)]);
+                report.add(Some(name), "rest", vec![Finding::skipped(why)]);
             }
         }
+        show(&report, Some(name))?;
     }
     if machine.found.is_empty() {
         message::note("no profiles yet");
         message::hint("run `hallpass login` to create one");
     }
-    print(&if args.json {
-        report.json()
-    } else {
-        report.text()
-    })?;
+    if args.json {
+        print(&report.json())?;
+    }
     report.verdict().map(|()| String::new())
 }
 
@@ -180,6 +187,8 @@ struct Machine {
     offline: bool,
     expiring: Duration,
     directories: Directories,
+    /// Why nobody knows where the files are.
+    unknown_home: Option<Error>,
     profiles: Profiles,
     /// The profile that the environment describes, if it does.
     described: Result<Option<SelectedProfile>>,
@@ -195,12 +204,17 @@ impl Machine {
             Some(_) => Ok(None),
             None => from_environment(),
         };
-        let directories = profiles::directories()?;
+        // Without them, the other checks still have something to say.
+        let (directories, unknown_home) = match profiles::directories() {
+            Ok(directories) => (directories, None),
+            Err(error) => (Directories::nowhere(), Some(error)),
+        };
         let profiles = Profiles::of(&directories);
         let is_named = one.is_some();
         let names = match one {
             Some(name) => vec![name],
-            None => profiles.names()?,
+            // The settings' check says why there are none.
+            None => profiles.names().unwrap_or_default(),
         };
         let names = names.into_iter();
         let mut found: Vec<_> = names.map(|name| (profiles.load(&name), name)).collect();
@@ -218,6 +232,7 @@ impl Machine {
             offline: args.offline,
             expiring: args.expiring,
             directories,
+            unknown_home,
             profiles,
             described,
             found: found

@@ -1,5 +1,6 @@
 //! When certificates and keys expire.
 
+use std::io;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
@@ -10,24 +11,30 @@ use super::pinned::validity;
 use crate::types::secret::Credential;
 use crate::types::token::Timestamp;
 
-/// When the first certificate of a PEM file expires: the client's own. None if the file cannot be read.
-pub(crate) fn certificate_expiry(path: &Path) -> Option<Timestamp> {
-    expiries(path)?.into_iter().next()
+/// When the first certificate of a PEM file expires: the client's own. None if the file has none.
+///
+/// # Errors
+/// Why the file cannot be read.
+pub(crate) fn certificate_expiry(path: &Path) -> io::Result<Option<Timestamp>> {
+    Ok(expiries(path)?.into_iter().next())
 }
 
 /// When the last certificate of a PEM file expires: until then, one of them can be used.
-pub(crate) fn authorities_expiry(path: &Path) -> Option<Timestamp> {
-    expiries(path)?.into_iter().max()
+///
+/// # Errors
+/// Why the file cannot be read.
+pub(crate) fn authorities_expiry(path: &Path) -> io::Result<Option<Timestamp>> {
+    Ok(expiries(path)?.into_iter().max())
 }
 
-fn expiries(path: &Path) -> Option<Vec<Timestamp>> {
-    let pem = std::fs::read(path).ok()?;
+fn expiries(path: &Path) -> io::Result<Vec<Timestamp>> {
+    let pem = std::fs::read(path)?;
     let certificates = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
     let expiries = certificates.filter_map(|certificate| {
         let (_, not_after) = validity(&certificate)?;
         Some(Timestamp(not_after.saturating_mul(1000)))
     });
-    Some(expiries.collect())
+    Ok(expiries.collect())
 }
 
 /// When a private JWK expires (`exp`, as `OpenID` Federation has it), in seconds since 1970. None for a key

@@ -34,6 +34,7 @@ impl WaitLimit {
                 Error::usage(format!(
                     "invalid value for {TIMEOUT_VARIABLE}: use seconds, or a duration such as 90s, 5m or 2h"
                 ))
+                .hint(format!("unset {TIMEOUT_VARIABLE}"))
             });
         }
         let no_desktop = cfg!(target_os = "linux")

@@ -15,8 +15,10 @@ pub(super) fn check(machine: &Machine) -> Vec<Finding> {
     let unknown = unknown.iter().map(|name| {
         Finding::failed(variables::describe_unknown(name)).fix(format!("unset {name}"))
     });
+    let waiting = WaitLimit::Program.limit().err();
+    let waiting = waiting.as_ref().map(Finding::of);
     let described = machine.described.as_ref().err().map(Finding::of);
-    let mut findings: Vec<_> = unknown.chain(described).collect();
+    let mut findings: Vec<_> = unknown.chain(waiting).chain(described).collect();
     if findings.is_empty() {
         findings.push(Finding::ok(if known.is_empty() {
             "no HALLPASS_ variable is set".to_owned()

@@ -1,12 +1,15 @@
 //! What expires: secrets, certificates and keys.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use super::report::Finding;
 use super::subject::{Step, Subject};
+use crate::error;
 use crate::oauth;
 use crate::profile::ProfileName;
+use crate::types::duration;
 use crate::types::token::Timestamp;
 
 /// The seconds of a day.
@@ -15,7 +18,8 @@ const DAY: u64 = 24 * 60 * 60;
 /// Something that expires.
 struct Expiring {
     what: String,
-    at: Timestamp,
+    /// Or why that is unknown, which keeps the client from a token.
+    at: Result<Timestamp, String>,
     /// What replaces it, as the end of a sentence.
     fix: String,
 }
@@ -26,13 +30,26 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         .into_iter()
         .filter_map(|find| find(subject));
     let findings = expiring.map(|it| {
-        let message = format!("{}: {}", it.what, it.at.as_expiry(now));
-        let finding = if it.at > now.plus(subject.machine.expiring) {
+        let at = match it.at {
+            Ok(at) => at,
+            Err(why) => {
+                return Finding::failed(format!("cannot use {}: {why}", it.what)).fix(&it.fix);
+            }
+        };
+        let (what, date) = (&it.what, at.date());
+        let message = if at > now {
+            let left = duration::in_words(at.since(now));
+            format!("{what} expires in {left} ({date})")
+        } else {
+            let past = duration::in_words(now.since(at));
+            format!("{what} expired {past} ago ({date})")
+        };
+        let finding = if at > now.plus(subject.machine.expiring) {
             Finding::ok(message)
         } else {
             Finding::failed(message).fix(&it.fix)
         };
-        finding.expires(it.at.rfc3339(), days(it.at, now))
+        finding.expires(at.rfc3339(), days(at, now))
     });
     secret(subject).into_iter().chain(findings).collect()
 }
@@ -41,8 +58,13 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
 fn secret(subject: &Subject<'_>) -> Option<Finding> {
     let (name, profile) = (subject.name, subject.profile);
     let date = profile.secret_expires?;
+    let expires = if date.days_left() < 0 {
+        "expired"
+    } else {
+        "expires"
+    };
     let what = format!(
-        "the {}: {}",
+        "the {} {expires} on {}",
         profile.credential_name(),
         date.with_days_left()
     );
@@ -69,23 +91,35 @@ fn days(until: Timestamp, now: Timestamp) -> i64 {
 fn certificate(subject: &Subject<'_>) -> Option<Expiring> {
     let path = subject.profile.certificate.as_deref()?;
     let setting = setting(subject.name, "--cert FILE --key FILE", "HALLPASS_CERT");
-    of_certificate(path, "the client certificate", &setting)
+    Some(of_certificate(path, "the client certificate", &setting))
 }
 
 /// The certificate that assertions name.
 fn assertion_certificate(subject: &Subject<'_>) -> Option<Expiring> {
     let path = subject.profile.assertion.as_ref()?.certificate.as_deref()?;
     let setting = setting(subject.name, "--jwt-cert FILE", "HALLPASS_JWT_CERT");
-    of_certificate(path, "the certificate of assertions", &setting)
+    Some(of_certificate(
+        path,
+        "the certificate of assertions",
+        &setting,
+    ))
 }
 
-fn of_certificate(path: &Path, what: &str, setting: &str) -> Option<Expiring> {
+fn of_certificate(path: &Path, what: &str, setting: &str) -> Expiring {
     let at = path.display();
-    Some(Expiring {
+    Expiring {
         what: format!("{what} {at}"),
-        at: oauth::certificate_expiry(path)?,
+        at: known(oauth::certificate_expiry(path)),
         fix: format!("put a new certificate into {at}, or {setting}"),
-    })
+    }
+}
+
+/// The date in a file, or what is wrong with the file.
+fn known(found: io::Result<Option<Timestamp>>) -> Result<Timestamp, String> {
+    match found {
+        Ok(at) => at.ok_or_else(|| "it has no PEM certificate".to_owned()),
+        Err(error) => Err(error::reason(&error)),
+    }
 }
 
 /// The CA file. rustls does not check when an authority expires, and other programs do.
@@ -93,7 +127,7 @@ fn authorities(subject: &Subject<'_>) -> Option<Expiring> {
     let path = subject.profile.ca_file.as_deref()?;
     Some(Expiring {
         what: format!("the CA file {}", path.display()),
-        at: oauth::authorities_expiry(path)?,
+        at: known(oauth::authorities_expiry(path)),
         fix: format!(
             "get the server's new CA certificate, then {}",
             setting(subject.name, "--ca-file FILE", "HALLPASS_CA_FILE")
@@ -108,7 +142,7 @@ fn key(subject: &Subject<'_>) -> Option<Expiring> {
     };
     Some(Expiring {
         what: "the private key (exp)".to_owned(),
-        at: oauth::key_expiry(&credentials.credential)?,
+        at: Ok(oauth::key_expiry(&credentials.credential)?),
         fix: format!(
             "register a new key at the server, then {}",
             setting(subject.name, "--jwt-key FILE", "HALLPASS_JWT_KEY")

@@ -6,13 +6,24 @@ use std::path::{Path, PathBuf};
 use super::Machine;
 use super::report::Finding;
 use crate::error;
-use crate::platform::disk;
+use crate::platform::disk::{self, Directories};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
-use crate::types::shell;
 
 /// The settings' directory and the files in it, except profiles, which are checked when they are read.
 pub(super) fn settings(machine: &Machine) -> Vec<Finding> {
+    if let Some(error) = &machine.unknown_home {
+        return vec![Finding::of(error)];
+    }
     let directory = &machine.directories.config;
+    if let Some(file) = file_in_place_of(directory)
+        && !machine.directories.is_nowhere()
+    {
+        let what = format!(
+            "{} is not a directory, so there are no settings",
+            file.display()
+        );
+        return vec![Finding::failed(what).fix("set XDG_CONFIG_HOME to a directory")];
+    }
     if let Err(error) = machine.profiles.check_directory() {
         let finding = Finding::of(&error);
         return vec![if error.hints.is_empty() {
@@ -34,8 +45,15 @@ pub(super) fn settings(machine: &Machine) -> Vec<Finding> {
         .collect();
     if findings.is_empty() {
         // In a container they may be read-only. That keeps nobody from a token.
-        let is_writable = disk::check_writable(directory).is_ok();
-        let note = if is_writable { "" } else { " (read-only)" };
+        let note = match disk::check_writable(directory) {
+            Ok(()) => String::new(),
+            Err(error) => match error.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    " (read-only)".to_owned()
+                }
+                _ => format!(" ({})", error::reason(&error)),
+            },
+        };
         findings.push(Finding::ok(format!("{}{note}", directory.display())));
     }
     findings
@@ -44,7 +62,7 @@ pub(super) fn settings(machine: &Machine) -> Vec<Finding> {
 /// The cache's directories, and the tokens in them.
 pub(super) fn cache(machine: &Machine) -> Vec<Finding> {
     let root = &machine.directories.cache;
-    if machine.directories.is_nowhere() {
+    if Directories::locate().is_err() {
         return vec![Finding::skipped(
             "the home directory is unknown (HOME is not set)",
         )];
@@ -74,6 +92,12 @@ pub(super) fn cache(machine: &Machine) -> Vec<Finding> {
 
 fn unwritable_cache(directory: &Path) -> Option<Finding> {
     unwritable(directory, "no token can be kept")
+}
+
+/// What is in the place of this directory or of one above it, and is no directory.
+fn file_in_place_of(directory: &Path) -> Option<&Path> {
+    let existing = directory.ancestors().find(|path| path.exists());
+    existing.filter(|path| !path.is_dir())
 }
 
 /// The regular files, and whatever else is not a directory.
@@ -108,16 +132,28 @@ fn unwritable(directory: &Path, consequence: &str) -> Option<Finding> {
     let error = disk::check_writable(directory).err()?;
     let existing = directory.ancestors().find(|path| path.exists());
     let existing = existing.unwrap_or(directory);
+    let at = quoted(existing);
+    if !existing.is_dir() {
+        let what = format!("{consequence}: {} is not a directory", existing.display());
+        return Some(Finding::failed(what).fix("set XDG_CACHE_HOME to a directory"));
+    }
     let what = format!(
         "{consequence}: cannot write in {}: {}",
         existing.display(),
         error::reason(&error)
     );
-    let at = quoted(existing);
     Some(Finding::failed(what).fix(match error.kind() {
         io::ErrorKind::StorageFull => format!("free some space on this file system: df -h {at}"),
         io::ErrorKind::ReadOnlyFilesystem => {
             format!("make the file system writable, or set XDG_CACHE_HOME and XDG_CONFIG_HOME to another one: findmnt -T {at}")
+        }
+        // Only a directory of one's own home: the others are the system's.
+        _ if disk::is_foreign(existing).unwrap_or_default() => {
+            if disk::home().is_ok_and(|home| existing.starts_with(home)) {
+                format!("sudo chown \"$(id -u):$(id -g)\" {at}")
+            } else {
+                "set XDG_CACHE_HOME to a directory of your own".to_owned()
+            }
         }
         _ => format!("chmod u+rwx {at}"),
     }))
@@ -129,5 +165,7 @@ fn chown(path: &Path) -> String {
 
 /// A path for a shell.
 pub(super) fn quoted(path: &Path) -> String {
-    shell::path(path)
+    let path = path.to_string_lossy();
+    let quoted = shlex::try_quote(&path);
+    quoted.map_or_else(|_| path.clone().into_owned(), std::borrow::Cow::into_owned)
 }

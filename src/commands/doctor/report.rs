@@ -117,18 +117,16 @@ impl Report {
         }
     }
 
-    pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        let mut section = None;
-        for row in &self.rows {
-            if section.as_ref() != Some(&row.profile) {
-                let blank = if text.is_empty() { "" } else { "\n" };
-                text.extend([blank, &row.title(), "\n"]);
-                section = Some(row.profile.clone());
-            }
-            text.push_str(&row.text());
-        }
-        text
+    /// The section of this machine or of a profile, after a blank line if it is not the first one.
+    pub(super) fn section(&self, profile: Option<&ProfileName>) -> String {
+        let rows = self
+            .rows
+            .iter()
+            .filter(|row| row.profile.as_ref() == profile);
+        let title = rows.clone().next().map(Row::title).unwrap_or_default();
+        let blank = if profile.is_none() { "" } else { "\n" };
+        let rows: String = rows.map(Row::text).collect();
+        format!("{blank}{title}\n{rows}")
     }
 
     pub(super) fn json(&self) -> String {

@@ -29,6 +29,10 @@ pub(super) fn bindings(subject: &Subject<'_>) -> Vec<Finding> {
     if bindings.is_empty() {
         return vec![Finding::ok("not bound to any URL")];
     }
+    // A copy of another profile's file has its URLs, too.
+    if secrets::check_unchanged(subject.name, subject.profile).is_err() {
+        return vec![Finding::skipped("the profile was edited after login")];
+    }
     let mut findings: Vec<_> = bindings
         .iter()
         .filter_map(|binding| unusable(subject, &binding.url))

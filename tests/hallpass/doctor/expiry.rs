@@ -82,7 +82,7 @@ fn what_expires_is_found() {
             healthy: |world| world.login(&["--secret-expires", "60d"]),
             plant: |world| world.login(&["--secret-expires", "20d"]),
             check: "expiry",
-            found: "the secret: ",
+            found: "the secret expires on ",
             repair: NEW_SECRET,
         },
         Defect {
@@ -90,7 +90,7 @@ fn what_expires_is_found() {
             healthy: |world| world.login(&["--secret-expires", "2999-01-01"]),
             plant: |world| world.edit("2999-01-01", "2020-01-01"),
             check: "expiry",
-            found: "2020-01-01",
+            found: "the secret expired on 2020-01-01",
             repair: NEW_SECRET,
         },
         Defect {
@@ -98,7 +98,23 @@ fn what_expires_is_found() {
             healthy: |world| login_with_certificate(world, 60),
             plant: |world| login_with_certificate(world, 20),
             check: "expiry",
-            found: "cert.pem: valid for 20 d",
+            found: "cert.pem expires in 20 d",
+            repair: NEW_CERTIFICATE,
+        },
+        Defect {
+            name: "a client certificate that was removed",
+            healthy: |world| login_with_certificate(world, 60),
+            plant: |world| std::fs::remove_file(world.path("cert.pem")).expect("a file"),
+            check: "expiry",
+            found: "cert.pem: no such file or directory",
+            repair: NEW_CERTIFICATE,
+        },
+        Defect {
+            name: "a client certificate that is damaged",
+            healthy: |world| login_with_certificate(world, 60),
+            plant: |world| drop(world.write("cert.pem", "garbage")),
+            check: "expiry",
+            found: "cert.pem: it has no PEM certificate",
             repair: NEW_CERTIFICATE,
         },
         Defect {
@@ -106,7 +122,7 @@ fn what_expires_is_found() {
             healthy: |world| login_with_certificate(world, 60),
             plant: |world| login_with_certificate(world, -20),
             check: "expiry",
-            found: "cert.pem: expired 19 d",
+            found: "cert.pem expired 19 d",
             repair: NEW_CERTIFICATE,
         },
         Defect {
@@ -114,7 +130,7 @@ fn what_expires_is_found() {
             healthy: |world| login_with_key(world, in_days(60)),
             plant: |world| drop(world.write("key.jwk", &jwk(in_days(3)))),
             check: "expiry",
-            found: "the private key (exp): valid for 3 d",
+            found: "the private key (exp) expires in 3 d",
             repair: Repair {
                 act: |world| drop(world.write("new.jwk", &jwk(in_days(365)))),
                 command: Some(&[("FILE", "$DIR/new.jwk")]),
@@ -133,7 +149,7 @@ fn what_expires_is_found() {
                 world.login(&["--ca-file", &expired]);
             },
             check: "expiry",
-            found: "expired.pem: expired 47 h",
+            found: "expired.pem expired 47 h",
             repair: Repair {
                 command: Some(&[("FILE", "$DIR/ca.pem")]),
                 ..command("--ca-file FILE")

@@ -8,7 +8,7 @@ use crate::machine::skip;
 use crate::support::{give_to_ordinary_user, shell_with_own_mounts};
 
 #[test]
-fn faults_of_variables_and_profiles_are_found() {
+fn faults_of_variables_and_directories_are_found() {
     for fault in [
         Defect {
             name: "an unknown variable",
@@ -18,6 +18,50 @@ fn faults_of_variables_and_profiles_are_found() {
             found: "did you mean HALLPASS_PROFILE?",
             repair: command("unset HALLPASS_PROFIL"),
         },
+        Defect {
+            name: "a file in the place of the cache's directory",
+            healthy: |world| world.login(&[]),
+            plant: |world| {
+                let file = world.write("file", "");
+                world.set("XDG_CACHE_HOME", &file);
+            },
+            check: "cache",
+            found: "file is not a directory",
+            repair: person("set XDG_CACHE_HOME", |world| world.unset("XDG_CACHE_HOME")),
+        },
+        Defect {
+            name: "no home directory",
+            healthy: |world| {
+                world.set("HALLPASS_TOKEN_URL", &world.server.url("/token"));
+                world.unset("HALLPASS_TOKEN_URL");
+                world.login(&[]);
+            },
+            plant: |world| {
+                world.set("HOME", "relative");
+            },
+            check: "settings",
+            found: "the home directory is unknown",
+            repair: person("set HOME", |world| {
+                let home = world.machine.home().display().to_string();
+                world.set("HOME", &home);
+            }),
+        },
+        Defect {
+            name: "a time limit that is none",
+            healthy: |world| world.login(&[]),
+            plant: |world| world.set("HALLPASS_KEYCHAIN_TIMEOUT", "x"),
+            check: "environment",
+            found: "invalid value for HALLPASS_KEYCHAIN_TIMEOUT",
+            repair: command("unset HALLPASS_KEYCHAIN_TIMEOUT"),
+        },
+    ] {
+        fault.check();
+    }
+}
+
+#[test]
+fn faults_of_profiles_are_found() {
+    for fault in [
         Defect {
             name: "an old format",
             healthy: |world| world.login(&[]),
@@ -157,6 +201,24 @@ fn faults_of_directories_are_found() {
                 // The shell of the user fills these in, and the tests have no sudo.
                 command: Some(&[("sudo ", ""), ("$(id -u):$(id -g)", "65534:65534")]),
                 ..command("sudo chown -R")
+            },
+        },
+        Defect {
+            name: "a directory of another user for the cache",
+            healthy: |world| {
+                world.login(&[]);
+                become_ordinary(world);
+            },
+            plant: |world| {
+                fs::remove_dir_all(world.machine.cache()).expect("the cache");
+                let parent = world.machine.cache().parent().expect("a parent").to_owned();
+                chown(parent, Some(0), Some(0)).expect("a new owner");
+            },
+            check: "cache",
+            found: "cannot write in",
+            repair: Repair {
+                command: Some(&[("sudo ", ""), ("$(id -u):$(id -g)", "65534:65534")]),
+                ..command("sudo chown")
             },
         },
         Defect {
