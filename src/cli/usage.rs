@@ -118,6 +118,7 @@ impl<'a> Problem<'a> {
                     format!("{option} is given twice")
                 }
                 (Some(option), Some(other)) => format!("{option} cannot be used with {other}"),
+                (Some(option), None) => format!("{option} cannot be used with other arguments"),
                 _ => "two options cannot be used together".to_owned(),
             },
             ErrorKind::MissingRequiredArgument => match self.command.as_deref() {

@@ -172,7 +172,7 @@ pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Str
         }
         show(&report, Some(name))?;
     }
-    if machine.found.is_empty() {
+    if machine.found.is_empty() && !args.json {
         message::note("no profiles yet");
         message::hint("run `hallpass login` to create one");
     }

@@ -15,7 +15,6 @@ use std::path::PathBuf;
 use crate::cache::Cache;
 use crate::commands::obtain::Checked;
 use crate::error::{Error, Result};
-use crate::message;
 use crate::platform;
 use crate::platform::disk::Directories;
 use crate::platform::variables;
@@ -134,10 +133,6 @@ pub(crate) fn list(directories: &Directories, profiles: &Profiles) -> Result<Str
 /// If the directory cannot be read. A file that cannot be used is a row.
 fn stored(profiles: &Profiles) -> Result<Vec<Row>> {
     let names = profiles.names()?;
-    if names.is_empty() {
-        message::note("no profiles yet");
-        message::hint("run `hallpass login` to create one");
-    }
     let default = default_name(profiles);
     let row = |name: ProfileName| match profiles.load(&name) {
         Err(error) => Row::Unusable(name, error),

@@ -99,7 +99,10 @@ impl Template {
             .iter()
             .any(|piece| matches!(piece, Piece::Field(..)))
         {
-            return Err("it has no field such as {token}".to_owned());
+            return Err(
+                "it has no field: write one as {token}, with nothing else between the braces"
+                    .to_owned(),
+            );
         }
         if is_json {
             template.check_json()?;
@@ -115,7 +118,7 @@ impl Template {
         });
         match serde_json::from_str::<Value>(&sample) {
             Ok(_) => Ok(()),
-            Err(_) => Err("it begins as JSON does, but is not valid JSON".to_owned()),
+            Err(_) => Err("it begins with { or [ as JSON does, but is not valid JSON; put something else before it for another format".to_owned()),
         }
     }
 
@@ -166,7 +169,11 @@ fn split(mut rest: &str, is_json: bool, is_doubled: bool) -> Result<Vec<Piece>, 
                 (true, false) => Context::JsonValue,
             };
             pieces.push(Piece::Text(std::mem::take(&mut literal)));
-            pieces.push(Piece::Field(field(name)?, context));
+            let found = field(name).map_err(|fault| match context {
+                Context::Text => fault,
+                _ => format!("{fault}; in JSON, \\u007b is a brace that begins no field"),
+            });
+            pieces.push(Piece::Field(found?, context));
             rest = after;
             continue;
         }

@@ -35,6 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   hallpass token prod
   hallpass token prod --min-ttl 5m    # a token valid for at least five more minutes
+  hallpass token inspect prod         # the claims of a JWT, but not the token
   hallpass token prod --format curl | curl -K - https://api.example/";
 
 /// Print an access token, from the cache while it is valid
@@ -68,7 +69,7 @@ pub(crate) struct Args {
     /// Same as `--format json`
     #[arg(long)]
     json: bool,
-    /// Print this text with `{token}`, `{type}`, `{expires_at}`, `{expires_in}`, `{expires_unix}` and `{scope}` filled in
+    /// Print this text with `{token}`, `{token_percent}`, `{type}`, `{expires_at}`, `{expires_in}`, `{expires_unix}` and `{scope}` filled in
     #[arg(long, value_name = "TEMPLATE", value_parser = Template::parse, conflicts_with_all = ["format", "json"])]
     template: Option<Template>,
     /// Variable that the formats env, dotenv and powershell set [default: `HALLPASS_TOKEN`]
@@ -139,9 +140,18 @@ impl Args {
                 Word::Option("--introspection-url") => {
                     once(&mut args.introspection_url, endpoint(words.value()?).ok()?)?;
                 }
+                Word::Option("--forget") => flag(&mut args.forget)?,
                 Word::Option("--output") => once(&mut args.output, words.value()?.into())?,
                 Word::Option(_) | Word::Rest(_) => return None,
             }
+        }
+        if args.forget {
+            let profile = args.profile.take();
+            let only = Self {
+                forget: true,
+                ..Self::default()
+            };
+            return (args == only && min_ttl.is_none()).then_some(Self { profile, ..only });
         }
         args.min_ttl = min_ttl.unwrap_or_default();
         let formats = [args.json, args.format.is_some(), args.template.is_some()];

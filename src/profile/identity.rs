@@ -63,7 +63,9 @@ impl FromStr for IdentitySource {
         }
         match kind {
             "file" => Ok(Self::File(rest.into())),
-            "env" if rest.contains('=') => Err("env: needs the name of a variable"),
+            "env" if rest.contains(|c: char| c == '=' || c.is_whitespace()) => {
+                Err("env: needs the name of a variable")
+            }
             "env" => Ok(Self::Env(rest.to_owned())),
             "command" => CommandLine::parse(rest).map(Self::Command),
             "github" => Ok(Self::Github(rest.to_owned())),

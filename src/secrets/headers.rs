@@ -54,13 +54,13 @@ impl HeaderValue {
     /// Reads a value that is not typed. A line end at the end of a file is not a part of it.
     ///
     /// # Errors
-    /// `NotFound` or `Locked` when it cannot be read.
+    /// `Usage` for a variable without a value, `NotFound` or `Locked` for a file that cannot be read.
     pub(crate) fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
         match self {
             Self::Typed | Self::Nothing => Ok(None),
             Self::File(path) => file::read(path, SECRET_FILE, Situation::LoggingIn).map(Some),
             Self::Env(name) => variable::read(name).map(Some).ok_or_else(|| {
-                let error = Error::not_found(format!("{name} is not set"));
+                let error = Error::usage(format!("{name} is not set or is empty"));
                 error.hint("set it for this login")
             }),
         }

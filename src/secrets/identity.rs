@@ -51,7 +51,7 @@ pub(crate) fn read(source: &IdentitySource, wait: WaitLimit) -> Result<IdentityT
         }
         IdentitySource::Env(name) => {
             let content = variable::read(name).ok_or_else(|| {
-                Error::not_found(format!("no identity: {name} is not set"))
+                Error::not_found(format!("no identity: {name} is not set or is empty"))
                     .hint("set it for the process that runs hallpass")
             })?;
             (content, format!("the environment variable {name}"))
@@ -76,6 +76,11 @@ pub(crate) fn read(source: &IdentitySource, wait: WaitLimit) -> Result<IdentityT
     };
     message::step(|| format!("identity token: from {place}"));
     IdentityToken::parse(&content).ok_or_else(|| {
+        if IdentityToken::has_parts(&content) {
+            return Error::locked(format!("{place} has a JWT with unusable claims")).hint(
+                "they must be a JSON object, in which iss and sub are texts and exp is a number",
+            );
+        }
         Error::locked(format!("{place} has no JWT"))
             .hint("an identity token is a JWT: three parts of base64url with dots between them")
     })
@@ -91,7 +96,7 @@ fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         .hint("check the path, and the program that writes the file")),
         Ok(Found::Distrusted(reason)) => {
             Err(Error::locked(format!("the identity file {at} {reason}"))
-                .hint("use a file that only its issuer can write"))
+                .hint("check the path, and that only the issuer's program can write the file"))
         }
         Err(error) => {
             Err(Error::locked(format!("cannot read the identity file {at}")).because(error))

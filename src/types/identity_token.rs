@@ -48,15 +48,20 @@ impl IdentityToken {
     ///
     /// None if the text is not a JWS in compact form (RFC 7515 §7.1).
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let is_jwt = Self::has_parts(text);
         let text = std::str::from_utf8(text).ok()?.trim_ascii();
-        let parts: Vec<_> = text.split('.').collect();
-        let is_jwt = parts.len() == 3
-            && parts.iter().all(|part| {
-                let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-                !part.is_empty() && part.bytes().all(is_base64url)
-            });
         let token = Self(Zeroizing::new(text.to_owned()));
         (is_jwt && token.claims().is_some()).then_some(token)
+    }
+
+    /// Whether the text has the three parts of a JWT, whatever they contain.
+    pub(crate) fn has_parts(text: &[u8]) -> bool {
+        let parts: Vec<_> = text.trim_ascii().split(|byte| *byte == b'.').collect();
+        let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+        parts.len() == 3
+            && parts
+                .iter()
+                .all(|part| !part.is_empty() && part.iter().all(is_base64url))
     }
 
     pub(crate) fn expose(&self) -> &str {

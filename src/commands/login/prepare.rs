@@ -299,7 +299,8 @@ impl<'a> Login<'a> {
         };
         match without_effect {
             Some(option) => {
-                let fault = format!("--{option} has no effect with {name}");
+                let choice = choice_of(profile, option);
+                let fault = format!("--{option} has no effect with {choice}");
                 Err(Error::usage(fault))
             }
             None => Ok(()),
@@ -376,5 +377,19 @@ pub(super) fn load(
         Err(error) if error.kind == Kind::NotFound => Ok(None),
         Err(_) if replace => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// The user's choice that leaves an option without an effect.
+fn choice_of(profile: &Profile, option: &str) -> String {
+    let method = profile.client_auth;
+    match &profile.identity {
+        Some(identity) if matches!(option, "assertion-type" | "subject-token-type") => {
+            format!("--identity-as {}", identity.role.as_str())
+        }
+        Some(_) if matches!(method, ClientAuth::Identity | ClientAuth::None) => {
+            "--identity".to_owned()
+        }
+        _ => method.as_str().to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use super::text::{described, in_agent, secret_place, values};
 use crate::commands::setup::tilde;
 use crate::message;
 use crate::platform::Screen;
+use crate::profile::SecretSource;
 use crate::profile::external_key::KeyReference;
 use crate::types::date::Date;
 use crate::types::duration;
@@ -156,7 +157,13 @@ impl Usable {
             add(name, title, &value);
         }
         for (name, value) in &settings {
-            add(name, &name.replace('_', " "), value);
+            let is_variable = name.starts_with("SSL_CERT_");
+            let title = if is_variable {
+                name.clone()
+            } else {
+                name.replace('_', " ")
+            };
+            add(name, &title, value);
         }
         lines
     }
@@ -180,6 +187,16 @@ impl Usable {
         }
         if let Some(KeyReference::Agent(key)) = &profile.certificate_key {
             settings.insert("certificate_key".to_owned(), in_agent(key).into());
+        }
+        if let Some(identity) = &profile.identity {
+            let shown = format!("{}, as {}", identity.source, identity.role.as_str());
+            settings.insert("identity".to_owned(), shown.into());
+        }
+        if let Some(headers) = &profile.secret_headers {
+            settings.remove("secret_headers");
+            let place = secret_place(&SecretSource::kept(headers.item.clone()));
+            let shown = headers.names.iter().map(|name| format!("{name}, {place}"));
+            settings.insert("secret_header".to_owned(), shown.collect());
         }
         if let Some(date) = profile.secret_expires {
             settings.insert("secret_expires".to_owned(), date.with_days_left().into());

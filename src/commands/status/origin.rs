@@ -57,7 +57,10 @@ impl Usable {
             part.is_some_and(|part| part.is_empty() || part.starts_with('.'))
         });
         if is_derived {
-            let has_metadata = profile.issuer.is_some() && IN_METADATA.contains(&setting);
+            // An MCP server's metadata has the scope.
+            let is_of_mcp = setting == "scope" && !profile.resource.is_empty();
+            let is_in_metadata = IN_METADATA.contains(&setting) || is_of_mcp;
+            let has_metadata = profile.issuer.is_some() && is_in_metadata;
             return if has_metadata {
                 Origin::Metadata
             } else {

@@ -23,16 +23,22 @@ const NOTHING: &str = "-";
 /// The table, as wide as the terminal. Explains on standard error which profiles cannot be used, and why.
 pub(super) fn table(rows: &[Row], directories: &Directories) -> String {
     if rows.is_empty() {
+        message::note("no profiles yet");
+        message::hint("run `hallpass login` to create one");
         return String::new();
     }
     let is_checked = |row: &Row| matches!(row, Row::Usable(row) if row.check.is_some());
     let mut titles = TITLES;
-    if rows.iter().any(is_checked) {
+    let is_check = rows.iter().any(is_checked);
+    if is_check {
         titles[TITLES.len() - 1] = CHECK;
     }
     let columns = Columns {
         titles,
-        rows: rows.iter().map(|row| row.cells(directories)).collect(),
+        rows: rows
+            .iter()
+            .map(|row| row.cells(directories, is_check))
+            .collect(),
         can_be_cut: [false, true, true, true, false],
     };
     for row in rows {
@@ -45,11 +51,12 @@ pub(super) fn table(rows: &[Row], directories: &Directories) -> String {
 }
 
 impl Row {
-    fn cells(&self, directories: &Directories) -> [String; TITLES.len()] {
+    fn cells(&self, directories: &Directories, is_check: bool) -> [String; TITLES.len()] {
         match self {
             Self::Usable(row) => row.cells(directories),
             Self::Unusable(name, _) => {
-                [name.as_str(), "unusable", NOTHING, NOTHING, NOTHING].map(str::to_owned)
+                let last = if is_check { "failed" } else { NOTHING };
+                [name.as_str(), "unusable", NOTHING, NOTHING, last].map(str::to_owned)
             }
         }
     }
