@@ -32,9 +32,9 @@ const RELEASE: Counts = Counts {
     memory: 1_500,
 };
 
-/// The most instructions of any way to a cached token, in the release for Linux: 1.3 x the 57,000 that
-/// `hallpass token p` took when this bound was set.
-const MOST_INSTRUCTIONS: u64 = 74_100;
+/// The most instructions of any way to a cached token, in the release for Linux: 1.3 x the 58,665 that
+/// `hallpass token p` took in version 0.1.0.
+const MOST_INSTRUCTIONS: u64 = 76_264;
 
 /// Any other optimised build: most of it is the cost of the dynamic loader.
 const OPTIMISED: Counts = Counts {
@@ -101,8 +101,8 @@ pub(crate) const CALLS: &[Call] = &[
     PLAIN,
     call(&["token", "p", "--min-ttl", "5m"], 1.04),
     call(&["token", "--min-ttl=5m", "p"], 1.04),
-    // Searches for the only profile.
-    call(&["token"], 1.5),
+    // Looks for a .hallpass.toml in each directory up to the root, then for the only profile.
+    call(&["token"], 1.75),
     call(&["token", "p", "--format", "raw"], 1.2),
     call(&["token", "p", "--format", "header"], 1.2),
     call(&["token", "p", "--format", "bearer"], 1.2),

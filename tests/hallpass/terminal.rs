@@ -131,8 +131,9 @@ fn a_login_with_all_settings_prompts_only_for_the_secret() {
     assert_eq!(stored(&keychain), b"s3cret");
     // Nor does a second one ask for what is there.
     let mut terminal = Terminal::run(&machine.hallpass(&["login", "prod"]));
-    terminal.expect("Client secret: ");
-    assert_eq!(terminal.screen(), "Client secret: ");
+    let prompt = "Client secret (empty keeps the saved one): ";
+    terminal.expect(prompt);
+    assert_eq!(terminal.screen(), prompt);
     terminal.send("another\r");
     assert_eq!(terminal.end().exit, Some(0));
     assert_eq!(stored(&keychain), b"another");
@@ -521,7 +522,9 @@ fn log_in(machine: &Machine) -> Terminal {
         CLIENT_ID,
     ];
     let mut terminal = Terminal::run(&machine.hallpass(&login));
-    terminal.expect("Client secret: ");
+    // A profile that exists could keep its secret, which the prompt then says.
+    terminal.expect("Client secret");
+    terminal.expect(": ");
     terminal
 }
 
