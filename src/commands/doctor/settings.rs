@@ -7,6 +7,7 @@ use crate::profile::ProfileName;
 use crate::profile::binding::BoundUrl;
 use crate::profiles::Bound;
 use crate::secrets;
+use crate::types::shell;
 
 /// It can be read, and has the settings of its login.
 pub(super) fn profile(subject: &Subject<'_>) -> Vec<Finding> {
@@ -49,6 +50,7 @@ fn unusable(subject: &Subject<'_>, url: &BoundUrl) -> Option<Finding> {
         return None;
     }
     let (name, at) = (subject.name, url.as_str());
+    let word = shell::word(at);
     let profiles = &subject.machine.profiles;
     let bound = profiles.bound_to(url.as_url(), None);
     Some(match bound {
@@ -58,11 +60,11 @@ fn unusable(subject: &Subject<'_>, url: &BoundUrl) -> Option<Finding> {
         Ok(Bound::By(found)) => {
             let other = &found.name;
             Finding::failed(format!("{at} leads to profile {other}"))
-                .fix(format!("hallpass unbind {other} {at}"))
+                .fix(format!("hallpass unbind {other} {word}"))
         }
         Ok(Bound::Elsewhere | Bound::ByNobody) => {
             Finding::failed(format!("the index does not have {at}, so no tool finds it"))
-                .fix(format!("hallpass bind {name} {at}"))
+                .fix(format!("hallpass bind {name} {word}"))
         }
         Err(error) if error.kind == Kind::Usage => {
             let others = others_bound_to(subject, url);
@@ -70,7 +72,7 @@ fn unusable(subject: &Subject<'_>, url: &BoundUrl) -> Option<Finding> {
                 Finding::of(&error)
             } else {
                 let finding = Finding::failed(format!("{at}: {error}"));
-                let unbind = |other: &ProfileName| format!("hallpass unbind {other} {at}");
+                let unbind = |other: &ProfileName| format!("hallpass unbind {other} {word}");
                 others.iter().map(unbind).fold(finding, Finding::fix)
             }
         }
