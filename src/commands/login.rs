@@ -1,5 +1,6 @@
 //! `hallpass login`: authenticates a client, then keeps its settings, its secret and the token it got.
 
+mod credential;
 mod derived;
 mod dialogue;
 mod edit;
