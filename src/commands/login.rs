@@ -13,6 +13,7 @@ mod replace;
 mod secret_headers;
 mod sign;
 mod verify;
+mod without_effect;
 
 use super::transaction::{clean_up, commit};
 use crate::cache::Cache;

@@ -3,6 +3,8 @@
 //! The login stays the same: cached tokens are used until they expire. With `--keep-old`, the secret that
 //! was replaced stays as well, for servers that do not accept the new one everywhere at once.
 
+mod new_secret;
+
 use zeroize::Zeroizing;
 
 use super::transaction::{clean_up, commit};
@@ -12,7 +14,6 @@ use crate::cache::{Accepted, Cache};
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform::disk::Directories;
-use crate::platform::prompt::{self, Attempts};
 use crate::profile::rotation::Keep;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{CredentialKind, Profile, ProfileName};
@@ -20,7 +21,6 @@ use crate::profiles::{Profiles, is_configured_by_env};
 use crate::secrets::{self, WaitLimit};
 use crate::types::date::Date;
 use crate::types::digest::unique;
-use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::CachedToken;
 
 const EXAMPLES: &str = "\
@@ -257,72 +257,6 @@ impl Rotate<'_> {
         ));
         report(verified.as_ref());
         Ok(())
-    }
-
-    /// Warns of the secret that the profile has already. One that no longer exists does not hinder its
-    /// replacement.
-    fn warn_of_the_same(&self, secret: &ClientSecret) -> Result<()> {
-        match secrets::content(self.name, self.profile, WaitLimit::Person) {
-            Ok(current) if current.as_slice() == secret.expose().as_bytes() => {
-                message::warning("the new secret is the same as the old one");
-            }
-            Err(error) if matches!(error.kind, Kind::Locked | Kind::Unavailable) => {
-                return Err(error);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The new secret, and the token that it was verified with. A person who typed something wrong may
-    /// correct it.
-    fn new_secret(&self, rotated: &Profile) -> Result<(ClientSecret, Option<Verified>)> {
-        let mut attempts = Attempts::new();
-        loop {
-            let secret = self.read_secret(&mut attempts)?;
-            self.warn_of_the_same(&secret)?;
-            let mut error = match self.verify(rotated, &secret) {
-                Ok(verified) => return Ok((secret, verified)),
-                Err(error) => error,
-            };
-            if error.kind == Kind::Refused {
-                error.hints = vec![
-                    "nothing was changed; check the new secret".to_owned(),
-                    format!(
-                        "if the server accepts a new secret only some time later: hallpass rotate {} --keep-old --no-verify",
-                        self.name
-                    ),
-                ];
-            }
-            if error.kind != Kind::Refused || self.args.secret_stdin || !attempts.are_left() {
-                return Err(error);
-            }
-            message::error(&error);
-        }
-    }
-
-    /// The token that the server issued for the secret; none if none is to be requested.
-    fn verify(&self, rotated: &Profile, secret: &ClientSecret) -> Result<Option<Verified>> {
-        if self.args.no_verify {
-            return Ok(None);
-        }
-        let credential = Credential::Secret(secret.clone());
-        request_token(self.name, rotated, credential).map(Some)
-    }
-
-    fn read_secret(&self, attempts: &mut Attempts) -> Result<ClientSecret> {
-        if self.args.secret_stdin {
-            return prompt::read_secret_from_stdin();
-        }
-        if !prompt::can_ask() {
-            return Err(Error::usage(
-                "the new secret is missing, and there is no terminal to ask at",
-            )
-            .hint("pipe it in with --secret-stdin"));
-        }
-        let endpoint = self.profile.token_endpoint.as_str();
-        message::note(&format!("client {} at {endpoint}", self.profile.client()));
-        prompt::ask_secret("New client secret", attempts)
     }
 
     /// The profile as it is now, when nobody else can change it.

@@ -13,7 +13,7 @@ use crate::platform::prompt::Attempts;
 use crate::profile::headers::Headers;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{Layers, Setting, Settings};
-use crate::profile::{ClientAuth, CredentialKind, Profile, ProfileName, SecretSource};
+use crate::profile::{CredentialKind, Profile, ProfileName, SecretSource};
 use crate::profiles::{Profiles, name_given};
 use crate::types::digest::unique;
 
@@ -263,50 +263,6 @@ impl<'a> Login<'a> {
         Ok(profile)
     }
 
-    /// A user who gives an option expects that it is used.
-    fn reject_unused_options(&self, profile: &Profile) -> Result<()> {
-        let method = profile.client_auth;
-        let name = method.as_str();
-        let args = self.args;
-        if !method.has_key() && (args.key_stdin || args.signs()) {
-            return Err(Error::usage(format!("{name} takes no private key")));
-        }
-        if !method.has_key() && args.key.is_some() && profile.certificate_key.is_none() {
-            return Err(Error::usage("--key needs --cert with its certificate"));
-        }
-        self.check_headers()?;
-        if profile.secret.is_none() && (args.gives_secret() || args.key_stdin) {
-            let fault = "a client that authenticates with an identity token, or not at all, takes no secret";
-            return Err(Error::usage(fault)
-                .hint("leave out the secret, or add --identity-as assertion or subject_token"));
-        }
-        if let Some(algorithm) = self.layers.given.unfitting_algorithm(method) {
-            let fault = format!("{} does not fit {name}", algorithm.as_str());
-            return Err(Error::usage(fault));
-        }
-        let without_effect = if args.signs() && method != ClientAuth::PrivateKeyJwt {
-            Some(if args.jwt_key.is_some() {
-                "jwt-key"
-            } else {
-                "jwt-sign-command"
-            })
-        } else if profile.has_external_key() && args.gives_secret() {
-            return Err(Error::usage(
-                "a key that another program keeps needs no secret and no passphrase",
-            ));
-        } else {
-            self.layers.given.without_effect(profile)
-        };
-        match without_effect {
-            Some(option) => {
-                let choice = choice_of(profile, option);
-                let fault = format!("--{option} has no effect with {choice}");
-                Err(Error::usage(fault))
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Says what the login replaced, and what it left where it was.
     pub(super) fn report_replaced(&self, profile: &Profile) {
         if self
@@ -377,19 +333,5 @@ pub(super) fn load(
         Err(error) if error.kind == Kind::NotFound => Ok(None),
         Err(_) if replace => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// The user's choice that leaves an option without an effect.
-fn choice_of(profile: &Profile, option: &str) -> String {
-    let method = profile.client_auth;
-    match &profile.identity {
-        Some(identity) if matches!(option, "assertion-type" | "subject-token-type") => {
-            format!("--identity-as {}", identity.role.as_str())
-        }
-        Some(_) if matches!(method, ClientAuth::Identity | ClientAuth::None) => {
-            "--identity".to_owned()
-        }
-        _ => method.as_str().to_owned(),
     }
 }
