@@ -1,4 +1,4 @@
-//! The credential of a login: given, typed, moved from another place, or kept.
+//! The credential of a login: typed or given now, or the one that the profile has.
 
 use zeroize::Zeroizing;
 
