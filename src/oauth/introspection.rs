@@ -39,7 +39,7 @@ pub(crate) fn introspect(
     }
     let certificate_key = others.certificate_key.as_ref();
     let tls_key = tls_key(profile, Some(name), Some(credential), certificate_key)?;
-    let headers = profile.headers.clone().with(&others.secret_headers);
+    let headers = others.all_headers(profile);
     let http = Http::to(endpoint, profile, Some(name), tls_key)?;
     let identity = others.identity.as_ref();
     let authentication = authenticate(profile, Some(name), credential, identity)?;

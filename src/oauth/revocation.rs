@@ -30,7 +30,7 @@ pub(crate) fn revoke(
 ) -> Result<()> {
     let certificate_key = others.certificate_key.as_ref();
     let tls_key = tls_key(profile, None, Some(credential), certificate_key)?;
-    let headers = profile.headers.clone().with(&others.secret_headers);
+    let headers = others.all_headers(profile);
     let http = Http::to(endpoint, profile, None, tls_key)?;
     within(TIMEOUT, async |deadline| {
         let mut result = Ok(());

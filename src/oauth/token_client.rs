@@ -19,6 +19,13 @@ pub(crate) struct OtherCredentials {
     pub(crate) secret_headers: Headers,
 }
 
+impl OtherCredentials {
+    /// The profile's headers, the secret ones included.
+    pub(super) fn all_headers(&self, profile: &Profile) -> Headers {
+        profile.headers.clone().with(&self.secret_headers)
+    }
+}
+
 pub(crate) struct TokenClient {
     pub(super) credential: Credential,
     pub(super) identity: Option<IdentityToken>,
@@ -44,14 +51,24 @@ impl TokenClient {
         let certificate_key = others.certificate_key.as_ref();
         let tls_key = tls_key(profile, name, Some(&credential), certificate_key)?;
         let http = Http::to(&profile.token_endpoint, profile, name, tls_key)?;
-        Ok(Self {
+        Ok(Self::new(name, profile, credential, others, http))
+    }
+
+    fn new(
+        name: Option<&ProfileName>,
+        profile: &Profile,
+        credential: Credential,
+        others: OtherCredentials,
+        http: Http,
+    ) -> Self {
+        Self {
             credential,
+            headers: others.all_headers(profile),
             identity: others.identity,
-            headers: profile.headers.clone().with(&others.secret_headers),
             secret_headers: others.secret_headers,
             http,
             name: name.cloned(),
-        })
+        }
     }
 
     /// Reads the credential; if that may block, HTTP is set up meanwhile.
@@ -88,14 +105,7 @@ impl TokenClient {
             // If no thread could be started, it is done now.
             let http = http.ok().and_then(|thread| thread.join().ok());
             let http = http.unwrap_or_else(set_up)?;
-            Ok(Self {
-                credential,
-                identity: others.identity,
-                headers: profile.headers.clone().with(&others.secret_headers),
-                secret_headers: others.secret_headers,
-                http,
-                name: Some(name.clone()),
-            })
+            Ok(Self::new(Some(name), profile, credential, others, http))
         })
     }
 }

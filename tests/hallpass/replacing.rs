@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::machine::{Machine, Ran, finish, numbered_tokens, spawn};
 use crate::secret_service::SecretService;
-use crate::server::{Gate, Reply, Request, Server};
+use crate::server::{Gate, Reply, Server, holding};
 use crate::terminal::Terminal;
 
 fn login(machine: &Machine, arguments: &[&str]) -> Ran {
@@ -163,15 +163,7 @@ fn a_binding_that_is_made_while_a_login_waits_is_kept() {
         &changes_the_client,
     ] {
         let gate = Gate::new();
-        let held = gate.clone();
-        let server = Server::start(move |request| {
-            let reply = Reply::token("t", 3600);
-            if request.text().contains("wait") {
-                reply.held_by(&held)
-            } else {
-                reply
-            }
-        });
+        let server = Server::start(holding(&gate));
         let machine = Machine::new();
         let url = server.url("/t");
         login(&machine, &client_1(&url)).success();
@@ -299,15 +291,7 @@ fn a_login_that_sends_the_secret_elsewhere_does_not_offer_to_keep_it() {
 fn an_edit_does_not_undo_a_rotation_that_happens_meanwhile() {
     let keychain = SecretService::start();
     let gate = Gate::new();
-    let held = gate.clone();
-    let server = Server::start(move |request: &Request| {
-        let reply = Reply::token("token", 3600);
-        if request.text().contains("wait") {
-            reply.held_by(&held)
-        } else {
-            reply
-        }
-    });
+    let server = Server::start(holding(&gate));
     let machine = Machine::new()
         .with_environment(keychain.environment())
         .with_server(server);

@@ -233,6 +233,19 @@ pub(crate) struct Reply {
     drip: Option<(usize, Duration)>,
 }
 
+/// Issues tokens, but holds the response to a request that contains "wait".
+pub(crate) fn holding(gate: &Gate) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    let gate = gate.clone();
+    move |request| {
+        let reply = Reply::token("token", 3600);
+        if request.text().contains("wait") {
+            reply.held_by(&gate)
+        } else {
+            reply
+        }
+    }
+}
+
 impl Reply {
     pub(crate) fn new(status: u16) -> Reply {
         Reply {

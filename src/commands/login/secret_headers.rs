@@ -38,9 +38,10 @@ impl Login<'_> {
         let Some(renewed) = &self.renewed else {
             return Ok(Headers::default());
         };
-        let names = names(renewed);
-        let changed = self.changed_headers();
-        let kept: Vec<_> = names.difference(&changed).collect();
+        let changed: BTreeSet<_> = self.given_headers().collect();
+        let headers = renewed.secret_headers.iter();
+        let names = headers.flat_map(|headers| &headers.names);
+        let kept: Vec<_> = names.filter(|name| !changed.contains(name)).collect();
         if kept.is_empty() {
             return Ok(Headers::default());
         }
@@ -82,18 +83,17 @@ impl Login<'_> {
         Err(error)
     }
 
-    fn changed_headers(&self) -> BTreeSet<String> {
+    /// The names of the headers that the options set or remove.
+    fn given_headers(&self) -> impl Iterator<Item = &String> {
         let plain = self.args.header.iter().map(|(name, _)| name);
         let secret = self.args.header_secret.iter().map(|(name, _)| name);
-        plain.chain(secret).cloned().collect()
+        plain.chain(secret)
     }
 
     /// Refuses a header that is given twice: only one value can count.
     pub(super) fn check_headers(&self) -> Result<()> {
-        let plain = self.args.header.iter().map(|(name, _)| name);
-        let secret = self.args.header_secret.iter().map(|(name, _)| name);
         let mut seen = BTreeSet::new();
-        match plain.chain(secret).find(|name| !seen.insert(*name)) {
+        match self.given_headers().find(|name| !seen.insert(*name)) {
             Some(name) => Err(Error::usage(format!("the header {name} is given twice"))),
             None => Ok(()),
         }
@@ -115,13 +115,6 @@ impl Login<'_> {
         let seen = self.renewed.as_ref().map(|seen| &seen.secret_headers);
         seen.is_some_and(|seen| *seen != current.secret_headers)
     }
-}
-
-fn names(profile: &Profile) -> BTreeSet<String> {
-    let headers = profile.secret_headers.as_ref();
-    headers
-        .map(|headers| headers.names.clone())
-        .unwrap_or_default()
 }
 
 fn parse(name: &str, content: &zeroize::Zeroizing<Vec<u8>>) -> Result<ClientSecret> {

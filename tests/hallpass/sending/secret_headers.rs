@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, finish, spawn};
 use crate::secret_service::SecretService;
-use crate::server::{Gate, Reply, Server};
+use crate::server::{Gate, Reply, Server, holding};
 use crate::terminal::Terminal;
 
 const KEY: &str = "x-gateway-key";
@@ -44,16 +44,12 @@ fn machine(keychain: &SecretService) -> Machine {
 /// Logs in with the client secret from standard input.
 fn login(machine: &Machine, more: &[&str]) -> Ran {
     let url = machine.server().url("/oauth/token");
-    let login = [
-        "login",
-        "p",
-        "--token-url",
-        &url,
-        "--client-id",
-        CLIENT_ID,
-        "--secret-stdin",
-    ];
-    machine.run_with_input(&[&login[..], more].concat(), SECRET)
+    let login = [&login_at(&url)[..], &["--secret-stdin"], more].concat();
+    machine.run_with_input(&login, SECRET)
+}
+
+fn login_at(url: &str) -> [&str; 6] {
+    ["login", "p", "--token-url", url, "--client-id", CLIENT_ID]
 }
 
 fn from_file(machine: &Machine, value: &str) -> String {
@@ -187,18 +183,9 @@ fn a_client_without_a_secret_has_secret_headers_too() {
     let identity = machine.private_file("identity", b"eyJhbGciOiJub25lIn0.e30.c2ln");
     let identity = format!("file:{}", identity.display());
     let given = from_file(&machine, VALUE);
-    let login = [
-        "login",
-        "p",
-        "--token-url",
-        &url,
-        "--client-id",
-        CLIENT_ID,
-        "--identity",
-        &identity,
-    ];
+    let more = ["--identity", &identity, "--header-secret", &given];
     machine
-        .run(&[&login[..], &["--header-secret", &given]].concat())
+        .run(&[&login_at(&url)[..], &more].concat())
         .success();
     machine.run(&["token", "--refresh"]).success();
     assert_eq!(last_key(&machine).as_deref(), Some(VALUE));
@@ -220,20 +207,13 @@ fn secret_headers_are_sent_only_with_the_settings_of_their_login() {
     assert_eq!(machine.server().requests().len(), sent);
     // Without a terminal, a login that accepts the change says what is to be given again.
     let url = machine.server().url("/elsewhere");
-    let again = [
-        "login",
-        "p",
-        "--token-url",
-        &url,
-        "--client-id",
-        CLIENT_ID,
-        "--secret-stdin",
-    ];
-    let refused = machine.run_with_input(&again, SECRET).failure(4);
+    let again = login_at(&url);
+    let piped = [&again[..], &["--secret-stdin"]].concat();
+    let refused = machine.run_with_input(&piped, SECRET).failure(4);
     let hint = "give the value again: --header-secret x-gateway-key=file:PATH";
     assert!(refused.stderr.contains(hint), "{refused:?}");
     // At a terminal it asks.
-    let mut terminal = Terminal::run(&machine.hallpass(&again[..again.len() - 1]));
+    let mut terminal = Terminal::run(&machine.hallpass(&again));
     terminal.expect("Client secret: ");
     terminal.send(&format!("{SECRET}\r"));
     terminal.expect("Value of the header x-gateway-key: ");
@@ -248,15 +228,7 @@ fn secret_headers_are_sent_only_with_the_settings_of_their_login() {
 fn a_login_does_not_undo_a_secret_header_that_another_one_saved_meanwhile() {
     let keychain = SecretService::start();
     let gate = Gate::new();
-    let held = gate.clone();
-    let server = Server::start(move |request| {
-        let reply = Reply::token("token", 3600);
-        if request.text().contains("wait") {
-            reply.held_by(&held)
-        } else {
-            reply
-        }
-    });
+    let server = Server::start(holding(&gate));
     let machine = Machine::new()
         .with_environment(keychain.environment())
         .with_server(server);
