@@ -25,7 +25,7 @@ use crate::profile::ProfileName;
 use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{Profiles, name_given};
-use recipes::{TOOLS, Tool};
+use recipes::Tool;
 use record::Record;
 
 /// Show a tool's configuration, or write it
@@ -119,18 +119,17 @@ pub(super) fn recorded_links(directories: &Directories) -> Result<Vec<PathBuf>> 
 pub(super) use links::file_name as link_file_name;
 
 /// What `hallpass setup` takes as its first argument, and what each is for.
-pub(super) fn names() -> Vec<(String, String)> {
-    let list = recipes::list();
-    let rows = list.lines().filter_map(|line| line.split_once(' '));
-    rows.map(|(name, about)| (name.to_owned(), about.trim_start().to_owned()))
-        .collect()
+pub(super) fn names() -> impl Iterator<Item = (&'static str, String)> {
+    let tools = recipes::tools().map(|tool| (tool.name, tool.about()));
+    let others = recipes::OTHERS.map(|(name, about)| (name, about.to_owned()));
+    tools.chain(others)
 }
 
 fn find(name: &str, args: &Args) -> Result<&'static Tool> {
     if name == mcp::NAME {
         return mcp::find(args.client.as_deref());
     }
-    let tool = TOOLS.iter().find(|tool| tool.name == name);
+    let tool = recipes::tools().find(|tool| tool.name == name);
     tool.ok_or_else(|| Error::usage("unknown tool").hint("`hallpass setup` lists them"))
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Site {
     issued: Arc<AtomicUsize>,
     /// Tokens up to this number are no longer taken.
     revoked: Arc<AtomicUsize>,
+    /// For every command, such as those of a profile from the environment.
+    pub(crate) variables: Vec<(String, String)>,
     /// What git's own server program serves, as long as the site is there.
     repositories: Option<tempfile::TempDir>,
 }
@@ -74,6 +76,7 @@ impl Site {
             machine,
             issued,
             revoked,
+            variables: Vec::new(),
             repositories: None,
         }
     }
@@ -114,6 +117,7 @@ impl Site {
                 format!("{}:{path}", self.directory("bin").display()),
             )
             .env("HOME", self.machine.home())
+            .envs(self.variables.clone())
             .stdin(Stdio::null());
         command
     }
@@ -834,15 +838,17 @@ fn pip_and_uv_install_from_a_private_index_by_the_keyring_program() {
     assert_eq!(site.issued(), 1);
 }
 
-/// A registry below this path with one package, which demands a token, and a project that needs it.
-pub(crate) fn npm_registry(path: &'static str) -> Site {
+/// An npm registry below this path with one package.
+pub(crate) fn npm_registry(
+    path: &'static str,
+) -> impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static {
     let package = archive(
         "package",
         &[("package.json", r#"{"name":"private","version":"1.0.0"}"#)],
     );
     let digest = ring::digest::digest(&ring::digest::SHA512, &package);
     let integrity = format!("sha512-{}", STANDARD.encode(digest));
-    let site = Site::start(Demands::Bearer, move |request| {
+    move |request| {
         let host = request.header("host").unwrap_or_default();
         match request.target.strip_prefix(path) {
             Some("private") => {
@@ -856,15 +862,17 @@ pub(crate) fn npm_registry(path: &'static str) -> Site {
             Some("private/-/private-1.0.0.tgz") => Reply::new(200).body(package.clone()),
             _ => Reply::new(404),
         }
-    });
-    let manifest = r#"{"name":"app","version":"1.0.0","dependencies":{"private":"1.0.0"}}"#;
-    fs::write(site.directory("project").join("package.json"), manifest).expect("a manifest");
-    site
+    }
 }
+
+/// The package.json of a project that needs that package.
+pub(crate) const NPM_PROJECT: &str =
+    r#"{"name":"app","version":"1.0.0","dependencies":{"private":"1.0.0"}}"#;
 
 #[test]
 fn pnpm_installs_from_a_private_registry_by_its_token_helper() {
-    let site = npm_registry("/");
+    let site = Site::start(Demands::Bearer, npm_registry("/"));
+    fs::write(site.directory("project").join("package.json"), NPM_PROJECT).expect("a manifest");
     site.link("pnpm-tokenhelper-hallpass-prod");
     let (registry, host) = (site.server.url("/"), site.host());
     let helper = site.directory("bin").join("pnpm-tokenhelper-hallpass-prod");

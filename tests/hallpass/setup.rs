@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
+use crate::recipes::tools;
 use crate::server::Server;
 use crate::support::ran;
 
@@ -14,17 +15,6 @@ fn machine_bound_to(urls: &[&str]) -> (Machine, Server) {
     let urls: Vec<_> = urls.iter().flat_map(|url| ["--for", *url]).collect();
     machine.login("prod", &server, &urls);
     (machine, server)
-}
-
-fn tools(machine: &Machine) -> Vec<String> {
-    let list = machine.run(&["setup"]).success().stdout;
-    let names = list
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
-    names
-        .filter(|name| !["links", "mcp"].contains(name))
-        .map(str::to_owned)
-        .collect()
 }
 
 #[test]

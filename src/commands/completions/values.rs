@@ -44,12 +44,9 @@ pub(super) fn of_argument(argument: &Arg, known: &Known<'_>) -> Vec<Candidate> {
             Some((variable, _)) => profiles(&[variable, "="].concat()),
             None => Vec::new(),
         },
-        ("setup", "tool", _) => {
-            let tools = setup::names().into_iter();
-            tools
-                .map(|(name, about)| Candidate::new(name, about))
-                .collect()
-        }
+        ("setup", "tool", _) => setup::names()
+            .map(|(name, about)| Candidate::new(name, about))
+            .collect(),
         ("login", "provider", _) => presets(),
         ("login", "set", _) => settings(known),
         ("help", ..) if known.arguments.is_empty() => {

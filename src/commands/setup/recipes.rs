@@ -8,13 +8,16 @@ use super::template::Url;
 use crate::error::{Error, Result};
 
 pub(super) use mcp_clients::MCP_CLIENTS;
-pub(super) use table::TOOLS;
+pub(super) use table::GROUPS;
 
 /// A tool and its settings. The texts are templates for [`Facts::fill`].
 pub(super) struct Tool {
     pub(super) name: &'static str,
     /// The programs that have these settings.
     programs: &'static str,
+    /// Programs on the PATH, or paths in the home directory, that show that this machine has the tool.
+    #[expect(dead_code, reason = "for setup all")]
+    found_by: &'static [&'static str],
     /// The feature of the tool that fetches the token.
     feature: &'static str,
     /// The beginning, which names the file.
@@ -61,24 +64,45 @@ pub(super) struct SettingsFile {
     pub(super) empty_is_none: bool,
 }
 
-/// Every tool, a line each; one that can be written is marked. The README's table is the same list.
+/// Every tool.
+pub(super) fn tools() -> impl Iterator<Item = &'static Tool> {
+    GROUPS.iter().flat_map(|group| group.tools)
+}
+
+/// What else `hallpass setup` takes, and what it is for.
+pub(super) const OTHERS: [(&str, &str); 2] = [
+    (
+        "links",
+        "the names that tools look for, such as docker-credential-hallpass",
+    ),
+    (
+        "mcp",
+        "clients of an MCP server (setup mcp PROFILE --client CLIENT)",
+    ),
+];
+
+/// Every tool, a line each below the title of its group; one that can be written is marked. The
+/// README's table is the same list.
 pub(super) fn list() -> String {
-    let rows = TOOLS.iter().map(|tool| {
-        let marks = match tool.write {
-            Write::Never => "",
-            _ => " [--write]",
-        };
-        format!(
-            "{:<13}{}: {}{marks}\n",
-            tool.name, tool.programs, tool.feature
-        )
+    let row = |name: &str, about: &str| format!("  {name:<14}{about}\n");
+    let groups = GROUPS.iter().filter(|group| !group.tools.is_empty());
+    let groups = groups.map(|group| {
+        let rows = group.tools.iter().map(|tool| row(tool.name, &tool.about()));
+        format!("{}\n{}\n", group.title, rows.collect::<String>())
     });
-    let links = "links        the names that tools look for, such as docker-credential-hallpass\n";
-    let mcp = "mcp          clients of an MCP server (setup mcp PROFILE --client CLIENT)\n";
-    rows.collect::<String>() + links + mcp
+    let others = OTHERS.map(|(name, about)| row(name, about));
+    groups.collect::<String>() + "Others\n" + &others.concat()
 }
 
 impl Tool {
+    pub(super) fn about(&self) -> String {
+        let marks = match self.write {
+            Write::Never => "",
+            _ => " [--write]",
+        };
+        format!("{}: {}{marks}", self.programs, self.feature)
+    }
+
     /// The settings as they are printed.
     pub(super) fn text(&self, facts: &Facts) -> Result<String> {
         let lines = self.lines(facts)?.join(self.between);

@@ -1,0 +1,79 @@
+//! HTTP and API clients, in alphabetical order.
+
+use super::{PRINTED, Tool};
+
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "bruno",
+        programs: "Bruno",
+        found_by: &["bru", "bruno"],
+        feature: "an environment variable",
+        head: "# in the collection, Auth: Bearer Token\n{{process.env.HALLPASS_TOKEN}}\n\n\
+               # then, for the command line and for the app\n\
+               @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE -- bru run}\n\
+               @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- bruno}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "curl",
+        programs: "curl",
+        found_by: &["curl"],
+        feature: "a pipe, so that no argument list has the token",
+        each: "@{shell: hallpass token PROFILE --format curl} | curl -K - @{shell: URL}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "httpie",
+        programs: "HTTPie",
+        found_by: &["http"],
+        feature: "a header from a file descriptor (bash, zsh)",
+        each: "http @{sh: URL} Authorization:@<(@{sh: hallpass token PROFILE --format bearer})\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "hurl",
+        programs: "Hurl (7.1 or later)",
+        found_by: &["hurl"],
+        feature: "a secret variable",
+        head: "# in the .hurl file\n",
+        each: "GET @{text: URL}\nAuthorization: Bearer {{token}}\n\n",
+        tail: "# then\n@{shell: hallpass exec -e HURL_SECRET_token=PROFILE -- hurl FILE}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "insomnia",
+        programs: "Insomnia",
+        found_by: &["insomnia", "inso"],
+        feature: "a file that the File tag reads",
+        head: "# write the file again before the token expires\n\
+               mkdir @{shell: FOLDER}\n\
+               @{shell: hallpass token PROFILE --output FOLDER-FILE}\n\n\
+               # in Preferences, Security, let Insomnia read this folder\n\
+               @{text: FOLDER}\n\n\
+               # in the request, Auth: Bearer Token, with the File tag\n\
+               {% file @{json: FOLDER-FILE} %}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "jetbrains",
+        programs: "JetBrains HTTP Client",
+        found_by: &["idea", "pycharm", "webstorm", "goland", "rustrover"],
+        feature: "an environment variable",
+        head: "### in the .http file\n",
+        each: "GET @{text: URL}\nAuthorization: Bearer {{$env.HALLPASS_TOKEN}}\n\n",
+        tail: "# then, with the IDE's own launcher\n\
+               @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- idea .}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "vscode",
+        programs: "VS Code REST Client",
+        found_by: &["code", "codium"],
+        feature: "an environment variable",
+        head: "### in the .http file\n",
+        each: "GET @{text: URL}\nAuthorization: Bearer {{$processEnv HALLPASS_TOKEN}}\n\n",
+        tail: "# then, while no VS Code is running\n\
+               @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- code .}\n",
+        ..PRINTED
+    },
+];

@@ -1,0 +1,5 @@
+//! CI, containers and services, in alphabetical order.
+
+use super::Tool;
+
+pub(super) const TOOLS: &[Tool] = &[];

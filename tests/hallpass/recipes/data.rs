@@ -1,0 +1,1 @@
+//! Data, mail and services.
