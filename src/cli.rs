@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out.
 
+mod completing;
 mod usage;
 
 use std::ffi::{OsStr, OsString};
@@ -30,16 +31,23 @@ use crate::platform::variables;
     after_help = helper::list()
 )]
 struct Cli {
-    /// Print each step and its reason on standard error
-    #[arg(short, long, global = true)]
-    verbose: bool,
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     command: Command,
 }
 
+/// The options of every command.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Print each step and its reason on standard error
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
 impl Cli {
     fn shown(self) -> Command {
-        if self.verbose {
+        if self.global.verbose {
             message::show_steps();
         }
         self.command
@@ -165,7 +173,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Exec(args) => exec::run(&args, inherited),
         Command::Setup(args) => setup::run(&args, program),
         Command::Completions(args) => Ok(completions::run(&args)),
-        Command::Complete(args) => Ok(completions::complete(&args, &Cli::command())),
+        Command::Complete(args) => Ok(completing::complete(&args)),
         Command::Help(args) => help::run(&args, &Cli::command().render_help().to_string()),
         Command::Version(_) => Ok(help::version()),
     }

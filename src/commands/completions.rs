@@ -3,6 +3,7 @@
 
 mod values;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command, ValueEnum};
@@ -58,6 +59,11 @@ impl CompleteArgs {
         let words = words.iter().map(|word| word.to_str().map(str::to_owned));
         words.collect::<Option<_>>().map(|words| Self { words })
     }
+
+    /// The word that is the command, if the first word before the one to complete is.
+    pub(crate) fn command(&self) -> Option<&str> {
+        self.words.get(1).map(String::as_str)
+    }
 }
 
 /// The words that can stand at a place, a line each: the word, a tab and its description. A line that
@@ -71,8 +77,7 @@ pub(crate) fn complete(args: &CompleteArgs, program: &Command) -> String {
     let mut text = String::new();
     for Candidate { word, about } in candidates {
         if word.starts_with(':') || word.starts_with(current) && !word.contains(char::is_control) {
-            let about = message::clean(&about, DESCRIPTION_LIMIT);
-            text.extend([&word, "\t", &about, "\n"]);
+            text.extend([&*word, "\t", &*about, "\n"]);
         }
     }
     text
@@ -81,14 +86,22 @@ pub(crate) fn complete(args: &CompleteArgs, program: &Command) -> String {
 /// A word that can be next.
 struct Candidate {
     word: String,
-    about: String,
+    about: Cow<'static, str>,
 }
 
 impl Candidate {
-    fn new(word: impl Into<String>, about: impl Into<String>) -> Self {
+    fn new(word: impl Into<String>, about: impl AsRef<str>) -> Self {
         Self {
             word: word.into(),
-            about: about.into(),
+            about: message::clean(about.as_ref(), DESCRIPTION_LIMIT).into(),
+        }
+    }
+
+    /// Of one profile in a thousand, so it has nothing to clean.
+    fn profile(word: String) -> Self {
+        Self {
+            word,
+            about: "profile".into(),
         }
     }
 }

@@ -44,16 +44,16 @@ impl ProfileName {
 
     /// The order for people: `p2` comes before `p10`.
     pub(crate) fn natural_order(&self, other: &Self) -> Ordering {
-        let (mut left, mut right) = (self.as_str(), other.as_str());
-        loop {
-            if left.is_empty() || right.is_empty() {
-                break;
-            }
+        let (mut left, mut right) = different_ends(self.as_str(), other.as_str());
+        while let (Some(one), Some(two)) = (left.first(), right.first()) {
             let order = match (number(&mut left), number(&mut right)) {
                 (Some(one), Some(two)) => one.len().cmp(&two.len()).then(one.cmp(two)),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (None, None) => letter(&mut left).cmp(&letter(&mut right)),
+                (None, None) => {
+                    (left, right) = (&left[1..], &right[1..]);
+                    one.cmp(two)
+                }
             };
             if order != Ordering::Equal {
                 return order;
@@ -70,23 +70,27 @@ impl fmt::Display for ProfileName {
     }
 }
 
+/// The names without what they have in common at the beginning. A number stays whole.
+fn different_ends<'a>(one: &'a str, two: &'a str) -> (&'a [u8], &'a [u8]) {
+    let (one, two) = (one.as_bytes(), two.as_bytes());
+    let common = one.iter().zip(two).take_while(|(one, two)| one == two);
+    let mut start = common.count();
+    while start > 0 && one[start - 1].is_ascii_digit() {
+        start -= 1;
+    }
+    (&one[start..], &two[start..])
+}
+
 /// Removes the number at the beginning, and returns it without its leading zeros.
-fn number<'a>(text: &mut &'a str) -> Option<&'a str> {
-    let end = text.find(|c: char| !c.is_ascii_digit());
+fn number<'a>(text: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = text.iter().position(|b| !b.is_ascii_digit());
     let (number, rest) = text.split_at(end.unwrap_or(text.len()));
     if number.is_empty() {
         return None;
     }
     *text = rest;
-    Some(number.trim_start_matches('0'))
-}
-
-/// Removes the first character, and returns it.
-fn letter(text: &mut &str) -> Option<char> {
-    let mut characters = text.chars();
-    let first = characters.next();
-    *text = characters.as_str();
-    first
+    let zeros = number.iter().take_while(|b| **b == b'0').count();
+    Some(&number[zeros..])
 }
 
 /// Windows opens a device for these, whatever their extension.

@@ -154,6 +154,9 @@ pub(crate) const CALLS: &[Call] = &[
     ),
 ];
 
+/// What the completions of every shell run.
+const COMPLETE: Call = call(&["complete", "=p", "token"], 1.0);
+
 const ONE_URL: &str = "https://git.example/";
 
 #[test]
@@ -258,6 +261,22 @@ fn it_costs_the_same_with_ten_thousand_profiles_and_cached_tokens() {
             "{arguments:?}: {before:?} {now:?}"
         );
     }
+    // A completion lists the directory, and opens no file.
+    let completing = system_calls(&machine, &COMPLETE);
+    assert!(completing < 1_000, "{completing}");
+}
+
+/// A person waits for a completion at each key.
+#[test]
+fn completing_a_profile_costs_little_more_than_a_cached_token() {
+    let machine = machine_with_a_cached_token();
+    let token = counts(&machine, &PLAIN);
+    let completing = counts(&machine, &COMPLETE);
+    assert!(
+        completing.instructions <= 3 * token.instructions
+            && completing.system_calls <= 3 * token.system_calls,
+        "{completing:?}, a token: {token:?}"
+    );
 }
 
 pub(crate) fn machine_with_a_cached_token() -> Machine {
@@ -281,22 +300,26 @@ fn under(tool: &[&str], machine: &Machine, call: &Call) -> (String, Ran) {
     let mut command = run_by(command, &hallpass);
     command.stdin(fs::File::open(&request).expect("a request"));
     let result = ran(command);
-    let has_token = if call.arguments[0] == "exec" {
-        result.stderr.contains("program not found")
-    } else {
-        result.code == 0 && result.stdout.contains("token-")
+    let has_worked = match call.arguments[0] {
+        "exec" => result.stderr.contains("program not found"),
+        "complete" => result.stdout.contains("p\tprofile\n"),
+        _ => result.code == 0 && result.stdout.contains("token-"),
     };
-    assert!(has_token, "{:?}: {result:?}", call.arguments);
+    assert!(has_worked, "{:?}: {result:?}", call.arguments);
     (fs::read_to_string(&report).expect("a report"), result)
 }
 
-fn counts(machine: &Machine, call: &Call) -> Counts {
+fn system_calls(machine: &Machine, call: &Call) -> u64 {
     let (calls, _) = under(&["strace", "-f", "-o", "REPORT"], machine, call);
     // One line a call; a call of one thread that another interrupts takes two.
     let is_call = |line: &&str| {
         let others = [" resumed>", "+++ ", "--- "];
         !others.iter().any(|other| line.contains(other))
     };
+    calls.lines().filter(is_call).count() as u64
+}
+
+fn counts(machine: &Machine, call: &Call) -> Counts {
     let callgrind = [
         "valgrind",
         "--tool=callgrind",
@@ -312,7 +335,7 @@ fn counts(machine: &Machine, call: &Call) -> Counts {
     let (page_faults, memory) = last.split_once(' ').expect("two numbers");
     let number = |text: &str| text.parse().expect("a number");
     Counts {
-        system_calls: calls.lines().filter(is_call).count() as u64,
+        system_calls: system_calls(machine, call),
         instructions: number(instructions),
         page_faults: number(page_faults),
         memory: number(memory),

@@ -67,7 +67,7 @@ fn profiles(prefix: &str) -> Vec<Candidate> {
     let names = profiles::directories().and_then(|at| Profiles::of(&at).names());
     let names = names.unwrap_or_default().into_iter();
     names
-        .map(|name| Candidate::new(format!("{prefix}{name}"), "profile"))
+        .map(|name| Candidate::profile([prefix, name.as_str()].concat()))
         .collect()
 }
 
