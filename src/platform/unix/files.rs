@@ -6,6 +6,7 @@ use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 };
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, accessat, openat, statvfs};
 use rustix::io::Errno;
@@ -67,7 +68,7 @@ pub(crate) fn is_planted(path: &Path, metadata: &Metadata) -> bool {
     const SHARED: u32 = 0o1002;
     let directory = path.parent().and_then(|parent| parent.metadata().ok());
     directory.is_some_and(|directory| {
-        let owners = [geteuid().as_raw(), directory.uid()];
+        let owners = [user(), directory.uid()];
         directory.mode() & SHARED == SHARED && !owners.contains(&metadata.uid())
     })
 }
@@ -80,8 +81,8 @@ pub(crate) fn is_link_refusal(error: &io::Error) -> bool {
 pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str> {
     let owner = metadata.uid();
     let is_own = match trust {
-        Trust::Private | Trust::Settings => owner == geteuid().as_raw(),
-        Trust::Secret => owner == geteuid().as_raw() || owner == 0,
+        Trust::Private | Trust::Settings => owner == user(),
+        Trust::Secret => owner == user() || owner == 0,
         Trust::Identity => true,
     };
     let others_may = metadata.mode()
@@ -106,13 +107,19 @@ pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str
 
 /// Why this directory must not be trusted, as text that follows its name.
 pub(crate) fn distrust_directory(metadata: &Metadata) -> Option<&'static str> {
-    if ![geteuid().as_raw(), 0].contains(&metadata.uid()) {
+    if ![user(), 0].contains(&metadata.uid()) {
         Some("belongs to another user")
     } else if metadata.mode() & 0o022 != 0 {
         Some(WRITABLE_BY_OTHERS)
     } else {
         None
     }
+}
+
+/// The user that this process runs as, who does not change. A list of profiles checks thousands of files.
+fn user() -> u32 {
+    static USER: OnceLock<u32> = OnceLock::new();
+    *USER.get_or_init(|| geteuid().as_raw())
 }
 
 /// Whether both are the same file. The number of links would not show that a file was removed: NFS
@@ -122,7 +129,7 @@ pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
 }
 
 pub(crate) fn is_foreign(metadata: &Metadata) -> bool {
-    metadata.uid() != geteuid().as_raw()
+    metadata.uid() != user()
 }
 
 /// Checks that a file can be created in a directory, without creating one.
