@@ -1,5 +1,10 @@
 //! Tables of texts for people: columns with two spaces between them.
 
+use std::borrow::Cow;
+use std::iter;
+
+use unicode_width::UnicodeWidthStr as _;
+
 use crate::message;
 use crate::platform::Screen;
 
@@ -41,7 +46,7 @@ impl<const N: usize> Columns<N> {
         let mut widths = self.titles.map(str::len);
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+                *width = (*width).max(cell.width());
             }
         }
         let Some(screen) = screen else {
@@ -63,15 +68,30 @@ impl<const N: usize> Columns<N> {
 
 /// One line, without spaces at its end.
 fn line<const N: usize>(cells: &[String; N], widths: &[usize; N]) -> String {
-    let cell = |(cell, width): (&String, &usize)| {
-        let mut shown = cell.clone();
-        if cell.chars().count() > *width {
-            shown = cell.chars().take(width - 1).collect::<String>() + CUT;
-        }
-        format!("{shown:<width$}")
-    };
-    let cells: Vec<_> = cells.iter().zip(widths).map(cell).collect();
-    cells.join("  ").trim_end().to_owned()
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        let shown = fitting(cell, *width);
+        line.push_str(&shown);
+        // A wide character can be cut although one column is left.
+        line.extend(iter::repeat_n(' ', width + 2 - shown.width()));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// As much of a cell as fits in so many columns of the terminal.
+fn fitting(cell: &str, width: usize) -> Cow<'_, str> {
+    if cell.width() <= width {
+        return cell.into();
+    }
+    let mut end = cell.len();
+    while cell[..end].width() > width - 1 {
+        end = cell[..end]
+            .char_indices()
+            .next_back()
+            .map_or(0, |(at, _)| at);
+    }
+    [&cell[..end], CUT].concat().into()
 }
 
 #[cfg(test)]
@@ -117,6 +137,30 @@ mod tests {
             assert!(text.contains("a-profile  ü"), "{text}");
             assert_eq!(text.contains('…'), wanted < 51, "{text}");
         }
+    }
+
+    #[test]
+    fn a_column_is_as_wide_as_a_terminal_shows_its_characters() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned);
+        let columns = Columns {
+            titles: ["CLIENT", "SERVER"],
+            rows: vec![row(["日本語クライアント", "a"]), row(["e\u{301}", "b"])],
+            can_be_cut: [true, false],
+        };
+        let shown = |width| {
+            columns.text(Some(Screen {
+                width,
+                has_color: false,
+            }))
+        };
+        let whole =
+            "CLIENT              SERVER\n日本語クライアント  a\ne\u{301}                   b\n";
+        assert_eq!(columns.text(None), whole);
+        assert_eq!(shown(26), whole);
+        assert_eq!(
+            shown(20),
+            "CLIENT        SERVER\n日本語クラ…   a\ne\u{301}             b\n"
+        );
     }
 
     #[test]

@@ -125,8 +125,9 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
 ];
 
 /// Each external crate, the modules that may use it, and why there.
-const CRATES: [(&str, &[&str]); 32] = [
+const CRATES: [(&str, &[&str]); 33] = [
     ("strsim", &["platform"]),
+    ("unicode_width", &["commands"]),
     ("percent_encoding", &["types"]),
     ("url", &["types"]),
     // It signs as rustls does, with the same code.

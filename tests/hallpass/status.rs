@@ -587,6 +587,23 @@ fn a_check_requests_a_token_and_leaves_the_cache_as_it_is() {
 }
 
 #[test]
+fn columns_are_aligned_if_characters_are_wide_or_combine() {
+    let machine = Machine::new();
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    for (profile, client) in [("one", "日本語クライアント"), ("two", "e\u{301}")] {
+        let login = ["login", profile, "--token-url", "http://127.0.0.1:1/t"];
+        let client = ["--client-id", client, "--no-verify", "--secret-file"];
+        machine
+            .run(&[&login[..], &client, &[text(&secret)]].concat())
+            .success();
+    }
+    let expected = "NAME  CLIENT              SERVER       SECRET  TOKEN\n\
+                    one   日本語クライアント  127.0.0.1:1  file    none\n\
+                    two   e\u{301}                   127.0.0.1:1  file    none\n";
+    assert_eq!(machine.run(&["status"]).success().stdout, expected);
+}
+
+#[test]
 fn a_table_fits_the_terminal_and_has_color_only_there() {
     let mut machine = Machine::new();
     let long = "a-client-with-a-rather-long-name-0123456789";
