@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
 use crate::commands::{
-    bind, completions, doctor, exec, help, helper, login, logout, profile, rotate, setup, status,
-    token,
+    bind, completions, doctor, exec, help, helper, login, logout, profile, rotate, serve, setup,
+    status, token,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message;
@@ -66,6 +66,7 @@ enum Command {
     Bind(bind::BindArgs),
     Unbind(bind::UnbindArgs),
     Exec(exec::Args),
+    Serve(serve::Args),
     Setup(setup::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -89,7 +90,7 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
         _ => None,
     };
     let arguments = without_flag.as_deref().unwrap_or(arguments);
-    let inherited = platform::harden(arguments.get(1).is_some_and(|word| word == "exec"));
+    let inherited = platform::harden(starts_another(arguments.get(1)));
     if let Some(helper) = Helper::find(arguments) {
         return run_helper(helper);
     }
@@ -110,6 +111,11 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
         Ok(()) => 0,
         Err(error) => fail(error),
     }
+}
+
+/// Whether the command runs a program of the user, which must get the limit of core dumps as it was.
+fn starts_another(command: Option<&OsString>) -> bool {
+    command.is_some_and(|word| word == "exec" || word == "serve")
 }
 
 /// Runs a helper protocol. Its answer can also be an error in the protocol's format.
@@ -171,6 +177,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),
+        Command::Serve(args) => serve::run(&args, inherited, &print),
         Command::Setup(args) => setup::run(&args, program),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Complete(args) => Ok(completing::complete(&args)),

@@ -16,6 +16,7 @@ pub(crate) mod logout;
 mod obtain;
 pub(crate) mod profile;
 pub(crate) mod rotate;
+pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod status;
 mod template;

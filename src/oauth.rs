@@ -1,4 +1,4 @@
-//! The token endpoint: one POST over HTTP, within one deadline. Only this module uses HTTP.
+//! The token endpoint: one POST over HTTP, within one deadline. Only this module sends requests.
 
 mod advice;
 mod assertion;
@@ -32,6 +32,7 @@ mod tls_key;
 mod token_client;
 mod transport_error;
 mod trust;
+mod upstream;
 mod verdict;
 
 use std::panic::resume_unwind;
@@ -66,6 +67,7 @@ pub(crate) use revocation::revoke;
 pub(crate) use signer::{choose_among, signer};
 pub(crate) use token_client::{OtherCredentials, TokenClient};
 pub(crate) use trust::trust_in_effect;
+pub(crate) use upstream::{Upstream, UpstreamBody, resolve_location};
 
 /// Why there is no token yet, and whether one more try is worth it.
 struct FailedAttempt {

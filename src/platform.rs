@@ -24,10 +24,10 @@ use windows as os;
 #[cfg(all(unix, not(test)))]
 pub(crate) use os::start;
 pub(crate) use os::{
-    Inherited, QuietTerminal, check_writable, distrust, distrust_directory, duplicate, file_kind,
-    harden, is_foreign, is_lack_of_descriptors, is_link_refusal, is_planted, is_same_file, link,
-    lock_holder, open_private, open_stream, private_directory, screen, standard_input,
-    write_to_stdout,
+    Inherited, QuietTerminal, check_writable, distrust, distrust_directory, duplicate, exit_code,
+    file_kind, harden, is_foreign, is_lack_of_descriptors, is_link_refusal, is_planted,
+    is_same_file, link, lock_holder, on_stop_signal, open_private, open_stream, pass_signal_on,
+    private_directory, screen, standard_input, write_to_stdout,
 };
 
 /// Defines `main`, which calls a function from arguments to an exit code.

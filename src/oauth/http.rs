@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
@@ -31,16 +31,16 @@ pub(super) struct Http {
 }
 
 /// The settings of a client.
-struct Setup {
+pub(super) struct Setup {
     /// None for plain http, which is allowed only on this machine.
-    trust: Option<Trust>,
+    pub(super) trust: Option<Trust>,
     /// The client certificate (RFC 8705 §2).
-    identity: Option<Arc<SingleCertAndKey>>,
-    tls_versions: TlsVersions,
-    proxy: Option<Proxy>,
+    pub(super) identity: Option<Arc<SingleCertAndKey>>,
+    pub(super) tls_versions: TlsVersions,
+    pub(super) proxy: Option<Proxy>,
 }
 
-type TlsVersions = &'static [&'static SupportedProtocolVersion];
+pub(super) type TlsVersions = &'static [&'static SupportedProtocolVersion];
 
 const ONLY_TLS_1_2: TlsVersions = &[&rustls::version::TLS12];
 
@@ -54,11 +54,7 @@ impl Http {
     ) -> Result<Self> {
         let identity = tls_key.map(|key| identity(profile, key)).transpose()?;
         let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone(), name);
-        let tls_versions = match profile.tls_max {
-            Some(TlsVersion::V1_2) => ONLY_TLS_1_2,
-            Some(TlsVersion::V1_3) | None => rustls::DEFAULT_VERSIONS,
-        };
-        Self::new(endpoint, trust, identity, tls_versions)
+        Self::new(endpoint, trust, identity, tls_versions(profile))
     }
 
     /// For an issuer, before there is a profile.
@@ -88,13 +84,7 @@ impl Http {
                 });
             }
         }
-        if platform::is_short_of_descriptors() {
-            let error = Error::broken("cannot read the CA certificates: too many open files");
-            return Err(error.hint(RAISE_LIMIT));
-        }
-        Err(Error::locked("this machine trusts no certificate authority").hint(
-            "install the system's CA certificates (Debian: ca-certificates), or set SSL_CERT_FILE at the login",
-        ))
+        Err(no_authorities())
     }
 
     /// Sends a request, and reads the response.
@@ -163,6 +153,25 @@ impl Http {
     }
 }
 
+/// The versions of TLS that a profile allows.
+pub(super) fn tls_versions(profile: &Profile) -> TlsVersions {
+    match profile.tls_max {
+        Some(TlsVersion::V1_2) => ONLY_TLS_1_2,
+        Some(TlsVersion::V1_3) | None => rustls::DEFAULT_VERSIONS,
+    }
+}
+
+/// The error if there is nothing to trust.
+pub(super) fn no_authorities() -> Error {
+    if platform::is_short_of_descriptors() {
+        let error = Error::broken("cannot read the CA certificates: too many open files");
+        return error.hint(RAISE_LIMIT);
+    }
+    Error::locked("this machine trusts no certificate authority").hint(
+        "install the system's CA certificates (Debian: ca-certificates), or set SSL_CERT_FILE at the login",
+    )
+}
+
 impl Setup {
     /// The proxy and the authorities, for a step.
     fn route(&self) -> String {
@@ -178,19 +187,27 @@ impl Setup {
 
     /// None if there is nothing to trust in this extent.
     fn client(&self, extent: Extent) -> Result<Option<Client>> {
-        let broken = || Error::broken("cannot set up HTTP");
-        let Some(tls) = self.tls(extent)? else {
+        let Some(builder) = self.builder(extent)? else {
             return Ok(None);
         };
-        let mut builder = Client::builder()
+        let builder = builder
             .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
             // RFC 9112 §5.1 and §5.2 allow these.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             // One unreadable header must not hide the token.
-            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true);
+        builder.build().map(Some).map_err(|_| broken())
+    }
+
+    /// A client that follows no redirect and does not retry. None if there is nothing to trust.
+    pub(super) fn builder(&self, extent: Extent) -> Result<Option<ClientBuilder>> {
+        let Some(tls) = self.tls(extent)? else {
+            return Ok(None);
+        };
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
             .tls_backend_preconfigured(tls)
             // Only the proxy that was chosen here.
             .no_proxy();
@@ -201,7 +218,7 @@ impl Setup {
             }
             builder = builder.proxy(server);
         }
-        builder.build().map(Some).map_err(|_| broken())
+        Ok(Some(builder))
     }
 
     fn tls(&self, extent: Extent) -> Result<Option<ClientConfig>> {
@@ -230,6 +247,10 @@ impl Setup {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Some(config))
     }
+}
+
+pub(super) fn broken() -> Error {
+    Error::broken("cannot set up HTTP")
 }
 
 fn identity(profile: &Profile, key: Arc<dyn SigningKey>) -> Result<Arc<SingleCertAndKey>> {

@@ -1,6 +1,7 @@
 //! Unix: the process, its standard streams, and the files and the terminal in submodules.
 
 mod files;
+mod service;
 mod terminal;
 
 use std::ffi::{CStr, CString, OsString, c_char};
@@ -24,6 +25,7 @@ pub(crate) use files::{
     is_link_refusal, is_planted, is_same_file, lock_holder, open_private, open_stream,
     private_directory,
 };
+pub(crate) use service::{exit_code, on_stop_signal, pass_signal_on};
 pub(crate) use terminal::QuietTerminal;
 
 // Links the unwinder statically, although a panic aborts: the shared library that rustc links otherwise

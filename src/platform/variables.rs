@@ -55,6 +55,8 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_TOKEN_HEADER",
     "HALLPASS_TOKEN_TYPE",
     "HALLPASS_TOKEN_URL",
+    // For the program that `hallpass serve` runs.
+    "HALLPASS_URL",
 ];
 
 /// The variables that are set and start with `HALLPASS_`, in alphabetical order: those that hallpass

@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
 
 use zeroize::Zeroizing;
 
@@ -25,6 +25,25 @@ impl Inherited {
             Err(error) => error,
         }
     }
+
+    /// Starts another program beside this process.
+    #[expect(clippy::unused_self, reason = "other platforms restore attributes")]
+    pub(crate) fn spawn(self, command: &mut Command) -> io::Result<Child> {
+        command.spawn()
+    }
+}
+
+/// Nothing to do: Ctrl-C ends this process, and what it runs.
+#[expect(clippy::unnecessary_wraps, reason = "other platforms can fail")]
+pub(crate) fn on_stop_signal(_: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+    Ok(())
+}
+
+/// There are no signals.
+pub(crate) fn pass_signal_on(_: u32, _: i32) {}
+
+pub(crate) fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or(1)
 }
 
 /// Creates a link to a program: a copy, because links need a privilege.

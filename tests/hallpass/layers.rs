@@ -145,9 +145,11 @@ const CRATES: [(&str, &[&str]); 33] = [
     // HTTP and TLS: no other module can send a secret.
     ("reqwest", &["oauth"]),
     ("rustls", &["oauth"]),
-    ("tokio", &["oauth"]),
-    // What a fault of HTTP is, whose certificates the system trusts, and compressed bodies.
-    ("hyper", &["oauth"]),
+    // `hallpass serve` is a server.
+    ("tokio", &["oauth", "commands"]),
+    ("hyper", &["oauth", "commands"]),
+    ("hyper_util", &["commands"]),
+    // Whose certificates the system trusts, and compressed bodies.
     ("openssl_probe", &["oauth"]),
     ("rustls_native_certs", &["oauth"]),
     ("rustls_platform_verifier", &["oauth"]),

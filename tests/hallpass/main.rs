@@ -55,6 +55,7 @@ mod sdks;
 mod secret_files;
 mod secret_service;
 mod sending;
+mod serve;
 mod server;
 mod setup;
 mod setup_undo;

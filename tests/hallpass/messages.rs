@@ -78,6 +78,7 @@ tables! {
     responses
     rotation
     secrets
+    serve
     setup
     steps
 }

@@ -40,6 +40,7 @@ pub(super) fn of_argument(argument: &Arg, known: &Known<'_>) -> Vec<Candidate> {
         (_, "profile" | "mcp_profile", _) | (_, _, "PROFILE") => profiles(""),
         ("bind" | "unbind", "words", _) if known.arguments.is_empty() => profiles(""),
         ("unbind", "words", _) => bound_urls(known.arguments[0]),
+        ("serve", "url", _) if !known.arguments.is_empty() => bound_urls(known.arguments[0]),
         ("exec", "variables", _) => match known.current.split_once('=') {
             Some((variable, _)) => profiles(&[variable, "="].concat()),
             None => Vec::new(),

@@ -1,0 +1,261 @@
+//! Bodies that are streamed, and those of hallpass itself.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::refusal::Refusal;
+use crate::oauth::UpstreamBody;
+
+/// The longest body of a request that is kept, to be sent again with another token.
+pub(super) const KEPT_LIMIT: usize = 64 * 1024;
+
+type BodyError = Box<dyn StdError + Send + Sync>;
+
+/// A body with a limit on the pauses in it.
+pub(super) struct Paced<B> {
+    body: B,
+    limit: Duration,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Paced<B> {
+    pub(super) fn new(body: B, limit: Duration) -> Self {
+        Self {
+            body,
+            limit,
+            pause: None,
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B>
+where
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            if let Some(pause) = &mut this.pause {
+                pause.as_mut().reset(Instant::now() + this.limit);
+            }
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let limit = this.limit;
+        let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(pause.as_mut().poll(cx));
+        Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a response to a client.
+pub(super) enum ResponseBody {
+    Own(Option<Bytes>),
+    Upstream(Paced<UpstreamBody>),
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.is_none(),
+            Self::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(length as u64)
+            }
+            Self::Upstream(body) => body.size_hint(),
+        }
+    }
+}
+
+/// The body of a client's request, which may have to be sent twice.
+pub(super) enum RequestBody {
+    None,
+    /// A short one, read whole before it is sent.
+    Kept(Bytes),
+    /// One of unknown length: what is sent is copied, up to the limit.
+    Copied(Paced<Incoming>, Arc<Copy>),
+    Streamed(Paced<Incoming>),
+}
+
+/// What was sent of a body.
+#[derive(Default)]
+pub(super) struct Copy(Mutex<Copied>);
+
+#[derive(Default)]
+struct Copied {
+    bytes: Vec<u8>,
+    is_whole: bool,
+    is_too_long: bool,
+}
+
+impl Copy {
+    fn add(&self, frame: Option<&[u8]>) {
+        let mut copied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match frame {
+            None => copied.is_whole = !copied.is_too_long,
+            Some(bytes) if copied.bytes.len() + bytes.len() > KEPT_LIMIT => {
+                copied.is_too_long = true;
+                copied.bytes = Vec::new();
+            }
+            Some(bytes) if !copied.is_too_long => copied.bytes.extend_from_slice(bytes),
+            Some(_) => {}
+        }
+    }
+
+    fn whole(&self) -> Option<Bytes> {
+        let copied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        copied.is_whole.then(|| copied.bytes.clone().into())
+    }
+}
+
+/// What is left of a body after it was sent.
+pub(super) enum Again {
+    None,
+    Kept(Bytes),
+    Copied(Arc<Copy>),
+    No,
+}
+
+impl Again {
+    /// The body for another request, if all of it is still here.
+    pub(super) fn body(self) -> Option<RequestBody> {
+        match self {
+            Self::None => Some(RequestBody::None),
+            Self::Kept(bytes) => Some(RequestBody::Kept(bytes)),
+            Self::Copied(copy) => copy.whole().map(RequestBody::Kept),
+            Self::No => None,
+        }
+    }
+}
+
+impl RequestBody {
+    /// # Errors
+    /// The client did not send all of a short body.
+    pub(super) async fn read(body: Incoming, limit: Duration) -> Result<Self, Refusal> {
+        if body.is_end_stream() {
+            return Ok(Self::None);
+        }
+        let size = body.size_hint().exact();
+        let mut body = Paced::new(body, limit);
+        match size {
+            None => Ok(Self::Copied(body, Arc::default())),
+            Some(size) if size > KEPT_LIMIT as u64 => Ok(Self::Streamed(body)),
+            Some(_) => {
+                let mut bytes = Vec::new();
+                while let Some(frame) = next_frame(&mut body).await {
+                    let frame = frame.map_err(|_| Refusal::BodyTooLate)?;
+                    bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
+                }
+                Ok(Self::Kept(bytes.into()))
+            }
+        }
+    }
+
+    pub(super) fn again(&self) -> Again {
+        match self {
+            Self::None => Again::None,
+            Self::Kept(bytes) => Again::Kept(bytes.clone()),
+            Self::Copied(_, copy) => Again::Copied(Arc::clone(copy)),
+            Self::Streamed(_) => Again::No,
+        }
+    }
+
+    /// None if the request has no body.
+    pub(super) fn into_some(self) -> Option<Self> {
+        Some(self).filter(|body| !matches!(body, Self::None))
+    }
+}
+
+async fn next_frame(body: &mut Paced<Incoming>) -> Option<Result<Frame<Bytes>, BodyError>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match this {
+            Self::None => Poll::Ready(None),
+            Self::Kept(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
+            Self::Copied(body, copy) => {
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                match &frame {
+                    None => copy.add(None),
+                    Some(Ok(frame)) => {
+                        copy.add(Some(frame.data_ref().map_or(&[], |data| &data[..])));
+                    }
+                    Some(Err(_)) => {}
+                }
+                // hyper may not ask again after the last frame.
+                if body.is_end_stream() {
+                    copy.add(None);
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Kept(bytes) => bytes.is_empty(),
+            Self::Copied(body, _) | Self::Streamed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::None => SizeHint::with_exact(0),
+            Self::Kept(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Copied(body, _) | Self::Streamed(body) => body.size_hint(),
+        }
+    }
+}

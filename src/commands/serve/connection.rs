@@ -1,0 +1,189 @@
+//! The bytes of a client's connection: requests are checked before hyper reads them, and a client that
+//! does not read its response is given up.
+
+use std::future::Future as _;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::framing::Framing;
+use super::refusal::Refusal;
+
+/// How much is read at once, in bytes.
+const READ_SIZE: usize = 16 * 1024;
+
+/// How many reads of what a refused client still sends.
+const DISCARDED_READS: usize = 16;
+
+/// What hyper reads in place of a refused request. The handler then finds the refusal.
+const REPLACEMENT: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+
+/// What the connection and the handler of its requests tell each other.
+#[derive(Default)]
+pub(super) struct Shared {
+    refusal: Mutex<Option<Refusal>>,
+    is_upgraded: AtomicBool,
+}
+
+impl Shared {
+    /// Why the request that hyper has just read is refused.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    /// From now on, the bytes are of another protocol.
+    pub(super) fn upgrade(&self) {
+        self.is_upgraded.store(true, Relaxed);
+    }
+}
+
+/// A connection whose requests are checked.
+pub(super) struct Connection<S> {
+    stream: S,
+    shared: Arc<Shared>,
+    framing: Framing,
+    /// What was received and not passed on yet.
+    received: Vec<u8>,
+    /// How much of that was checked.
+    checked: usize,
+    is_refused: bool,
+    /// How long a write may take.
+    limit: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, shared: Arc<Shared>, limit: Duration) -> Self {
+        Self {
+            stream,
+            shared,
+            framing: Framing::Head,
+            received: Vec::new(),
+            checked: 0,
+            is_refused: false,
+            limit,
+            stalled: None,
+        }
+    }
+
+    /// Checks what comes next of what was received.
+    fn check(&mut self) -> io::Result<()> {
+        if self.shared.is_upgraded.load(Relaxed) {
+            self.framing = Framing::Upgraded;
+        }
+        let is_head = self.framing == Framing::Head;
+        match self.framing.next(&self.received) {
+            Ok(checked) => self.checked = checked,
+            Err(refusal) if is_head => {
+                self.shared.refuse(refusal);
+                self.is_refused = true;
+                self.received = REPLACEMENT.to_vec();
+                self.checked = REPLACEMENT.len();
+            }
+            Err(_) => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        Ok(())
+    }
+
+    /// Receives more. False at the end of the stream.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let before = self.received.len();
+        self.received.resize(before + READ_SIZE, 0);
+        let mut space = ReadBuf::new(&mut self.received[before..]);
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, &mut space);
+        let count = space.filled().len();
+        self.received.truncate(before + count);
+        ready!(outcome)?;
+        Poll::Ready(Ok(count > 0))
+    }
+
+    /// Reads what a refused client still sends: if that were left, the system would reset the
+    /// connection, and the client might not see the response.
+    fn discard(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..DISCARDED_READS {
+            self.received.clear();
+            if !matches!(self.receive(cx), Poll::Ready(Ok(true))) {
+                break;
+            }
+        }
+        self.received.clear();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.checked == 0 && !this.received.is_empty() {
+                this.check()?;
+            }
+            if this.checked > 0 {
+                let count = this.checked.min(buffer.remaining());
+                buffer.put_slice(&this.received[..count]);
+                this.received.drain(..count);
+                this.checked -= count;
+                return Poll::Ready(Ok(()));
+            }
+            if this.is_refused {
+                this.discard(cx);
+                return Poll::Pending;
+            }
+            if !ready!(this.receive(cx))? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        if written.is_ready() || this.shared.is_upgraded.load(Relaxed) {
+            this.stalled = None;
+            return written;
+        }
+        let limit = this.limit;
+        let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,234 @@
+//! One request: checked, sent on with a token, and once more with another one after a 401.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+use tokio::time::timeout;
+
+use super::admission::Admission;
+use super::body::{Paced, RequestBody, ResponseBody};
+use super::connection::Shared;
+use super::headers::{asks_for_websocket, of_request, of_response};
+use super::refusal::Refusal;
+use super::route::Route;
+use super::tokens::{Failure, Token, Tokens};
+use crate::error::{Error, Kind};
+use crate::message;
+use crate::oauth::{Upstream, UpstreamBody};
+use crate::types::duration;
+use crate::types::web_url::WebUrl;
+
+/// What all connections of a listener use.
+pub(super) struct Proxy {
+    pub(super) admission: Admission,
+    pub(super) route: Route,
+    pub(super) tokens: Tokens,
+    pub(super) upstream: Upstream,
+    /// How long either side may pause.
+    pub(super) limit: Duration,
+}
+
+/// A request that may be sent on.
+struct Admitted {
+    method: Method,
+    url: WebUrl,
+    headers: HeaderMap,
+    is_websocket: bool,
+}
+
+impl Proxy {
+    /// Answers a request. `refusal` says whether the connection has refused it.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        refusal: Option<Refusal>,
+        connection: &Shared,
+    ) -> Response<ResponseBody> {
+        let url = match self.admit(&request, refusal) {
+            Ok(url) => url,
+            Err(refusal) => return refused(refusal),
+        };
+        let path = url.path().to_owned();
+        let method = request.method().clone();
+        let response = self.forward(request, url, connection).await;
+        message::step(|| format!("{method} {path}: {}", response.status().as_u16()));
+        response
+    }
+
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        refusal: Option<Refusal>,
+    ) -> Result<WebUrl, Refusal> {
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        self.admission.check(request)?;
+        let target = request.uri().path_and_query().ok_or(Refusal::NotFound)?;
+        let rest = self.route.without_key(target.as_str())?;
+        self.route.upstream_url(rest)
+    }
+
+    async fn forward(
+        &self,
+        mut request: Request<Incoming>,
+        url: WebUrl,
+        connection: &Shared,
+    ) -> Response<ResponseBody> {
+        let client = hyper::upgrade::on(&mut request);
+        let (parts, body) = request.into_parts();
+        let admitted = Admitted {
+            is_websocket: asks_for_websocket(&parts.method, parts.version, &parts.headers),
+            method: parts.method,
+            url,
+            headers: parts.headers,
+        };
+        let body = match RequestBody::read(body, self.limit).await {
+            Ok(body) => body,
+            Err(refusal) => return refused(refusal),
+        };
+        let sent = match self.tokens.current().await {
+            Ok(token) => self.send_with(&admitted, body, token).await,
+            Err(failure) => return no_token(&failure),
+        };
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(response) => return response,
+        };
+        let is_upgraded =
+            admitted.is_websocket && response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_upgraded {
+            let server = hyper::upgrade::on(&mut response);
+            connection.upgrade();
+            tokio::spawn(async move {
+                if let (Ok(client), Ok(server)) = (client.await, server.await) {
+                    let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+                    // Either side may close the connection without a farewell.
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+        self.passed_on(&admitted, response, is_upgraded)
+    }
+
+    /// Sends a request, and once more if the token was refused.
+    async fn send_with(
+        &self,
+        admitted: &Admitted,
+        body: RequestBody,
+        token: Arc<Token>,
+    ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
+        let again = body.again();
+        let response = self.send(admitted, body, &token).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            token.accepted();
+            return Ok(response);
+        }
+        let Some(body) = again.body() else {
+            return Ok(response);
+        };
+        let Some(other) = self.tokens.other_than(&token).await else {
+            return Ok(response);
+        };
+        let response = self.send(admitted, body, &other).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            other.accepted();
+        }
+        Ok(response)
+    }
+
+    async fn send(
+        &self,
+        admitted: &Admitted,
+        body: RequestBody,
+        token: &Token,
+    ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
+        let mut headers = of_request(&admitted.headers, &token.name, admitted.is_websocket);
+        headers.insert(token.name.clone(), token.value.clone());
+        let method = admitted.method.clone();
+        let sent = self
+            .upstream
+            .send(method, admitted.url.as_str(), headers, body.into_some());
+        match timeout(self.limit, sent).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(own(StatusCode::BAD_GATEWAY, &error_text(&error))),
+            Err(_) => {
+                let origin = admitted.url.origin();
+                let limit = duration::in_words(self.limit);
+                let text = format!("{origin} did not answer within {limit}");
+                Err(own(StatusCode::GATEWAY_TIMEOUT, &text))
+            }
+        }
+    }
+
+    fn passed_on(
+        &self,
+        admitted: &Admitted,
+        response: Response<UpstreamBody>,
+        is_upgraded: bool,
+    ) -> Response<ResponseBody> {
+        let (parts, body) = response.into_parts();
+        let has_no_body =
+            admitted.method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
+        let mut headers = of_response(&parts.headers, has_no_body, is_upgraded);
+        if let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) {
+            let location = self.route.location(&admitted.url, location);
+            if let Some(location) = location.and_then(|text| text.try_into().ok()) {
+                headers.insert(LOCATION, location);
+            }
+        }
+        let body = if is_upgraded {
+            ResponseBody::Own(None)
+        } else {
+            ResponseBody::Upstream(Paced::new(body, self.limit))
+        };
+        let mut passed_on = Response::new(body);
+        *passed_on.status_mut() = parts.status;
+        *passed_on.headers_mut() = headers;
+        passed_on
+    }
+}
+
+fn refused(refusal: Refusal) -> Response<ResponseBody> {
+    let mut response = own(refusal.status(), refusal.text());
+    // What it sent after that is not read.
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+fn no_token(failure: &Failure) -> Response<ResponseBody> {
+    if failure.kind != Kind::Unavailable {
+        return own(StatusCode::BAD_GATEWAY, &failure.text);
+    }
+    let mut response = own(StatusCode::SERVICE_UNAVAILABLE, &failure.text);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// A response of hallpass itself.
+fn own(status: StatusCode, text: &str) -> Response<ResponseBody> {
+    let body = format!("hallpass: {text}\n");
+    let mut response = Response::new(ResponseBody::Own(Some(Bytes::from(body))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn error_text(error: &Error) -> String {
+    error.to_string()
+}

@@ -1,0 +1,158 @@
+//! Accepts connections, until it is told to stop; then ends those that exist.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::connection::{Connection, Shared};
+use super::forward::Proxy;
+
+/// How long the head of a request may take, and a connection without requests lives.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long requests in progress may take after a signal.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many connections are open at the same time. More of them wait.
+const CONNECTIONS_LIMIT: usize = 2048;
+
+/// The pause after a connection could not be accepted, as when this process has too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What listeners and their connections share.
+pub(super) struct Server {
+    pub(super) proxy: Proxy,
+    pub(super) activity: Activity,
+}
+
+/// When a request was last in progress.
+pub(super) struct Activity {
+    running: AtomicUsize,
+    last: Mutex<Instant>,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            running: AtomicUsize::new(0),
+            last: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn begin(&self) {
+        self.running.fetch_add(1, Relaxed);
+    }
+
+    fn end(&self) {
+        self.running.fetch_sub(1, Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Waits until no connection has been open for so long.
+    pub(super) async fn idle_for(&self, limit: Duration) {
+        loop {
+            let end = *self.last.lock().unwrap_or_else(PoisonError::into_inner) + limit;
+            let is_running = self.running.load(Relaxed) > 0;
+            if !is_running && end <= Instant::now() {
+                return;
+            }
+            sleep_until(if is_running {
+                Instant::now() + limit
+            } else {
+                end
+            })
+            .await;
+        }
+    }
+}
+
+/// Serves connections until `stop` changes, then until those that exist have ended or the limit for
+/// that has passed.
+pub(super) async fn run(
+    listener: TcpListener,
+    server: Arc<Server>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= CONNECTIONS_LIMIT {
+            connections.join_next().await;
+            continue;
+        }
+        match first(listener.accept(), stop.changed()).await {
+            First::Left(Ok((stream, _))) => {
+                let _ = stream.set_nodelay(true);
+                let (server, stop) = (Arc::clone(&server), stop.clone());
+                connections.spawn(async move {
+                    server.activity.begin();
+                    serve(stream, &server, stop).await;
+                    server.activity.end();
+                });
+            }
+            First::Left(Err(_)) => sleep(ACCEPT_PAUSE).await,
+            First::Right(_) => break,
+        }
+    }
+    drop(listener);
+    let _ = timeout(DRAIN_LIMIT, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+}
+
+async fn serve<S>(stream: S, server: &Arc<Server>, mut stop: watch::Receiver<bool>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let shared = Arc::new(Shared::default());
+    let limit = server.proxy.limit;
+    let stream = TokioIo::new(Connection::new(stream, Arc::clone(&shared), limit));
+    let service = service_fn(|request| {
+        // Now, not when the future runs: a later request on this connection can be refused by then.
+        let refusal = shared.refusal();
+        let (server, shared) = (Arc::clone(server), Arc::clone(&shared));
+        async move { Ok::<_, hyper::Error>(server.proxy.answer(request, refusal, &shared).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .serve_connection(stream, service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    if let First::Right(_) = first(connection.as_mut(), stop.changed()).await {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+/// Which of two futures was ready first.
+pub(super) enum First<A, B> {
+    Left(A),
+    Right(B),
+}
+
+pub(super) async fn first<A, B>(
+    left: impl Future<Output = A>,
+    right: impl Future<Output = B>,
+) -> First<A, B> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|cx| {
+        if let Poll::Ready(left) = left.as_mut().poll(cx) {
+            return Poll::Ready(First::Left(left));
+        }
+        right.as_mut().poll(cx).map(First::Right)
+    })
+    .await
+}

@@ -1,0 +1,90 @@
+//! How it starts and ends.
+
+use std::io::Write as _;
+
+use super::{Serving, machine_bound_to, read_to_end, status};
+use crate::machine::{Machine, finish};
+use crate::server::{Gate, Reply, Server};
+
+#[test]
+fn a_signal_lets_the_requests_in_progress_end() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let api = Server::start(move |_| Reply::json(200, "late").held_by(&held));
+        let machine = machine_bound_to(&api.url("/"));
+        let serving = Serving::start(&machine, &["p"]);
+        let mut stream = serving.connect();
+        let request = format!(
+            "GET {}/ HTTP/1.1\r\nHost: {}\r\n\r\n",
+            serving.path(),
+            serving.address()
+        );
+        stream.write_all(request.as_bytes()).expect("a request");
+        let idle = serving.connect();
+        api.wait_for_requests(1);
+        serving.signal(signal);
+        // No longer accepted, from the moment on in which it was noticed.
+        while std::net::TcpStream::connect(serving.address()).is_ok() {}
+        gate.open();
+        let response = read_to_end(stream);
+        assert!(response.ends_with("late"), "{response}");
+        assert_eq!(finish(serving.child).code, 0);
+        drop(idle);
+    }
+}
+
+#[test]
+fn it_ends_after_the_time_without_connections() {
+    let api = Server::start(|_| Reply::json(200, "{}"));
+    let machine = machine_bound_to(&api.url("/"));
+    let serving = Serving::start(&machine, &["p", "--idle", "1s"]);
+    assert_eq!(status(&serving.get("/")), 200);
+    let ran = finish(serving.child);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn a_program_gets_the_address_and_its_exit_code_is_that_of_the_command() {
+    let api = Server::start(|_| Reply::json(200, "from-the-api"));
+    let mut machine = machine_bound_to(&api.url("/v1/"));
+    machine.set("HALLPASS_CLIENT_SECRET", "s3cret");
+    let script = "env; curl -sS \"$HALLPASS_URL\"; exit 7";
+    let ran = machine.run(&["serve", "p", "--", "sh", "-c", script]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (7, ""), "{ran:?}");
+    assert!(
+        ran.stdout.contains("HALLPASS_URL=http://127.0.0.1:"),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.ends_with("from-the-api"), "{ran:?}");
+    assert!(
+        !ran.stdout.contains("s3cret") && !ran.stdout.contains("token-"),
+        "{ran:?}"
+    );
+    assert_eq!(api.requests()[0].target, "/v1/");
+    let killed = machine.run(&["serve", "p", "--", "sh", "-c", "kill -9 $$"]);
+    assert_eq!(killed.code, 137);
+    machine
+        .run(&["serve", "p", "--", "/no/such/program"])
+        .failure(127);
+    machine.run(&["serve", "p", "--", "/"]).failure(126);
+    // SIGTERM goes to the program, which ends as it likes.
+    let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done";
+    let serving = Serving::start(&machine, &["p", "--", "sh", "-c", script]);
+    assert_eq!(serving.url, "ready");
+    assert_eq!(serving.stop().code, 9);
+}
+
+#[test]
+fn what_is_wrong_with_the_profile_ends_it_before_it_listens() {
+    let api = Server::start(|_| Reply::json(200, "{}"));
+    let refusing = Server::start(|_| Reply::json(401, r#"{"error":"invalid_client"}"#));
+    let machine = Machine::new();
+    machine.login("p", &refusing, &["--for", &api.url("/"), "--no-verify"]);
+    let ran = machine.run(&["serve", "p"]).failure(4);
+    assert!(ran.stderr.contains("invalid_client"), "{ran:?}");
+    machine.run(&["serve", "q"]).failure(3);
+    machine
+        .run(&["serve", "p", "--url", "http://a.example/"])
+        .failure(2);
+}

@@ -1,0 +1,125 @@
+//! Which token a request gets, and when a new one is requested.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
+use super::{Serving, machine_bound_to, status};
+use crate::machine::Machine;
+use crate::server::{Reply, Request, Server};
+
+/// An API that accepts only the tokens up to this number.
+fn api_accepting(first: Arc<AtomicUsize>) -> Server {
+    Server::start(move |request| {
+        let token = request.header("authorization").unwrap_or_default();
+        let number = token
+            .rsplit('-')
+            .next()
+            .and_then(|number| number.parse().ok());
+        if number.is_some_and(|number: usize| number >= first.load(SeqCst)) {
+            Reply::json(200, request.body.clone())
+        } else {
+            Reply::json(401, "refused").header("WWW-Authenticate", "Bearer error=\"invalid_token\"")
+        }
+    })
+}
+
+#[test]
+fn a_refused_token_is_replaced_and_the_request_sent_again_once() {
+    let first = Arc::new(AtomicUsize::new(2));
+    let api = api_accepting(Arc::clone(&first));
+    let machine = machine_bound_to(&api.url("/"));
+    let serving = Serving::start(&machine, &["p"]);
+    let requests = || (machine.server().requests().len(), api.requests().len());
+    assert!(
+        serving
+            .request("POST", "/", &[], "body")
+            .ends_with("\r\n\r\nbody")
+    );
+    assert_eq!(requests(), (2, 2), "the login's token was replaced");
+    assert_eq!(status(&serving.get("/")), 200);
+    assert_eq!(requests(), (2, 3), "the new one stays");
+    // In chunks, and with a body that is too long to be kept.
+    first.store(3, SeqCst);
+    let chunked = format!(
+        "POST {}/ HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+        3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        serving.path(),
+        serving.address()
+    );
+    let response = serving.exchange(chunked.as_bytes());
+    assert!(response.ends_with("\r\n\r\nabcde"), "{response}");
+    assert_eq!(requests(), (3, 5));
+    first.store(4, SeqCst);
+    let long = serving.request("POST", "/", &[], &"a".repeat(100_000));
+    assert!(long.contains("invalid_token"), "{long}");
+    assert_eq!(requests(), (3, 6));
+    // No token is good enough.
+    first.store(1000, SeqCst);
+    for _ in 0..3 {
+        assert_eq!(status(&serving.get("/")), 401);
+    }
+    assert_eq!(requests(), (4, 10), "one more token, and one more request");
+}
+
+#[test]
+fn many_requests_share_one_new_token_and_one_failure() {
+    let api =
+        Server::start(|request| Reply::json(200, request.header("authorization").unwrap_or("")));
+    let count = Arc::new(AtomicUsize::new(0));
+    let issued = Arc::clone(&count);
+    let authorization = Server::start(move |_: &Request| match issued.fetch_add(1, SeqCst) {
+        0 => Reply::token("first", 3600),
+        1 => Reply::token("second", 3600),
+        _ => Reply::json(503, "{}").header("Retry-After", "3600"),
+    });
+    let machine = Machine::new().with_server(authorization);
+    machine.login("p", machine.server(), &["--for", &api.url("/")]);
+    let serving = Serving::start(&machine, &["p"]);
+    let ask = |expected: u16, part: &str| {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..32).map(|_| scope.spawn(|| serving.get("/"))).collect();
+            for thread in threads {
+                let response = thread.join().expect("a response");
+                assert_eq!(status(&response), expected, "{response}");
+                assert!(response.contains(part), "{response}");
+            }
+        });
+    };
+    ask(200, "Bearer first");
+    machine.run(&["token", "p", "--forget"]).success();
+    // It notices that within a second.
+    while !serving.get("/").contains("Bearer second") {
+        assert!(count.load(SeqCst) <= 2);
+    }
+    ask(200, "Bearer second");
+    assert_eq!(count.load(SeqCst), 2);
+    machine.run(&["token", "p", "--forget"]).success();
+    while status(&serving.get("/")) == 200 {}
+    let failures = count.load(SeqCst);
+    ask(503, "retry-after: 1\r\n");
+    assert_eq!(count.load(SeqCst), failures);
+    let ran = serving.stop();
+    assert_eq!(ran.stderr.matches("warning").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn nothing_is_sent_after_the_profile_was_unbound() {
+    let api = Server::start(|_| Reply::json(200, "{}"));
+    let url = api.url("/");
+    let machine = machine_bound_to(&url);
+    let serving = Serving::start(&machine, &["p"]);
+    assert_eq!(status(&serving.get("/")), 200);
+    machine.run(&["unbind", "p", &url]).success();
+    while status(&serving.get("/")) == 200 {}
+    let sent = api.requests().len();
+    let refused = serving.get("/");
+    assert_eq!(status(&refused), 502, "{refused}");
+    assert!(refused.contains("no longer bound"), "{refused}");
+    machine.run(&["bind", "p", &url]).success();
+    while status(&serving.get("/")) != 200 {}
+    machine.run(&["logout", "p"]).success();
+    while status(&serving.get("/")) == 200 {}
+    assert!(serving.get("/").contains("logged out"), "{refused}");
+    assert!(api.requests().len() > sent);
+}
