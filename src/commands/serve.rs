@@ -5,19 +5,22 @@
 //! know the random key in its address.
 
 mod admission;
+mod answer;
 mod body;
 mod connection;
 mod forward;
 mod framing;
 mod headers;
+mod life;
 mod listener;
 mod program;
 mod refusal;
 mod route;
+mod selection;
+mod token_endpoint;
 mod tokens;
 
 use std::ffi::OsString;
-use std::future::pending;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -28,27 +31,27 @@ use tokio::sync::watch;
 
 use super::duration;
 use crate::error::{Error, Result};
-use crate::message;
 use crate::oauth::Upstream;
-use crate::platform::{self, Inherited};
+use crate::platform::Inherited;
 use crate::profile::SecretSource;
-use crate::profile::binding::{Binding, BoundUrl};
-use crate::profile::selected::{SelectedProfile, longest};
+use crate::profile::binding::BoundUrl;
+use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
 use crate::types::digest;
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
-use crate::types::shell;
-use crate::types::web_url::WebUrl;
 use admission::Admission;
 use forward::Proxy;
-use listener::{Activity, First, Server, first};
-use route::Route;
+use life::{signal, stop_signals, until_stopped};
+use listener::{Activity, Server, Service, first};
+use route::{Address, Route};
+use token_endpoint::TokenEndpoint;
 use tokens::Tokens;
 
 const EXAMPLES: &str = "\
 Examples:
   hallpass serve prod                          # prints http://127.0.0.1:PORT/k-KEY/
   hallpass serve prod --port 8123 --idle 8h
+  hallpass serve prod --as-token-endpoint      # prints http://127.0.0.1:PORT/k-KEY/token
   hallpass serve prod -- sh -c 'curl \"$HALLPASS_URL\"'";
 
 /// The variable with the address, for the program that is run.
@@ -66,6 +69,9 @@ pub(crate) struct Args {
     /// The URL to serve, if the profile is bound to several
     #[arg(long, value_name = "URL", value_parser = bound_url)]
     url: Option<BoundUrl>,
+    /// Serve tokens instead, as an authorization server does: for clients with a field for its token URL
+    #[arg(long, conflicts_with = "url")]
+    as_token_endpoint: bool,
     /// Listen on this port of 127.0.0.1 [default: any free one]
     #[arg(
         long,
@@ -89,16 +95,27 @@ fn bound_url(text: &str) -> std::result::Result<BoundUrl, String> {
     BoundUrl::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
+/// What is served.
+enum Wanted {
+    Url(BoundUrl, Box<Upstream>),
+    Tokens,
+}
+
 pub(crate) fn run(
     args: &Args,
     inherited: Inherited,
     print: &dyn Fn(&str) -> Result<()>,
 ) -> Result<String> {
     let directories = profiles::directories()?;
-    let selected = Profiles::of(&directories).find(args.profile.as_deref())?;
-    let (selected, base) = select(selected, args.url.as_ref())?;
+    let mut selected = Profiles::of(&directories).find(args.profile.as_deref())?;
     let hidden = hidden_variables(&selected);
-    let upstream = Upstream::to(base.as_url(), &selected)?;
+    let wanted = if args.as_token_endpoint {
+        Wanted::Tokens
+    } else {
+        let base = selection::bind(&mut selected, args.url.as_ref())?;
+        let upstream = Upstream::to(base.as_url(), &selected)?;
+        Wanted::Url(base, Box::new(upstream))
+    };
     // Before it listens: what is wrong with the profile ends the command with its exit code.
     let tokens = Tokens::of(selected)?;
     let key = digest::unique()?;
@@ -107,38 +124,29 @@ pub(crate) fn run(
         .build()
         .map_err(|error| Error::broken("cannot start the network").because(error))?;
     let ended = runtime.block_on(async {
-        let listener = listen(args.port).await?;
-        let address = listener.local_addr();
-        let address = address.map_err(|error| cannot_listen(args.port, error))?;
-        let route = Route::new(&key, format!("http://{address}"), base);
-        let url = route.url();
-        let proxy = Proxy {
-            admission: Admission::new(hosts(&address.to_string())),
-            route,
-            tokens,
-            upstream,
-            limit: args.timeout,
-        };
+        let (listener, origin) = listen(args.port).await?;
+        let (service, url) = service(wanted, tokens, &origin, &key, args.timeout);
         let signals = stop_signals()?;
         let program = match &args.command[..] {
             [] => {
                 print(&format!("{url}\n"))?;
                 None
             }
-            command => Some(program::start(
-                command,
-                (URL_VARIABLE, &url),
-                &hidden,
-                inherited,
-            )?),
+            command => {
+                let variable = (URL_VARIABLE, url.as_str());
+                Some(program::start(command, variable, &hidden, inherited)?)
+            }
         };
-        let activity = Activity::new();
-        let server = Arc::new(Server { proxy, activity });
+        let server = Arc::new(Server {
+            service,
+            limit: args.timeout,
+            activity: Activity::new(),
+        });
         let (stop, stopped) = watch::channel(false);
         let running = tokio::spawn(listener::run(listener, Arc::clone(&server), stopped));
         let exit_code = match program {
             Some(program) => program.wait(signals.clone()).await,
-            None => wait(args.idle, &server, signals.clone()).await,
+            None => until_stopped(args.idle, &server.activity, signals.clone()).await,
         };
         let _ = stop.send(true);
         // Another signal ends the requests in progress.
@@ -155,6 +163,42 @@ pub(crate) fn run(
     }
 }
 
+/// What answers the requests to this origin, and its URL.
+fn service(
+    wanted: Wanted,
+    tokens: Tokens,
+    origin: &str,
+    key: &str,
+    limit: Duration,
+) -> (Service, String) {
+    let admission = Admission::of(origin);
+    let address = Address::new(key, origin.to_owned());
+    match wanted {
+        Wanted::Tokens => {
+            let url = address.url(token_endpoint::PATH);
+            let endpoint = TokenEndpoint {
+                admission,
+                address,
+                tokens,
+                limit,
+            };
+            (Service::TokenEndpoint(Box::new(endpoint)), url)
+        }
+        Wanted::Url(base, upstream) => {
+            let route = Route { address, base };
+            let url = route.url();
+            let proxy = Proxy {
+                admission,
+                route,
+                tokens,
+                upstream: *upstream,
+                limit,
+            };
+            (Service::Proxy(Box::new(proxy)), url)
+        }
+    }
+}
+
 /// The variables that a program must not get: those with a client secret.
 fn hidden_variables(selected: &SelectedProfile) -> Vec<String> {
     let mut hidden = vec![CLIENT_SECRET_VARIABLE.to_owned()];
@@ -164,50 +208,13 @@ fn hidden_variables(selected: &SelectedProfile) -> Vec<String> {
     hidden
 }
 
-/// The signals that tell the process to stop, as they come.
-fn stop_signals() -> Result<watch::Receiver<i32>> {
-    let (sender, signals) = watch::channel(0);
-    let set = platform::on_stop_signal(move |number| {
-        sender.send_replace(number);
-    });
-    set.map_err(|error| Error::broken("cannot start a thread").because(error))?;
-    Ok(signals)
-}
-
-/// Waits for the next signal, and returns its number. Some systems have none.
-async fn signal(signals: &mut watch::Receiver<i32>) -> i32 {
-    match signals.changed().await {
-        Ok(()) => *signals.borrow(),
-        Err(_) => pending().await,
-    }
-}
-
-/// Waits for a signal, or the time without connections. Returns the exit code.
-async fn wait(idle: Option<Duration>, server: &Server, mut signals: watch::Receiver<i32>) -> i32 {
-    let idle = async {
-        match idle {
-            Some(limit) => server.activity.idle_for(limit).await,
-            None => pending().await,
-        }
-    };
-    if let First::Right(()) = first(signal(&mut signals), idle).await {
-        message::note("no connection for the time of --idle");
-    }
-    0
-}
-
-/// The values of `Host` for an address. Clients leave out the port 80.
-fn hosts(address: &str) -> Vec<String> {
-    let without_port = address.strip_suffix(":80").map(str::to_owned);
-    [address.to_owned()]
-        .into_iter()
-        .chain(without_port)
-        .collect()
-}
-
-async fn listen(port: u16) -> Result<TcpListener> {
+/// Listens on a port of 127.0.0.1, and returns the origin of its URLs.
+async fn listen(port: u16) -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    listener.map_err(|error| cannot_listen(port, error))
+    let listener = listener.map_err(|error| cannot_listen(port, error))?;
+    let address = listener.local_addr();
+    let address = address.map_err(|error| cannot_listen(port, error))?;
+    Ok((listener, format!("http://{address}")))
 }
 
 fn cannot_listen(port: u16, error: io::Error) -> Error {
@@ -218,51 +225,4 @@ fn cannot_listen(port: u16, error: io::Error) -> Error {
     } else {
         failed
     }
-}
-
-/// The profile with the binding that is served: the one that covers the URL, or the only one.
-///
-/// # Errors
-/// `NotFound` if the profile is not bound to the URL, `Usage` if none is given and there are several.
-fn select(
-    mut selected: SelectedProfile,
-    given: Option<&BoundUrl>,
-) -> Result<(SelectedProfile, BoundUrl)> {
-    let name = selected.name.clone();
-    let profile = &selected.profile;
-    let web: Vec<_> = profile
-        .bindings
-        .iter()
-        .filter(|binding| binding.url.is_web())
-        .collect();
-    let (binding, base): (&Binding, BoundUrl) = match (given, &web[..]) {
-        (Some(url), _) => {
-            let covering = longest(profile, |binding| binding.url.covers(url.as_url()));
-            let binding = covering.ok_or_else(|| {
-                let url = shell::word(url.as_str());
-                Error::not_found(format!("profile {name} is not bound to this URL"))
-                    .hint(format!("to allow it: hallpass bind {name} {url}"))
-            })?;
-            (binding, url.clone())
-        }
-        (None, [binding]) => (binding, binding.url.clone()),
-        (None, []) => {
-            return Err(
-                Error::not_found(format!("profile {name} is not bound to any URL"))
-                    .hint(format!("bind it first: hallpass bind {name} https://HOST/")),
-            );
-        }
-        (None, several) => {
-            let urls: Vec<_> = several.iter().map(|binding| binding.url.as_str()).collect();
-            return Err(Error::usage(format!(
-                "profile {name} is bound to several URLs: {}",
-                urls.join(", ")
-            ))
-            .hint("choose one with --url URL"));
-        }
-    };
-    let binding = binding.clone();
-    selected.url = WebUrl::parse(base.as_str()).ok();
-    selected.binding = Some(binding);
-    Ok((selected, base))
 }

@@ -3,6 +3,7 @@
 mod hostile;
 mod life;
 mod streams;
+mod token_endpoint;
 mod tokens;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -145,6 +146,8 @@ fn a_request_is_sent_on_with_the_token_and_without_what_belongs_to_the_client() 
     });
     let machine = machine_bound_to(&api.url("/v1/"));
     let serving = Serving::start(&machine, &["p"]);
+    let origin = format!("Origin: http://{}", serving.address());
+    let referer = format!("Referer: {}", serving.url);
     let headers = [
         "Authorization: Bearer of-the-client",
         "Cookie: session=of-another-port",
@@ -157,6 +160,8 @@ fn a_request_is_sent_on_with_the_token_and_without_what_belongs_to_the_client() 
         "Upgrade: h2c",
         "HTTP2-Settings: x",
         "User-Agent: client/1",
+        &origin,
+        &referer,
     ];
     let response = serving.request("POST", "/a%20b;c?d={e}", &headers, "body");
     assert_eq!(status(&response), 201, "{response}");

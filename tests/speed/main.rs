@@ -8,6 +8,7 @@
 //! - `--binary PATH`: measure this build of hallpass, by its absolute path, instead of the default one
 //! - `--beside NAME=PATH`: another build, whose cached token is measured in the same run (repeatable)
 //! - `--cached`: only a cached token
+//! - `--serve`: only requests through `hallpass serve`
 //! - `--counts`: count instructions too, if valgrind is installed
 //!
 //! Here is the plan of a run. `stage` has what it runs, `tools` what counts, `table` what it prints.
@@ -28,6 +29,7 @@ mod bare;
 mod machine;
 #[path = "../hallpass/secret_service.rs"]
 mod secret_service;
+mod serve;
 #[path = "../hallpass/server.rs"]
 mod server;
 mod stage;
@@ -50,6 +52,7 @@ struct Size {
     neighbours: [usize; 2],
     /// How many profiles are listed.
     listed: usize,
+    serve: serve::Size,
 }
 
 const WHOLE: Size = Size {
@@ -60,6 +63,13 @@ const WHOLE: Size = Size {
     slow: Duration::from_secs(2),
     neighbours: [100, 10_000],
     listed: 1000,
+    serve: serve::Size {
+        single: 9000,
+        each: 1000,
+        repetitions: 9,
+        long: 1024,
+        idle: 1000,
+    },
 };
 
 /// Only shows that it still works.
@@ -71,6 +81,13 @@ const SMALL: Size = Size {
     slow: Duration::from_millis(500),
     neighbours: [10, 100],
     listed: 3,
+    serve: serve::Size {
+        single: 1,
+        each: 1,
+        repetitions: 1,
+        long: 1,
+        idle: 3,
+    },
 };
 
 fn main() {
@@ -82,6 +99,9 @@ fn main() {
 
     let binary = after("--binary").unwrap_or_else(|| env!("CARGO_BIN_EXE_hallpass").to_owned());
     println!("measuring {binary}");
+    if has("--serve") {
+        return serve::measure(&PathBuf::from(binary), &size.serve);
+    }
     tools::tell_what_is_missing(has("--counts"));
     let stage = Stage::set_up(
         &PathBuf::from(binary),
@@ -92,6 +112,7 @@ fn main() {
     if !has("--cached") {
         many_callers(&stage, &size);
         misses(&stage, size.rounds);
+        serve::measure(stage.binary(), &size.serve);
     }
     // From here on this thread and what it starts keep to one processor: to move is work as well.
     let processor = tools::keep_to_one_processor();

@@ -76,6 +76,11 @@ pub(crate) struct Way {
 }
 
 impl Stage {
+    /// The hallpass that is measured, as it is installed.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     pub(crate) fn set_up(
         binary: &Path,
         others: &[(String, PathBuf)],

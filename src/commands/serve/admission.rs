@@ -15,8 +15,13 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(hosts: Vec<String>) -> Self {
-        Self { hosts }
+    /// For the listener of an origin. Clients leave out the port 80.
+    pub(super) fn of(origin: &str) -> Self {
+        let host = origin.strip_prefix("http://").unwrap_or(origin);
+        let without_port = host.strip_suffix(":80").map(str::to_owned);
+        Self {
+            hosts: [host.to_owned()].into_iter().chain(without_port).collect(),
+        }
     }
 
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
@@ -27,7 +32,7 @@ impl Admission {
         if !hosts.next().is_some_and(is_this) || hosts.next().is_some() {
             return Err(Refusal::WrongHost);
         }
-        if is_of_web_page(headers) {
+        if self.is_of_web_page(headers) {
             return Err(Refusal::Browser);
         }
         // These return the request, and with it the token.
@@ -36,18 +41,20 @@ impl Admission {
         }
         Ok(())
     }
-}
 
-/// Browsers send one of these with each request of a page, and with each page that they load. Other
-/// programs that use a browser's network library send the site `none`.
-fn is_of_web_page(headers: &HeaderMap) -> bool {
-    headers.contains_key(ORIGIN)
-        || headers
-            .get_all(SEC_FETCH_SITE)
-            .iter()
-            .any(|site| site != "none")
-        || headers
-            .get_all(SEC_FETCH_MODE)
-            .iter()
-            .any(|mode| mode == "navigate")
+    /// Browsers send one of these with each request of a page, and with each page that they load. Other
+    /// programs that use a browser's network library send the site `none`, and some clients of MCP
+    /// servers the origin of the server. No page has that origin, as no browser is served one.
+    fn is_of_web_page(&self, headers: &HeaderMap) -> bool {
+        let has_other = |name: HeaderName, is_fine: &dyn Fn(&HeaderValue) -> bool| {
+            headers.get_all(name).iter().any(|value| !is_fine(value))
+        };
+        let is_own = |origin: &HeaderValue| {
+            let host = origin.as_bytes().strip_prefix(b"http://");
+            host.is_some_and(|host| self.hosts.iter().any(|it| it.as_bytes() == host))
+        };
+        has_other(ORIGIN, &is_own)
+            || has_other(SEC_FETCH_SITE, &|site| site == "none")
+            || has_other(SEC_FETCH_MODE, &|mode| mode != "navigate")
+    }
 }

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-};
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tokio::time::timeout;
 
 use super::admission::Admission;
+use super::answer::{no_token, refused, text};
 use super::body::{Paced, RequestBody, ResponseBody};
 use super::connection::Shared;
 use super::headers::{asks_for_websocket, of_request, of_response};
 use super::refusal::Refusal;
 use super::route::Route;
-use super::tokens::{Failure, Token, Tokens};
-use crate::error::{Error, Kind};
+use super::tokens::{Token, Tokens};
 use crate::message;
 use crate::oauth::{Upstream, UpstreamBody};
 use crate::types::duration;
@@ -72,7 +70,7 @@ impl Proxy {
         }
         self.admission.check(request)?;
         let target = request.uri().path_and_query().ok_or(Refusal::NotFound)?;
-        let rest = self.route.without_key(target.as_str())?;
+        let rest = self.route.address.without_key(target.as_str())?;
         self.route.upstream_url(rest)
     }
 
@@ -158,12 +156,12 @@ impl Proxy {
             .send(method, admitted.url.as_str(), headers, body.into_some());
         match timeout(self.limit, sent).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(own(StatusCode::BAD_GATEWAY, &error_text(&error))),
+            Ok(Err(error)) => Err(text(StatusCode::BAD_GATEWAY, &error.to_string())),
             Err(_) => {
                 let origin = admitted.url.origin();
                 let limit = duration::in_words(self.limit);
-                let text = format!("{origin} did not answer within {limit}");
-                Err(own(StatusCode::GATEWAY_TIMEOUT, &text))
+                let late = format!("{origin} did not answer within {limit}");
+                Err(text(StatusCode::GATEWAY_TIMEOUT, &late))
             }
         }
     }
@@ -194,41 +192,4 @@ impl Proxy {
         *passed_on.headers_mut() = headers;
         passed_on
     }
-}
-
-fn refused(refusal: Refusal) -> Response<ResponseBody> {
-    let mut response = own(refusal.status(), refusal.text());
-    // What it sent after that is not read.
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-    response
-}
-
-fn no_token(failure: &Failure) -> Response<ResponseBody> {
-    if failure.kind != Kind::Unavailable {
-        return own(StatusCode::BAD_GATEWAY, &failure.text);
-    }
-    let mut response = own(StatusCode::SERVICE_UNAVAILABLE, &failure.text);
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
-/// A response of hallpass itself.
-fn own(status: StatusCode, text: &str) -> Response<ResponseBody> {
-    let body = format!("hallpass: {text}\n");
-    let mut response = Response::new(ResponseBody::Own(Some(Bytes::from(body))));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn error_text(error: &Error) -> String {
-    error.to_string()
 }

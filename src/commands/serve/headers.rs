@@ -2,8 +2,8 @@
 
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    HeaderValue, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{Method, Version};
 
@@ -22,8 +22,16 @@ const OF_CONNECTION: [HeaderName; 10] = [
 ];
 
 /// What hallpass sets itself, and the credentials of the client. Cookies of 127.0.0.1 are shared by all
-/// its ports: they are those of other programs.
-const OF_REQUEST: [HeaderName; 5] = [HOST, CONTENT_LENGTH, EXPECT, AUTHORIZATION, COOKIE];
+/// its ports: they are those of other programs. An origin and a referer name this address and its key.
+const OF_REQUEST: [HeaderName; 7] = [
+    HOST,
+    CONTENT_LENGTH,
+    EXPECT,
+    AUTHORIZATION,
+    COOKIE,
+    ORIGIN,
+    REFERER,
+];
 
 /// What a server says about itself to browsers: it is not true of this address.
 const OF_RESPONSE: [HeaderName; 4] = [

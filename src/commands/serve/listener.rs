@@ -7,16 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::body::ResponseBody;
 use super::connection::{Connection, Shared};
 use super::forward::Proxy;
+use super::refusal::Refusal;
+use super::token_endpoint::TokenEndpoint;
 
 /// How long the head of a request may take, and a connection without requests lives.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
@@ -30,10 +35,32 @@ const CONNECTIONS_LIMIT: usize = 2048;
 /// The pause after a connection could not be accepted, as when this process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What listeners and their connections share.
+/// What the connections of a listener share.
 pub(super) struct Server {
-    pub(super) proxy: Proxy,
+    pub(super) service: Service,
+    /// How long a client may take to read its response.
+    pub(super) limit: Duration,
     pub(super) activity: Activity,
+}
+
+/// What answers the requests.
+pub(super) enum Service {
+    Proxy(Box<Proxy>),
+    TokenEndpoint(Box<TokenEndpoint>),
+}
+
+impl Service {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        refusal: Option<Refusal>,
+        connection: &Shared,
+    ) -> Response<ResponseBody> {
+        match self {
+            Self::Proxy(proxy) => proxy.answer(request, refusal, connection).await,
+            Self::TokenEndpoint(endpoint) => endpoint.answer(request, refusal).await,
+        }
+    }
 }
 
 /// When a request was last in progress.
@@ -117,13 +144,13 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let shared = Arc::new(Shared::default());
-    let limit = server.proxy.limit;
+    let limit = server.limit;
     let stream = TokioIo::new(Connection::new(stream, Arc::clone(&shared), limit));
     let service = service_fn(|request| {
         // Now, not when the future runs: a later request on this connection can be refused by then.
         let refusal = shared.refusal();
         let (server, shared) = (Arc::clone(server), Arc::clone(&shared));
-        async move { Ok::<_, hyper::Error>(server.proxy.answer(request, refusal, &shared).await) }
+        async move { Ok::<_, hyper::Error>(server.service.answer(request, refusal, &shared).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -7,33 +7,25 @@ use crate::oauth;
 use crate::profile::binding::BoundUrl;
 use crate::types::web_url::{WebUrl, decode_lossy, encode_all_reserved};
 
-/// The address of the listener, and the URL that it stands for.
-pub(super) struct Route {
-    /// `k-` and 128 random bits. Whoever does not know it gets nothing.
+/// The address of a listener.
+pub(super) struct Address {
+    /// `k-` and 128 random bits. Who does not know it gets nothing.
     key: String,
     /// `http://127.0.0.1:PORT`
-    address: String,
-    /// No request leaves it.
-    base: BoundUrl,
+    origin: String,
 }
 
-impl Route {
-    pub(super) fn new(key: &str, address: String, base: BoundUrl) -> Self {
+impl Address {
+    pub(super) fn new(key: &str, origin: String) -> Self {
         Self {
             key: format!("k-{key}"),
-            address,
-            base,
+            origin,
         }
     }
 
-    /// What a client puts in place of the base URL. It ends with a slash if that one does.
-    pub(super) fn url(&self) -> String {
-        let slash = if self.base.as_str().ends_with('/') {
-            "/"
-        } else {
-            ""
-        };
-        [&self.address, "/", &self.key, slash].concat()
+    /// The URL of a path below the key.
+    pub(super) fn url(&self, path: &str) -> String {
+        [&self.origin, "/", &self.key, path].concat()
     }
 
     /// The part of a target after the key.
@@ -46,6 +38,21 @@ impl Route {
         } else {
             Err(Refusal::NotFound)
         }
+    }
+}
+
+/// An address, and the URL that it stands for.
+pub(super) struct Route {
+    pub(super) address: Address,
+    /// No request leaves it.
+    pub(super) base: BoundUrl,
+}
+
+impl Route {
+    /// What a client puts in place of the base URL. It ends with a slash if that one does.
+    pub(super) fn url(&self) -> String {
+        let ends_with_slash = self.base.as_str().ends_with('/');
+        self.address.url(if ends_with_slash { "/" } else { "" })
     }
 
     /// The URL that the rest of a target stands for.
@@ -84,7 +91,7 @@ impl Route {
             path.strip_prefix(self.base.prefix())
         });
         Some(match rest {
-            Some(rest) => [&self.address, "/", &self.key, rest, &fragment].concat(),
+            Some(rest) => self.address.url(rest) + &fragment,
             None => resolved + &fragment,
         })
     }
@@ -146,16 +153,17 @@ fn encoded(query: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BoundUrl, Refusal, Route};
+    use super::{Address, BoundUrl, Refusal, Route};
 
     fn route(base: &str) -> Route {
         let base = BoundUrl::parse(base).expect("a URL to bind");
-        Route::new("0a", "http://127.0.0.1:1".to_owned(), base)
+        let address = Address::new("0a", "http://127.0.0.1:1".to_owned());
+        Route { address, base }
     }
 
     fn upstream(base: &str, target: &str) -> Result<String, Refusal> {
         let route = route(base);
-        let rest = route.without_key(target)?;
+        let rest = route.address.without_key(target)?;
         route.upstream_url(rest).map(|url| url.as_str().to_owned())
     }
 

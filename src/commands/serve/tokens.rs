@@ -29,6 +29,8 @@ pub(super) struct Token {
     pub(super) name: HeaderName,
     pub(super) value: HeaderValue,
     pub(super) cached: CachedToken,
+    /// The scope of the token, if it is known.
+    pub(super) scope: Option<String>,
     /// Whether it was requested because the server refused the one before.
     replaces_refused: bool,
     is_accepted: AtomicBool,
@@ -179,6 +181,7 @@ fn written(
     Ok(Token {
         name,
         value,
+        scope: obtained.scope().map(str::to_owned),
         cached: obtained.token,
         replaces_refused,
         is_accepted: AtomicBool::new(false),

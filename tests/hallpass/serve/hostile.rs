@@ -33,6 +33,18 @@ const REQUESTS: &[(u16, &str)] = &[
         403,
         "GET KEY/ HTTP/1.1\r\nHost: HOST\r\nOrigin: null\r\n\r\n",
     ),
+    (
+        403,
+        "GET KEY/ HTTP/1.1\r\nHost: HOST\r\nOrigin: https://HOST\r\n\r\n",
+    ),
+    (
+        403,
+        "GET KEY/ HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nOrigin: null\r\n\r\n",
+    ),
+    (
+        403,
+        "GET KEY/ HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nSec-Fetch-Site: same-origin\r\n\r\n",
+    ),
     (403, "GET KEY/ HTTP/1.1\r\nHost: HOST\r\nOrigin:\r\n\r\n"),
     (
         403,
