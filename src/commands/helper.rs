@@ -158,7 +158,14 @@ impl TokenProvider for ProfileTokens {
     }
 
     fn all_bindings(&self) -> Result<Vec<SelectedProfile>> {
-        let loaded = load_all(&self.stores()?.0, self.name()?.as_ref())?;
+        let name = self.name()?;
+        let mut loaded = load_all(&self.stores()?.0, name.as_ref())?;
+        // It is preferred for a URL, as in `find_bound`.
+        if name.is_none()
+            && let Some(found) = profiles::from_environment()?
+        {
+            loaded.insert(0, (found.name, found.profile));
+        }
         let mut all = Vec::new();
         for (name, profile) in &loaded {
             for binding in &profile.bindings {

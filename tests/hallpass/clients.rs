@@ -788,7 +788,7 @@ pub(crate) fn index(request: &Request) -> Reply {
     }
 }
 
-fn wheel() -> Vec<u8> {
+pub(crate) fn wheel() -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("private.whl");
     let script = "import sys, zipfile

@@ -319,19 +319,30 @@ pub(crate) fn old_pip() -> PathBuf {
 
 /// A directory with the Python packages that a directory of tests/ names, for `PYTHONPATH`.
 fn python_packages(name: &str) -> PathBuf {
-    let target = installed(name, &["requirements.txt"], |target| {
-        run(
-            Command::new(python_program("python"))
-                .args(PIP_INSTALL)
-                .arg(target.join("requirements.txt"))
-                // Packages of other versions may be there.
-                .arg("--upgrade")
-                .arg("--target")
-                .arg(target.join("packages")),
-            "python3 and python3-venv",
-        );
-    });
+    let target = installed(name, &["requirements.txt"], pip_install);
     target.join("packages")
+}
+
+/// The clients of tests/recipe-clients: those of Python in `packages`, those of npm in `node_modules`.
+pub(crate) fn recipe_clients() -> PathBuf {
+    let files = ["requirements.txt", "package.json", "package-lock.json"];
+    installed("recipe-clients", &files, |target| {
+        pip_install(target);
+        npm_install(target);
+    })
+}
+
+fn pip_install(target: &Path) {
+    run(
+        Command::new(python_program("python"))
+            .args(PIP_INSTALL)
+            .arg(target.join("requirements.txt"))
+            // Packages of other versions may be there.
+            .arg("--upgrade")
+            .arg("--target")
+            .arg(target.join("packages")),
+        "python3 and python3-venv",
+    );
 }
 
 fn node_modules() -> PathBuf {
@@ -353,27 +364,29 @@ pub(crate) fn pnpm_program() -> PathBuf {
 /// What the package-lock.json of a directory of tests/ pins, and other files of it beside.
 pub(crate) fn npm_packages(name: &str, more: &[&str]) -> PathBuf {
     let files = [&["package.json", "package-lock.json"], more].concat();
-    installed(name, &files, |target| {
-        run(
-            Command::new(node_program())
-                .arg(npm_program())
-                .args([
-                    "ci",
-                    "--ignore-scripts",
-                    "--no-audit",
-                    "--no-fund",
-                    "--cache",
-                ])
-                .arg(target.join("npm-cache"))
-                // As the machine's own npm does: its settings, and the authorities that it trusts.
-                .args(["--globalconfig", "/etc/npmrc"])
-                .env("NODE_USE_SYSTEM_CA", "1")
-                .current_dir(target),
-            "python3 and python3-venv",
-        );
-        // It is as large as what was installed.
-        let _ = fs::remove_dir_all(target.join("npm-cache"));
-    })
+    installed(name, &files, npm_install)
+}
+
+fn npm_install(target: &Path) {
+    run(
+        Command::new(node_program())
+            .arg(npm_program())
+            .args([
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--cache",
+            ])
+            .arg(target.join("npm-cache"))
+            // As the machine's own npm does: its settings, and the authorities that it trusts.
+            .args(["--globalconfig", "/etc/npmrc"])
+            .env("NODE_USE_SYSTEM_CA", "1")
+            .current_dir(target),
+        "python3 and python3-venv",
+    );
+    // It is as large as what was installed.
+    let _ = fs::remove_dir_all(target.join("npm-cache"));
 }
 
 const PIP_INSTALL: [&str; 8] = [

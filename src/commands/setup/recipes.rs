@@ -4,7 +4,7 @@ mod mcp_clients;
 mod table;
 
 use super::Facts;
-use super::template::Url;
+use super::template::{Context, Url};
 use crate::error::{Error, Result};
 
 pub(super) use mcp_clients::MCP_CLIENTS;
@@ -26,9 +26,21 @@ pub(super) struct Tool {
     pub(super) each: &'static str,
     between: &'static str,
     tail: &'static str,
+    /// What `LIST` stands for in the tail: a variable's value that has every URL, or a variable for each.
+    list: List,
+    /// The program name that the tool looks for on the PATH, a link to hallpass.
+    pub(super) link: Option<&'static str>,
     /// The tool asks for a host without a path, so a binding to a path never matches.
     hosts_only: bool,
     pub(super) write: Write,
+}
+
+/// A list with an item for each URL.
+pub(super) struct List {
+    open: &'static str,
+    each: &'static str,
+    between: &'static str,
+    close: &'static str,
 }
 
 /// How `--write` changes the settings.
@@ -106,7 +118,18 @@ impl Tool {
     /// The settings as they are printed.
     pub(super) fn text(&self, facts: &Facts) -> Result<String> {
         let lines = self.lines(facts)?.join(self.between);
-        Ok(facts.fill(self.head, None)? + &lines + &facts.fill(self.tail, None)?)
+        let items = if self.list.each.is_empty() {
+            Vec::new()
+        } else {
+            self.for_each(self.list.each, facts)?
+        };
+        let (open, close) = (facts.fill(self.list.open, None)?, self.list.close);
+        let context = Context {
+            items: &items,
+            list: &[&open, &*items.join(self.list.between), close].concat(),
+            ..Context::default()
+        };
+        Ok(facts.fill(self.head, None)? + &lines + &facts.fill_in(self.tail, context)?)
     }
 
     /// The settings for each URL; none if the tool needs no URL.

@@ -4,9 +4,12 @@
 //! a decision on how to escape it. `@{sh>json: ...}` applies one syntax after the other. The words
 //! are literal, except for those that [`Facts::value`] knows.
 
+use std::path::Path;
+
 use super::escape::{SYNTAXES, Syntax};
 use super::{Facts, shown};
 use crate::error::{Error, Result};
+use crate::profile::ProfileName;
 use crate::profile::binding::Binding;
 
 /// The values for one of the profile's URLs.
@@ -53,51 +56,79 @@ impl Url {
     }
 }
 
+/// What a text is filled for, beside the profile.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Context<'a> {
+    /// One of the profile's URLs.
+    pub(super) url: Option<&'a Url>,
+    /// The items of the recipe's list.
+    pub(super) items: &'a [String],
+    /// The list as one text.
+    pub(super) list: &'a str,
+}
+
 impl Facts {
-    /// A text without `@{` is left as it is.
     pub(super) fn fill(&self, text: &str, url: Option<&Url>) -> Result<String> {
+        let context = Context {
+            url,
+            ..Context::default()
+        };
+        self.fill_in(text, context)
+    }
+
+    /// A text without `@{` is left as it is.
+    pub(super) fn fill_in(&self, text: &str, context: Context<'_>) -> Result<String> {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("@{") {
             let (placeholder, after) = after.split_once('}').ok_or_else(mistake)?;
             filled += before;
-            filled += &self.escaped(placeholder, url)?;
+            filled += &self.escaped(placeholder, context)?;
             rest = after;
         }
         Ok(filled + rest)
     }
 
-    fn escaped(&self, placeholder: &str, url: Option<&Url>) -> Result<String> {
+    fn escaped(&self, placeholder: &str, context: Context<'_>) -> Result<String> {
         let (syntaxes, words) = placeholder.split_once(": ").ok_or_else(mistake)?;
         let mut values = Vec::new();
         for word in words.split_whitespace() {
-            values.extend(self.value(word, url)?);
+            values.extend(self.value(word, context)?);
         }
         let mut words = values;
         for name in syntaxes.split('>') {
             let known = SYNTAXES.iter().find(|(known, _)| *known == name);
             let syntax: Syntax = known.ok_or_else(mistake)?.1;
-            let escaped = syntax(&words).map_err(|fault| {
-                let shown = words.first().cloned().unwrap_or_default();
-                Error::usage(format!("cannot write {shown} into these settings: {fault}")).hint(
-                    "run hallpass through a link in a directory with a plain name, or choose one with --dir",
-                )
-            })?;
+            let escaped = syntax(&words).map_err(|fault| self.cannot_write(&words, fault))?;
             words = vec![escaped];
         }
         Ok(words.concat())
     }
 
+    fn cannot_write(&self, words: &[String], fault: &str) -> Error {
+        let shown = words.first().map_or("", String::as_str);
+        let error = Error::usage(format!("cannot write {shown} into these settings: {fault}"));
+        let is_program =
+            |word: &String| *word == self.program || Path::new(word).starts_with(&self.links);
+        if !words.iter().any(is_program) {
+            return error;
+        }
+        error.hint(
+            "run hallpass through a link in a directory with a plain name, or choose one with --dir",
+        )
+    }
+
     /// The value of a word in a placeholder. The profile from the environment has no name, so words
     /// that would name it are left out.
-    fn value(&self, word: &str, url: Option<&Url>) -> Result<Vec<String>> {
+    fn value(&self, word: &str, context: Context<'_>) -> Result<Vec<String>> {
         let profile = self.profile.as_ref().map(|name| name.as_str().to_owned());
         let option = || {
             profile
                 .iter()
                 .flat_map(|name| ["--profile".to_owned(), name.clone()])
         };
-        if let Some(url) = url
+        let number = context.url.map_or(0, |url| url.number);
+        if let Some(url) = context.url
             && let Some(value) = url.value(word)
         {
             return Ok(vec![value]);
@@ -110,7 +141,13 @@ impl Facts {
             // For settings where hallpass can find the profile by the URL.
             "--profile=NAMED" if self.named => option().collect(),
             "--profile=NAMED" => Vec::new(),
-            "LABEL" => vec![self.label(url.map_or(0, |url| url.number))],
+            "LABEL" => vec![self.label(number)],
+            "LIST" => vec![context.list.to_owned()],
+            // An option for each item.
+            "-e=LIST" => {
+                let option = |item: &String| ["-e".to_owned(), item.clone()];
+                context.items.iter().flat_map(option).collect()
+            }
             "TOKEN-VARIABLE" => vec![self.token_variable()],
             "PNPM-LINK" => vec![shown(&self.pnpm_link()?)?],
             "TOKEN-FILE" => {
@@ -122,22 +159,31 @@ impl Facts {
                 let folder = self.home()?.join("hallpass-tokens");
                 vec![shown(&folder.join(self.label(0)))?]
             }
-            _ => match (word.split_once("LINKS/"), word.strip_suffix("=PROFILE")) {
-                (Some((before, name)), _) => {
-                    vec![before.to_owned() + &shown(&self.links.join(name))?]
-                }
-                (_, Some(variable)) => {
-                    let variable = match variable {
-                        "TOKEN-VARIABLE" => self.token_variable(),
-                        variable => variable.to_owned(),
-                    };
-                    vec![match profile {
-                        Some(profile) => format!("{variable}={profile}"),
-                        None => variable,
-                    }]
-                }
-                _ => vec![word.to_owned()],
-            },
+            _ => vec![self.part(word, number, context.list)?],
+        })
+    }
+
+    /// A word of which a part is a value.
+    fn part(&self, word: &str, number: usize, list: &str) -> Result<String> {
+        let profile = self.profile.as_ref().map(ProfileName::as_str);
+        if let Some((before, name)) = word.split_once("LINKS/") {
+            return Ok(before.to_owned() + &shown(&self.links.join(name))?);
+        }
+        let in_variables = self.label(number).replace('-', "_").to_ascii_uppercase();
+        let word = word.replace("LABEL-IN-VARIABLES", &in_variables);
+        if let Some(variable) = word.strip_suffix("=PROFILE:LIST") {
+            return Ok(format!("{variable}={}:{list}", profile.unwrap_or_default()));
+        }
+        let Some(variable) = word.strip_suffix("=PROFILE") else {
+            return Ok(word);
+        };
+        let variable = match variable {
+            "TOKEN-VARIABLE" => self.token_variable(),
+            variable => variable.to_owned(),
+        };
+        Ok(match profile {
+            Some(profile) => format!("{variable}={profile}"),
+            None => variable,
         })
     }
 

@@ -58,8 +58,8 @@ fn write_for(tool: &Tool, profile: &ProfileName, facts: &Facts, record: &mut Rec
             let members = keys.into_iter().map(|key| (key, value.clone())).collect();
             // Prepared first: an error must not leave a link behind.
             let change = members::prepare(tool, file, *object, profile, members, facts, record)?;
-            if tool.name == "docker" {
-                links::make_on_path("docker-credential-hallpass", &wanted_by, facts, record)?;
+            if let Some(link) = tool.link {
+                links::make_on_path(link, &wanted_by, facts, record)?;
             }
             change.make(record)
         }

@@ -9,11 +9,52 @@ use serde_json::{Value, json};
 use super::{AWKWARD, QUOTES, Recipe, commands, settings_and_commands};
 use crate::clients::{
     Demands, NPM_PROJECT, Site, crate_archive, index, npm_registry, registry, rustup_home, shown,
+    wheel,
 };
 use crate::machine::HALLPASS;
 use crate::real_servers::{go_program, node_program, npm_program, pnpm_program, python_program};
-use crate::server::{Reply, Server};
+use crate::server::{Reply, Request, Server};
 use crate::support::ran;
+
+/// One JSON object for both registries.
+#[test]
+fn podman_and_skopeo_run_the_link_that_was_made() {
+    let tags = |request: &Request| match registry(request) {
+        reply if !request.target.ends_with("/tags/list") => reply,
+        _ => Reply::json(200, r#"{"name":"app","tags":["latest"]}"#),
+    };
+    for recipe in Recipe::each("podman", AWKWARD, "", Demands::Basic, tags) {
+        let settings = recipe.directory("home/.config/containers/auth.json");
+        fs::remove_dir(&settings).expect("a directory");
+        fs::write(&settings, commands(&recipe.text)).expect("a file");
+        let bin = recipe.directory("bin");
+        recipe.setup(AWKWARD, &["links", "--dir", bin.to_str().expect("UTF-8")]);
+        let storage = recipe.directory("storage");
+        let storage = storage.to_str().expect("UTF-8");
+        for url in recipe.urls("/app") {
+            let image = url.replace("http://", "");
+            let source = format!("docker://{image}");
+            recipe
+                .run(
+                    "skopeo",
+                    &["inspect", "--tls-verify=false", "--raw", &source],
+                )
+                .success();
+            let place = [
+                "--root",
+                storage,
+                "--runroot",
+                storage,
+                "--storage-driver",
+                "vfs",
+            ];
+            let search = ["search", "--list-tags", "--tls-verify=false", &image];
+            let ran = recipe.run("podman", &[&place[..], &search].concat());
+            assert!(ran.success().stdout.contains("latest"));
+        }
+        recipe.used_one_token();
+    }
+}
 
 #[test]
 fn docker_and_skopeo_run_the_link_that_was_made() {
@@ -208,7 +249,14 @@ fn npm_takes_the_token_from_a_variable() {
             recipe.shell("sh", command).success();
             private_package_is_there(&recipe);
             fs::remove_dir_all(recipe.directory("project/node_modules")).expect("a directory");
+            let lock = recipe.directory("project").join("package-lock.json");
+            fs::remove_file(lock).expect("a lock file");
         }
+        // Bun reads the same settings.
+        recipe.client("bun");
+        let command = command.replace("npm install", "bun install --no-save");
+        recipe.shell("sh", &command).success();
+        private_package_is_there(&recipe);
         recipe.used_one_token();
     }
 }
@@ -233,6 +281,293 @@ fn pnpm_runs_the_link_that_was_made() {
     site.setup(AWKWARD, &["pnpm", "--undo"]);
     assert_eq!(fs::read_to_string(&settings).expect("a file"), registry);
     assert!(!site.machine.home().join(".local/bin").exists());
+}
+
+#[test]
+fn yarn_takes_the_token_from_a_variable() {
+    let registry = npm_registry("/npm/");
+    for recipe in Recipe::each("yarn", AWKWARD, "/npm/", Demands::Bearer, registry) {
+        recipe.client("yarn");
+        let (settings, command) = settings_and_commands(&recipe.text);
+        for url in recipe.urls("/npm") {
+            let more = "unsafeHttpWhitelist: [127.0.0.1, localhost]\nenableTelemetry: false\n\
+                nodeLinker: node-modules\nenableGlobalCache: false\nnpmMinimalAgeGate: 0\n";
+            let settings = format!("npmRegistryServer: \"{url}\"\n{more}{settings}");
+            recipe.project_file(".yarnrc.yml", &settings);
+            recipe.project_file("package.json", NPM_PROJECT);
+            recipe.project_file("yarn.lock", "");
+            recipe.shell("sh", command).success();
+            private_package_is_there(&recipe);
+            for directory in ["project/node_modules", "project/.yarn"] {
+                fs::remove_dir_all(recipe.directory(directory)).expect("a directory");
+            }
+        }
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn deno_takes_the_tokens_of_all_hosts_from_one_variable() {
+    let module = |request: &Request| match request.target.as_str() {
+        "/mod.ts" => Reply::new(200)
+            .header("Content-Type", "application/typescript")
+            .body("console.log('hello')"),
+        _ => Reply::new(404),
+    };
+    for recipe in Recipe::each("deno", AWKWARD, "/", Demands::Bearer, module) {
+        recipe.client("deno");
+        for url in recipe.urls("/mod.ts") {
+            let command = recipe.text.replace("FILE", &url);
+            assert_eq!(recipe.shell("sh", &command).success().stdout, "hello\n");
+        }
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn buf_takes_the_tokens_of_all_hosts_from_one_variable() {
+    use crate::tls::Authority;
+    let authority = Authority::new();
+    let identity = authority.identity(&["127.0.0.1", "localhost"]);
+    let registry = Server::start_tls(&identity, |_| Reply::new(404));
+    let nothing = |_: &_| Reply::new(404);
+    let url = |_: &_| registry.url("");
+    for recipe in Recipe::each_at("buf", AWKWARD, Demands::Bearer, nothing, url) {
+        recipe.client("buf");
+        let ca = recipe.project_file("ca.pem", &authority.pem());
+        let before = format!("export SSL_CERT_FILE='{}'\n", ca.display());
+        let hosts = [
+            registry.url(""),
+            registry.url("").replace("127.0.0.1", "localhost"),
+        ];
+        for host in &hosts[..recipe.urls("").len()] {
+            let whoami = format!("buf registry whoami {}", host.replace("https://", ""));
+            let command = recipe.text.replace("buf build", &whoami);
+            // This registry knows nobody.
+            assert_ne!(recipe.shell("sh", &(before.clone() + &command)).code, 0);
+            let shown = registry.requests().pop().expect("a request");
+            let token = format!("Bearer token-{}", recipe.issued());
+            assert_eq!(shown.header("authorization"), Some(&*token));
+        }
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn twine_uploads_with_the_token_in_a_variable() {
+    let upload = |request: &Request| Reply::new(if request.method == "POST" { 200 } else { 404 });
+    for recipe in Recipe::each("twine", AWKWARD, "/legacy/", Demands::Basic, upload) {
+        recipe.client("twine");
+        let package = recipe.project_file("dist/private-1.0-py3-none-any.whl", "");
+        fs::write(package, wheel()).expect("a package");
+        recipe.shell("sh", &recipe.text).success();
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn poetry_takes_the_password_of_each_source_from_a_variable() {
+    for recipe in Recipe::each("poetry", AWKWARD, "/simple/", Demands::Basic, index) {
+        recipe.client("poetry");
+        let project = "[project]\nname = 'app'\nversion = '1.0'\nrequires-python = '>=3.9'\n\
+            dependencies = ['private==1.0']\n[tool.poetry]\npackage-mode = false\n";
+        let file = recipe.project_file("pyproject.toml", project);
+        let (sources, command) = settings_and_commands(&recipe.text);
+        let command = command.replace("poetry install", "poetry lock -n --no-cache");
+        recipe.shell("sh", sources).success();
+        let project = fs::read_to_string(&file).expect("a project");
+        let names = project
+            .lines()
+            .filter_map(|line| line.strip_prefix("name = \""));
+        let names: Vec<_> = names
+            .map(|name| name.trim_end_matches('"').to_owned())
+            .collect();
+        assert_eq!(names.len(), recipe.urls("").len(), "{project}");
+        for name in names {
+            let source =
+                format!("\n[tool.poetry.dependencies]\nprivate = {{ source = '{name}' }}\n");
+            fs::write(&file, project.clone() + &source).expect("a project");
+            let variables = sources.lines().filter(|line| line.starts_with("export"));
+            let variables: Vec<_> = variables.collect();
+            let script = variables.join("\n") + "\n" + &command;
+            recipe.shell("sh", &script).success();
+        }
+        recipe.used_one_token();
+    }
+}
+
+/// The server's own token, which it sends for the user's, is the same one.
+#[test]
+fn conan_takes_the_password_of_each_remote_from_a_variable() {
+    let remote = |request: &Request| match request.basic_credentials() {
+        Some((_, token)) if request.target.ends_with("/users/authenticate") => {
+            Reply::new(200).body(token)
+        }
+        _ => Reply::new(200),
+    };
+    for recipe in Recipe::each("conan", AWKWARD, "/conan/", Demands::Either, remote) {
+        recipe.client("conan");
+        let names = recipe
+            .text
+            .lines()
+            .filter(|line| line.starts_with("conan remote add"));
+        let logins: Vec<_> = names
+            .map(|line| {
+                format!(
+                    "conan remote login {}",
+                    line.split(' ').nth(3).expect("a name")
+                )
+            })
+            .collect();
+        assert_eq!(logins.len(), recipe.urls("").len());
+        recipe.script(
+            "login",
+            &format!("#!/bin/sh\nset -e\n{}\n", logins.join("\n")),
+        );
+        let script = recipe.text.replace("conan install .", "login");
+        let ran = recipe.shell("sh", &script).success();
+        assert_eq!(
+            ran.stdout.matches("Changed user").count(),
+            logins.len(),
+            "{ran:?}"
+        );
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn composer_takes_the_tokens_of_all_hosts_from_one_variable() {
+    let packages = |request: &Request| match request.target.as_str() {
+        "/packages.json" => Reply::json(
+            200,
+            r#"{"packages":{"acme/private":{"1.0.0":{"name":"acme/private","version":"1.0.0","type":"metapackage"}}}}"#,
+        ),
+        _ => Reply::new(404),
+    };
+    for recipe in Recipe::each("composer", AWKWARD, "/", Demands::Bearer, packages) {
+        for url in recipe.urls("") {
+            let project = json!({ "name": "a/b", "require": { "acme/private": "1.0.0" },
+                "repositories": [{ "type": "composer", "url": url }, { "packagist.org": false }],
+                "config": { "secure-http": false } });
+            recipe.project_file("composer.json", &project.to_string());
+            let script = format!("export COMPOSER_ALLOW_SUPERUSER=1\n{}", recipe.text);
+            recipe.shell("sh", &script).success();
+            let lock = recipe.directory("project").join("composer.lock");
+            let locked = fs::read_to_string(&lock).expect("a lock file");
+            assert!(locked.contains("acme/private"), "{locked}");
+            fs::remove_file(lock).expect("a lock file");
+        }
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn bundler_takes_the_password_of_each_host_from_a_variable() {
+    let gems = |request: &Request| match request.target.as_str() {
+        "/versions" => Reply::new(200).body(format!(
+            "created_at: 2026-01-01T00:00:00Z\n---\nprivate 1.0.0 {}\n",
+            "0".repeat(32)
+        )),
+        "/info/private" => {
+            Reply::new(200).body(format!("---\n1.0.0 |checksum:{}\n", "0".repeat(64)))
+        }
+        _ => Reply::new(404),
+    };
+    for recipe in Recipe::each("bundler", AWKWARD, "/", Demands::Basic, gems) {
+        for url in recipe.urls("/") {
+            recipe.project_file("Gemfile", &format!("source \"{url}\"\ngem \"private\"\n"));
+            let command = recipe.text.replace("bundle install", "bundle lock");
+            recipe.shell("sh", &command).success();
+            let lock = recipe.directory("project").join("Gemfile.lock");
+            let locked = fs::read_to_string(&lock).expect("a lock file");
+            assert!(locked.contains("private (1.0.0)"), "{locked}");
+            fs::remove_file(lock).expect("a lock file");
+        }
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn nix_reads_the_file_that_was_written() {
+    let cache = |request: &Request| match request.target.as_str() {
+        "/nix-cache-info" => Reply::new(200).body("StoreDir: /nix/store\n"),
+        _ => Reply::new(404),
+    };
+    for recipe in Recipe::each("nix", AWKWARD, "/", Demands::Basic, cache) {
+        let (settings, command) = settings_and_commands(&recipe.text);
+        let directory = recipe.directory("home/.config/nix");
+        fs::write(directory.join("nix.conf"), settings).expect("nix's settings");
+        recipe.shell("sh", command).success();
+        for url in recipe.urls("") {
+            let ping = [
+                "--extra-experimental-features",
+                "nix-command",
+                "store",
+                "ping",
+            ];
+            recipe
+                .run("nix", &[&ping[..], &["--store", &url]].concat())
+                .success();
+        }
+        recipe.used_one_token();
+    }
+}
+
+/// The parent of a project is in the private repository: with two, that of a higher version is in the
+/// second one.
+#[test]
+fn maven_takes_the_token_from_a_variable() {
+    let repository = |request: &Request| {
+        let is_second = request
+            .header("host")
+            .is_some_and(|host| host.starts_with("localhost"));
+        let version = if is_second { "2.0" } else { "1.0" };
+        if request.target == format!("/maven/acme/parent/{version}/parent-{version}.pom") {
+            return Reply::new(200).body(format!(
+                "<project><modelVersion>4.0.0</modelVersion><groupId>acme</groupId>\
+                <artifactId>parent</artifactId><version>{version}</version>\
+                <packaging>pom</packaging></project>"
+            ));
+        }
+        Reply::new(404)
+    };
+    for recipe in Recipe::each("maven", AWKWARD, "/maven/", Demands::Bearer, repository) {
+        let (servers, command) = settings_and_commands(&recipe.text);
+        let ids = servers
+            .split("<id>")
+            .skip(1)
+            .map(|rest| rest.split('<').next());
+        let urls = recipe.urls("/maven/");
+        let repositories: Vec<_> = ids
+            .zip(&urls)
+            .map(|(id, url)| {
+                let id = id.expect("an id");
+                format!("<repository><id>{id}</id><url>{url}</url></repository>")
+            })
+            .collect();
+        assert_eq!(repositories.len(), urls.len());
+        let settings = format!(
+            "<settings><servers>{servers}</servers><profiles><profile><id>p</id><repositories>{}\
+            </repositories></profile></profiles><activeProfiles><activeProfile>p</activeProfile>\
+            </activeProfiles></settings>",
+            repositories.concat()
+        );
+        let directory = recipe.directory("home/.m2");
+        fs::write(directory.join("settings.xml"), settings).expect("Maven's settings");
+        let project = format!(
+            "<project><modelVersion>4.0.0</modelVersion><parent><groupId>acme</groupId>\
+            <artifactId>parent</artifactId><version>{}.0</version><relativePath/></parent>\
+            <artifactId>app</artifactId><packaging>pom</packaging></project>",
+            urls.len()
+        );
+        recipe.project_file("pom.xml", &project);
+        // Without a home of the user's own, Java takes that of the password file.
+        let home = recipe.machine.home();
+        let start = format!("mvn -q -B -Duser.home='{}' validate", home.display());
+        let command = command.replace("mvn verify", &start);
+        recipe.shell("sh", &command).success();
+        recipe.used_one_token();
+    }
 }
 
 /// Bazel's words: a backslash takes the meaning from what follows, quotes hold spaces.

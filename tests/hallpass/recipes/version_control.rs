@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use super::{AWKWARD, QUOTES};
+use super::{AWKWARD, QUOTES, Recipe};
 use crate::clients::{Demands, git_site, gits};
+use crate::server::{Reply, Request};
 use crate::support::ran;
 
 #[test]
@@ -35,21 +36,41 @@ fn git_stores_the_token_nowhere() {
 }
 
 #[test]
-fn git_and_wget_ask_the_askpass_program() {
+fn git_asks_the_askpass_program() {
     let site = git_site(Demands::Basic);
     site.setup(AWKWARD, &["links"]);
-    let text = site.setup(AWKWARD, &["askpass"]);
+    let exports = site.setup(AWKWARD, &["askpass"]);
     let url = site.server.url("/app.git");
-    let (exports, wget) = text.split_once("wget").expect("a line for wget");
     site.shell("sh", &format!("{exports}\ngit ls-remote {url}"))
         .success();
-    let page = site
-        .server
-        .url("/app.git/info/refs?service=git-upload-pack");
-    let wget = wget.replace(&site.server.url("/"), &format!("'{page}'"));
-    site.shell("sh", &format!("wget -q -O refs {wget}"))
-        .success();
-    let refs = fs::read(site.directory("project").join("refs")).expect("what was fetched");
-    assert!(!refs.is_empty());
     assert_eq!(site.issued(), 1);
+}
+
+/// An empty repository, as far as `pull` goes.
+#[test]
+fn mercurial_reads_the_token_from_the_pipe() {
+    let repository = |request: &Request| {
+        let answers = |part: &str| request.target.contains(&format!("cmd={part}"));
+        let none = "0".repeat(40);
+        let body = match () {
+            () if answers("capabilities") => {
+                "lookup branchmap known getbundle batch pushkey".to_owned()
+            }
+            () if answers("batch") => format!("{none}\n;"),
+            () if answers("listkeys") => String::new(),
+            () => format!("{none}\n"),
+        };
+        Reply::new(200)
+            .header("Content-Type", "application/mercurial-0.1")
+            .body(body)
+    };
+    for recipe in Recipe::each("mercurial", AWKWARD, "/hg/", Demands::Basic, repository) {
+        recipe.shell("sh", "hg init").success();
+        let printed = recipe.shell("sh", &recipe.text).success().stdout;
+        assert_eq!(
+            printed.matches("no changes found").count(),
+            recipe.urls("").len()
+        );
+        recipe.used_one_token();
+    }
 }

@@ -8,7 +8,7 @@ mod machines;
 mod packages;
 mod version_control;
 
-use super::{SettingsFile, Tool, Write};
+use super::{List, SettingsFile, Tool, Write};
 
 /// Tools of one kind, under a title in the list.
 pub(in crate::commands::setup) struct Group {
@@ -58,8 +58,17 @@ pub(super) const PRINTED: Tool = Tool {
     each: "",
     between: "",
     tail: "",
+    list: NO_LIST,
+    link: None,
     hosts_only: false,
     write: Write::Never,
+};
+
+const NO_LIST: List = List {
+    open: "",
+    each: "",
+    between: "",
+    close: "",
 };
 
 /// A file in the home directory, with no variable for it.

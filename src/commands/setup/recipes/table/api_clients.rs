@@ -76,4 +76,13 @@ pub(super) const TOOLS: &[Tool] = &[
                @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- code .}\n",
         ..PRINTED
     },
+    Tool {
+        name: "wget",
+        programs: "wget",
+        found_by: &["wget"],
+        feature: "an askpass program",
+        head: "# the link is made by: hallpass setup links\n",
+        each: "@{shell: wget --use-askpass=LINKS/askpass-hallpass URL}\n",
+        ..PRINTED
+    },
 ];

@@ -1,7 +1,7 @@
 //! Package managers and registries, in alphabetical order.
 
-use super::{HOME_FILE, PRINTED, Tool};
-use crate::commands::setup::recipes::{SettingsFile, Write};
+use super::{HOME_FILE, NO_LIST, PRINTED, Tool};
+use crate::commands::setup::recipes::{List, SettingsFile, Write};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -11,6 +11,31 @@ pub(super) const TOOLS: &[Tool] = &[
         feature: "a credential helper",
         head: "# ~/.bazelrc; the link is made by: hallpass setup links\n",
         each: "common --credential_helper=@{text: HOSTNAME}=@{bazelrc: LINKS/bazel-credential-hallpass}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "buf",
+        programs: "buf",
+        found_by: &["buf"],
+        feature: "an environment variable",
+        list: List {
+            each: "{token}@@{text: HOST}",
+            between: ",",
+            ..NO_LIST
+        },
+        tail: "@{shell: hallpass exec -e BUF_TOKEN=PROFILE:LIST -- buf build}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "bundler",
+        programs: "Bundler",
+        found_by: &["bundle"],
+        feature: "environment variables",
+        list: List {
+            each: "BUNDLE_@{bundle-key: HOSTNAME}=@{text: PROFILE}:@{percent: USER}:{token_percent}",
+            ..NO_LIST
+        },
+        tail: "@{shell: hallpass exec -e=LIST -- bundle install}\n",
         ..PRINTED
     },
     Tool {
@@ -28,16 +53,57 @@ pub(super) const TOOLS: &[Tool] = &[
         ..PRINTED
     },
     Tool {
+        name: "composer",
+        programs: "Composer",
+        found_by: &["composer"],
+        feature: "an environment variable",
+        list: List {
+            open: "{\"bearer\":{",
+            each: "@{json: HOST}:\"{token}\"",
+            between: ",",
+            close: "}}",
+        },
+        tail: "@{shell: hallpass exec -e COMPOSER_AUTH=PROFILE:LIST -- composer install}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "conan",
+        programs: "Conan 2",
+        found_by: &["conan"],
+        feature: "environment variables",
+        each: "conan remote add @{text: LABEL} @{shell: BASE}\n\
+               @{variable: CONAN_LOGIN_USERNAME_LABEL-IN-VARIABLES USER}\n",
+        list: List {
+            each: "@{text: CONAN_PASSWORD_LABEL-IN-VARIABLES=PROFILE}",
+            ..NO_LIST
+        },
+        tail: "\n# then\n@{shell: hallpass exec -e=LIST -- conan install .}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "deno",
+        programs: "Deno",
+        found_by: &["deno"],
+        feature: "an environment variable",
+        list: List {
+            each: "{token}@@{text: HOST}",
+            between: ";",
+            ..NO_LIST
+        },
+        tail: "@{shell: hallpass exec -e DENO_AUTH_TOKENS=PROFILE:LIST -- deno run FILE}\n",
+        ..PRINTED
+    },
+    Tool {
         name: "docker",
-        programs: "Docker, Podman, Skopeo, Helm",
-        found_by: &["docker", "podman", "skopeo", "helm"],
+        programs: "Docker, Helm, ORAS",
+        found_by: &["docker", "helm", "oras"],
         feature: "a credential helper",
-        head: "# ~/.docker/config.json (Podman, Skopeo: ~/.config/containers/auth.json); the link, on\n\
-               # the PATH, is made by --write, or by: hallpass setup links\n\
+        head: "# ~/.docker/config.json; the link, on the PATH, is made by --write, or by: hallpass setup links\n\
                {\"credHelpers\": {",
         each: "@{json: HOST}: \"hallpass\"",
         between: ", ",
         tail: "}}\n",
+        link: Some("docker-credential-hallpass"),
         hosts_only: true,
         write: Write::Json {
             file: SettingsFile {
@@ -50,6 +116,7 @@ pub(super) const TOOLS: &[Tool] = &[
             key: "@{text: HOST}",
             value: "hallpass",
         },
+        ..PRINTED
     },
     Tool {
         name: "go",
@@ -58,6 +125,58 @@ pub(super) const TOOLS: &[Tool] = &[
         feature: "GOAUTH",
         head: "go env -w @{goauth>shell: hallpass goauth}\n",
         write: Write::Go("@{goauth: hallpass goauth}"),
+        ..PRINTED
+    },
+    Tool {
+        name: "gradle",
+        programs: "Gradle (7.5 or later)",
+        found_by: &["gradle", "~/.gradle"],
+        feature: "a command in the build file",
+        head: "// build.gradle.kts\n\
+               val hallpass = providers.exec { commandLine(@{kotlin: hallpass token PROFILE}) }\n",
+        each: "repositories {\n\
+               \x20   maven {\n\
+               \x20       url = uri(@{kotlin: URL})\n\
+               \x20       credentials(HttpHeaderCredentials::class) {\n\
+               \x20           name = \"Authorization\"\n\
+               \x20           value = \"Bearer \" + hallpass.standardOutput.asText.get().trim()\n\
+               \x20       }\n\
+               \x20       authentication { create<HttpHeaderAuthentication>(\"header\") }\n\
+               \x20   }\n\
+               }\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "maven",
+        programs: "Maven",
+        found_by: &["mvn", "~/.m2"],
+        feature: "an environment variable",
+        head: "<!-- ~/.m2/settings.xml, in servers; use the id of the repository -->\n",
+        each: "<server>\n\
+               \x20 <id>@{xml: LABEL}</id>\n\
+               \x20 <configuration>\n\
+               \x20   <httpHeaders>\n\
+               \x20     <property><name>Authorization</name><value>Bearer ${env.HALLPASS_TOKEN}</value></property>\n\
+               \x20   </httpHeaders>\n\
+               \x20 </configuration>\n\
+               </server>\n",
+        tail: "\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE -- mvn verify}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "nix",
+        programs: "Nix",
+        found_by: &["nix"],
+        feature: "a netrc file",
+        head: "# /etc/nix/nix.conf or ~/.config/nix/nix.conf\n\
+               netrc-file = @{nix: TOKEN-FILE}\n",
+        list: List {
+            each: "machine @{netrc: HOSTNAME} login @{netrc: USER} password {token}",
+            between: "\n",
+            ..NO_LIST
+        },
+        tail: "\n# then, and again before the token expires\n\
+               @{shell: hallpass token PROFILE --template LIST --output TOKEN-FILE}\n",
         ..PRINTED
     },
     Tool {
@@ -97,6 +216,63 @@ pub(super) const TOOLS: &[Tool] = &[
             },
             known: &["//"],
         },
+        ..PRINTED
+    },
+    Tool {
+        name: "podman",
+        programs: "Podman, Skopeo, Buildah",
+        found_by: &["podman", "skopeo", "buildah"],
+        feature: "a credential helper",
+        head: "# ~/.config/containers/auth.json; the link, on the PATH, is made by --write, or by:\n\
+               # hallpass setup links\n\
+               {\"credHelpers\": {",
+        each: "@{json: HOST}: \"hallpass\"",
+        between: ", ",
+        tail: "}}\n",
+        link: Some("docker-credential-hallpass"),
+        hosts_only: true,
+        write: Write::Json {
+            file: SettingsFile {
+                variables: &["REGISTRY_AUTH_FILE"],
+                in_home: ".config/containers/auth.json",
+                ..HOME_FILE
+            },
+            object: Some("credHelpers"),
+            key: "@{text: HOST}",
+            value: "hallpass",
+        },
+        ..PRINTED
+    },
+    Tool {
+        name: "poetry",
+        programs: "Poetry",
+        found_by: &["poetry"],
+        feature: "environment variables",
+        each: "poetry source add --priority explicit @{text: LABEL} @{shell: URL}\n\
+               @{variable: POETRY_HTTP_BASIC_LABEL-IN-VARIABLES_USERNAME USER}\n",
+        list: List {
+            each: "@{text: POETRY_HTTP_BASIC_LABEL-IN-VARIABLES_PASSWORD=PROFILE}",
+            ..NO_LIST
+        },
+        tail: "\n# then\n@{shell: hallpass exec -e=LIST -- poetry install}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "sbt",
+        programs: "sbt",
+        found_by: &["sbt", "~/.sbt"],
+        feature: "an environment variable",
+        head: "// build.sbt\n",
+        each: "credentials += Credentials(\"\", @{scala: HOSTNAME}, @{scala: USER}, sys.env(\"HALLPASS_TOKEN\"))\n",
+        tail: "\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE -- sbt update}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "twine",
+        programs: "twine",
+        found_by: &["twine"],
+        feature: "an environment variable",
+        each: "@{shell: hallpass exec -e TWINE_PASSWORD=PROFILE -- twine upload --username USER --repository-url URL} dist/*\n",
         ..PRINTED
     },
     Tool {

@@ -6,12 +6,11 @@ use crate::commands::setup::recipes::{SettingsFile, Write};
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "askpass",
-        programs: "git, wget",
-        found_by: &["git", "wget"],
+        programs: "git and other programs that ask for a password",
+        found_by: &[],
         feature: "an askpass program",
         head: "# the link is made by: hallpass setup links\n\
                @{variable: GIT_ASKPASS LINKS/askpass-hallpass}\n",
-        each: "@{shell: wget --use-askpass=LINKS/askpass-hallpass URL}\n",
         ..PRINTED
     },
     Tool {
@@ -35,6 +34,14 @@ pub(super) const TOOLS: &[Tool] = &[
             },
             known: &["[credential \"", "\thelper =", "\tuseHttpPath = true"],
         },
+        ..PRINTED
+    },
+    Tool {
+        name: "mercurial",
+        programs: "Mercurial",
+        found_by: &["hg"],
+        feature: "a pipe, so that no argument list has the token",
+        each: "@{shell: hallpass token PROFILE} | hg --config ui.nontty=true --config ui.interactive=true pull @{with-user>shell: SCHEME USER UNDER}\n",
         ..PRINTED
     },
 ];
