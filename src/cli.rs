@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
 use crate::commands::{
-    bind, completions, doctor, exec, help, helper, login, logout, profile, rotate, serve, setup,
-    status, token,
+    bind, completions, doctor, exec, help, helper, keep, login, logout, profile, rotate, serve,
+    setup, status, token,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message;
@@ -66,6 +66,7 @@ enum Command {
     Bind(bind::BindArgs),
     Unbind(bind::UnbindArgs),
     Exec(exec::Args),
+    Keep(keep::Args),
     Serve(serve::Args),
     Setup(setup::Args),
     Completions(completions::Args),
@@ -177,6 +178,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),
         Command::Exec(args) => exec::run(&args, inherited),
+        Command::Keep(args) => keep::run(args),
         Command::Serve(args) => serve::run(&args, inherited, &print),
         Command::Setup(args) => setup::run(&args, program),
         Command::Completions(args) => Ok(completions::run(&args)),

@@ -11,6 +11,7 @@ pub(crate) mod exec;
 mod expiry;
 pub(crate) mod help;
 pub(crate) mod helper;
+pub(crate) mod keep;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;

@@ -1,6 +1,7 @@
 //! The operating system: what differs between platforms, and what std does not offer. Only files in this
 //! directory contain code for one platform.
 
+mod alarm;
 pub(crate) mod disk;
 mod memory;
 pub(crate) mod program;
@@ -14,6 +15,7 @@ pub(crate) mod variables;
 #[cfg(windows)]
 mod windows;
 
+pub(crate) use alarm::Alarm;
 pub(crate) use memory::wipe_on_free;
 
 #[cfg(unix)]
@@ -24,10 +26,11 @@ use windows as os;
 #[cfg(all(unix, not(test)))]
 pub(crate) use os::start;
 pub(crate) use os::{
-    Inherited, QuietTerminal, check_writable, distrust, distrust_directory, duplicate, exit_code,
-    file_kind, harden, is_foreign, is_lack_of_descriptors, is_link_refusal, is_planted,
-    is_same_file, link, lock_holder, on_stop_signal, open_private, open_stream, pass_signal_on,
-    private_directory, screen, standard_input, write_to_stdout,
+    Inherited, QuietTerminal, ServiceSignals, check_writable, distrust, distrust_directory,
+    duplicate, exit_code, file_kind, harden, is_foreign, is_lack_of_descriptors, is_link_refusal,
+    is_open_to_all, is_planted, is_same_file, link, lock_holder, notify, on_stop_signal,
+    open_private, open_stream, pass_signal_on, private_directory, screen, share, standard_input,
+    write_to_stdout,
 };
 
 /// Defines `main`, which calls a function from arguments to an exit code.
@@ -77,6 +80,25 @@ pub(crate) fn is_short_of_descriptors() -> bool {
     pipes
         .iter()
         .any(|pipe| pipe.as_ref().err().is_some_and(is_lack_of_descriptors))
+}
+
+/// What a service manager wants of a process that runs for long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(windows, allow(dead_code, reason = "it has no such signals"))]
+pub(crate) enum ServiceSignal {
+    /// SIGTERM, SIGINT: end.
+    End,
+    /// SIGHUP: look again.
+    Again,
+}
+
+/// Who may read a file besides its owner.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Sharing {
+    /// The permissions, such as 0o640.
+    pub(crate) mode: Option<u32>,
+    /// A group's name or number.
+    pub(crate) group: Option<String>,
 }
 
 /// The terminal that standard output goes to.

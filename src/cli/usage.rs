@@ -124,6 +124,7 @@ impl<'a> Problem<'a> {
             ErrorKind::MissingRequiredArgument => match self.command.as_deref() {
                 Some("bind" | "unbind") => "no URL given".to_owned(),
                 Some("exec") => "no program given".to_owned(),
+                Some("keep") => "no file given".to_owned(),
                 _ => with("an argument is missing"),
             },
             ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),

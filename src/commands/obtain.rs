@@ -54,6 +54,8 @@ pub(super) struct Obtained {
     pub(super) scope: Option<Scope>,
     /// Whether it was requested by this call, not cached.
     pub(super) is_new: bool,
+    /// Why the token could not be renewed when it should have been.
+    pub(super) failure: Option<TokenFailure>,
 }
 
 impl Obtained {
@@ -94,11 +96,16 @@ pub(super) fn obtain(
             selected.update(latest)?;
         }
         let is_new = matches!(outcome, Outcome::Fresh { .. });
+        let failure = match &outcome {
+            Outcome::Stale { failure, .. } => Some(failure.clone()),
+            _ => None,
+        };
         if let Some(token) = token_with_warnings(outcome, &request, options, directories) {
             return Ok(Obtained {
                 token,
                 scope: request.scope,
                 is_new,
+                failure,
             });
         }
     }

@@ -16,7 +16,9 @@ pub(crate) use directories::{Directories, home, unknown_home};
 pub(crate) use lock_file::LockFile;
 pub(crate) use output::Output;
 use replace::sync_directory;
-pub(crate) use replace::{Durability, is_temporary, replace, rewrite, settings_directory};
+pub(crate) use replace::{
+    Durability, is_temporary, replace, rewrite, settings_directory, write_shared,
+};
 
 /// What is at a file's path.
 #[derive(Debug)]

@@ -58,6 +58,11 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
+/// Standard error, for what a program prints on standard output: that of hallpass has only results.
+pub(crate) fn messages() -> Stdio {
+    io::stderr().into()
+}
+
 /// What a program prints, without input and messages. None if it fails or takes longer than this.
 pub(crate) fn output_within(command: &mut Command, limit: Duration) -> io::Result<Option<Vec<u8>>> {
     let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());

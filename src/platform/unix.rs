@@ -1,6 +1,7 @@
 //! Unix: the process, its standard streams, and the files and the terminal in submodules.
 
 mod files;
+mod manager;
 mod service;
 mod terminal;
 
@@ -22,9 +23,10 @@ use super::{Screen, USUAL_WIDTH, signals};
 use crate::message;
 pub(crate) use files::{
     check_writable, distrust, distrust_directory, duplicate, file_kind, is_foreign,
-    is_link_refusal, is_planted, is_same_file, lock_holder, open_private, open_stream,
-    private_directory,
+    is_link_refusal, is_open_to_all, is_planted, is_same_file, lock_holder, open_private,
+    open_stream, private_directory, share,
 };
+pub(crate) use manager::{ServiceSignals, notify};
 pub(crate) use service::{exit_code, on_stop_signal, pass_signal_on};
 pub(crate) use terminal::QuietTerminal;
 

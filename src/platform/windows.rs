@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus};
 
 use zeroize::Zeroizing;
 
-use super::{Access, FileKind, Screen, Trust, USUAL_WIDTH};
+use super::{Access, FileKind, Screen, ServiceSignal, Sharing, Trust, USUAL_WIDTH};
 
 /// Nothing to do: no core dumps, no umask.
 pub(crate) fn harden(_: bool) -> Inherited {
@@ -147,6 +147,47 @@ pub(super) fn is_switched_on(name: &std::ffi::CStr) -> bool {
 /// Windows does not say which process locks a file.
 pub(crate) fn lock_holder(_: &Metadata) -> Option<u32> {
     None
+}
+
+pub(crate) fn is_open_to_all(_: &Metadata) -> bool {
+    false
+}
+
+/// Files have access control lists here, which are inherited from the directory.
+pub(crate) fn share(_: &File, sharing: &Sharing) -> io::Result<()> {
+    if *sharing == Sharing::default() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "Windows has no file modes and groups",
+    ))
+}
+
+/// There are no signals here. Ctrl-C ends the process at once.
+pub(crate) struct ServiceSignals(());
+
+#[expect(
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "other platforms have signals"
+)]
+impl ServiceSignals {
+    pub(crate) fn catch() -> io::Result<Self> {
+        Ok(Self(()))
+    }
+
+    pub(crate) fn next(&mut self) -> ServiceSignal {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Services of Windows report in another way.
+#[expect(clippy::unnecessary_wraps, reason = "other platforms report")]
+pub(crate) fn notify(_: &str) -> io::Result<()> {
+    Ok(())
 }
 
 pub(crate) fn private_directory(path: &Path) -> io::Result<()> {

@@ -47,7 +47,7 @@ impl Timestamp {
         Self(self.0.saturating_add(milliseconds))
     }
 
-    fn minus(self, duration: Duration) -> Self {
+    pub(crate) fn minus(self, duration: Duration) -> Self {
         let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_sub(milliseconds))
     }
@@ -134,7 +134,8 @@ impl CachedToken {
         self.expires_at.minus(self.margin())
     }
 
-    fn margin(&self) -> Duration {
+    /// How long before its end the token is due for renewal.
+    pub(crate) fn margin(&self) -> Duration {
         LONGEST_MARGIN.min(self.expires_at.since(self.requested_at) / 4)
     }
 

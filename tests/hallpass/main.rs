@@ -26,6 +26,7 @@ mod helpers;
 mod https;
 mod identity;
 mod interleavings;
+mod keep;
 mod keychain;
 mod keys;
 mod layers;

@@ -67,6 +67,7 @@ tables! {
     expiry
     helpers
     identity
+    keep
     keychain
     keys
     login

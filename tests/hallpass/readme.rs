@@ -88,9 +88,13 @@ fn the_commands_of_everyday_use_work() {
         .map(|line| line.split(['#', '|']).next().unwrap_or_default())
         .map(|line| line.trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 32, "{commands:?}");
+    assert_eq!(commands.len(), 33, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
+    let keep = format!(
+        "keep --once blooma={}",
+        machine.root().join("token").display()
+    );
     for command in commands {
         let command = command
             .replace("https://login.blooma.ai", &server.url(""))
@@ -112,6 +116,7 @@ fn the_commands_of_everyday_use_work() {
             .replace("sso.example/realms/r", &host)
             .replace("https://127", "http://127")
             .replace("./deploy", "true")
+            .replace("keep blooma=/run/app/token", &keep)
             .replace(
                 "--set rule",
                 &format!("--token-url {} --set rule", server.url("/token")),
@@ -171,6 +176,7 @@ fn the_manual_names_every_option_and_no_other() {
         "bind",
         "unbind",
         "exec",
+        "keep",
         "setup",
         "completions",
         "help",

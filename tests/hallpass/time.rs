@@ -513,6 +513,18 @@ fn at(moment: &str, machine: &Machine, arguments: &[&str]) -> Ran {
 
 /// The same command, at that moment.
 pub(crate) fn command_at(moment: &str, command: &Command) -> Command {
+    let moment = seconds(moment).to_string();
+    run_by(clock(&moment), command)
+}
+
+/// The same command, for which the clock goes from that moment to each one that it waits for. The seconds
+/// are in this file.
+pub(crate) fn command_from(moment: &str, shown: &Path, command: &Command) -> Command {
+    let moment = format!("{}@{}", seconds(moment), shown.display());
+    run_by(clock(&moment), command)
+}
+
+fn clock(moment: &str) -> Command {
     static CLOCK: LazyLock<PathBuf> = LazyLock::new(|| {
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clock");
         let mut compiler = Command::new("cc");
@@ -520,11 +532,15 @@ pub(crate) fn command_at(moment: &str, command: &Command) -> Command {
         assert!(compiler.status().is_ok_and(|status| status.success()));
         program
     });
+    let mut clock = Command::new(&*CLOCK);
+    clock.arg(moment);
+    clock
+}
+
+fn seconds(moment: &str) -> i64 {
     let format = parse_borrowed::<2>("[year]-[month]-[day] [hour]:[minute]:[second]");
     let moment = PrimitiveDateTime::parse(moment, &format.expect("a format")).expect("a moment");
-    let mut clock = Command::new(&*CLOCK);
-    clock.arg(moment.assume_utc().unix_timestamp().to_string());
-    run_by(clock, command)
+    moment.assume_utc().unix_timestamp()
 }
 
 /// A moment on the day of noon, for [`at`].

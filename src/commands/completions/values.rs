@@ -37,13 +37,17 @@ pub(super) fn of_argument(argument: &Arg, known: &Known<'_>) -> Vec<Candidate> {
     let name = name.map_or("", |name| name.as_str());
     let id = argument.get_id().as_str();
     match (known.command, id, name) {
-        (_, "profile" | "mcp_profile", _) | (_, _, "PROFILE") => profiles(""),
-        ("bind" | "unbind", "words", _) if known.arguments.is_empty() => profiles(""),
+        (_, "profile" | "mcp_profile", _) | (_, _, "PROFILE") => profiles("", ""),
+        ("bind" | "unbind", "words", _) if known.arguments.is_empty() => profiles("", ""),
         ("unbind", "words", _) => bound_urls(known.arguments[0]),
         ("serve", "url", _) if !known.arguments.is_empty() => bound_urls(known.arguments[0]),
         ("exec", "variables", _) => match known.current.split_once('=') {
-            Some((variable, _)) => profiles(&[variable, "="].concat()),
+            Some((variable, _)) => profiles(&[variable, "="].concat(), ""),
             None => Vec::new(),
+        },
+        ("keep", "targets", _) => match known.current.split_once('=') {
+            Some(_) => vec![Candidate::new(FILES, "")],
+            None => profiles("", "="),
         },
         ("setup", "tool", _) => setup::names()
             .map(|(name, about)| Candidate::new(name, about))
@@ -64,11 +68,11 @@ pub(super) fn of_argument(argument: &Arg, known: &Known<'_>) -> Vec<Candidate> {
 }
 
 /// The stored profiles. Those that cannot be read complete nothing: this is no place for an error.
-fn profiles(prefix: &str) -> Vec<Candidate> {
+fn profiles(prefix: &str, suffix: &str) -> Vec<Candidate> {
     let names = profiles::directories().and_then(|at| Profiles::of(&at).names());
     let names = names.unwrap_or_default().into_iter();
     names
-        .map(|name| Candidate::profile([prefix, name.as_str()].concat()))
+        .map(|name| Candidate::profile([prefix, name.as_str(), suffix].concat()))
         .collect()
 }
 

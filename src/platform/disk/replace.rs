@@ -6,7 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::{exists, private_directory};
+use super::{exists, names, private_directory, remove};
+use crate::platform::{self, Sharing};
 
 /// Prefix of a file that is still being written.
 const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -65,34 +66,73 @@ pub(super) fn in_private_directory<T>(
 
 /// Replaces a file in any directory by one that only the user can read.
 pub(super) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    replace_anywhere(path, content, None)
+    replace_anywhere(path, content, |_| Ok(()))
 }
 
 /// Replaces a file in any directory, and keeps its permissions.
 pub(crate) fn rewrite(path: &Path, content: &[u8]) -> io::Result<()> {
     let old = std::fs::metadata(path).ok();
-    replace_anywhere(path, content, old.map(|old| old.permissions()))
+    replace_anywhere(path, content, |file| match &old {
+        Some(old) => file.set_permissions(old.permissions()),
+        None => Ok(()),
+    })
 }
 
+/// Replaces a file in any directory by one that others may read, too, and that survives a power failure.
+/// Only one process at a time may do so.
+pub(crate) fn write_shared(path: &Path, content: &[u8], sharing: &Sharing) -> io::Result<()> {
+    let directory = directory_of(path);
+    let prefix = prefix_of(path);
+    // A process that was killed leaves its file.
+    for name in names(directory)?
+        .iter()
+        .filter(|name| name.starts_with(&prefix))
+    {
+        remove(&directory.join(name))?;
+    }
+    let file = temporary_file_named(&prefix, directory, content)?;
+    platform::share(file.as_file(), sharing)?;
+    file.as_file().sync_all()?;
+    persist(file, path)?;
+    sync_directory(directory)
+}
+
+/// The prefix of the temporary files that replace this one only.
+fn prefix_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}{TEMPORARY_PREFIX}")
+}
+
+/// Replaces a file. `prepare` changes the new file before it gets its name.
 fn replace_anywhere(
     path: &Path,
     content: &[u8],
-    permissions: Option<std::fs::Permissions>,
+    prepare: impl FnOnce(&File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let file = temporary_file(directory.unwrap_or(Path::new(".")), content)?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
-    }
+    let file = temporary_file(directory_of(path), content)?;
+    prepare(file.as_file())?;
     persist(file, path)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent();
+    parent
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// A temporary file with this content, in the directory of the file that it will replace.
 fn temporary_file(directory: &Path, content: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    temporary_file_named(TEMPORARY_PREFIX, directory, content)
+}
+
+fn temporary_file_named(
+    prefix: &str,
+    directory: &Path,
+    content: &[u8],
+) -> io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
+        .prefix(prefix)
         .tempfile_in(directory)?;
     file.write_all(content)?;
     Ok(file)

@@ -1,5 +1,6 @@
 //! Modes and owners of files, and how they are opened.
 
+use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{
@@ -12,7 +13,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, accessat, openat, statvfs};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::platform::{Access, FileKind, Trust, WRITABLE_BY_OTHERS};
+use crate::platform::{Access, FileKind, Sharing, Trust, WRITABLE_BY_OTHERS};
 
 /// Opens a file without waiting for the other end of a pipe, and without following a link at its path
 /// (except [`Trust::Secret`] and [`Trust::Identity`]).
@@ -175,6 +176,41 @@ pub(crate) fn lock_holder(file: &Metadata) -> Option<u32> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn lock_holder(_file: &Metadata) -> Option<u32> {
     None
+}
+
+/// Whether every user of the machine may replace the files in a directory. In `/tmp`, for example, only
+/// their owners may.
+pub(crate) fn is_open_to_all(directory: &Metadata) -> bool {
+    const STICKY: u32 = 0o1000;
+    directory.mode() & 0o002 != 0 && directory.mode() & STICKY == 0
+}
+
+/// Lets others read a file.
+///
+/// # Errors
+/// The group does not exist, or the user is not in it.
+pub(crate) fn share(file: &File, sharing: &Sharing) -> io::Result<()> {
+    if let Some(group) = &sharing.group {
+        std::os::unix::fs::fchown(file, None, Some(group_number(group)?))?;
+    }
+    match sharing.mode {
+        Some(mode) => file.set_permissions(Permissions::from_mode(mode)),
+        None => Ok(()),
+    }
+}
+
+fn group_number(group: &str) -> io::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let name = CString::new(group).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the name ends with a NUL. No other thread asks for a group.
+    #[allow(unsafe_code, reason = "std and rustix have no groups")]
+    let found = unsafe { libc::getgrnam(name.as_ptr()).as_ref() };
+    match found {
+        Some(found) => Ok(found.gr_gid),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "unknown group")),
+    }
 }
 
 /// Creates a directory that only the user can enter, or checks an existing one. If others may write to
