@@ -1,6 +1,8 @@
 //! `hallpass setup`: settings that make a tool get its token from hallpass. They are printed, or
 //! written, and exactly what was written is removed again. No keychain or network is used.
 
+mod all;
+mod check;
 pub(super) mod escape;
 mod file;
 mod go;
@@ -23,21 +25,21 @@ use crate::error::{Error, Result};
 use crate::platform::disk::{self, Directories};
 use crate::profile::ProfileName;
 use crate::profile::binding::Binding;
-use crate::profile::selected::SelectedProfile;
 use crate::profiles::{Profiles, name_given};
 use recipes::Tool;
 use record::Record;
 
 /// Show a tool's configuration, or write it
 ///
-/// Without a tool, lists the tools. `links` creates the program names that some tools look for. `mcp`
-/// shows how a client uses an MCP server with the profile's tokens.
+/// Without a tool, lists the tools. `all` shows which of them this machine has, and the command for each.
+/// `links` creates the program names that some tools look for. `mcp` shows how a client uses an MCP server
+/// with the profile's tokens.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  hallpass setup git            # show the lines\n  hallpass setup git --write    # add them to your settings\n  hallpass setup git --undo     # remove them again\n  hallpass setup mcp linear --client codex"
+    after_help = "Examples:\n  hallpass setup all            # the tools of this machine\n  hallpass setup git            # show the lines\n  hallpass setup git --write    # add them to your settings\n  hallpass setup git --undo     # remove them again\n  hallpass setup mcp linear --client codex"
 )]
 pub(crate) struct Args {
-    /// Tool, `links` or `mcp`
+    /// Tool, `all`, `links` or `mcp`
     tool: Option<String>,
     /// Profile, for `mcp`
     #[arg(value_name = "PROFILE", conflicts_with = "profile")]
@@ -67,20 +69,20 @@ pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     if name == "links" {
         return links(args, called);
     }
+    if name == all::NAME {
+        return all_tools(args, called);
+    }
     let tool = find(name, args)?;
     if args.undo {
         return undo(args, tool);
     }
     let directories = Directories::locate()?;
-    let facts = Facts::of_profile(
-        args,
-        called,
-        Profiles::of(&directories).find(args.profile())?,
-    )?;
+    let facts = Facts::of_profile(args, called, &directories)?;
     if !args.write {
         return tool.text(&facts);
     }
     write::write(tool, &facts, &mut Record::open(&directories)?)?;
+    check::run(tool, &facts)?;
     Ok(String::new())
 }
 
@@ -113,7 +115,7 @@ impl Args {
 /// # Errors
 /// Why the record cannot be read.
 pub(super) fn recorded_links(directories: &Directories) -> Result<Vec<PathBuf>> {
-    record::links(directories)
+    Ok(record::content(directories)?.links.into_keys().collect())
 }
 
 pub(super) use links::file_name as link_file_name;
@@ -145,6 +147,22 @@ fn links(args: &Args, called: &OsStr) -> Result<String> {
     Ok(String::new())
 }
 
+fn all_tools(args: &Args, called: &OsStr) -> Result<String> {
+    if args.write {
+        return Err(Error::usage("--write needs one tool")
+            .hint("`hallpass setup all` shows the command for each tool"));
+    }
+    let directories = Directories::locate()?;
+    if args.undo {
+        let profile = name_given(args.profile())?;
+        let profile = profile.as_ref().map(ProfileName::as_str);
+        all::undo(profile, &disk::home()?, &mut Record::open(&directories)?)?;
+        return Ok(String::new());
+    }
+    let facts = Facts::of_profile(args, called, &directories)?;
+    Ok(all::show(&facts, &record::content(&directories)?))
+}
+
 /// Needs no profile: the record has what was written, and a logout may have come in between.
 fn undo(args: &Args, tool: &Tool) -> Result<String> {
     let profile = name_given(args.profile())?;
@@ -170,7 +188,8 @@ struct Facts {
 }
 
 impl Facts {
-    fn of_profile(args: &Args, called: &OsStr, found: SelectedProfile) -> Result<Self> {
+    fn of_profile(args: &Args, called: &OsStr, directories: &Directories) -> Result<Self> {
+        let found = Profiles::of(directories).find(args.profile())?;
         let is_stored = !found.name.is_from_environment();
         Ok(Self {
             named: is_stored && name_given(args.profile())?.is_some(),

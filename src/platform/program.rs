@@ -11,7 +11,7 @@ mod unix;
 mod windows;
 
 use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -63,9 +63,23 @@ pub(crate) fn messages() -> Stdio {
     io::stderr().into()
 }
 
-/// What a program prints, without input and messages. None if it fails or takes longer than this.
-pub(crate) fn output_within(command: &mut Command, limit: Duration) -> io::Result<Option<Vec<u8>>> {
-    let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());
+/// How much input a program can be given, in bytes: as much as a pipe holds everywhere.
+const INPUT_LIMIT: usize = 4096;
+
+/// What a program prints, without its messages. None if it fails or takes longer than this.
+pub(crate) fn output_within(
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+) -> io::Result<Option<Vec<u8>>> {
+    if input.len() > INPUT_LIMIT {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // Written before the program starts: if it ends early, no signal says that nobody reads.
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(input)?;
+    drop(writer);
+    let streams = command.stdin(reader).stdout(Stdio::piped());
     let mut child = spawn(streams.stderr(Stdio::null()))?;
     let (sender, receiver) = mpsc::channel();
     let output = child.stdout.take();

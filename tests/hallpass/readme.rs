@@ -88,7 +88,7 @@ fn the_commands_of_everyday_use_work() {
         .map(|line| line.split(['#', '|']).next().unwrap_or_default())
         .map(|line| line.trim().to_owned())
         .collect();
-    assert_eq!(commands.len(), 33, "{commands:?}");
+    assert_eq!(commands.len(), 34, "{commands:?}");
     let file = machine.private_file("client", SECRET.as_bytes());
     let pass = machine.private_file("pass", SECRET.as_bytes());
     let keep = format!(

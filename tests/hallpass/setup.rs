@@ -289,3 +289,53 @@ fn what_is_written_names_the_link_that_hallpass_was_called_by() {
     let helper = format!("{} git-credential", link.display());
     assert!(text.contains(&helper), "{text}");
 }
+
+/// What the machine has is on its PATH or in its home directory.
+#[test]
+fn all_shows_the_tools_of_this_machine_and_undoes_what_was_written() {
+    let (mut machine, _server) = machine_bound_to(&["https://acme.example"]);
+    let bin = machine.root().join("bin");
+    fs::create_dir(&bin).expect("a directory");
+    for name in ["cargo", "docker", "hallpass"] {
+        std::os::unix::fs::symlink(&*HALLPASS, bin.join(name)).expect("a link");
+    }
+    fs::create_dir(machine.home().join(".m2")).expect("a directory");
+    let kept = machine.files();
+    machine.set("PATH", bin.to_str().expect("UTF-8"));
+    let rows = |machine: &Machine, more: &[&str]| {
+        let text = machine
+            .run(&[&["setup", "all"], more].concat())
+            .success()
+            .stdout;
+        let rows = text
+            .lines()
+            .take_while(|line| !line.starts_with("No other"));
+        let words = rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "));
+        words.collect::<Vec<_>>()
+    };
+    let shown = [
+        "cargo hallpass setup cargo",
+        "docker hallpass setup docker --write creates ~/.docker/config.json",
+        "maven hallpass setup maven",
+    ];
+    assert_eq!(rows(&machine, &[]), shown);
+    let named = rows(&machine, &["--profile", "prod"]);
+    assert_eq!(named[0], "cargo hallpass setup cargo --profile prod");
+    // The link is put next to the hallpass on the PATH, where Docker finds it.
+    let mut hallpass = machine.command(bin.join("hallpass"));
+    hallpass.args(["setup", "docker", "--write"]);
+    let ran = ran(hallpass).success();
+    let checked = "checked with: docker-credential-hallpass list";
+    assert!(
+        ran.stderr.contains(checked) && !ran.stderr.contains("warning"),
+        "{ran:?}"
+    );
+    let written = "docker already set up undo: hallpass setup docker --undo";
+    assert_eq!(rows(&machine, &[])[1], written);
+    machine.run(&["setup", "all", "--write"]).failure(2);
+    machine.run(&["logout", "prod"]).success();
+    machine.run(&["setup", "all", "--undo"]).success();
+    assert!(!bin.join("docker-credential-hallpass").exists());
+    let left = machine.files();
+    assert!(left.iter().all(|file| kept.contains(file)), "{left:?}");
+}

@@ -16,8 +16,7 @@ pub(super) struct Tool {
     /// The programs that have these settings.
     programs: &'static str,
     /// Programs on the PATH, or paths in the home directory, that show that this machine has the tool.
-    #[expect(dead_code, reason = "for setup all")]
-    found_by: &'static [&'static str],
+    pub(super) found_by: &'static [&'static str],
     /// The feature of the tool that fetches the token.
     feature: &'static str,
     /// The beginning, which names the file.
@@ -33,6 +32,18 @@ pub(super) struct Tool {
     /// The tool asks for a host without a path, so a binding to a path never matches.
     hosts_only: bool,
     pub(super) write: Write,
+    /// What is run after `--write`.
+    check: Option<Check>,
+}
+
+/// A run of the tool that shows whether it finds hallpass. The texts are filled for the first URL.
+pub(super) struct Check<Text = &'static str> {
+    /// A line for the platform's shell.
+    pub(super) command: Text,
+    /// Its standard input.
+    pub(super) input: Text,
+    /// Part of what it prints if it works.
+    pub(super) shows: Text,
 }
 
 /// A list with an item for each URL.
@@ -82,7 +93,11 @@ pub(super) fn tools() -> impl Iterator<Item = &'static Tool> {
 }
 
 /// What else `hallpass setup` takes, and what it is for.
-pub(super) const OTHERS: [(&str, &str); 2] = [
+pub(super) const OTHERS: [(&str, &str); 3] = [
+    (
+        "all",
+        "the tools that this machine has, and the command for each",
+    ),
     (
         "links",
         "the names that tools look for, such as docker-credential-hallpass",
@@ -108,10 +123,7 @@ pub(super) fn list() -> String {
 
 impl Tool {
     pub(super) fn about(&self) -> String {
-        let marks = match self.write {
-            Write::Never => "",
-            _ => " [--write]",
-        };
+        let marks = if self.can_write() { " [--write]" } else { "" };
         format!("{}: {}{marks}", self.programs, self.feature)
     }
 
@@ -138,6 +150,40 @@ impl Tool {
             return Ok(Vec::new());
         }
         self.for_each(self.each, facts)
+    }
+
+    pub(super) fn can_write(&self) -> bool {
+        !matches!(self.write, Write::Never)
+    }
+
+    pub(super) fn is_go(&self) -> bool {
+        matches!(self.write, Write::Go(_))
+    }
+
+    /// The file that `--write` changes.
+    pub(super) fn file(&self) -> Option<&SettingsFile> {
+        match &self.write {
+            Write::Never | Write::Go(_) => None,
+            Write::Lines { file, .. } | Write::Json { file, .. } => Some(file),
+        }
+    }
+
+    pub(super) fn check(&self, facts: &Facts) -> Result<Option<Check<String>>> {
+        let Some(check) = &self.check else {
+            return Ok(None);
+        };
+        let needs_url = !self.each.is_empty();
+        let fill = |text| {
+            if needs_url {
+                return Ok(self.for_each(text, facts)?.swap_remove(0));
+            }
+            facts.fill(text, None)
+        };
+        Ok(Some(Check {
+            command: fill(check.command)?,
+            input: fill(check.input)?,
+            shows: fill(check.shows)?,
+        }))
     }
 
     /// A text for each URL that the tool could ask for, at least one, each text once.

@@ -89,13 +89,12 @@ impl Drop for Record {
     }
 }
 
-/// The links that hallpass made, without locking the record.
+/// What is recorded, without locking the record.
 ///
 /// # Errors
 /// As [`Record::open`].
-pub(super) fn links(directories: &Directories) -> Result<Vec<PathBuf>> {
-    let content = read(&directories.config.join("setup/record"))?;
-    Ok(content.links.into_keys().collect())
+pub(super) fn content(directories: &Directories) -> Result<Content> {
+    read(&directories.config.join("setup/record"))
 }
 
 fn read(path: &Path) -> Result<Content> {

@@ -79,23 +79,13 @@ pub(super) fn undo(
     home: &Path,
     record: &mut Record,
 ) -> Result<()> {
-    let is_meant = |name: &str| profile.is_none_or(|profile| profile == name);
-    let mut undone = match &tool.write {
-        Write::Never => {
-            return Err(Error::usage(format!(
-                "hallpass writes nothing for {}",
-                tool.name
-            )));
-        }
-        Write::Lines { file, known } => undo_lines(tool, (file, known), is_meant, home, record)?,
-        Write::Json { object, .. } => members::undo(tool, *object, is_meant, record)?,
-        Write::Go(_) => go::undo(home, record)?,
-    };
-    let of_tool = format!("{} ", tool.name);
-    undone |= links::undo(
-        |setting| setting.strip_prefix(&of_tool).is_some_and(is_meant),
-        record,
-    )?;
+    if !tool.can_write() {
+        return Err(Error::usage(format!(
+            "hallpass writes nothing for {}",
+            tool.name
+        )));
+    }
+    let undone = undo_tool(tool, profile, home, record)?;
     record.remove_directories();
     record.save()?;
     if !undone {
@@ -105,6 +95,25 @@ pub(super) fn undo(
         ));
     }
     Ok(())
+}
+
+/// The same, before the record is saved. Returns whether there was anything to remove.
+pub(super) fn undo_tool(
+    tool: &Tool,
+    profile: Option<&str>,
+    home: &Path,
+    record: &mut Record,
+) -> Result<bool> {
+    let is_meant = |name: &str| profile.is_none_or(|profile| profile == name);
+    let undone = match &tool.write {
+        Write::Never => false,
+        Write::Lines { file, known } => undo_lines(tool, (file, known), is_meant, home, record)?,
+        Write::Json { object, .. } => members::undo(tool, *object, is_meant, record)?,
+        Write::Go(_) => go::undo(home, record)?,
+    };
+    let of_tool = format!("{} ", tool.name);
+    let needs = |setting: &str| setting.strip_prefix(&of_tool).is_some_and(is_meant);
+    Ok(links::undo(needs, record)? || undone)
 }
 
 /// A file with its new content.

@@ -50,7 +50,7 @@ pub(in crate::commands::doctor) fn check(machine: &Machine) -> Vec<Finding> {
     // It runs no program here, and needs no secret.
     git.args(["config", "--list", "-z"])
         .env_remove(CLIENT_SECRET_VARIABLE);
-    let settings = match program::output_within(&mut git, LIMIT) {
+    let settings = match program::output_within(&mut git, &[], LIMIT) {
         Ok(Some(settings)) => String::from_utf8_lossy(&settings).into_owned(),
         Ok(None) | Err(_) => return vec![Finding::skipped("it does not print its settings")],
     };

@@ -62,6 +62,7 @@ pub(super) const PRINTED: Tool = Tool {
     link: None,
     hosts_only: false,
     write: Write::Never,
+    check: None,
 };
 
 const NO_LIST: List = List {

@@ -1,7 +1,7 @@
 //! Package managers and registries, in alphabetical order.
 
 use super::{HOME_FILE, NO_LIST, PRINTED, Tool};
-use crate::commands::setup::recipes::{List, SettingsFile, Write};
+use crate::commands::setup::recipes::{Check, List, SettingsFile, Write};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -116,6 +116,11 @@ pub(super) const TOOLS: &[Tool] = &[
             key: "@{text: HOST}",
             value: "hallpass",
         },
+        check: Some(Check {
+            command: "docker-credential-hallpass list",
+            input: "",
+            shows: "@{json: HOST}",
+        }),
         ..PRINTED
     },
     Tool {
@@ -125,6 +130,11 @@ pub(super) const TOOLS: &[Tool] = &[
         feature: "GOAUTH",
         head: "go env -w @{goauth>shell: hallpass goauth}\n",
         write: Write::Go("@{goauth: hallpass goauth}"),
+        check: Some(Check {
+            command: "go env GOAUTH",
+            input: "",
+            shows: "@{text: hallpass}",
+        }),
         ..PRINTED
     },
     Tool {
@@ -216,6 +226,11 @@ pub(super) const TOOLS: &[Tool] = &[
             },
             known: &["//"],
         },
+        check: Some(Check {
+            command: "@{pnpm: PNPM-LINK}",
+            input: "",
+            shows: "Bearer ",
+        }),
         ..PRINTED
     },
     Tool {
@@ -241,6 +256,11 @@ pub(super) const TOOLS: &[Tool] = &[
             key: "@{text: HOST}",
             value: "hallpass",
         },
+        check: Some(Check {
+            command: "docker-credential-hallpass list",
+            input: "",
+            shows: "@{json: HOST}",
+        }),
         ..PRINTED
     },
     Tool {

@@ -1,7 +1,7 @@
 //! Version control, in alphabetical order.
 
 use super::{HOME_FILE, PRINTED, Tool};
-use crate::commands::setup::recipes::{SettingsFile, Write};
+use crate::commands::setup::recipes::{Check, SettingsFile, Write};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -34,6 +34,11 @@ pub(super) const TOOLS: &[Tool] = &[
             },
             known: &["[credential \"", "\thelper =", "\tuseHttpPath = true"],
         },
+        check: Some(Check {
+            command: "git credential fill",
+            input: "url=@{text: URL}\n\n",
+            shows: "password=",
+        }),
         ..PRINTED
     },
     Tool {
