@@ -169,7 +169,9 @@ fn parse_without_clap(arguments: &[OsString]) -> Option<Command> {
 fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<String> {
     match command {
         Command::Login(args) => login::run(&args),
-        Command::Token(args) => token::run(&args),
+        Command::Token(args) => {
+            token::run(&args).or_else(|error| token::run_with_socket(&args, error))
+        }
         Command::Logout(args) => logout::run(&args),
         Command::Rotate(args) => rotate::run(&args),
         Command::Status(args) => status::run(&args, &print),

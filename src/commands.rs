@@ -19,6 +19,7 @@ pub(crate) mod profile;
 pub(crate) mod rotate;
 pub(crate) mod serve;
 pub(crate) mod setup;
+mod socket;
 pub(crate) mod status;
 mod template;
 pub(crate) mod token;

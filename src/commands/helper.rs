@@ -10,8 +10,9 @@ use std::io::BufReader;
 use std::path::Path;
 
 use super::obtain::{TokenOptions, obtain, request};
+use super::socket;
 use crate::cache::{Cache, CacheEntry};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform;
 use crate::platform::disk::{self, Directories};
@@ -107,6 +108,8 @@ struct ProfileTokens {
     /// Whether profiles are bound only to other paths of the server of the last URL that was looked up.
     /// A client may mean one of several URLs.
     is_bound_elsewhere: Cell<bool>,
+    /// The token of the socket that the environment names, where there is no profile here.
+    remote: RefCell<Option<CachedToken>>,
     /// The profiles that this call has loaded to list all bindings.
     loaded: RefCell<Vec<(ProfileName, Profile)>>,
 }
@@ -118,6 +121,7 @@ impl ProfileTokens {
             stores: directories.map(|directories| (Profiles::of(&directories), directories)),
             name,
             is_bound_elsewhere: Cell::new(false),
+            remote: RefCell::default(),
             loaded: RefCell::default(),
         }
     }
@@ -126,13 +130,27 @@ impl ProfileTokens {
         self.stores.as_ref().ok_or_else(disk::unknown_home)
     }
 
-    fn name(&self) -> Result<Option<ProfileName>> {
-        self.name.as_deref().map(ProfileName::parse).transpose()
+    /// The profile outside of this container that the socket stands for, if the environment names one.
+    fn at_socket(
+        &self,
+        url: Option<&WebUrl>,
+        name: Option<&str>,
+    ) -> Result<Option<SelectedProfile>> {
+        let name = name.or(self.name.as_deref());
+        let Some(remote) = socket::token(url, name)? else {
+            return Ok(None);
+        };
+        self.remote.replace(Some(remote.obtained.token));
+        self.is_bound_elsewhere.set(false);
+        Ok(Some(remote.selected))
     }
-}
 
-impl TokenProvider for ProfileTokens {
-    fn find_bound(&self, url: &WebUrl, name: Option<&str>) -> Result<Option<SelectedProfile>> {
+    /// Whether an error only says that there is no profile here.
+    fn is_absent(&self, error: &Error) -> bool {
+        error.kind == Kind::NotFound || self.stores.is_none()
+    }
+
+    fn find_here(&self, url: &WebUrl, name: Option<&str>) -> Result<Option<SelectedProfile>> {
         let name = match name {
             Some(name) => Some(ProfileName::parse(name)?),
             None => self.name()?,
@@ -153,8 +171,31 @@ impl TokenProvider for ProfileTokens {
         })
     }
 
+    fn name(&self) -> Result<Option<ProfileName>> {
+        self.name.as_deref().map(ProfileName::parse).transpose()
+    }
+}
+
+impl TokenProvider for ProfileTokens {
+    fn find_bound(&self, url: &WebUrl, name: Option<&str>) -> Result<Option<SelectedProfile>> {
+        match self.find_here(url, name) {
+            Ok(None) => self.at_socket(Some(url), name),
+            Err(error) if self.is_absent(&error) => {
+                let remote = self.at_socket(Some(url), name)?;
+                remote.map_or(Err(error), |remote| Ok(Some(remote)))
+            }
+            found => found,
+        }
+    }
+
     fn selected(&self) -> Result<SelectedProfile> {
-        self.stores()?.0.find(self.name.as_deref())
+        let found = self
+            .stores()
+            .and_then(|(profiles, _)| profiles.find(self.name.as_deref()));
+        match found {
+            Err(error) if self.is_absent(&error) => self.at_socket(None, None)?.ok_or(error),
+            found => found,
+        }
     }
 
     fn all_bindings(&self) -> Result<Vec<SelectedProfile>> {
@@ -186,6 +227,9 @@ impl TokenProvider for ProfileTokens {
         selected: &mut SelectedProfile,
         rejected: Option<Timestamp>,
     ) -> Result<CachedToken> {
+        if let Some(token) = self.remote.borrow().clone() {
+            return Ok(token);
+        }
         let (profiles, directories) = self.stores()?;
         let is_cached = |requested_at| {
             let cached = cache_entry(directories, selected).token();
@@ -200,6 +244,9 @@ impl TokenProvider for ProfileTokens {
     }
 
     fn cached_token(&self, selected: &SelectedProfile) -> Option<CachedToken> {
+        if let Some(token) = self.remote.borrow().clone() {
+            return Some(token);
+        }
         let (_, directories) = self.stores().ok()?;
         let token = cache_entry(directories, selected).token()?;
         let now = Timestamp::now();

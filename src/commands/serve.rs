@@ -14,7 +14,7 @@ mod headers;
 mod life;
 mod listener;
 mod program;
-mod refusal;
+mod rejection;
 mod route;
 mod selection;
 mod token_endpoint;
@@ -23,15 +23,20 @@ mod tokens;
 use std::ffi::OsString;
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use super::duration;
+use super::{duration, socket};
 use crate::error::{Error, Result};
 use crate::oauth::Upstream;
+#[cfg(unix)]
+use crate::platform;
 use crate::platform::Inherited;
 use crate::profile::SecretSource;
 use crate::profile::binding::BoundUrl;
@@ -42,7 +47,7 @@ use crate::types::secret::CLIENT_SECRET_VARIABLE;
 use admission::Admission;
 use forward::Proxy;
 use life::{signal, stop_signals, until_stopped};
-use listener::{Activity, Server, Service, first};
+use listener::{Activity, Listener, Server, Service, first};
 use route::{Address, Route};
 use token_endpoint::TokenEndpoint;
 use tokens::Tokens;
@@ -72,6 +77,9 @@ pub(crate) struct Args {
     /// Serve tokens instead, as an authorization server does: for clients with a field for its token URL
     #[arg(long, conflicts_with = "url")]
     as_token_endpoint: bool,
+    /// Serve tokens to hallpass in a container, through this socket: there, set `HALLPASS_SOCKET` to its path
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["url", "as_token_endpoint", "port"])]
+    socket: Option<PathBuf>,
     /// Listen on this port of 127.0.0.1 [default: any free one]
     #[arg(
         long,
@@ -101,6 +109,16 @@ enum Wanted {
     Tokens,
 }
 
+/// Where it is served.
+struct Endpoint {
+    listener: Listener,
+    /// None for a socket.
+    origin: Option<String>,
+    /// Removes the socket at the end.
+    #[cfg(unix)]
+    _file: Option<platform::SocketFile>,
+}
+
 pub(crate) fn run(
     args: &Args,
     inherited: Inherited,
@@ -109,7 +127,7 @@ pub(crate) fn run(
     let directories = profiles::directories()?;
     let mut selected = Profiles::of(&directories).find(args.profile.as_deref())?;
     let hidden = hidden_variables(&selected);
-    let wanted = if args.as_token_endpoint {
+    let wanted = if args.as_token_endpoint || args.socket.is_some() {
         Wanted::Tokens
     } else {
         let base = selection::bind(&mut selected, args.url.as_ref())?;
@@ -124,16 +142,23 @@ pub(crate) fn run(
         .build()
         .map_err(|error| Error::broken("cannot start the network").because(error))?;
     let ended = runtime.block_on(async {
-        let (listener, origin) = listen(args.port).await?;
-        let (service, url) = service(wanted, tokens, &origin, &key, args.timeout);
+        let endpoint = match &args.socket {
+            Some(path) => listen_on_socket(path)?,
+            None => listen(args.port).await?,
+        };
+        let (service, name) = service(wanted, tokens, endpoint.origin.as_deref(), &key, args);
         let signals = stop_signals()?;
         let program = match &args.command[..] {
             [] => {
-                print(&format!("{url}\n"))?;
+                print(&format!("{name}\n"))?;
                 None
             }
             command => {
-                let variable = (URL_VARIABLE, url.as_str());
+                let variable = match args.socket {
+                    Some(_) => socket::VARIABLE,
+                    None => URL_VARIABLE,
+                };
+                let variable = (variable, name.as_str());
                 Some(program::start(command, variable, &hidden, inherited)?)
             }
         };
@@ -143,7 +168,11 @@ pub(crate) fn run(
             activity: Activity::new(),
         });
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(listener::run(listener, Arc::clone(&server), stopped));
+        let running = tokio::spawn(listener::run(
+            endpoint.listener,
+            Arc::clone(&server),
+            stopped,
+        ));
         let exit_code = match program {
             Some(program) => program.wait(signals.clone()).await,
             None => until_stopped(args.idle, &server.activity, signals.clone()).await,
@@ -163,14 +192,26 @@ pub(crate) fn run(
     }
 }
 
-/// What answers the requests to this origin, and its URL.
+/// What answers the requests, and what names it: a URL, or the path of the socket.
 fn service(
     wanted: Wanted,
     tokens: Tokens,
-    origin: &str,
+    origin: Option<&str>,
     key: &str,
-    limit: Duration,
+    args: &Args,
 ) -> (Service, String) {
+    let limit = args.timeout;
+    let Some(origin) = origin else {
+        let path = args.socket.as_deref().unwrap_or(Path::new(""));
+        let endpoint = TokenEndpoint {
+            admission: Admission::of_socket(),
+            address: None,
+            tokens,
+            limit,
+        };
+        let name = path.display().to_string();
+        return (Service::TokenEndpoint(Box::new(endpoint)), name);
+    };
     let admission = Admission::of(origin);
     let address = Address::new(key, origin.to_owned());
     match wanted {
@@ -178,7 +219,7 @@ fn service(
             let url = address.url(token_endpoint::PATH);
             let endpoint = TokenEndpoint {
                 admission,
-                address,
+                address: Some(address),
                 tokens,
                 limit,
             };
@@ -208,13 +249,35 @@ fn hidden_variables(selected: &SelectedProfile) -> Vec<String> {
     hidden
 }
 
-/// Listens on a port of 127.0.0.1, and returns the origin of its URLs.
-async fn listen(port: u16) -> Result<(TcpListener, String)> {
+#[cfg(unix)]
+fn listen_on_socket(path: &Path) -> Result<Endpoint> {
+    let (listener, file) = platform::listen_on_socket(path)?;
+    let listener = UnixListener::from_std(listener)
+        .map_err(|error| Error::broken("cannot start the network").because(error))?;
+    Ok(Endpoint {
+        listener: Listener::Unix(listener),
+        origin: None,
+        _file: Some(file),
+    })
+}
+
+#[cfg(not(unix))]
+fn listen_on_socket(_: &Path) -> Result<Endpoint> {
+    Err(Error::usage("--socket works only on Unix"))
+}
+
+/// Listens on a port of 127.0.0.1.
+async fn listen(port: u16) -> Result<Endpoint> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = listener.map_err(|error| cannot_listen(port, error))?;
     let address = listener.local_addr();
     let address = address.map_err(|error| cannot_listen(port, error))?;
-    Ok((listener, format!("http://{address}")))
+    Ok(Endpoint {
+        listener: Listener::Tcp(listener),
+        origin: Some(format!("http://{address}")),
+        #[cfg(unix)]
+        _file: None,
+    })
 }
 
 fn cannot_listen(port: u16, error: io::Error) -> Error {

@@ -3,6 +3,7 @@
 pub(super) mod format;
 mod inspect;
 mod lines;
+mod remote;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ use crate::types::web_url::WebUrl;
 use clap::ValueEnum as _;
 use format::{Format, no_machine};
 use inspect::{Inspected, introspect};
+
+pub(crate) use remote::run_with_socket;
 
 /// The word for `--inspect`, unless a profile has this name.
 const INSPECT: &str = "inspect";

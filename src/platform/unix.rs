@@ -3,6 +3,7 @@
 mod files;
 mod manager;
 mod service;
+mod socket;
 mod terminal;
 
 use std::ffi::{CStr, CString, OsString, c_char};
@@ -28,6 +29,7 @@ pub(crate) use files::{
 };
 pub(crate) use manager::{ServiceSignals, notify};
 pub(crate) use service::{exit_code, on_stop_signal, pass_signal_on};
+pub(crate) use socket::{SocketFile, ask_socket, listen_on_socket, may_connect};
 pub(crate) use terminal::QuietTerminal;
 
 // Links the unwinder statically, although a panic aborts: the shared library that rustc links otherwise

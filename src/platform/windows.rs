@@ -39,6 +39,11 @@ pub(crate) fn on_stop_signal(_: impl Fn(i32) + Send + 'static) -> io::Result<()>
     Ok(())
 }
 
+/// Sockets with a path are for Unix.
+pub(crate) fn ask_socket(_: &Path, _: &[u8], _: std::time::Duration) -> io::Result<Vec<u8>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// There are no signals.
 pub(crate) fn pass_signal_on(_: u32, _: i32) {}
 

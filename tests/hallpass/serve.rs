@@ -2,6 +2,7 @@
 
 mod hostile;
 mod life;
+mod socket;
 mod streams;
 mod token_endpoint;
 mod tokens;

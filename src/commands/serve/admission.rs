@@ -3,7 +3,7 @@
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use hyper::{Method, Request};
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -24,20 +24,27 @@ impl Admission {
         }
     }
 
-    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+    /// For a socket, at which every name could be given.
+    pub(super) fn of_socket() -> Self {
+        Self {
+            hosts: vec!["localhost".to_owned()],
+        }
+    }
+
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
         let headers = request.headers();
         let mut hosts = headers.get_all(HOST).iter();
         let is_this =
             |host: &HeaderValue| self.hosts.iter().any(|it| host.as_bytes() == it.as_bytes());
         if !hosts.next().is_some_and(is_this) || hosts.next().is_some() {
-            return Err(Refusal::WrongHost);
+            return Err(Rejection::WrongHost);
         }
         if self.is_of_web_page(headers) {
-            return Err(Refusal::Browser);
+            return Err(Rejection::Browser);
         }
         // These return the request, and with it the token.
         if *request.method() == Method::TRACE || request.method().as_str() == "TRACK" {
-            return Err(Refusal::Method);
+            return Err(Rejection::Method);
         }
         Ok(())
     }

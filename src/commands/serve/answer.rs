@@ -6,7 +6,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::body::ResponseBody;
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use super::tokens::Failure;
 use crate::error::Kind;
 
@@ -27,9 +27,9 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Respo
     response
 }
 
-/// After a refusal, nothing more is read from the client.
-pub(super) fn refused(refusal: Refusal) -> Response<ResponseBody> {
-    let mut response = text(refusal.status(), refusal.text());
+/// After a rejection, nothing more is read from the client.
+pub(super) fn refused(rejection: Rejection) -> Response<ResponseBody> {
+    let mut response = text(rejection.status(), rejection.text());
     response
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use crate::oauth::UpstreamBody;
 
 /// The longest body of a request that is kept, to be sent again with another token.
@@ -110,7 +110,7 @@ impl Body for ResponseBody {
 pub(super) enum RequestBody {
     None,
     /// A short one, read whole before it is sent.
-    Kept(Bytes),
+    Buffered(Bytes),
     /// One of unknown length: what is sent is copied, up to the limit.
     Copied(Paced<Incoming>, Arc<Copy>),
     Streamed(Paced<Incoming>),
@@ -150,7 +150,7 @@ impl Copy {
 /// What is left of a body after it was sent.
 pub(super) enum Again {
     None,
-    Kept(Bytes),
+    Buffered(Bytes),
     Copied(Arc<Copy>),
     No,
 }
@@ -160,8 +160,8 @@ impl Again {
     pub(super) fn body(self) -> Option<RequestBody> {
         match self {
             Self::None => Some(RequestBody::None),
-            Self::Kept(bytes) => Some(RequestBody::Kept(bytes)),
-            Self::Copied(copy) => copy.whole().map(RequestBody::Kept),
+            Self::Buffered(bytes) => Some(RequestBody::Buffered(bytes)),
+            Self::Copied(copy) => copy.whole().map(RequestBody::Buffered),
             Self::No => None,
         }
     }
@@ -170,7 +170,7 @@ impl Again {
 impl RequestBody {
     /// # Errors
     /// The client did not send all of a short body.
-    pub(super) async fn read(body: Incoming, limit: Duration) -> Result<Self, Refusal> {
+    pub(super) async fn read(body: Incoming, limit: Duration) -> Result<Self, Rejection> {
         if body.is_end_stream() {
             return Ok(Self::None);
         }
@@ -182,10 +182,10 @@ impl RequestBody {
             Some(_) => {
                 let mut bytes = Vec::new();
                 while let Some(frame) = next_frame(&mut body).await {
-                    let frame = frame.map_err(|_| Refusal::BodyTooLate)?;
+                    let frame = frame.map_err(|_| Rejection::BodyTooLate)?;
                     bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
                 }
-                Ok(Self::Kept(bytes.into()))
+                Ok(Self::Buffered(bytes.into()))
             }
         }
     }
@@ -193,7 +193,7 @@ impl RequestBody {
     pub(super) fn again(&self) -> Again {
         match self {
             Self::None => Again::None,
-            Self::Kept(bytes) => Again::Kept(bytes.clone()),
+            Self::Buffered(bytes) => Again::Buffered(bytes.clone()),
             Self::Copied(_, copy) => Again::Copied(Arc::clone(copy)),
             Self::Streamed(_) => Again::No,
         }
@@ -220,7 +220,7 @@ impl Body for RequestBody {
         let this = self.get_mut();
         match this {
             Self::None => Poll::Ready(None),
-            Self::Kept(bytes) => {
+            Self::Buffered(bytes) => {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
@@ -246,7 +246,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::None => true,
-            Self::Kept(bytes) => bytes.is_empty(),
+            Self::Buffered(bytes) => bytes.is_empty(),
             Self::Copied(body, _) | Self::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -254,7 +254,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::None => SizeHint::with_exact(0),
-            Self::Kept(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Buffered(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Copied(body, _) | Self::Streamed(body) => body.size_hint(),
         }
     }

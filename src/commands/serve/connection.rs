@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::framing::Framing;
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
 /// How much is read at once, in bytes.
 const READ_SIZE: usize = 16 * 1024;
@@ -21,24 +21,30 @@ const READ_SIZE: usize = 16 * 1024;
 /// How many reads of what a refused client still sends.
 const DISCARDED_READS: usize = 16;
 
-/// What hyper reads in place of a refused request. The handler then finds the refusal.
+/// What hyper reads in place of a refused request. The handler then finds the rejection.
 const REPLACEMENT: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
 
 /// What the connection and the handler of its requests tell each other.
 #[derive(Default)]
 pub(super) struct Shared {
-    refusal: Mutex<Option<Refusal>>,
+    rejection: Mutex<Option<Rejection>>,
     is_upgraded: AtomicBool,
 }
 
 impl Shared {
     /// Why the request that hyper has just read is refused.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn rejection(&self) -> Option<Rejection> {
+        *self
+            .rejection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refuse(&self, refusal: Refusal) {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    fn refuse(&self, rejection: Rejection) {
+        *self
+            .rejection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(rejection);
     }
 
     /// From now on, the bytes are of another protocol.
@@ -84,8 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let is_head = self.framing == Framing::Head;
         match self.framing.next(&self.received) {
             Ok(checked) => self.checked = checked,
-            Err(refusal) if is_head => {
-                self.shared.refuse(refusal);
+            Err(rejection) if is_head => {
+                self.shared.refuse(rejection);
                 self.is_refused = true;
                 self.received = REPLACEMENT.to_vec();
                 self.checked = REPLACEMENT.len();

@@ -15,7 +15,7 @@ use super::answer::{no_token, refused, text};
 use super::body::{Paced, RequestBody, ResponseBody};
 use super::connection::Shared;
 use super::headers::{asks_for_websocket, of_request, of_response};
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use super::route::Route;
 use super::tokens::{Token, Tokens};
 use crate::message;
@@ -42,16 +42,16 @@ struct Admitted {
 }
 
 impl Proxy {
-    /// Answers a request. `refusal` says whether the connection has refused it.
+    /// Answers a request. `rejection` says whether the connection has refused it.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-        refusal: Option<Refusal>,
+        rejection: Option<Rejection>,
         connection: &Shared,
     ) -> Response<ResponseBody> {
-        let url = match self.admit(&request, refusal) {
+        let url = match self.admit(&request, rejection) {
             Ok(url) => url,
-            Err(refusal) => return refused(refusal),
+            Err(rejection) => return refused(rejection),
         };
         let path = url.path().to_owned();
         let method = request.method().clone();
@@ -63,13 +63,13 @@ impl Proxy {
     fn admit(
         &self,
         request: &Request<Incoming>,
-        refusal: Option<Refusal>,
-    ) -> Result<WebUrl, Refusal> {
-        if let Some(refusal) = refusal {
-            return Err(refusal);
+        rejection: Option<Rejection>,
+    ) -> Result<WebUrl, Rejection> {
+        if let Some(rejection) = rejection {
+            return Err(rejection);
         }
         self.admission.check(request)?;
-        let target = request.uri().path_and_query().ok_or(Refusal::NotFound)?;
+        let target = request.uri().path_and_query().ok_or(Rejection::NotFound)?;
         let rest = self.route.address.without_key(target.as_str())?;
         self.route.upstream_url(rest)
     }
@@ -90,7 +90,7 @@ impl Proxy {
         };
         let body = match RequestBody::read(body, self.limit).await {
             Ok(body) => body,
-            Err(refusal) => return refused(refusal),
+            Err(rejection) => return refused(rejection),
         };
         let sent = match self.tokens.current().await {
             Ok(token) => self.send_with(&admitted, body, token).await,

@@ -3,7 +3,7 @@
 //! hyper accepts more: line ends without a CR, a length beside chunks. Where two servers read a message
 //! differently, a second request can be hidden in it, so such a message is refused before hyper sees it.
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
 /// The longest head of a request, and of a line of chunks, in bytes.
 const HEAD_LIMIT: usize = 32 * 1024;
@@ -29,7 +29,7 @@ pub(super) enum Framing {
 
 impl Framing {
     /// How many of the bytes that were received can be passed on. 0 if more of them are needed.
-    pub(super) fn next(&mut self, received: &[u8]) -> Result<usize, Refusal> {
+    pub(super) fn next(&mut self, received: &[u8]) -> Result<usize, Rejection> {
         let all = received.len();
         match *self {
             Self::Upgraded => Ok(all),
@@ -76,7 +76,7 @@ impl Framing {
                 }
                 [] | [b'\r'] => Ok(0),
                 // Or a header after the body, which nobody needs.
-                _ => Err(Refusal::Malformed),
+                _ => Err(Rejection::Malformed),
             },
         }
     }
@@ -89,7 +89,7 @@ fn part(received: usize, left: u64) -> (usize, u64) {
 }
 
 /// The end of a head, after its empty line.
-fn head_end(received: &[u8]) -> Result<Option<usize>, Refusal> {
+fn head_end(received: &[u8]) -> Result<Option<usize>, Rejection> {
     let mut start = 0;
     loop {
         let rest = received.get(start..).unwrap_or_default();
@@ -104,33 +104,33 @@ fn head_end(received: &[u8]) -> Result<Option<usize>, Refusal> {
 }
 
 /// The bytes up to the next CR LF. None if it was not received yet.
-fn line(received: &[u8], limit: usize) -> Result<Option<&[u8]>, Refusal> {
+fn line(received: &[u8], limit: usize) -> Result<Option<&[u8]>, Rejection> {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     match received.iter().position(is_end) {
-        Some(end) if end > limit => Err(Refusal::HeadTooLarge),
-        None if received.len() > limit => Err(Refusal::HeadTooLarge),
+        Some(end) if end > limit => Err(Rejection::HeadTooLarge),
+        None if received.len() > limit => Err(Rejection::HeadTooLarge),
         None => Ok(None),
         Some(end) => match &received[end..] {
             [b'\r', b'\n', ..] => Ok(Some(&received[..end])),
             [b'\r'] => Ok(None),
-            _ => Err(Refusal::Malformed),
+            _ => Err(Rejection::Malformed),
         },
     }
 }
 
 /// The size of a chunk in hexadecimal digits, and extensions, which have no meaning here.
-fn chunk_size(line: &[u8]) -> Result<u64, Refusal> {
+fn chunk_size(line: &[u8]) -> Result<u64, Rejection> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     let is_valid = (1..=15).contains(&digits.len())
         && digits.iter().all(u8::is_ascii_hexdigit)
         && line.iter().all(|byte| (b' '..=b'~').contains(byte));
     let text = str::from_utf8(digits).ok().filter(|_| is_valid);
     let size = text.and_then(|text| u64::from_str_radix(text, 16).ok());
-    size.ok_or(Refusal::Malformed)
+    size.ok_or(Rejection::Malformed)
 }
 
 /// The body that follows a head (RFC 9112 §6.3).
-fn body_after(head: &[u8]) -> Result<Framing, Refusal> {
+fn body_after(head: &[u8]) -> Result<Framing, Rejection> {
     let mut lines = head.split(|byte| *byte == b'\n');
     let mut lines = lines
         .by_ref()
@@ -140,55 +140,55 @@ fn body_after(head: &[u8]) -> Result<Framing, Refusal> {
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = header(line)?;
         if name.eq_ignore_ascii_case(b"content-length") {
-            let number = digits(value).ok_or(Refusal::Malformed)?;
+            let number = digits(value).ok_or(Rejection::Malformed)?;
             if length.replace(number).is_some() {
-                return Err(Refusal::Malformed);
+                return Err(Rejection::Malformed);
             }
         }
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::Malformed);
+                return Err(Rejection::Malformed);
             }
             is_chunked = true;
         }
         count += 1;
     }
     match (length, is_chunked) {
-        _ if count > HEADERS_LIMIT => Err(Refusal::HeadTooLarge),
-        (Some(_), true) => Err(Refusal::Malformed),
+        _ if count > HEADERS_LIMIT => Err(Rejection::HeadTooLarge),
+        (Some(_), true) => Err(Rejection::Malformed),
         (None, true) => Ok(Framing::ChunkSize),
         (None | Some(0), false) => Ok(Framing::Head),
         (Some(length), false) => Ok(Framing::Sized(length)),
     }
 }
 
-fn check_request_line(line: &[u8]) -> Result<(), Refusal> {
+fn check_request_line(line: &[u8]) -> Result<(), Rejection> {
     let words: Vec<_> = line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = words[..] else {
-        return Err(Refusal::Malformed);
+        return Err(Rejection::Malformed);
     };
     if method.is_empty() || !method.iter().copied().all(is_of_token) {
-        return Err(Refusal::Malformed);
+        return Err(Rejection::Malformed);
     }
     // Not an absolute URL, which would name another server, nor `*`, nor HOST:PORT for CONNECT.
     let is_path = target.first() == Some(&b'/');
     let is_visible = target.iter().all(|byte| (b'!'..=b'~').contains(byte));
     if !is_path || !is_visible || target.contains(&b'#') {
-        return Err(Refusal::Malformed);
+        return Err(Rejection::Malformed);
     }
     match version {
         b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
-        _ => Err(Refusal::Malformed),
+        _ => Err(Rejection::Malformed),
     }
 }
 
 /// The name and the value of a header. A line that begins with a space would continue the one before.
-fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Rejection> {
     let colon = line.iter().position(|byte| *byte == b':');
-    let (name, value) = line.split_at(colon.ok_or(Refusal::Malformed)?);
+    let (name, value) = line.split_at(colon.ok_or(Rejection::Malformed)?);
     let is_in_value = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
     if name.is_empty() || !name.iter().copied().all(is_of_token) || !value.iter().all(is_in_value) {
-        return Err(Refusal::Malformed);
+        return Err(Rejection::Malformed);
     }
     Ok((name, value[1..].trim_ascii()))
 }
@@ -206,10 +206,10 @@ fn digits(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Framing, Refusal};
+    use super::{Framing, Rejection};
 
     /// What is passed on of these bytes, if they arrive in pieces of this size.
-    fn pass(bytes: &[u8], piece: usize) -> Result<Vec<u8>, Refusal> {
+    fn pass(bytes: &[u8], piece: usize) -> Result<Vec<u8>, Rejection> {
         let mut framing = Framing::Head;
         let (mut passed, mut waiting) = (Vec::new(), Vec::new());
         for piece in bytes.chunks(piece) {
@@ -279,14 +279,14 @@ mod tests {
         ] {
             for piece in [1, 1000] {
                 let passed = pass(request.as_bytes(), piece);
-                assert_eq!(passed, Err(Refusal::Malformed), "{request:?}");
+                assert_eq!(passed, Err(Rejection::Malformed), "{request:?}");
             }
         }
         let long = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(40_000));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101));
         for request in [long, many] {
             let passed = pass(request.as_bytes(), 1000);
-            assert_eq!(passed, Err(Refusal::HeadTooLarge));
+            assert_eq!(passed, Err(Rejection::HeadTooLarge));
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Accepts connections, until it is told to stop; then ends those that exist.
+//! Accepts connections, until it has to stop; then ends those that exist.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,8 +22,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::body::ResponseBody;
 use super::connection::{Connection, Shared};
 use super::forward::Proxy;
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use super::token_endpoint::TokenEndpoint;
+#[cfg(unix)]
+use crate::platform;
 
 /// How long the head of a request may take, and a connection without requests lives.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
@@ -34,6 +38,39 @@ const CONNECTIONS_LIMIT: usize = 2048;
 
 /// The pause after a connection could not be accepted, as when this process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where connections come from.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixListener),
+}
+
+/// A connection of either kind.
+type Stream = Box<dyn ReadWrite>;
+
+trait ReadWrite: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ReadWrite for T {}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => loop {
+                let (stream, _) = listener.accept().await?;
+                // The mode of the socket says the same, but not in every container.
+                if platform::may_connect(stream.peer_cred()?.uid()) {
+                    return Ok(Box::new(stream));
+                }
+            },
+        }
+    }
+}
 
 /// What the connections of a listener share.
 pub(super) struct Server {
@@ -53,12 +90,12 @@ impl Service {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        refusal: Option<Refusal>,
+        rejection: Option<Rejection>,
         connection: &Shared,
     ) -> Response<ResponseBody> {
         match self {
-            Self::Proxy(proxy) => proxy.answer(request, refusal, connection).await,
-            Self::TokenEndpoint(endpoint) => endpoint.answer(request, refusal).await,
+            Self::Proxy(proxy) => proxy.answer(request, rejection, connection).await,
+            Self::TokenEndpoint(endpoint) => endpoint.answer(request, rejection).await,
         }
     }
 }
@@ -106,11 +143,7 @@ impl Activity {
 
 /// Serves connections until `stop` changes, then until those that exist have ended or the limit for
 /// that has passed.
-pub(super) async fn run(
-    listener: TcpListener,
-    server: Arc<Server>,
-    mut stop: watch::Receiver<bool>,
-) {
+pub(super) async fn run(listener: Listener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -119,8 +152,7 @@ pub(super) async fn run(
             continue;
         }
         match first(listener.accept(), stop.changed()).await {
-            First::Left(Ok((stream, _))) => {
-                let _ = stream.set_nodelay(true);
+            First::Left(Ok(stream)) => {
                 let (server, stop) = (Arc::clone(&server), stop.clone());
                 connections.spawn(async move {
                     server.activity.begin();
@@ -139,18 +171,15 @@ pub(super) async fn run(
     .await;
 }
 
-async fn serve<S>(stream: S, server: &Arc<Server>, mut stop: watch::Receiver<bool>)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
+async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<bool>) {
     let shared = Arc::new(Shared::default());
     let limit = server.limit;
     let stream = TokioIo::new(Connection::new(stream, Arc::clone(&shared), limit));
     let service = service_fn(|request| {
         // Now, not when the future runs: a later request on this connection can be refused by then.
-        let refusal = shared.refusal();
+        let rejection = shared.rejection();
         let (server, shared) = (Arc::clone(server), Arc::clone(&shared));
-        async move { Ok::<_, hyper::Error>(server.service.answer(request, refusal, &shared).await) }
+        async move { Ok::<_, hyper::Error>(server.service.answer(request, rejection, &shared).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

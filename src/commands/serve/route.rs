@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use crate::oauth;
 use crate::profile::binding::BoundUrl;
 use crate::types::web_url::{WebUrl, decode_lossy, encode_all_reserved};
@@ -29,14 +29,14 @@ impl Address {
     }
 
     /// The part of a target after the key.
-    pub(super) fn without_key<'a>(&self, target: &'a str) -> Result<&'a str, Refusal> {
-        let path = target.strip_prefix('/').ok_or(Refusal::NotFound)?;
+    pub(super) fn without_key<'a>(&self, target: &'a str) -> Result<&'a str, Rejection> {
+        let path = target.strip_prefix('/').ok_or(Rejection::NotFound)?;
         let end = path.find(['/', '?']).unwrap_or(path.len());
         let (key, rest) = path.split_at(end);
         if is_equal(key.as_bytes(), self.key.as_bytes()) {
             Ok(rest)
         } else {
-            Err(Refusal::NotFound)
+            Err(Rejection::NotFound)
         }
     }
 }
@@ -56,10 +56,10 @@ impl Route {
     }
 
     /// The URL that the rest of a target stands for.
-    pub(super) fn upstream_url(&self, rest: &str) -> Result<WebUrl, Refusal> {
+    pub(super) fn upstream_url(&self, rest: &str) -> Result<WebUrl, Rejection> {
         let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
         if !is_safe(path) {
-            return Err(Refusal::Path);
+            return Err(Rejection::Path);
         }
         let url = [
             self.base.origin(),
@@ -68,11 +68,11 @@ impl Route {
             &encoded(query),
         ]
         .concat();
-        let url = WebUrl::parse(&url).map_err(|_| Refusal::Path)?;
+        let url = WebUrl::parse(&url).map_err(|_| Rejection::Path)?;
         if self.base.covers(&url) {
             Ok(url)
         } else {
-            Err(Refusal::Path)
+            Err(Rejection::Path)
         }
     }
 
@@ -153,7 +153,7 @@ fn encoded(query: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, BoundUrl, Refusal, Route};
+    use super::{Address, BoundUrl, Rejection, Route};
 
     fn route(base: &str) -> Route {
         let base = BoundUrl::parse(base).expect("a URL to bind");
@@ -161,7 +161,7 @@ mod tests {
         Route { address, base }
     }
 
-    fn upstream(base: &str, target: &str) -> Result<String, Refusal> {
+    fn upstream(base: &str, target: &str) -> Result<String, Rejection> {
         let route = route(base);
         let rest = route.address.without_key(target)?;
         route.upstream_url(rest).map(|url| url.as_str().to_owned())
@@ -222,7 +222,7 @@ mod tests {
             "/%2e%2e;x",
         ] {
             let found = upstream("https://a.example/v1", &format!("/k-0a{path}"));
-            assert_eq!(found, Err(Refusal::Path), "{path}");
+            assert_eq!(found, Err(Rejection::Path), "{path}");
         }
         for target in [
             "/",
@@ -237,7 +237,7 @@ mod tests {
         ] {
             assert_eq!(
                 upstream("https://a.example/", target),
-                Err(Refusal::NotFound),
+                Err(Rejection::NotFound),
                 "{target}"
             );
         }

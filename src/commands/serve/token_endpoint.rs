@@ -1,5 +1,7 @@
 //! The token endpoint of `--as-token-endpoint`: answers as an authorization server does (RFC 6749
 //! §4.4), for clients that know no other way to a token.
+//!
+//! That of `--socket` is for hallpass in a container, which also says which URL a token is for.
 
 use std::time::Duration;
 
@@ -11,12 +13,13 @@ use serde::Serialize;
 use super::admission::Admission;
 use super::answer::{json, refused};
 use super::body::{RequestBody, ResponseBody};
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 use super::route::Address;
 use super::tokens::{Failure, Token, Tokens};
 use crate::error::Kind;
+use crate::profile::binding::Binding;
 use crate::types::token::Timestamp;
-use crate::types::web_url::decode_lossy;
+use crate::types::web_url::{WebUrl, decode_lossy};
 
 /// Where tokens are, below the key.
 pub(super) const PATH: &str = "/token";
@@ -24,7 +27,8 @@ pub(super) const PATH: &str = "/token";
 /// A token endpoint for one profile.
 pub(super) struct TokenEndpoint {
     pub(super) admission: Admission,
-    pub(super) address: Address,
+    /// None at a socket, which only this user can connect to.
+    pub(super) address: Option<Address>,
     pub(super) tokens: Tokens,
     /// How long the client may take for its request.
     pub(super) limit: Duration,
@@ -38,6 +42,8 @@ struct Issued<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binding: Option<&'a Binding>,
 }
 
 /// A response without one (RFC 6749 §5.2).
@@ -48,17 +54,17 @@ struct Refused<'a> {
 }
 
 impl TokenEndpoint {
-    /// Answers a request. `refusal` says whether the connection has refused it.
+    /// Answers a request. `rejection` says whether the connection has refused it.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-        refusal: Option<Refusal>,
+        rejection: Option<Rejection>,
     ) -> Response<ResponseBody> {
-        if let Err(refusal) = self.admit(&request, refusal) {
-            return refused(refusal);
+        if let Err(rejection) = self.admit(&request, rejection) {
+            return refused(rejection);
         }
         if *request.method() != Method::POST {
-            let mut response = refused(Refusal::Method);
+            let mut response = refused(Rejection::Method);
             response
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static("POST"));
@@ -67,10 +73,10 @@ impl TokenEndpoint {
         let (parts, body) = request.into_parts();
         let body = match RequestBody::read(body, self.limit).await {
             Ok(body) => body,
-            Err(refusal) => return refused(refusal),
+            Err(rejection) => return refused(rejection),
         };
         let form = match &body {
-            RequestBody::Kept(bytes) if is_form(&parts.headers) => str::from_utf8(bytes).ok(),
+            RequestBody::Buffered(bytes) if is_form(&parts.headers) => str::from_utf8(bytes).ok(),
             _ => None,
         };
         let Some(form) = form else {
@@ -82,20 +88,45 @@ impl TokenEndpoint {
             Some(_) => return error("unsupported_grant_type", "use client_credentials"),
             None => return error("invalid_request", "send a grant_type"),
         }
-        match self.tokens.current().await {
-            Ok(token) => issued(&token),
-            Err(failure) => no_token(&failure),
+        let token = match self.tokens.current().await {
+            Ok(token) => token,
+            Err(failure) => return no_token(&failure),
+        };
+        if self.address.is_some() {
+            return issued(&token, None);
+        }
+        let is_other = |name: String| name != self.tokens.profile().as_str();
+        if parameter(form, "profile").is_some_and(is_other) {
+            return refused(Rejection::NotFound);
+        }
+        let Some(url) = parameter(form, "url") else {
+            return issued(&token, None);
+        };
+        match WebUrl::parse_service(&url)
+            .ok()
+            .and_then(|url| token.binding(&url))
+        {
+            Some(binding) => issued(&token, Some(binding)),
+            None => refused(Rejection::NotFound),
         }
     }
 
-    fn admit(&self, request: &Request<Incoming>, refusal: Option<Refusal>) -> Result<(), Refusal> {
-        refusal.map_or(Ok(()), Err)?;
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        rejection: Option<Rejection>,
+    ) -> Result<(), Rejection> {
+        rejection.map_or(Ok(()), Err)?;
         self.admission.check(request)?;
-        let rest = self.address.without_key(request.uri().path())?;
+        let path = request.uri().path();
+        let rest = match &self.address {
+            Some(address) => address.without_key(path)?,
+            None => path,
+        };
         if rest == PATH {
             Ok(())
         } else {
-            Err(Refusal::NotFound)
+            Err(Rejection::NotFound)
         }
     }
 }
@@ -119,7 +150,7 @@ fn parameter(form: &str, name: &str) -> Option<String> {
     values.next().is_none().then(|| decode_lossy(value))
 }
 
-fn issued(token: &Token) -> Response<ResponseBody> {
+fn issued(token: &Token, binding: Option<&Binding>) -> Response<ResponseBody> {
     let cached = &token.cached;
     json(
         StatusCode::OK,
@@ -128,6 +159,7 @@ fn issued(token: &Token) -> Response<ResponseBody> {
             token_type: &cached.token_type,
             expires_in: cached.expires_at.since(Timestamp::now()).as_secs(),
             scope: token.scope.as_deref(),
+            binding,
         },
     )
 }

@@ -13,10 +13,13 @@ use crate::commands::expiry;
 use crate::commands::obtain::{Obtained, TokenOptions, obtain};
 use crate::error::{Error, Kind, Result};
 use crate::message;
+use crate::profile::ProfileName;
+use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
 use crate::protocols::header;
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::web_url::WebUrl;
 
 /// How long a token or a failure is reused without a look at the cache and the profile.
 const REUSE: Duration = Duration::from_secs(1);
@@ -29,6 +32,8 @@ pub(super) struct Token {
     pub(super) name: HeaderName,
     pub(super) value: HeaderValue,
     pub(super) cached: CachedToken,
+    /// The URLs that it is for.
+    pub(super) bindings: Vec<Binding>,
     /// The scope of the token, if it is known.
     pub(super) scope: Option<String>,
     /// Whether it was requested because the server refused the one before.
@@ -37,6 +42,19 @@ pub(super) struct Token {
 }
 
 impl Token {
+    /// Of the bindings that cover a URL, the one with the longest path.
+    pub(super) fn binding(&self, url: &WebUrl) -> Option<&Binding> {
+        let covering = self
+            .bindings
+            .iter()
+            .filter(|binding| binding.url.covers(url));
+        covering.max_by_key(|binding| binding.url.prefix().len())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.cached == other.cached && self.value == other.value && self.bindings == other.bindings
+    }
+
     /// The server answered a request with it.
     pub(super) fn accepted(&self) {
         self.is_accepted.store(true, Relaxed);
@@ -79,6 +97,10 @@ impl Tokens {
                 replaced: None,
             }),
         })
+    }
+
+    pub(super) fn profile(&self) -> &ProfileName {
+        &self.selected.name
     }
 
     pub(super) async fn current(&self) -> Outcome {
@@ -130,7 +152,7 @@ impl Tokens {
         }
         state.outcome = match (&state.outcome, outcome) {
             // The same one: what is known of it stays.
-            (Ok(old), Ok(new)) if old.cached == new.cached => Ok(Arc::clone(old)),
+            (Ok(old), Ok(new)) if old.is_same(&new) => Ok(Arc::clone(old)),
             (_, outcome) => outcome,
         };
         state.since = Instant::now();
@@ -181,6 +203,7 @@ fn written(
     Ok(Token {
         name,
         value,
+        bindings: selected.profile.bindings.clone(),
         scope: obtained.scope().map(str::to_owned),
         cached: obtained.token,
         replaces_refused,

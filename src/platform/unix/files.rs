@@ -118,7 +118,7 @@ pub(crate) fn distrust_directory(metadata: &Metadata) -> Option<&'static str> {
 }
 
 /// The user that this process runs as, who does not change. A list of profiles checks thousands of files.
-fn user() -> u32 {
+pub(super) fn user() -> u32 {
     static USER: OnceLock<u32> = OnceLock::new();
     *USER.get_or_init(|| geteuid().as_raw())
 }

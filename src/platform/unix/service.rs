@@ -1,4 +1,4 @@
-//! For a process that goes on until it is told to stop: the signals that say so, and a program that
+//! For a process that goes on until a signal stops it: those signals, and a program that
 //! runs meanwhile.
 
 use std::io;

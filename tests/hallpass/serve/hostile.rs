@@ -4,7 +4,7 @@ use super::{Serving, machine_bound_to, status};
 use crate::server::{Reply, Server};
 
 /// A request, and the status of its response. `KEY` is the path with the key, `HOST` the address. Lines
-/// end with CR LF, and `\n` alone is one too many.
+/// end with CR LF, and a single `\n` is a fault.
 const REQUESTS: &[(u16, &str)] = &[
     // DNS rebinding, and requests of web pages.
     (421, "GET KEY/ HTTP/1.1\r\nHost: evil.example\r\n\r\n"),

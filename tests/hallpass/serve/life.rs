@@ -68,7 +68,7 @@ fn a_program_gets_the_address_and_its_exit_code_is_that_of_the_command() {
         .run(&["serve", "p", "--", "/no/such/program"])
         .failure(127);
     machine.run(&["serve", "p", "--", "/"]).failure(126);
-    // SIGTERM goes to the program, which ends as it likes.
+    // SIGTERM goes to the program, which decides how to end.
     let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done";
     let serving = Serving::start(&machine, &["p", "--", "sh", "-c", script]);
     assert_eq!(serving.url, "ready");

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 /// Why a request of a client is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Refusal {
+pub(super) enum Rejection {
     /// It is not written as RFC 9112 says, or names a server.
     Malformed,
     HeadTooLarge,
@@ -19,7 +19,7 @@ pub(super) enum Refusal {
     BodyTooLate,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Malformed | Self::Path => StatusCode::BAD_REQUEST,
