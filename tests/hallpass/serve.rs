@@ -15,15 +15,25 @@ use crate::machine::{Machine, Ran, finish};
 use crate::server::{Reply, Request, Server};
 
 /// A running `hallpass serve`.
-struct Serving {
-    child: Child,
-    url: String,
+pub(crate) struct Serving {
+    /// None after it was stopped.
+    child: Option<Child>,
+    pub(crate) url: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 impl Serving {
     /// Starts it with these arguments, and reads its address.
     #[track_caller]
-    fn start(machine: &Machine, arguments: &[&str]) -> Self {
+    pub(crate) fn start(machine: &Machine, arguments: &[&str]) -> Self {
         let arguments = [&["serve"], arguments].concat();
         Self::of(&mut machine.hallpass(&arguments))
     }
@@ -37,6 +47,7 @@ impl Serving {
         stdout.read_line(&mut line).expect("an address");
         assert!(!line.is_empty(), "not started: {:?}", finish(child));
         let url = line.trim_end().to_owned();
+        let child = Some(child);
         Self { child, url }
     }
 
@@ -87,7 +98,7 @@ impl Serving {
     }
 
     fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.child.as_ref().expect("a process").id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.expect("kill").success());
     }
@@ -96,7 +107,13 @@ impl Serving {
     #[track_caller]
     fn stop(self) -> Ran {
         self.signal("TERM");
-        finish(self.child)
+        self.finish()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    fn finish(mut self) -> Ran {
+        finish(self.child.take().expect("a process"))
     }
 }
 
@@ -117,7 +134,7 @@ fn status(response: &str) -> u16 {
 }
 
 /// A machine whose profile `p` is bound to this URL.
-fn machine_bound_to(url: &str) -> Machine {
+pub(crate) fn machine_bound_to(url: &str) -> Machine {
     let machine = Machine::new();
     machine.login("p", machine.server(), &["--for", url]);
     machine

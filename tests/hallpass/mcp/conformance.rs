@@ -2,6 +2,8 @@
 
 use crate::machine::{HALLPASS, Machine};
 use crate::real_servers::{node_program, npm_packages};
+use crate::serve::{Serving, machine_bound_to};
+use crate::server::{Reply, Server};
 use crate::support::ran;
 
 #[test]
@@ -42,4 +44,22 @@ fn the_conformance_suite_passes_with_every_kind_of_client_credentials() {
         assert!(ran.stderr.contains(passed), "{scenario}: {}", ran.stderr);
         assert!(ran.stderr.contains("OVERALL: PASSED"), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn the_conformance_suite_finds_a_served_server_safe_from_dns_rebinding() {
+    let packages = npm_packages("mcp-conformance", &["client.mjs"]);
+    let mcp = Server::start(|_| Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
+    let machine = machine_bound_to(&mcp.url("/mcp"));
+    let serving = Serving::start(&machine, &["p"]);
+    let suite = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+    let mut command = machine.command(node_program());
+    command
+        .arg(packages.join(suite))
+        .args(["server", "--url", &serving.url])
+        .args(["--scenario", "dns-rebinding-protection"]);
+    let ran = ran(command).success();
+    let shown = ran.stdout + &ran.stderr;
+    assert!(shown.contains("Passed: 2/2, 0 failed"), "{shown}");
+    assert_eq!(mcp.requests().len(), 1, "the one from this machine");
 }

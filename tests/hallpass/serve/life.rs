@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::{Serving, machine_bound_to, read_to_end, status};
-use crate::machine::{Machine, finish};
+use crate::machine::Machine;
 use crate::server::{Gate, Reply, Server};
 
 #[test]
@@ -29,7 +29,7 @@ fn a_signal_lets_the_requests_in_progress_end() {
         gate.open();
         let response = read_to_end(stream);
         assert!(response.ends_with("late"), "{response}");
-        assert_eq!(finish(serving.child).code, 0);
+        assert_eq!(serving.finish().code, 0);
         drop(idle);
     }
 }
@@ -40,7 +40,7 @@ fn it_ends_after_the_time_without_connections() {
     let machine = machine_bound_to(&api.url("/"));
     let serving = Serving::start(&machine, &["p", "--idle", "1s"]);
     assert_eq!(status(&serving.get("/")), 200);
-    let ran = finish(serving.child);
+    let ran = serving.finish();
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 

@@ -65,7 +65,7 @@ fn a_container_gets_tokens_through_a_socket() {
         (&["token", "--template", "{scope}"], "USER\n"),
         (
             &["token", "--url", URL, "--format", "header"],
-            "Authorization: Basic cm9ib3Q6dG9rZW4tMQ==\n",
+            "Authorization: Bearer token-1\n",
         ),
         (
             &["token", "--url", URL, "--format", "netrc"],
