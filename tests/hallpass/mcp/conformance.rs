@@ -1,10 +1,16 @@
-//! The conformance suite for MCP clients, with a client that gets its token from hallpass.
+//! The conformance suite for MCP clients, with a client that gets its token from hallpass; and the official
+//! SDK's client and server with `hallpass serve` between them.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use crate::machine::{HALLPASS, Machine};
 use crate::real_servers::{node_program, npm_packages};
 use crate::serve::{Serving, machine_bound_to};
 use crate::server::{Reply, Server};
 use crate::support::ran;
+
+const FILES: &[&str] = &["client.mjs", "served.mjs"];
 
 #[test]
 fn the_conformance_suite_passes_with_every_kind_of_client_credentials() {
@@ -20,7 +26,7 @@ fn the_conformance_suite_passes_with_every_kind_of_client_credentials() {
         // The client has to give up before it sends a credential.
         ("auth/resource-mismatch", "0 failed, 0 warnings"),
     ] {
-        let packages = npm_packages("mcp-conformance", &["client.mjs"]);
+        let packages = npm_packages("mcp-conformance", FILES);
         let machine = Machine::new();
         let node = node_program();
         // The suite splits the command at spaces.
@@ -48,7 +54,7 @@ fn the_conformance_suite_passes_with_every_kind_of_client_credentials() {
 
 #[test]
 fn the_conformance_suite_finds_a_served_server_safe_from_dns_rebinding() {
-    let packages = npm_packages("mcp-conformance", &["client.mjs"]);
+    let packages = npm_packages("mcp-conformance", FILES);
     let mcp = Server::start(|_| Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
     let machine = machine_bound_to(&mcp.url("/mcp"));
     let serving = Serving::start(&machine, &["p"]);
@@ -62,4 +68,32 @@ fn the_conformance_suite_finds_a_served_server_safe_from_dns_rebinding() {
     let shown = ran.stdout + &ran.stderr;
     assert!(shown.contains("Passed: 2/2, 0 failed"), "{shown}");
     assert_eq!(mcp.requests().len(), 1, "the one from this machine");
+}
+
+#[test]
+fn the_official_client_uses_the_official_server_through_hallpass_serve() {
+    let served = npm_packages("mcp-conformance", FILES).join("served.mjs");
+    // The first token is that of the login, which the server does not accept.
+    let machine = Machine::new();
+    let mut server = machine.command(node_program());
+    server.arg(&served).args(["server", "token-2"]);
+    let mut server = server.stdout(Stdio::piped()).spawn().expect("node");
+    let mut port = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().expect("a pipe"));
+    stdout.read_line(&mut port).expect("a port");
+    let url = format!("http://127.0.0.1:{}/mcp", port.trim());
+    machine.login("p", machine.server(), &["--for", &url]);
+    let serving = Serving::start(&machine, &["p"]);
+    let mut client = machine.command(node_program());
+    client.arg(&served).args(["client", &serving.url]);
+    let ran = ran(client);
+    server.kill().expect("a process");
+    server.wait().expect("a process");
+    let shown = ran.success().stdout;
+    assert_eq!(shown, "{\"seen\":[1,2,3],\"text\":\"counted\"}\n");
+    assert_eq!(
+        machine.server().requests().len(),
+        2,
+        "the refused token was replaced"
+    );
 }
