@@ -72,11 +72,11 @@ fn the_conformance_suite_finds_a_served_server_safe_from_dns_rebinding() {
 
 #[test]
 fn the_official_client_uses_the_official_server_through_hallpass_serve() {
-    let served = npm_packages("mcp-conformance", FILES).join("served.mjs");
+    let script = npm_packages("mcp-conformance", FILES).join("served.mjs");
     // The first token is that of the login, which the server does not accept.
     let machine = Machine::new();
     let mut server = machine.command(node_program());
-    server.arg(&served).args(["server", "token-2"]);
+    server.arg(&script).args(["server", "token-2"]);
     let mut server = server.stdout(Stdio::piped()).spawn().expect("node");
     let mut port = String::new();
     let mut stdout = BufReader::new(server.stdout.take().expect("a pipe"));
@@ -85,7 +85,7 @@ fn the_official_client_uses_the_official_server_through_hallpass_serve() {
     machine.login("p", machine.server(), &["--for", &url]);
     let serving = Serving::start(&machine, &["p"]);
     let mut client = machine.command(node_program());
-    client.arg(&served).args(["client", &serving.url]);
+    client.arg(&script).args(["client", &serving.url]);
     let ran = ran(client);
     server.kill().expect("a process");
     server.wait().expect("a process");
