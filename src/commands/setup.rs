@@ -201,18 +201,19 @@ impl Facts {
 
     fn without_profile(args: &Args, called: &OsStr) -> Result<Self> {
         let program = program(called)?;
+        let home = disk::home().ok();
         let links = match (&args.dir, program.parent()) {
             (Some(directory), _) => std::path::absolute(directory).map_err(|error| {
                 Error::usage(format!("cannot use the path {}", directory.display())).because(error)
             })?,
-            (None, Some(directory)) => directory.to_owned(),
+            (None, Some(directory)) => links::default_directory(directory, home.as_deref()),
             (None, None) => return Err(Error::broken("the hallpass program has no directory")),
         };
         Ok(Self {
             program: shown(&program)?,
             links,
             links_chosen: args.dir.is_some(),
-            home: disk::home().ok(),
+            home,
             profile: None,
             named: false,
             bindings: Vec::new(),
@@ -227,7 +228,7 @@ impl Facts {
     fn pnpm_link(&self) -> Result<PathBuf> {
         let suffix = self.profile.as_ref().map(|name| format!("-{name}"));
         let name = format!("pnpm-tokenhelper-hallpass{}", suffix.unwrap_or_default());
-        let link = self.links.join(links::file_name(&name));
+        let link = links::path(&name, self);
         if self.links_chosen || escape::is_plain_path(&shown(&link)?) {
             return Ok(link);
         }

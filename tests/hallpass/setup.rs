@@ -1,7 +1,7 @@
 //! `hallpass setup`: what it says is what it writes, and what it wrote it takes back.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
 use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
@@ -275,6 +275,52 @@ fn links_are_made_once_and_nothing_of_others_is_overwritten() {
     machine.run(&[&setup[..], &["--undo"]].concat()).success();
     assert_eq!(fs::read_to_string(&git).expect("a file"), "another program");
     assert!(!keyring.exists() && !terraform.exists());
+}
+
+/// A package has them in the system's directories, where a user cannot create any.
+#[test]
+fn the_links_of_a_package_are_used() {
+    let (machine, _server) = machine_bound_to(&["https://pypi.example/"]);
+    let prefix = machine.root().join("prefix");
+    let bin = prefix.join("bin");
+    let keyring = prefix.join("lib/hallpass/hallpass-keyring");
+    for directory in [&bin, &keyring] {
+        fs::create_dir_all(directory).expect("a directory");
+    }
+    symlink(&*HALLPASS, bin.join("hallpass")).expect("a link");
+    symlink("../../../bin/hallpass", keyring.join("keyring")).expect("a link");
+    let names = [
+        "askpass-hallpass",
+        "bazel-credential-hallpass",
+        "docker-credential-hallpass",
+        "git-credential-hallpass",
+        "kubectl-credential-hallpass",
+        "pnpm-tokenhelper-hallpass",
+    ];
+    for name in names {
+        symlink("hallpass", bin.join(name)).expect("a link");
+    }
+    let run = |arguments: &[&str]| {
+        let mut called = machine.command(bin.join("hallpass"));
+        called.args(arguments);
+        ran(called).success()
+    };
+    let said = run(&["setup", "links"]).stderr;
+    for path in names.map(|name| bin.join(name)) {
+        let line = format!("already there: {}", path.display());
+        assert!(said.contains(&line), "{line} is not in {said}");
+    }
+    let path = keyring.join("keyring");
+    assert!(
+        said.contains(&format!("already there: {}", path.display())),
+        "{said}"
+    );
+    assert_eq!(said.matches("created ").count(), 1, "{said}");
+    assert!(said.contains("terraform-credentials-hallpass"), "{said}");
+    let pip = run(&["setup", "pip"]).stdout;
+    assert!(pip.contains(keyring.to_str().expect("UTF-8")), "{pip}");
+    run(&["setup", "links", "--undo"]);
+    assert!(path.exists() && names.iter().all(|name| bin.join(name).exists()));
 }
 
 /// Package managers keep a link and change what is behind it.

@@ -13,22 +13,63 @@ use crate::protocols::PROTOCOLS;
 /// The record's name for the links of `hallpass setup links`.
 const EVERY_LINK: &str = "links";
 
+/// The directory of the link named `keyring`: another program of that name may be on the PATH, and must
+/// be found there.
+pub(super) const KEYRING_DIRECTORY: &str = "hallpass-keyring";
+
+/// The files of a package that are not programs, seen from the directory of the programs.
+const PACKAGED: &str = "lib/hallpass";
+
 /// Creates the links that do not exist yet.
 pub(super) fn make_all(facts: &Facts, record: &mut Record) -> Result<()> {
     for link in PROTOCOLS.iter().filter_map(|protocol| protocol.link) {
-        let name = file_name(link);
         let path = match link {
-            // Another program of that name may be on the PATH, and must be found there.
-            "keyring" => facts.links.join("hallpass-keyring").join(name),
+            "keyring" => keyring_directory(facts).join(file_name(link)),
             // The only directory that Terraform searches.
-            "terraform-credentials-hallpass" => {
-                facts.home()?.join(".terraform.d/plugins").join(name)
-            }
-            _ => facts.links.join(name),
+            "terraform-credentials-hallpass" => facts
+                .home()?
+                .join(".terraform.d/plugins")
+                .join(file_name(link)),
+            _ => path(link, facts),
         };
+        let is_there = leads_to(&path, Path::new(&facts.program));
         make(&path, EVERY_LINK, facts, record)?;
+        if is_there && !record.content().links.contains_key(&path) {
+            message::note(&format!("already there: {}", tilde(&path)));
+        }
     }
     Ok(())
+}
+
+/// Where links are created if the user does not choose: next to the program, or where the user's own
+/// programs are if that is the system's directory.
+pub(super) fn default_directory(program: &Path, home: Option<&Path>) -> PathBuf {
+    match home {
+        Some(home) if disk::check_writable(program).is_err() => home.join(".local/bin"),
+        _ => program.to_owned(),
+    }
+}
+
+/// The link with this name: the one that a package installed next to the program, or else the one that
+/// hallpass creates.
+pub(super) fn path(link: &str, facts: &Facts) -> PathBuf {
+    let name = file_name(link);
+    let program = Path::new(&facts.program);
+    let packaged = program.with_file_name(&name);
+    if !facts.links_chosen && leads_to(&packaged, program) {
+        return packaged;
+    }
+    facts.links.join(name)
+}
+
+/// The directory of the link named `keyring`, for the PATH.
+pub(super) fn keyring_directory(facts: &Facts) -> PathBuf {
+    let program = Path::new(&facts.program);
+    let prefix = program.parent().and_then(Path::parent);
+    let packaged = prefix.map(|prefix| prefix.join(PACKAGED).join(KEYRING_DIRECTORY));
+    packaged
+        .filter(|packaged| !facts.links_chosen && leads_to(&packaged.join("keyring"), program))
+        .unwrap_or_else(|| facts.links.join(KEYRING_DIRECTORY))
 }
 
 /// A link's file: a program's name ends in `.exe` on Windows.
@@ -132,7 +173,7 @@ pub(super) fn make_on_path(
         Some(first) if !facts.links_chosen && leads_to(first, Path::new(&facts.program)) => {
             first.clone()
         }
-        _ => facts.links.join(name),
+        _ => path(link, facts),
     };
     make(&path, wanted_by, facts, record)?;
     match first {

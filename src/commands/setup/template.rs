@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::escape::{SYNTAXES, Syntax};
-use super::{Facts, shown};
+use super::{Facts, links, shown};
 use crate::error::{Error, Result};
 use crate::profile::ProfileName;
 use crate::profile::binding::Binding;
@@ -167,7 +167,11 @@ impl Facts {
     fn part(&self, word: &str, number: usize, list: &str) -> Result<String> {
         let profile = self.profile.as_ref().map(ProfileName::as_str);
         if let Some((before, name)) = word.split_once("LINKS/") {
-            return Ok(before.to_owned() + &shown(&self.links.join(name))?);
+            let path = match name {
+                links::KEYRING_DIRECTORY => links::keyring_directory(self),
+                link => links::path(link, self),
+            };
+            return Ok(before.to_owned() + &shown(&path)?);
         }
         let in_variables = self.label(number).replace('-', "_").to_ascii_uppercase();
         let word = word.replace("LABEL-IN-VARIABLES", &in_variables);
