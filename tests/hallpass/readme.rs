@@ -6,13 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::KeyPair;
-use serde_json::json;
-
-use crate::agents::programs::Agent;
-use crate::machine::{HALLPASS, Machine, SECRET, numbered_tokens, skip};
-use crate::material::openssl;
-use crate::server::{Reply, Server};
+use crate::machine::{HALLPASS, Machine, skip};
 
 #[test]
 fn the_demonstration_shows_what_the_readme_shows() {
@@ -41,110 +35,6 @@ fn the_demonstration_shows_what_the_readme_shows() {
         .expect("the second part");
     let (json, _) = json.split_once("\n# ").expect("its end");
     assert_eq!(normalised(json), normalised(&block("```console\n")));
-}
-
-#[test]
-fn the_commands_of_everyday_use_work() {
-    let token = numbered_tokens();
-    let server = Server::start(move |request| {
-        if request.method == "POST" {
-            return token(request);
-        }
-        if request.target.starts_with("/github") {
-            let identity = json!({ "value": crate::identity::jwt("github") });
-            return Reply::json(200, identity.to_string());
-        }
-        let issuer = format!("http://{}", request.header("host").unwrap_or_default());
-        let metadata = if request.target.contains("oauth-protected-resource") {
-            json!({ "resource": format!("{issuer}/mcp"), "authorization_servers": [issuer] })
-        } else {
-            json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") })
-        };
-        Reply::json(200, metadata.to_string())
-    });
-    let mut machine = Machine::new();
-    machine.set("CLIENT_SECRET", SECRET);
-    let identity = machine.private_file("identity", crate::identity::jwt("readme").as_bytes());
-    machine.set("ID_TOKEN", &crate::identity::jwt("readme"));
-    let host = server.url("").replace("http://", "");
-    machine.set("ACTIONS_ID_TOKEN_REQUEST_URL", &server.url("/github"));
-    machine.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "token-of-the-job");
-    let key = KeyPair::generate().expect("a P-256 key").serialize_pem();
-    let key = machine.private_file("key.pem", key.as_bytes());
-    let key = key.to_str().expect("UTF-8");
-    let public = machine.root().join("key.pub");
-    let public = public.to_str().expect("UTF-8");
-    openssl(&["pkey", "-in", key, "-pubout", "-out", public]);
-    let agent = Agent::openssh();
-    agent.add(key);
-    machine.set("SSH_AUTH_SOCK", &agent.socket);
-    let readme = readme();
-    let commands: Vec<String> = readme
-        .replace("\\\n", " ")
-        .lines()
-        .filter_map(|line| line.strip_prefix("    "))
-        .filter(|line| line.starts_with("hallpass ") || line.starts_with("export "))
-        // Without the comment, and without the rest of the pipe.
-        .map(|line| line.split(['#', '|']).next().unwrap_or_default())
-        .map(|line| line.trim().to_owned())
-        .collect();
-    assert_eq!(commands.len(), 34, "{commands:?}");
-    let file = machine.private_file("client", SECRET.as_bytes());
-    let pass = machine.private_file("pass", SECRET.as_bytes());
-    let keep = format!(
-        "keep --once blooma={}",
-        machine.root().join("token").display()
-    );
-    for command in commands {
-        let command = command
-            .replace("https://login.blooma.ai", &server.url(""))
-            .replace("https://login.example", &server.url(""))
-            .replace("https://mcp.example", &server.url(""))
-            .replace("/run/secrets/key.pem", key)
-            .replace("/run/secrets/key.pub", public)
-            .replace("agent:work", &format!("agent:{key}"))
-            .replace("/run/secrets/client", file.to_str().expect("UTF-8"))
-            .replace("pass show client", &format!("cat {}", pass.display()))
-            .replace(
-                "/var/run/secrets/tokens/kc",
-                identity.to_str().expect("UTF-8"),
-            )
-            .replace(
-                "command:./svid",
-                &format!("command:cat {}", identity.display()),
-            )
-            .replace("sso.example/realms/r", &host)
-            .replace("https://127", "http://127")
-            .replace("./deploy", "true")
-            .replace("keep blooma=/run/app/token", &keep)
-            .replace(
-                "--set rule",
-                &format!("--token-url {} --set rule", server.url("/token")),
-            );
-        if let Some(variables) = command.strip_prefix("export ") {
-            for variable in words(variables) {
-                let (name, value) = variable.split_once('=').unwrap_or((&variable, SECRET));
-                machine.set(name, value);
-            }
-            continue;
-        }
-        let mut arguments = words(command.trim_start_matches("hallpass "));
-        if command.contains("--body json") {
-            // Instead of the prompt for the secret, and of the keychain.
-            arguments.extend([
-                "--secret-file".to_owned(),
-                file.to_str().expect("UTF-8").to_owned(),
-            ]);
-        }
-        if command.contains("--mcp") {
-            // Instead of the confirmation, and of the prompt for the secret.
-            let file = file.to_str().expect("UTF-8").to_owned();
-            arguments.extend(["--issuer".to_owned(), server.url("")]);
-            arguments.extend(["--secret-file".to_owned(), file]);
-        }
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        machine.run(&arguments).success();
-    }
 }
 
 #[test]
@@ -301,7 +191,7 @@ fn the_files_that_the_documents_name_exist() {
         let paths: Vec<_> = text
             .split(['`', '(', ')', ' ', '\n'])
             .filter(|word| {
-                ["src/", "tests/", "man/"]
+                ["src/", "tests/", "man/", "packaging/"]
                     .iter()
                     .any(|start| word.starts_with(start))
             })
@@ -373,17 +263,6 @@ fn normalised(transcript: &str) -> String {
         .map(|words| words.split('\n').map(known).collect::<Vec<_>>().join("\n"))
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-fn words(command: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (number, part) in command.split('\'').enumerate() {
-        match number % 2 {
-            0 => words.extend(part.split_whitespace().map(str::to_owned)),
-            _ => words.push(part.to_owned()),
-        }
-    }
-    words
 }
 
 fn block(start: &str) -> String {
