@@ -157,7 +157,9 @@ pub(crate) fn shown(request: &Request, demands: Demands) -> Option<usize> {
 }
 
 /// git's own server program, behind the loopback server.
-fn git_backend(root: &Path) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+pub(crate) fn git_backend(
+    root: &Path,
+) -> impl Fn(&Request) -> Reply + Clone + Send + Sync + 'static {
     let root = root.to_owned();
     move |request| {
         let (path, query) = request
@@ -239,12 +241,10 @@ pub(crate) fn gits() -> Vec<(String, bool)> {
     gits
 }
 
-/// A site with a repository that has one commit, and a git whose only helper is hallpass.
-pub(crate) fn git_site(demands: Demands) -> Site {
+/// A directory with the repository `app.git`, which has one commit.
+pub(crate) fn repositories() -> tempfile::TempDir {
     let repositories = tempfile::tempdir().expect("a temporary directory");
-    let roots = repositories.path().to_owned();
-    let mut site = Site::start(demands, git_backend(&roots));
-    site.repositories = Some(repositories);
+    let roots = repositories.path();
     let run = |arguments: &[&str], directory: &Path| {
         let output = Command::new("git")
             .args(["-c", "user.name=a", "-c", "user.email=a@a.example"])
@@ -254,21 +254,29 @@ pub(crate) fn git_site(demands: Demands) -> Site {
         let ran = Ran::from(found(output, "git", "git"));
         ran.success();
     };
-    run(&["init", "--quiet", "--bare", "app.git"], &roots);
+    run(&["init", "--quiet", "--bare", "app.git"], roots);
     run(
         &["-C", "app.git", "config", "http.receivepack", "true"],
-        &roots,
+        roots,
     );
-    run(&["clone", "--quiet", "app.git", "seed"], &roots);
+    run(&["clone", "--quiet", "app.git", "seed"], roots);
     fs::write(roots.join("seed/file"), "content").expect("a file");
     // It is a package of cargo's as well.
     let manifest = "[package]\nname = \"private\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
     fs::write(roots.join("seed/Cargo.toml"), manifest).expect("a manifest");
     fs::create_dir(roots.join("seed/src")).expect("a directory");
     fs::write(roots.join("seed/src/lib.rs"), "").expect("a source");
-    run(&["-C", "seed", "add", "."], &roots);
-    run(&["-C", "seed", "commit", "--quiet", "-m", "first"], &roots);
-    run(&["-C", "seed", "push", "--quiet", "origin", "HEAD"], &roots);
+    run(&["-C", "seed", "add", "."], roots);
+    run(&["-C", "seed", "commit", "--quiet", "-m", "first"], roots);
+    run(&["-C", "seed", "push", "--quiet", "origin", "HEAD"], roots);
+    repositories
+}
+
+/// A site with that repository, and a git whose only helper is hallpass.
+pub(crate) fn git_site(demands: Demands) -> Site {
+    let repositories = repositories();
+    let mut site = Site::start(demands, git_backend(repositories.path()));
+    site.repositories = Some(repositories);
     site.let_git_ask_hallpass();
     site
 }

@@ -214,7 +214,7 @@ pub(crate) fn tools(machine: &Machine) -> BTreeSet<String> {
     let list = machine.run(&["setup"]).success().stdout;
     let rows = list.lines().filter_map(|line| line.strip_prefix("  "));
     let names = rows.filter_map(|row| row.split_whitespace().next());
-    let names = names.filter(|name| !["links", "mcp"].contains(name));
+    let names = names.filter(|name| !["all", "links", "mcp"].contains(name));
     names.map(str::to_owned).collect()
 }
 

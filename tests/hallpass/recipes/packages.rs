@@ -16,6 +16,22 @@ use crate::real_servers::{go_program, node_program, npm_program, pnpm_program, p
 use crate::server::{Reply, Request, Server};
 use crate::support::ran;
 
+#[test]
+fn docker_reads_what_is_shown() {
+    for recipe in Recipe::each("docker", AWKWARD, "", Demands::Basic, registry) {
+        let file = recipe.directory("home/.docker").join("config.json");
+        fs::write(file, commands(&recipe.text)).expect("a file");
+        let bin = recipe.directory("bin");
+        recipe.setup(AWKWARD, &["links", "--dir", bin.to_str().expect("UTF-8")]);
+        for url in recipe.urls("/app:latest") {
+            let image = url.replace("http://", "");
+            let inspect = ["manifest", "inspect", "--insecure", &image];
+            recipe.run("docker", &inspect).success();
+        }
+        recipe.used_one_token();
+    }
+}
+
 /// One JSON object for both registries.
 #[test]
 fn podman_and_skopeo_run_the_link_that_was_made() {
@@ -92,7 +108,7 @@ fn cargo_reads_one_table_for_each_url() {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let sum = sum.concat();
-    let site = Site::start(Demands::Bearer, move |request| {
+    let registry = move |request: &Request| {
         let base = format!("http://{}", request.header("host").unwrap_or_default());
         match request.target.as_str() {
             "/index/config.json" => Reply::json(
@@ -107,26 +123,35 @@ fn cargo_reads_one_table_for_each_url() {
             "/dl/private/0.1.0/download" => Reply::new(200).body(package.clone()),
             _ => Reply::new(404),
         }
-    });
-    site.bind_only("/index/");
-    site.machine
-        .run(&["bind", "prod", "https://other.example"])
-        .success();
-    let settings = site.setup(AWKWARD, &["cargo"]);
-    fs::write(site.directory("cargo").join("config.toml"), settings).expect("a file");
-    let project = site.directory("project/src").with_file_name("");
-    let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
-        [dependencies]\nprivate = { version = \"0.1\", registry = \"prod\" }\n";
-    fs::write(project.join("Cargo.toml"), manifest).expect("a manifest");
-    fs::write(project.join("src/lib.rs"), "").expect("a source");
-    let mut cargo = site.command(env!("CARGO"));
-    cargo
-        .env("CARGO_HOME", site.directory("cargo"))
-        .env("RUSTUP_HOME", rustup_home())
-        .arg("fetch")
-        .current_dir(&project);
-    ran(cargo).success();
-    assert_eq!(site.issued(), 1);
+    };
+    for recipe in Recipe::each("cargo", AWKWARD, "/index/", Demands::Bearer, registry) {
+        let settings = recipe.directory("cargo").join("config.toml");
+        fs::write(settings, &recipe.text).expect("a file");
+        let names = recipe.text.split("[registries.").skip(1);
+        let names = names.filter_map(|rest| rest.split(']').next());
+        let dependencies = names.map(|name| {
+            format!(
+                "{name}-private = {{ package = \"private\", version = \"0.1\", registry = \"{name}\" }}\n"
+            )
+        });
+        let dependencies: Vec<_> = dependencies.collect();
+        assert_eq!(dependencies.len(), recipe.urls("").len());
+        let manifest = "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+            [dependencies]\n";
+        recipe.project_file(
+            "Cargo.toml",
+            &(manifest.to_owned() + &dependencies.concat()),
+        );
+        recipe.project_file("src/lib.rs", "");
+        let mut cargo = recipe.command(env!("CARGO"));
+        cargo
+            .env("CARGO_HOME", recipe.directory("cargo"))
+            .env("RUSTUP_HOME", rustup_home())
+            .arg("fetch")
+            .current_dir(recipe.directory("project"));
+        ran(cargo).success();
+        recipe.used_one_token();
+    }
 }
 
 #[test]
@@ -202,27 +227,33 @@ fn go_keeps_and_runs_its_setting() {
 
 #[test]
 fn pip_and_uv_find_the_keyring_program() {
-    let site = Site::start(Demands::Basic, index);
-    site.bind_only("/simple/");
-    site.setup(AWKWARD, &["links"]);
-    for program in ["pip", "uv"] {
-        symlink(python_program(program), site.directory("bin").join(program)).expect("a link");
+    for recipe in Recipe::each("pip", AWKWARD, "/simple/", Demands::Basic, index) {
+        recipe.setup(AWKWARD, &["links"]);
+        for program in ["pip", "uv"] {
+            symlink(
+                python_program(program),
+                recipe.directory("bin").join(program),
+            )
+            .expect("a link");
+        }
+        let mut script = String::new();
+        let mut targets = Vec::new();
+        for (number, line) in commands(&recipe.text).lines().enumerate() {
+            let target = format!("target-{number}");
+            script += &line.replace("PACKAGE", &format!("--no-deps --target {target} private"));
+            script.push('\n');
+            if line.contains("install") {
+                targets.push(target);
+            }
+        }
+        assert_eq!(targets.len(), 2 * recipe.urls("").len());
+        recipe.shell("sh", &script).success();
+        for target in targets {
+            let installed = recipe.directory("project").join(target).join("private.py");
+            assert!(installed.exists(), "{script}");
+        }
+        recipe.used_one_token();
     }
-    let mut script = String::new();
-    for line in commands(&site.setup(AWKWARD, &["pip"])).lines() {
-        let name = line.split(' ').next().expect("a word");
-        let to = format!("--no-deps --target by-{name} private");
-        script += &line.replace("PACKAGE", &to);
-        script.push('\n');
-    }
-    site.shell("sh", &script).success();
-    for name in ["pip", "uv"] {
-        let installed = site
-            .directory("project")
-            .join(format!("by-{name}/private.py"));
-        assert!(installed.exists(), "{script}");
-    }
-    assert_eq!(site.issued(), 1);
 }
 
 fn private_package_is_there(site: &Site) {
@@ -257,6 +288,34 @@ fn npm_takes_the_token_from_a_variable() {
         let command = command.replace("npm install", "bun install --no-save");
         recipe.shell("sh", &command).success();
         private_package_is_there(&recipe);
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn pnpm_runs_the_link_that_is_shown() {
+    let registry = npm_registry("/npm/");
+    for recipe in Recipe::each("pnpm", AWKWARD, "/npm/", Demands::Bearer, registry) {
+        let link = recipe
+            .text
+            .lines()
+            .find_map(|line| line.strip_prefix("# ln "));
+        recipe.directory("home/.local/bin");
+        let link = format!("ln {}", link.expect("a command"));
+        recipe.shell("sh", &link).success();
+        for url in recipe.urls("/npm/") {
+            let settings = format!("registry={url}\n{}", recipe.text);
+            fs::write(recipe.machine.home().join(".npmrc"), settings).expect("pnpm's settings");
+            recipe.project_file("package.json", NPM_PROJECT);
+            let mut pnpm = recipe.command(node_program().to_str().expect("UTF-8"));
+            pnpm.arg(pnpm_program())
+                .args(["install", "--no-lockfile", "--store-dir"])
+                .arg(recipe.directory("store"))
+                .current_dir(recipe.directory("project"));
+            ran(pnpm).success();
+            private_package_is_there(&recipe);
+            fs::remove_dir_all(recipe.directory("project/node_modules")).expect("a directory");
+        }
         recipe.used_one_token();
     }
 }

@@ -3,12 +3,13 @@
 use std::fs;
 
 use super::{AWKWARD, QUOTES, Recipe};
-use crate::clients::{Demands, git_site, gits};
+use crate::clients::{Demands, git_backend, gits, repositories};
 use crate::server::{Reply, Request};
 use crate::support::ran;
 
 #[test]
 fn git_stores_the_token_nowhere() {
+    let repositories = repositories();
     for (git, is_new) in gits() {
         for directory in [AWKWARD, QUOTES, "plain"] {
             let demands = if is_new {
@@ -16,34 +17,38 @@ fn git_stores_the_token_nowhere() {
             } else {
                 Demands::Basic
             };
-            let site = git_site(demands);
-            site.bind_only("/app.git");
-            let settings =
-                "[credential]\n\thelper = store\n".to_owned() + &site.setup(directory, &["git"]);
-            fs::write(site.machine.home().join(".gitconfig"), settings).expect("a file");
-            let mut clone = site.command(&git);
-            clone
-                .env("GIT_TERMINAL_PROMPT", "0")
-                .env("GIT_CONFIG_NOSYSTEM", "1")
-                .args(["clone", "--quiet", &site.server.url("/app.git"), "copy"])
-                .current_dir(site.machine.root());
-            ran(clone).success();
-            let stored = site.machine.home().join(".git-credentials");
-            assert!(!stored.exists(), "{git} {directory}");
-            assert_eq!(site.issued(), 1);
+            let content = git_backend(repositories.path());
+            for recipe in Recipe::each("git", directory, "/app.git", demands, content) {
+                let settings = "[credential]\n\thelper = store\n".to_owned() + &recipe.text;
+                fs::write(recipe.machine.home().join(".gitconfig"), settings).expect("a file");
+                for url in recipe.urls("/app.git") {
+                    let mut git = recipe.command(&git);
+                    git.env("GIT_TERMINAL_PROMPT", "0")
+                        .env("GIT_CONFIG_NOSYSTEM", "1")
+                        .args(["ls-remote", &url]);
+                    assert!(ran(git).success().stdout.contains("refs/heads/"));
+                }
+                let stored = recipe.machine.home().join(".git-credentials");
+                assert!(!stored.exists(), "{git} {directory}");
+                recipe.used_one_token();
+            }
         }
     }
 }
 
 #[test]
 fn git_asks_the_askpass_program() {
-    let site = git_site(Demands::Basic);
-    site.setup(AWKWARD, &["links"]);
-    let exports = site.setup(AWKWARD, &["askpass"]);
-    let url = site.server.url("/app.git");
-    site.shell("sh", &format!("{exports}\ngit ls-remote {url}"))
-        .success();
-    assert_eq!(site.issued(), 1);
+    let repositories = repositories();
+    let content = git_backend(repositories.path());
+    // git names no path in its prompt.
+    for recipe in Recipe::each("askpass", AWKWARD, "", Demands::Basic, content) {
+        recipe.setup(AWKWARD, &["links"]);
+        for url in recipe.urls("/app.git") {
+            let script = format!("{}\ngit ls-remote {url}", recipe.text);
+            recipe.shell("sh", &script).success();
+        }
+        recipe.used_one_token();
+    }
 }
 
 /// An empty repository, as far as `pull` goes.
