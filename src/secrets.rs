@@ -7,6 +7,7 @@ mod command;
 mod file;
 mod headers;
 pub(crate) mod identity;
+mod items;
 mod kernel;
 pub(crate) mod keychain;
 mod keys;
@@ -24,17 +25,19 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
-use crate::profile::{Item, Profile, ProfileName, SecretSource, Store};
+use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::types::digest::Digest;
 use crate::types::secret::{ClientSecret, Credential, PrivateKey};
 use crate::types::shell;
 use command::Run;
 use file::{KEY_FILE, SECRET_FILE};
+use items::{changed, read_item};
 use keys::agent_key;
 use sign_command::CommandKey;
 use situation::Situation;
 
 pub(crate) use headers::{HeaderValue, headers, headers_content};
+pub(crate) use items::{check_keychain, check_unchanged, delete, write};
 pub(crate) use keychain::Unwritten;
 pub(crate) use keys::{certificate_key, list_agent_keys, read_key_file};
 pub(crate) use wait_limit::WaitLimit;
@@ -182,14 +185,6 @@ pub(crate) fn content(
     }
 }
 
-/// Reads an item of a store that hallpass manages.
-fn read_item(name: &ProfileName, item: &Item, limit: Duration) -> Result<Zeroizing<Vec<u8>>> {
-    match item.store {
-        Store::Keychain => keychain::read(name, &item.account, limit),
-        Store::Kernel => kernel::read(name, &item.account),
-    }
-}
-
 /// Whether the source has the private key itself, not its passphrase.
 fn keeps_key(profile: &Profile) -> bool {
     profile.client_auth.has_key() && profile.encrypted_key.is_none()
@@ -201,30 +196,6 @@ fn secret_command(limit: Duration) -> Run<'static> {
         option: "--secret-command",
         input: None,
         limit,
-    }
-}
-
-/// Saves a secret in a store that hallpass manages.
-pub(crate) fn write(
-    name: &ProfileName,
-    item: &Item,
-    secret: &Zeroizing<Vec<u8>>,
-    wait: WaitLimit,
-) -> std::result::Result<(), Unwritten> {
-    match item.store {
-        Store::Keychain => {
-            let limit = wait.limit().map_err(Unwritten::nothing)?;
-            keychain::write(name, &item.account, secret, limit)
-        }
-        Store::Kernel => kernel::write(name, &item.account, secret),
-    }
-}
-
-/// Removes a secret from a store that hallpass manages. A missing one is not an error.
-pub(crate) fn delete(name: &ProfileName, item: &Item, wait: WaitLimit) -> Result<()> {
-    match item.store {
-        Store::Keychain => keychain::delete(name, &item.account, wait.limit()?),
-        Store::Kernel => kernel::delete(name, &item.account),
     }
 }
 
@@ -253,41 +224,6 @@ pub(crate) fn credential(
         passphrase: Some(secret("passphrase")?),
         key: read_key_file(path)?,
     })
-}
-
-/// Checks that what hallpass stores is still tied to the settings of the login, which decide where it is
-/// sent.
-///
-/// # Errors
-/// `Refused` when the profile was edited after its login.
-pub(crate) fn check_unchanged(name: &ProfileName, profile: &Profile) -> Result<()> {
-    let secret = profile.item().map(|item| item.account);
-    let headers = profile.secret_headers.as_ref();
-    let headers = headers.map(|headers| headers.item.account.clone());
-    let is_it = |account: Option<String>, expected: String| {
-        account.is_none_or(|account| account == expected)
-    };
-    if is_it(secret, profile.item_account(name)) && is_it(headers, profile.headers_account(name)) {
-        Ok(())
-    } else {
-        Err(changed(name))
-    }
-}
-
-/// The secret is sent only with the settings that a login confirmed.
-fn changed(name: &ProfileName) -> Error {
-    Error::refused(format!(
-        "profile {name} was edited after login; its secret may be used only with the settings from that login"
-    ))
-    .hint(format!("to accept the change: hallpass login {name}"))
-}
-
-/// Checks, without showing a dialog, that the keychain can be read: it responds, and is not locked.
-///
-/// # Errors
-/// `Locked`, with what a person has to do.
-pub(crate) fn check_keychain(name: &ProfileName, account: &str, wait: WaitLimit) -> Result<()> {
-    keychain::check(name, account, wait.limit()?)
 }
 
 /// Changes when the content of the credential's files or variables changes, without opening them:

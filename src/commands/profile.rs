@@ -46,8 +46,10 @@ enum Command {
         after_help = EDIT_EXAMPLES
     )]
     Edit(Box<login::Args>),
-    Rename(rename::Args),
-    Copy(copy::Args),
+    /// Rename a profile; its secret, settings and URLs stay
+    Rename(TwoNames),
+    /// Copy a profile with its secret, without its URLs
+    Copy(TwoNames),
     Export(export::Args),
     /// Log in with the settings of an exported profile
     #[command(
@@ -69,6 +71,28 @@ struct ShowArgs {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct TwoNames {
+    /// Profile
+    profile: String,
+    /// New name
+    new_name: String,
+}
+
+impl TwoNames {
+    /// The name of a profile, and one for another profile that does not exist.
+    fn parse(&self, profiles: &Profiles) -> Result<(ProfileName, ProfileName)> {
+        let from = ProfileName::parse(&self.profile)?;
+        let to = ProfileName::parse(&self.new_name)?;
+        if from == to {
+            return Err(Error::usage("both names are the same"));
+        }
+        to.check_new()?;
+        profiles.check_directory()?;
+        Ok((from, to))
+    }
+}
+
 pub(crate) fn run(args: Args, print: &dyn Fn(&str) -> Result<()>) -> Result<String> {
     match args.command {
         Command::List => {
@@ -83,16 +107,6 @@ pub(crate) fn run(args: Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Stri
         Command::Import(args) => import::run(&args),
         Command::Use(args) => default::run(&args),
     }
-}
-
-/// A profile that exists, and a name for another one that does not.
-fn two_names(profiles: &Profiles, from: &str, to: &str) -> Result<(ProfileName, ProfileName)> {
-    let (from, to) = (ProfileName::parse(from)?, ProfileName::parse(to)?);
-    if from == to {
-        return Err(Error::usage("both names are the same"));
-    }
-    profiles.check_directory()?;
-    Ok((from, to))
 }
 
 fn already_exists(name: &ProfileName) -> Error {

@@ -1,12 +1,11 @@
 //! A key whose signatures a command prints: a tool of a TPM, an HSM or a cloud's KMS.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
 use super::command::Run;
 use crate::error::{Error, Result};
+use crate::platform::disk;
 use crate::profile::external_key::{CommandLine, SignCommand};
 use crate::types::external_key::{ExternalKey, PublicHalf, RsaHash};
 
@@ -65,17 +64,7 @@ impl ExternalKey for CommandKey {
 }
 
 fn read_public(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |error| {
+    disk::read_foreign(path, PUBLIC_FILE_LIMIT).map_err(|error| {
         Error::locked(format!("cannot read the public key {}", path.display())).because(error)
-    };
-    // Opening a pipe would wait for its writer.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("it is not a regular file")));
-    }
-    let mut content = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(PUBLIC_FILE_LIMIT)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    Ok(content)
+    })
 }

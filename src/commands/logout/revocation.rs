@@ -43,9 +43,9 @@ impl Revocation {
         let read = || -> Result<_> {
             let credential = secrets::read(name, &profile, WaitLimit::Person)?;
             let others = OtherCredentials {
-                identity: None,
                 certificate_key: secrets::certificate_key(name, &profile, WaitLimit::Person)?,
                 secret_headers: secrets::headers(name, &profile, WaitLimit::Person)?,
+                ..OtherCredentials::default()
             };
             Ok((credential, others))
         };

@@ -1,6 +1,6 @@
 //! `hallpass profile copy`: a second profile with the same settings and secret, without its URLs.
 
-use super::{already_exists, contents, two_names};
+use super::{TwoNames, already_exists, contents};
 use crate::commands::transaction::{clean_up, commit};
 use crate::error::Result;
 use crate::message;
@@ -8,19 +8,10 @@ use crate::platform::disk::Directories;
 use crate::profiles::Profiles;
 use crate::types::digest::unique;
 
-/// Copy a profile with its secret, without its URLs
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// Profile
-    profile: String,
-    /// Name of the copy
-    new_name: String,
-}
-
-pub(super) fn run(args: &Args) -> Result<String> {
+pub(super) fn run(names: &TwoNames) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
-    let (from, to) = two_names(&profiles, &args.profile, &args.new_name)?;
+    let (from, to) = names.parse(&profiles)?;
     let editor = profiles.edit()?;
     if !profiles.exists(&from) {
         return Err(profiles.unknown(&from));

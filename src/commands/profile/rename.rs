@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{already_exists, contents, two_names};
+use super::{TwoNames, already_exists, contents};
 use crate::cache::Cache;
 use crate::commands::transaction::{clean_up, commit};
 use crate::error::{Error, Kind, Result};
@@ -16,19 +16,10 @@ use crate::profile::{Profile, ProfileName};
 use crate::profiles::{Editor, Profiles};
 use crate::secrets::{self, WaitLimit};
 
-/// Rename a profile; its secret, settings and URLs stay
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// Profile
-    profile: String,
-    /// New name
-    new_name: String,
-}
-
-pub(super) fn run(args: &Args) -> Result<String> {
+pub(super) fn run(names: &TwoNames) -> Result<String> {
     let directories = Directories::locate()?;
     let profiles = Profiles::of(&directories);
-    let (from, to) = two_names(&profiles, &args.profile, &args.new_name)?;
+    let (from, to) = names.parse(&profiles)?;
     let editor = profiles.edit()?;
     let is_continued = profiles.is_renamed(&from, &to);
     let bindings = match profiles.load(&from) {
