@@ -170,9 +170,8 @@ impl Profiles {
     }
 
     fn names_of(&self, extensions: &[&str]) -> Result<Vec<ProfileName>> {
-        let files = disk::names(&self.directory).map_err(|error| {
-            Error::broken(format!("cannot read {}", self.directory.display())).because(error)
-        })?;
+        let files = disk::names(&self.directory);
+        let files = files.map_err(|error| disk::unreadable(&self.directory, error))?;
         let stem = |file: &str| {
             let mut stems = extensions.iter().filter_map(|end| file.strip_suffix(end));
             stems.next().map(str::to_owned)
@@ -207,9 +206,7 @@ impl Profiles {
                 );
             }
             Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
-            Err(error) => {
-                return Err(Error::broken(format!("cannot read {}", path.display())).because(error));
-            }
+            Err(error) => return Err(disk::unreadable(&path, error)),
         };
         let content = std::str::from_utf8(&content)
             .map_err(|_| unusable("is damaged: it is not UTF-8 text"))?;

@@ -39,7 +39,11 @@ impl Trust {
         recorded: RecordedTrust,
         name: Option<&ProfileName>,
     ) -> Result<Self> {
-        let mut authorities = ca_file.map_or_else(|| Ok(Vec::new()), authorities)?;
+        let authorities = ca_file.map_or_else(|| Ok(Vec::new()), authorities);
+        let mut authorities = authorities.map_err(|error| match name {
+            Some(_) => error.hint(advice::set(name, "--ca-file FILE", "HALLPASS_CA_FILE")),
+            None => error,
+        })?;
         if let (Some(ca_file), Some(at_login)) = (ca_file, &recorded.ca_file_digest)
             && *at_login != digest(&mut authorities)
         {

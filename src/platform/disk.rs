@@ -9,8 +9,10 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::error::Error;
 pub(crate) use crate::platform::private_directory;
 use crate::platform::{self, Access, Trust, secret_file};
+use crate::types::shell;
 use directories::NOWHERE;
 pub(crate) use directories::{Directories, home, unknown_home};
 pub(crate) use lock_file::LockFile;
@@ -60,6 +62,29 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
         return Ok(Found::Distrusted("is too large"));
     }
     Ok(Found::Content(content))
+}
+
+/// The error for a file of hallpass that cannot be read, with the command that makes it readable.
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let unreadable = Error::broken(format!("cannot read {}", path.display())).because(error);
+    // A file that is not found, although it is there, is in a directory that is closed.
+    let seen = path.ancestors().find_map(|path| {
+        let metadata = std::fs::symlink_metadata(path).ok()?;
+        Some((shell::path(path), metadata))
+    });
+    match seen {
+        Some((path, metadata)) if is_denied && cfg!(unix) => {
+            unreadable.hint(if platform::is_foreign(&metadata) {
+                format!("run: sudo chown \"$(id -u):$(id -g)\" {path}")
+            } else if metadata.is_dir() {
+                format!("run: chmod u+rwx {path}")
+            } else {
+                format!("run: chmod u+rw {path}")
+            })
+        }
+        _ => unreadable,
+    }
 }
 
 /// Why a file must not be trusted, as text that follows its name. None if it is missing.

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::editor::{cannot_remove, cannot_write};
 use super::{Editor, PROFILE_LIMIT, Profiles};
 use crate::error::{Error, Kind, Result};
-use crate::platform::Trust;
 use crate::platform::disk::{self, Durability, Found};
+use crate::platform::{Trust, WRITABLE_BY_OTHERS};
 use crate::profile::ProfileName;
 use crate::profile::binding::{Binding, BoundUrl};
 use crate::types::digest::Digest;
+use crate::types::shell;
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -90,8 +91,12 @@ fn read_list(path: &Path) -> Result<Vec<Entry>> {
             let content = std::str::from_utf8(&content).unwrap_or_default();
             serde_json::from_str(content).map_err(|_| unusable("is damaged"))
         }
+        Ok(Found::Distrusted(WRITABLE_BY_OTHERS)) => {
+            let what = format!("the binding index {} {WRITABLE_BY_OTHERS}", path.display());
+            Err(Error::usage(what).hint(format!("run: chmod go-w {}", shell::path(path))))
+        }
         Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
-        Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),
+        Err(error) => Err(disk::unreadable(path, error)),
     }
 }
 
@@ -121,8 +126,7 @@ impl Editor<'_> {
         let origins: BTreeSet<_> = touched.iter().map(|binding| binding.url.origin()).collect();
         for origin in origins {
             let path = self.profiles.origin_file(origin);
-            let before = self.profiles.read_or_rebuild(&path)?;
-            let mut entries = before.clone();
+            let mut entries = self.profiles.read_or_rebuild(&path)?;
             entries.retain(|entry| entry.profile != name.as_str() || !forget_others);
             for binding in now.iter().filter(|binding| binding.url.origin() == origin) {
                 let entry = Entry {
@@ -133,7 +137,8 @@ impl Editor<'_> {
                     entries.push(entry);
                 }
             }
-            if entries != before {
+            // Also a damaged list is written.
+            if !read_list(&path).is_ok_and(|stored| stored == entries) {
                 self.write_list(&path, &entries)?;
             }
         }

@@ -68,8 +68,10 @@ fn unusable(subject: &Subject<'_>, url: &BoundUrl) -> Option<Finding> {
         }
         Err(error) if error.kind == Kind::Usage => {
             let others = others_bound_to(subject, url);
-            if others.is_empty() {
+            if others.is_empty() && error.hints.iter().any(|hint| hint.starts_with("run: ")) {
                 Finding::of(&error)
+            } else if others.is_empty() {
+                Finding::failed(error.to_string()).fix(format!("hallpass bind {name} {word}"))
             } else {
                 let finding = Finding::failed(format!("{at}: {error}"));
                 let unbind = |other: &ProfileName| format!("hallpass unbind {other} {word}");

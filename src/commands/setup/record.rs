@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<Content> {
             _ => Err(unusable("is damaged")),
         },
         Ok(Found::Distrusted(reason)) => Err(unusable(reason)),
-        Err(error) => Err(Error::broken(format!("cannot read {}", path.display())).because(error)),
+        Err(error) => Err(disk::unreadable(path, error)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
 
 use super::{Defect, Repair, User, World, command, may_be_superuser, person};
 use crate::machine::skip;
@@ -119,6 +120,65 @@ fn faults_of_profiles_are_found() {
             check: "bindings",
             found: "the index does not have https://api.example/v1",
             repair: command("hallpass bind p https://api.example/v1"),
+        },
+        Defect {
+            name: "a damaged index",
+            healthy: |world| world.login(&["--for", "https://api.example/v1"]),
+            plant: |world| fs::write(index(world), "[").expect("the index"),
+            check: "bindings",
+            found: "is damaged",
+            repair: command("hallpass bind p https://api.example/v1"),
+        },
+        Defect {
+            name: "an index that others may write",
+            healthy: |world| world.login(&["--for", "https://api.example/v1"]),
+            plant: |world| set_mode(&index(world), 0o666),
+            check: "bindings",
+            found: "can be written by other users",
+            repair: command("chmod go-w"),
+        },
+    ] {
+        fault.check();
+    }
+}
+
+/// The list of the only server to which a profile is bound.
+fn index(world: &World) -> PathBuf {
+    let list = fs::read_dir(world.machine.config().join("urls")).expect("the index");
+    let list = list.map(|entry| entry.expect("a list").path()).next();
+    list.expect("a list")
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_found() {
+    let login = |world: &mut World| {
+        world.login(&[]);
+        make_links(world);
+        put_on_path(world, "links");
+        if may_be_superuser() {
+            become_ordinary(world);
+        }
+    };
+    for fault in [
+        Defect {
+            name: "a closed profile",
+            healthy: login,
+            plant: |world| set_mode(&world.machine.config().join("p.json"), 0),
+            check: "profile",
+            found: "p.json: permission denied",
+            repair: command("chmod u+rw"),
+        },
+        Defect {
+            name: "a closed record of hallpass setup",
+            healthy: login,
+            plant: |world| set_mode(&world.machine.config().join("setup/record"), 0),
+            check: "links",
+            found: "record: permission denied",
+            repair: command("chmod u+rw"),
         },
     ] {
         fault.check();

@@ -1,5 +1,6 @@
 //! Faults of the server, the network and the request.
 
+use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -62,6 +63,20 @@ fn faults_of_the_server_and_the_way_to_it_are_found() {
             check: "connection",
             found: "another authority of the same name signed it",
             repair: Repair {
+                command: Some(&[("FILE", "$DIR/other.pem")]),
+                ..command("--ca-file FILE")
+            },
+        },
+        Defect {
+            name: "a CA file that is gone",
+            healthy: login_with_tls,
+            plant: |world| fs::remove_file(world.path("ca.pem")).expect("a CA file"),
+            check: "connection",
+            found: "cannot use the CA file",
+            repair: Repair {
+                act: |world| {
+                    world.write("other.pem", &AUTHORITY.pem());
+                },
                 command: Some(&[("FILE", "$DIR/other.pem")]),
                 ..command("--ca-file FILE")
             },
