@@ -160,6 +160,7 @@ impl Attempts<'_> {
             name,
             identity,
             redactor: Redactor::of(profile.client_id(), &client.credential)
+                .with_other_secrets(&client.other_secrets)
                 .with_identity(identity)
                 .with_headers(&client.headers)
                 .with_secret_headers(&client.secret_headers),

@@ -6,6 +6,7 @@ use crate::profile::identity::IdentitySource;
 use crate::profile::{Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
 use crate::types::identity_token::IdentityToken;
+use crate::types::secret::ClientSecret;
 
 /// Reads the identity token, the key of the client certificate and the secret headers.
 ///
@@ -20,7 +21,27 @@ pub(super) fn read_others(
         identity: identity(profile, wait)?,
         certificate_key: secrets::certificate_key(name, profile, wait)?,
         secret_headers: secrets::headers(name, profile, wait)?,
+        other_secrets: Vec::new(),
     })
+}
+
+/// The client secrets of a stored profile that a request of `used` does not send: during a rotation there
+/// are two. They are only removed from what the server says, so one that cannot be read is left out.
+pub(super) fn other_secrets(
+    name: &ProfileName,
+    stored: &Profile,
+    used: &Profile,
+    wait: WaitLimit,
+) -> Vec<ClientSecret> {
+    let kept = stored.with_kept_secret();
+    let all = [Some(stored), kept.as_ref()].into_iter().flatten();
+    let others = all.filter(|it| it.secret_generation() != used.secret_generation());
+    others
+        .filter_map(|profile| {
+            let content = secrets::content(name, profile, wait).ok()?;
+            ClientSecret::parse(&content).ok()
+        })
+        .collect()
 }
 
 /// Reads the identity token that a token request of this profile presents. GitHub issues it over the

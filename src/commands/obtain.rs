@@ -2,6 +2,7 @@
 //! prints the warnings.
 
 mod rotation;
+mod warnings;
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,8 +11,7 @@ use crate::broker::{Broker, Outcome, ReusePolicy, TokenSource};
 use crate::cache::Cache;
 use crate::commands::credentials;
 use crate::error::{Error, Result};
-use crate::message::{self, FOREIGN_TEXT_LIMIT};
-use crate::oauth::{self, TokenClient};
+use crate::oauth::{self, OtherCredentials, TokenClient};
 use crate::platform::disk::Directories;
 use crate::profile::Profile;
 use crate::profile::identity::IdentitySource;
@@ -20,11 +20,12 @@ use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
 use crate::secrets::{self, WaitLimit};
 use crate::types::checked_text::Scope;
-use crate::types::duration;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 use rotation::RotationState;
+use warnings::token_with_warnings;
+pub(super) use warnings::{missing_scope, warn_of_response};
 
 /// How often to try again because another login replaced the profile in the meantime.
 const ATTEMPTS: usize = 3;
@@ -84,6 +85,7 @@ pub(super) fn obtain(
             selected,
             request: request(selected, options),
             latest: Cell::new(None),
+            read: Cell::new(None),
             rotation: RotationState::default(),
         };
         let outcome = source.obtain()?;
@@ -117,16 +119,25 @@ pub(super) fn obtain(
 /// What a request outside of the cache brought.
 pub(super) struct Checked {
     pub(super) token: CachedToken,
+    pub(super) request: TokenRequest,
     /// Whether the server refused the secret, and accepted the previous one, which is kept.
     pub(super) is_of_previous_secret: bool,
 }
 
+/// What a request presents.
+pub(super) struct Credentials {
+    pub(super) credential: Credential,
+    pub(super) others: OtherCredentials,
+}
+
 /// Requests a token of this profile, as [`obtain`] does, but neither reads nor changes the cache, nor what
-/// is recorded about two secrets: the new one is tried first.
+/// is recorded about two secrets: the new one is tried first. Credentials that were already `read` are not
+/// read again.
 pub(super) fn request_uncached(
     directories: &Directories,
     profiles: &Profiles,
     selected: &SelectedProfile,
+    read: Option<Credentials>,
 ) -> Result<Checked> {
     let options = TokenOptions {
         quiet: true,
@@ -139,14 +150,15 @@ pub(super) fn request_uncached(
         selected,
         request: request(selected, &options),
         latest: Cell::new(None),
+        read: Cell::new(read),
         rotation: RotationState::without_record(),
     };
     let client = source.client()?;
     let token = source.request(&client).map_err(TokenFailure::into_error)?;
-    warn_of_response(&source.request, &token);
     Ok(Checked {
         token,
         is_of_previous_secret: source.rotation.is_token_of_previous(),
+        request: source.request,
     })
 }
 
@@ -159,6 +171,8 @@ struct ProfileSource<'a> {
     request: TokenRequest,
     /// The profile as it was last read again, if it still has the same login.
     latest: Cell<Option<Profile>>,
+    /// The credentials of the first request, if they were already read.
+    read: Cell<Option<Credentials>>,
     /// Which of two secrets is in use.
     rotation: RotationState,
 }
@@ -181,13 +195,19 @@ impl ProfileSource<'_> {
     /// The client, with the secret of this profile.
     fn client_of(&self, profile: &Profile) -> Result<TokenClient> {
         let name = &self.selected.name;
-        let others = credentials::read_others(name, profile, WaitLimit::Program)?;
-        if let Some(secret) = &self.options.secret {
-            let secret = Credential::Secret(secret.clone());
-            return TokenClient::of(Some(name), profile, secret, others);
-        }
-        let credential = || secrets::read(name, profile, WaitLimit::Program);
-        TokenClient::prepare(name, profile, credential, others)
+        let client = if let Some(Credentials { credential, others }) = self.read.take() {
+            TokenClient::of(Some(name), profile, credential, others)?
+        } else {
+            let others = credentials::read_others(name, profile, WaitLimit::Program)?;
+            let credential = || match &self.options.secret {
+                Some(secret) => Ok(Credential::Secret(secret.clone())),
+                None => secrets::read(name, profile, WaitLimit::Program),
+            };
+            TokenClient::prepare(name, profile, credential, others)?
+        };
+        let stored = &self.selected.profile;
+        let other_secrets = credentials::other_secrets(name, stored, profile, WaitLimit::Program);
+        Ok(client.hiding(other_secrets))
     }
 
     fn request_with(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
@@ -285,87 +305,4 @@ pub(super) fn request(selected: &SelectedProfile, options: &TokenOptions) -> Tok
         options.audience.as_deref(),
         version.as_deref(),
     )
-}
-
-/// The token of an outcome, after printing its warnings. None if the login changed.
-fn token_with_warnings(
-    outcome: Outcome,
-    request: &TokenRequest,
-    options: &TokenOptions,
-    directories: &Directories,
-) -> Option<CachedToken> {
-    match outcome {
-        Outcome::LoginChanged => None,
-        Outcome::Reused(token) => Some(token),
-        Outcome::Stale { token, .. } | Outcome::Fresh { token, .. } if options.quiet => Some(token),
-        Outcome::Stale { token, failure } => {
-            message::warning(&format!(
-                "cannot renew the token ({}); using the cached one, {}",
-                failure.message(),
-                token.validity(Timestamp::now())
-            ));
-            Some(token)
-        }
-        Outcome::Fresh { token, cache_error } => {
-            warn_of_response(request, &token);
-            if let Some(error) = cache_error {
-                if directories.is_nowhere() {
-                    message::warning(
-                        "the home directory is unknown (HOME is not set); the token was not saved",
-                    );
-                } else {
-                    message::warning(&format!("{error}; the token was not saved"));
-                }
-            }
-            let lifetime = token.expires_at.since(token.requested_at);
-            // A lifetime equal to it is too short as well, because the next call comes later.
-            if !options.min_ttl.is_zero() && lifetime <= options.min_ttl {
-                message::warning(&format!(
-                    "this server's tokens last {}, not longer than --min-ttl, so every call requests a new token",
-                    duration::in_words(lifetime)
-                ));
-            }
-            Some(token)
-        }
-    }
-}
-
-/// Warns about what is unexpected in a response: less scope than requested (RFC 6749 §5.1), or a clock
-/// that is wrong.
-pub(super) fn warn_of_response(request: &TokenRequest, token: &CachedToken) {
-    if let Some(warning) = &token.warning {
-        message::warning(warning);
-    }
-    if let Some(warning) = missing_scope(request, token) {
-        message::warning(&warning);
-    }
-}
-
-/// The message about a token with less scope than requested.
-pub(super) fn missing_scope(request: &TokenRequest, token: &CachedToken) -> Option<String> {
-    let split = |scope: &str| -> Vec<String> {
-        scope
-            .split([' ', ','])
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let (requested, granted) = (request.scope.as_ref()?, token.scope.as_ref()?);
-    let granted_words = split(granted);
-    if split(requested)
-        .iter()
-        .all(|word| granted_words.contains(word))
-    {
-        return None;
-    }
-    let shown = |scope: &str| format!("\"{}\"", message::clean(scope, FOREIGN_TEXT_LIMIT));
-    let granted = if granted_words.is_empty() {
-        "no scope".to_owned()
-    } else {
-        format!("scope {}", shown(granted))
-    };
-    Some(format!(
-        "the server granted {granted} instead of {}",
-        shown(requested)
-    ))
 }

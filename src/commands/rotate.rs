@@ -235,7 +235,7 @@ impl Rotate<'_> {
             None
         } else {
             let credential = secrets::read(name, profile, WaitLimit::Person)?;
-            let verified = request_token(name, profile, credential).map_err(|mut error| {
+            let verified = request_token(name, profile, profile, credential).map_err(|mut error| {
                 if error.kind != Kind::Refused {
                     return error.hint("nothing was changed: the previous secret is still kept");
                 }

@@ -67,6 +67,7 @@ pub(crate) fn introspect(
     let parsed = parsed.filter(|members| members.get("active").is_some_and(Value::is_boolean));
     let members = parsed.ok_or_else(|| failed(Error::unavailable, "without `active`"))?;
     let redactor = Redactor::of(profile.client_id(), credential)
+        .with_other_secrets(&others.other_secrets)
         .with_identity(identity)
         .with_headers(&headers)
         .with_secret_headers(&others.secret_headers);

@@ -7,15 +7,16 @@ use zeroize::Zeroizing;
 use crate::message::{FOREIGN_TEXT_LIMIT, clean};
 use crate::profile::headers::{Headers, UUID};
 use crate::types::identity_token::IdentityToken;
-use crate::types::secret::Credential;
+use crate::types::secret::{ClientSecret, Credential};
 use crate::types::web_url::encode_all_reserved;
 
 /// Finds the secret in texts. Its spellings are built for each text, so that no copies of the secret
 /// are in memory during a request.
 pub(super) struct Redactor<'a> {
     client_id: &'a str,
-    /// None for a private key: it is never sent, so no server can repeat it.
-    secret: Option<&'a str>,
+    /// The one that was sent, and others of the profile. Without a private key: it is never sent, so no
+    /// server can repeat it.
+    client_secrets: Vec<&'a str>,
     /// The identity token, and its signature: without it, the rest of the token is of no use.
     identity: Vec<&'a str>,
     secret_headers: Vec<&'a str>,
@@ -34,11 +35,18 @@ impl<'a> Redactor<'a> {
         };
         Self {
             client_id,
-            secret,
+            client_secrets: secret.into_iter().collect(),
             identity: Vec::new(),
             secret_headers: Vec::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// Hides these as well.
+    pub(super) fn with_other_secrets(mut self, secrets: &'a [ClientSecret]) -> Self {
+        self.client_secrets
+            .extend(secrets.iter().map(ClientSecret::expose));
+        self
     }
 
     /// Hides the identity token as well.
@@ -53,8 +61,8 @@ impl<'a> Redactor<'a> {
 
     /// What a server was sent and must not come back.
     fn secrets(&self) -> impl Iterator<Item = &'a str> {
-        let identity = self.identity.iter().chain(&self.secret_headers);
-        self.secret.into_iter().chain(identity.copied())
+        let secrets = self.client_secrets.iter().chain(&self.identity);
+        secrets.chain(&self.secret_headers).copied()
     }
 
     /// Hides the values of these headers in messages as well.
@@ -216,7 +224,6 @@ mod tests {
     use super::super::client_auth::basic;
     use super::*;
     use crate::profile::BasicEncoding;
-    use crate::types::secret::ClientSecret;
 
     #[test]
     fn the_secret_is_removed_in_every_spelling() {

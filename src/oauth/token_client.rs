@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::profile::headers::Headers;
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::types::identity_token::IdentityToken;
-use crate::types::secret::Credential;
+use crate::types::secret::{ClientSecret, Credential};
 
 /// What a request presents besides the client's credential.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(crate) struct OtherCredentials {
     /// The key of a client certificate that the profile has as well.
     pub(crate) certificate_key: Option<Credential>,
     pub(crate) secret_headers: Headers,
+    /// Other client secrets of the profile. They are not sent, but a server may repeat them.
+    pub(crate) other_secrets: Vec<ClientSecret>,
 }
 
 impl OtherCredentials {
@@ -32,6 +34,8 @@ pub(crate) struct TokenClient {
     /// The profile's headers, the secret ones included.
     pub(super) headers: Headers,
     pub(super) secret_headers: Headers,
+    /// See [`OtherCredentials`].
+    pub(super) other_secrets: Vec<ClientSecret>,
     pub(super) http: Http,
     /// The profile that hints name; none during a login.
     pub(super) name: Option<ProfileName>,
@@ -66,9 +70,16 @@ impl TokenClient {
             headers: others.all_headers(profile),
             identity: others.identity,
             secret_headers: others.secret_headers,
+            other_secrets: others.other_secrets,
             http,
             name: name.cloned(),
         }
+    }
+
+    /// Removes these secrets, too, from what the server says.
+    pub(crate) fn hiding(mut self, secrets: Vec<ClientSecret>) -> Self {
+        self.other_secrets.extend(secrets);
+        self
     }
 
     /// Reads the credential; if that may block, HTTP is set up meanwhile.

@@ -49,9 +49,15 @@ impl Profile {
 
     /// The same profile with the secret that was replaced, unless that one has expired.
     pub(crate) fn with_previous_secret(&self) -> Option<Self> {
+        let expires = self.previous_secret()?.expires;
+        let is_expired = expires.is_some_and(|date| date.days_left() < 0);
+        self.with_kept_secret().filter(|_| !is_expired)
+    }
+
+    /// The same profile with the secret that was replaced, which may have expired.
+    pub(crate) fn with_kept_secret(&self) -> Option<Self> {
         let previous = self.previous_secret()?;
-        let is_expired = previous.expires.is_some_and(|date| date.days_left() < 0);
-        (!is_expired).then(|| Self {
+        Some(Self {
             secret: Some(previous.secret.clone()),
             secret_expires: previous.expires,
             rotation: Some(Box::new(Rotation {

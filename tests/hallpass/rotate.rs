@@ -111,6 +111,58 @@ fn a_new_secret_is_verified_and_then_replaces_the_old_one() {
 }
 
 #[test]
+fn neither_of_two_secrets_is_shown_if_the_server_repeats_them() {
+    let secrets = ["first-s3cret-0", "second-s3cret-0", "third-s3cret-0"];
+    let echo = secrets.join(" ");
+    let accepts: &'static Mutex<bool> = Box::leak(Box::new(Mutex::new(true)));
+    let server = Server::start(move |request: &Request| {
+        if request.target.contains("introspect") {
+            Reply::json(200, format!(r#"{{"active": true, "sub": "{echo}"}}"#))
+        } else if *accepts.lock().expect("a lock") {
+            Reply::json(
+                200,
+                format!(r#"{{"access_token": "t", "token_type": "bearer", "scope": "{echo}"}}"#),
+            )
+        } else {
+            let error = format!(r#"{{"error": "invalid_client", "error_description": "{echo}"}}"#);
+            Reply::json(401, error)
+        }
+    });
+    let introspection = server.url("/introspect");
+    let keychain = SecretService::start();
+    let machine = Machine::new()
+        .with_environment(keychain.environment())
+        .with_server(server);
+    machine.login_to_keychain("p", secrets[0]).success();
+    let rotate = ["rotate", "p", "--keep-old", "--secret-stdin"];
+    machine.run_with_input(&rotate, secrets[1]).success();
+    let inspect = ["token", "p", "--inspect", "--introspection-url"];
+    let calls = [
+        &["token", "p", "--refresh", "--json"][..],
+        &["status", "p", "--check"],
+        &["doctor", "p"],
+        &[&inspect[..], &[&introspection]].concat(),
+    ];
+    // The rotation that is accepted comes last: it removes a secret.
+    for is_accepted in [false, true] {
+        *accepts.lock().expect("a lock") = is_accepted;
+        let mut shown: Vec<_> = calls.map(|call| machine.run(call)).into();
+        let rotate = ["rotate", "p", "--secret-stdin", "--keep-old"];
+        shown.push(machine.run_with_input(&rotate, secrets[2]));
+        for (ran, call) in shown.iter().zip(calls.iter().chain([&&rotate[..]])) {
+            let text = [&*ran.stdout, &*ran.stderr].concat();
+            // The last one is known only to the rotation to it.
+            let known = if call[0] == "rotate" { 3 } else { 2 };
+            for secret in &secrets[..known] {
+                assert!(!text.contains(secret), "{call:?}: {ran:?}");
+            }
+            let has_text = !is_accepted || call[0] == "token";
+            assert!(text.contains("[secret]") || !has_text, "{call:?}: {ran:?}");
+        }
+    }
+}
+
+#[test]
 fn the_old_secret_helps_out_where_the_new_one_is_refused_and_only_once() {
     let issuer = Issuer::start();
     issuer.accept(&["old", "new"]);

@@ -90,7 +90,7 @@ pub(super) fn rotation(subject: &Subject<'_>) -> Vec<Finding> {
         _ if has_expired => Finding::ok(format!(
             "the previous secret has expired and is still kept: {finish}"
         )),
-        Step::Done(issued) if issued.by_previous_secret => {
+        Step::Done(issued) if issued.is_of_previous_secret => {
             Finding::ok("the server does not accept the new secret yet; the previous one was used")
         }
         Step::Done(_) => Finding::ok(format!(

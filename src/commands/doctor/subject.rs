@@ -6,21 +6,19 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Machine;
-use crate::cache::{Accepted, Cache};
+use crate::cache::Cache;
 use crate::commands::credentials;
-use crate::commands::obtain::{TokenOptions, request};
+use crate::commands::obtain::{self, Checked, TokenOptions, request, request_uncached};
 use crate::error::{Error, Kind, Result};
-use crate::oauth::{self, OtherCredentials, Reached, TokenClient};
+use crate::oauth::{self, OtherCredentials, Reached};
 use crate::profile::headers::Headers;
 use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
-use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName, Store};
 use crate::secrets::{self, WaitLimit};
 use crate::types::identity_token::IdentityToken;
 use crate::types::secret::Credential;
-use crate::types::token::{CachedToken, Timestamp};
-use crate::types::token_failure::TokenFailure;
+use crate::types::token::Timestamp;
 
 /// A profile, and what was already read for it. Each is read once.
 pub(super) struct Subject<'a> {
@@ -31,7 +29,7 @@ pub(super) struct Subject<'a> {
     identity: OnceCell<Step<Option<IdentityToken>>>,
     addresses: OnceCell<Step<Vec<IpAddr>>>,
     reached: OnceCell<Step<Reached>>,
-    token: OnceCell<Step<Issued>>,
+    token: OnceCell<Step<Checked>>,
 }
 
 /// What one check does and later ones need.
@@ -57,14 +55,6 @@ pub(super) struct Credentials {
     certificate_key: Option<Credential>,
     secret_headers: Headers,
     pub(super) took: Duration,
-}
-
-/// A token, and the request that it is for.
-pub(super) struct Issued {
-    pub(super) token: CachedToken,
-    pub(super) request: TokenRequest,
-    /// The server refused the secret of the last rotation.
-    pub(super) by_previous_secret: bool,
 }
 
 pub(super) const OFFLINE: &str = "--offline";
@@ -161,7 +151,7 @@ impl<'a> Subject<'a> {
     }
 
     /// A new token, which is not stored.
-    pub(super) fn token(&self) -> &Step<Issued> {
+    pub(super) fn token(&self) -> &Step<Checked> {
         self.token.get_or_init(|| {
             let (credentials, identity) =
                 match (self.reached(), self.credentials(), self.identity()) {
@@ -183,13 +173,8 @@ impl<'a> Subject<'a> {
         })
     }
 
-    fn request_token(&self, read: &Credentials, identity: Option<&IdentityToken>) -> Step<Issued> {
+    fn request_token(&self, read: &Credentials, identity: Option<&IdentityToken>) -> Step<Checked> {
         let Self { name, profile, .. } = *self;
-        if !name.is_from_environment()
-            && let Err(error) = self.machine.profiles.check_directory()
-        {
-            return Step::Failed(error);
-        }
         let selected = SelectedProfile {
             name: name.clone(),
             profile: profile.clone(),
@@ -204,54 +189,29 @@ impl<'a> Subject<'a> {
             let why = format!("the server asked at an earlier request to wait until {until}");
             return Step::Skipped(Cow::Owned(why));
         }
-        let others = || OtherCredentials {
-            identity: identity.cloned(),
-            certificate_key: read.certificate_key.clone(),
-            secret_headers: read.secret_headers.clone(),
+        let read = obtain::Credentials {
+            credential: read.credential.clone(),
+            others: OtherCredentials {
+                identity: identity.cloned(),
+                certificate_key: read.certificate_key.clone(),
+                secret_headers: read.secret_headers.clone(),
+                other_secrets: Vec::new(),
+            },
         };
-        let new_identity = || credentials::identity(profile, WaitLimit::Program);
-        let ask = |profile: &Profile, credential: Credential| {
-            let client = TokenClient::of(Some(name), profile, credential, others());
-            let client = client.map_err(|error| TokenFailure::local(&error, Timestamp::now()))?;
-            oauth::request_token(profile, &request, &client, &new_identity)
-        };
-        let first = ask(profile, read.credential.clone());
-        let mut by_previous_secret = false;
-        let response = first.or_else(|failure| {
-            let Some((previous, secret)) = self.previous(&failure) else {
-                return Err(failure);
-            };
-            by_previous_secret = true;
-            ask(&previous, secret).map_err(|_| failure)
-        });
-        Step::of(
-            response
-                .map_err(TokenFailure::into_error)
-                .and_then(|token| {
-                    if token.lasts() && !token.is_unexpired(Timestamp::now()) {
-                        let what = "the token had expired before it could be used";
-                        return Err(Error::new(Kind::Unavailable, what));
-                    }
-                    Ok(Issued {
-                        token,
-                        request,
-                        by_previous_secret,
-                    })
-                }),
-        )
-    }
-
-    /// The secret that was kept at the last rotation, and its profile, if `hallpass token` would use it
-    /// after this failure.
-    fn previous(&self, failure: &TokenFailure) -> Option<(Profile, Credential)> {
-        let previous = self.profile.with_previous_secret()?;
-        let generation = self.profile.secret_generation();
-        let known = self.cache().accepted_secret(generation);
-        if !failure.refuses_client() || known == Some(Accepted::NotPrevious) {
-            return None;
-        }
-        let secret = secrets::read(self.name, &previous, WaitLimit::Program).ok()?;
-        Some((previous, secret))
+        let Machine {
+            directories,
+            profiles,
+            ..
+        } = self.machine;
+        let checked = request_uncached(directories, profiles, &selected, Some(read));
+        Step::of(checked.and_then(|checked| {
+            let token = &checked.token;
+            if token.lasts() && !token.is_unexpired(Timestamp::now()) {
+                let what = "the token had expired before it could be used";
+                return Err(Error::new(Kind::Unavailable, what));
+            }
+            Ok(checked)
+        }))
     }
 
     fn cache(&self) -> Cache {

@@ -10,7 +10,7 @@ use crate::platform::prompt;
 use crate::profile::headers::Headers;
 use crate::profile::{ClientAuth, Item, Profile};
 use crate::secrets::{self, WaitLimit};
-use crate::types::secret::Credential;
+use crate::types::secret::{ClientSecret, Credential};
 
 /// The credential, and the profile that it is for.
 pub(super) struct Input {
@@ -29,6 +29,10 @@ pub(super) struct Input {
 }
 
 impl Input {
+    pub(super) fn previous_secret(&self) -> Option<ClientSecret> {
+        ClientSecret::parse(self.previous.as_ref()?).ok()
+    }
+
     /// What goes into stores of hallpass with this profile: the items and their contents.
     pub(super) fn stored(&self, profile: &Profile) -> Vec<(Item, Zeroizing<Vec<u8>>)> {
         let secret = profile.item().zip(self.for_store.clone());

@@ -118,6 +118,7 @@ impl Login<'_> {
                     identity: identity()?,
                     certificate_key,
                     secret_headers: input.secret_headers.clone(),
+                    other_secrets: input.previous_secret().into_iter().collect(),
                 };
                 let client = TokenClient::of(None, &profile, credential, others)?;
                 let token = oauth::request_token(&profile, &request, &client, &identity);

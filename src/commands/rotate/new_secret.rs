@@ -47,7 +47,7 @@ impl Rotate<'_> {
             return Ok(None);
         }
         let credential = Credential::Secret(secret.clone());
-        request_token(self.name, rotated, credential).map(Some)
+        request_token(self.name, rotated, self.profile, credential).map(Some)
     }
 
     pub(super) fn read_secret(&self, attempts: &mut Attempts) -> Result<ClientSecret> {

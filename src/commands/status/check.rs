@@ -1,7 +1,7 @@
 //! `--check`: a token request for each profile, which leaves the cache as it is.
 
 use super::{Row, Usable};
-use crate::commands::obtain::request_uncached;
+use crate::commands::obtain::{request_uncached, warn_of_response};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
@@ -9,7 +9,11 @@ use crate::profiles::Profiles;
 
 impl Usable {
     pub(super) fn check(&mut self, directories: &Directories, profiles: &Profiles) {
-        self.check = Some(request_uncached(directories, profiles, &self.selected));
+        let checked = request_uncached(directories, profiles, &self.selected, None);
+        if let Ok(checked) = &checked {
+            warn_of_response(&checked.request, &checked.token);
+        }
+        self.check = Some(checked);
     }
 }
 
