@@ -30,7 +30,7 @@ use external_key::KeyReference;
 pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
 use headers::{Headers, SecretHeaders};
 use identity::Identity;
-pub(crate) use profile_name::ProfileName;
+pub(crate) use profile_name::{INSPECT, ProfileName};
 use rotation::Rotation;
 pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
 pub(crate) use token_endpoint::TokenEndpoint;
@@ -132,6 +132,9 @@ pub(crate) struct Profile {
     /// RFC 7009. It is sent the client secret too, so it obeys the token endpoint's rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revocation_endpoint: Option<TokenEndpoint>,
+    /// RFC 7662. It is sent the client secret too, so it is at the token endpoint's server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) introspection_endpoint: Option<TokenEndpoint>,
     /// PEM CA certificates that are trusted in addition to the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -261,7 +264,10 @@ impl Profile {
                     .as_ref()
                     .map(|path| path.to_string_lossy().into_owned()),
             );
-        // Without such a record, the account is the one of version 0.1.0.
+        // Without such settings, the account is the one of version 0.1.0.
+        if let Some(endpoint) = &self.introspection_endpoint {
+            binding = binding.field("introspection").field(endpoint.as_str());
+        }
         if !self.trust.is_empty() {
             binding = self.trust.add_to(binding);
         }
@@ -362,7 +368,7 @@ mod tests {
             profile.item_account(&name)
         };
         let as_logged_in = account(|_| ());
-        let changes: [fn(&mut Profile); 10] = [
+        let changes: [fn(&mut Profile); 11] = [
             |p| {
                 p.token_endpoint = TokenEndpoint::parse("https://evil.example/").expect("a URL");
             },
@@ -370,6 +376,7 @@ mod tests {
             |p| p.client_auth = ClientAuth::ClientSecretBasic,
             |p| p.body = BodyFormat::Form,
             |p| p.revocation_endpoint = TokenEndpoint::parse("https://login.evil.example/").ok(),
+            |p| p.introspection_endpoint = TokenEndpoint::parse("https://login.example/x").ok(),
             |p| p.ca_file = Some("/tmp/ca.pem".into()),
             |p| p.trust.file = Some("/tmp/ca.pem".into()),
             |p| p.trust.directories.push("/tmp/ca.pem".into()),

@@ -21,18 +21,15 @@ use crate::platform::disk::Output;
 use crate::platform::prompt;
 use crate::platform::variables;
 use crate::profile::selected::SelectedProfile;
-use crate::profile::{ProfileName, TokenEndpoint};
+use crate::profile::{INSPECT, ProfileName, TokenEndpoint};
 use crate::profiles::{self, Bound, Profiles, from_environment};
 use crate::types::shell;
 use crate::types::web_url::WebUrl;
 use clap::ValueEnum as _;
 use format::{Format, no_machine};
-use inspect::{Inspected, introspect};
+use inspect::inspect;
 
 pub(crate) use remote::run_with_socket;
-
-/// The word for `--inspect`, unless a profile has this name.
-const INSPECT: &str = "inspect";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,7 +78,7 @@ pub(crate) struct Args {
     /// Show what is known of the token (the claims of a JWT), but not the token itself
     #[arg(long, conflicts_with_all = ["format", "template", "output"])]
     inspect: bool,
-    /// With `--inspect`: ask this endpoint about the token (RFC 7662), at the token URL's server
+    /// With `--inspect`: ask this endpoint about the token (RFC 7662), at the token URL's server [default, for an opaque token: the one in the server's metadata at login]
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     introspection_url: Option<TokenEndpoint>,
     /// Remove the cached tokens of the profile, without a logout
@@ -209,10 +206,8 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     let profiles = Profiles::of(&directories);
     let mut named = args.profile.as_deref();
     let mut is_inspected = args.inspect;
-    if named == Some(INSPECT)
-        && !args.prints_token()
-        && !profiles.exists(&ProfileName::parse(INSPECT)?)
-    {
+    if named == Some(INSPECT) && !args.inspect {
+        check_inspect(args, &profiles)?;
         (named, is_inspected) = (None, true);
     }
     if args.introspection_url.is_some() && !is_inspected {
@@ -253,11 +248,8 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         expiry::warn(&directories, &selected);
     }
     let mut text = if is_inspected {
-        let inspected = match &args.introspection_url {
-            Some(endpoint) => introspect(endpoint, &selected, &options, &obtained)?,
-            None => Inspected::of(&obtained),
-        };
-        inspected.write(&obtained, format)
+        let endpoint = args.introspection_url.as_ref();
+        inspect(endpoint, &selected, &options, &obtained)?.write(&obtained, format)
     } else if let Some(template) = &args.template {
         template.fill(&Values::of(&obtained))
     } else {
@@ -271,6 +263,21 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         None => Ok(text),
         Some(output) => output.write(text.as_bytes()).map(|()| String::new()),
     }
+}
+
+/// Checks that the word `inspect` can mean only one thing: no token is printed where it may mean `--inspect`.
+fn check_inspect(args: &Args, profiles: &Profiles) -> Result<()> {
+    if profiles.exists(&ProfileName::parse(INSPECT)?) {
+        let what = "`inspect` is also the name of a profile";
+        return Err(Error::usage(what)
+            .hint("to inspect the token of that profile: hallpass token --inspect inspect")
+            .hint("to print its token, rename it: hallpass profile rename inspect NAME"));
+    }
+    if args.prints_token() {
+        let what = "`hallpass token inspect` prints no token: --format, --template and --output cannot be used with it";
+        return Err(Error::usage(what).hint("to print JSON: --json"));
+    }
+    Ok(())
 }
 
 /// Removes the cached tokens of a profile. A request that is running may still store one.

@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
+/// `hallpass token inspect` shows what is known of a token.
+pub(crate) const INSPECT: &str = "inspect";
+
 /// A profile's name: safe as a file name on every platform and as part of a keychain account.
 ///
 /// Lower case, as two names that differ only by case would share a file on macOS and Windows.
@@ -27,6 +30,18 @@ impl ProfileName {
         Err(Error::usage("invalid profile name").hint(
             "use up to 64 characters from a-z, 0-9, \".\", \"_\" and \"-\", starting with a letter or digit",
         ))
+    }
+
+    /// Checks the name of a profile that is new.
+    ///
+    /// # Errors
+    /// `Usage` if it means something else on a command line.
+    pub(crate) fn check_new(&self) -> Result<()> {
+        if self.0 != INSPECT {
+            return Ok(());
+        }
+        let what = "a profile cannot be named inspect, because `hallpass token inspect` shows what is known of a token";
+        Err(Error::usage(what).hint("choose another name"))
     }
 
     /// The profile that the environment describes: no name that [`ProfileName::parse`] takes.

@@ -154,6 +154,7 @@ pub(crate) struct Settings {
     pub(crate) tls_max: Setting<TlsVersion>,
     pub(crate) bindings: Setting<Vec<Binding>>,
     pub(crate) revocation_endpoint: Setting<TokenEndpoint>,
+    pub(crate) introspection_endpoint: Setting<TokenEndpoint>,
     pub(crate) ca_file: Setting<PathBuf>,
     pub(crate) timeout_seconds: Setting<Timeout>,
     pub(crate) default_ttl_seconds: Setting<Lifetime>,

@@ -576,7 +576,19 @@ fn a_check_requests_a_token_and_leaves_the_cache_as_it_is() {
         (ran.code, checks),
         (4, vec![json!(false), json!(true), json!(true)])
     );
-    machine.run(&["logout", "bad"]).success();
+    // The first failure in the table decides.
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    for (profile, code) in [("z", 4), ("a", 5)] {
+        let login = ["login", profile, "--token-url", "http://127.0.0.1:1/t"];
+        let client = ["--client-id", "c", "--no-verify", "--secret-file"];
+        machine
+            .run(&[&login[..], &client, &[text(&secret)]].concat())
+            .success();
+        assert_eq!(machine.run(&["status", "--check"]).code, code);
+    }
+    for profile in ["bad", "a", "z"] {
+        machine.run(&["logout", profile]).success();
+    }
     let after: Vec<_> = files
         .iter()
         .map(fs::read)

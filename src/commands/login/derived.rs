@@ -8,9 +8,9 @@ use super::dialogue;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::oauth::{Metadata, discover};
-use crate::profile::DEFAULT_TIMEOUT;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{Layers, Setting, Settings};
+use crate::profile::{DEFAULT_TIMEOUT, TokenEndpoint};
 
 /// The preset of this name.
 ///
@@ -77,18 +77,26 @@ pub(super) fn of_metadata(metadata: &Metadata, layers: &Layers) -> Settings {
     let has_certificate = layers.find(|layer| &layer.certificate).is_some()
         && layers.find(|layer| &layer.certificate_key).is_some();
     let presents_certificate = is_tls || has_certificate;
-    let token_alias = metadata.mtls_token_endpoint.as_ref();
-    let token_alias = token_alias.filter(|_| presents_certificate);
-    let revocation_alias = metadata
-        .mtls_revocation_endpoint
-        .as_ref()
-        .filter(|_| presents_certificate);
+    let choose = |alias: &Option<TokenEndpoint>, usual: Option<&TokenEndpoint>| {
+        let alias = alias.as_ref().filter(|_| presents_certificate);
+        Setting::from(alias.or(usual).cloned())
+    };
+    let Metadata {
+        token_endpoint,
+        revocation_endpoint,
+        introspection_endpoint,
+        mtls_token_endpoint,
+        mtls_revocation_endpoint,
+        mtls_introspection_endpoint,
+        ..
+    } = metadata;
     Settings {
-        token_endpoint: Setting::Set(token_alias.unwrap_or(&metadata.token_endpoint).clone()),
-        revocation_endpoint: revocation_alias
-            .or(metadata.revocation_endpoint.as_ref())
-            .cloned()
-            .into(),
+        token_endpoint: choose(mtls_token_endpoint, Some(token_endpoint)),
+        revocation_endpoint: choose(mtls_revocation_endpoint, revocation_endpoint.as_ref()),
+        introspection_endpoint: choose(
+            mtls_introspection_endpoint,
+            introspection_endpoint.as_ref(),
+        ),
         client_auth: first.copied().into(),
         ..Settings::default()
     }

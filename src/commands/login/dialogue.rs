@@ -209,9 +209,13 @@ pub(super) fn ask_name(
         Some(name) => format!("Profile name [{name}]"),
         None => "Profile name".to_owned(),
     };
+    let parse = |answer: &str| -> Result<_> {
+        let name = ProfileName::parse(answer)?;
+        name.check_new().map(|()| name)
+    };
     prompt::ask_until(&question, |answer| match (answer, &suggested) {
         ("", Some(name)) => Ok(name.clone()),
-        _ => ProfileName::parse(answer).map_err(|error| {
+        _ => parse(answer).map_err(|error| {
             let hints = error.hints.join("; ");
             format!("{error}: {hints}")
         }),

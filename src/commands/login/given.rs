@@ -94,6 +94,8 @@ impl Args {
                 None => Setting::Unset,
                 Some(given) => Setting::or_removed(given.0.clone()),
             },
+            // Only the metadata has it.
+            introspection_endpoint: Setting::Unset,
             ca_file: ca_file.map_or(Setting::Unset, Setting::or_removed),
             timeout_seconds: self.timeout.into(),
             default_ttl_seconds: self.default_ttl.into(),

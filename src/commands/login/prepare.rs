@@ -65,6 +65,9 @@ impl<'a> Login<'a> {
         let is_named = named.is_some();
         let name = named.map_or_else(|| ProfileName::parse(DEFAULT_NAME), Ok)?;
         let existing = load(profiles, &name, args.replace)?;
+        if existing.is_none() {
+            name.check_new()?;
+        }
         let mut login = Self::begin(args, profiles, name, existing)?;
         if let Some(Imported { given, derived }) = imported {
             login.layers.answered = given;

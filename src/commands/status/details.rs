@@ -33,6 +33,7 @@ const TITLES: &[(&str, &str)] = &[
     ("default_ttl_seconds", "default TTL"),
     ("max_ttl_seconds", "maximum TTL"),
     ("revocation_endpoint", "revocation"),
+    ("introspection_endpoint", "introspection"),
     ("secret_expires", "secret expires"),
 ];
 

@@ -38,6 +38,7 @@ impl fmt::Display for Origin {
 const IN_METADATA: &[&str] = &[
     "token_endpoint",
     "revocation_endpoint",
+    "introspection_endpoint",
     "client_auth",
     "jwt_algorithm",
 ];

@@ -27,6 +27,7 @@ const NULL: &[&str] = &[
     "grant_type",
     "token_type",
     "revocation_endpoint",
+    "introspection_endpoint",
     "ca_file",
     "identity",
     "assertion",
@@ -120,6 +121,7 @@ impl Usable {
             Some(Ok(Checked {
                 token,
                 is_of_previous_secret,
+                ..
             })) => json!({
                 "ok": true,
                 "secret": if *is_of_previous_secret { "previous" } else { "current" },

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::format::{Format, VERSION};
-use crate::commands::credentials::read_others;
+use crate::commands::credentials::{other_secrets, read_others};
 use crate::commands::obtain::{Obtained, TokenOptions};
 use crate::error::Result;
 use crate::message;
@@ -43,11 +43,36 @@ pub(super) enum Inspected {
     Opaque,
 }
 
+/// What is known of a token. Without `given`, the server is asked only about an opaque token, at the endpoint
+/// that its metadata named at the login; that it does not tell is no error then.
+///
+/// # Errors
+/// Why there is no answer from the endpoint that was given.
+pub(super) fn inspect(
+    given: Option<&TokenEndpoint>,
+    selected: &SelectedProfile,
+    options: &TokenOptions,
+    obtained: &Obtained,
+) -> Result<Inspected> {
+    if let Some(endpoint) = given {
+        return introspect(endpoint, selected, options, obtained);
+    }
+    let inspected = Inspected::of(obtained);
+    match (&inspected, &selected.profile.introspection_endpoint) {
+        (Inspected::Opaque, Some(endpoint)) => introspect(endpoint, selected, options, obtained)
+            .or_else(|error| {
+                message::warning(&format!("nothing more is known of the token: {error}"));
+                Ok(inspected)
+            }),
+        _ => Ok(inspected),
+    }
+}
+
 /// Asks the server about a token (RFC 7662).
 ///
 /// # Errors
 /// Why there is no answer.
-pub(super) fn introspect(
+fn introspect(
     endpoint: &TokenEndpoint,
     selected: &SelectedProfile,
     options: &TokenOptions,
@@ -58,7 +83,8 @@ pub(super) fn introspect(
         Some(secret) => Credential::Secret(secret.clone()),
         None => secrets::read(name, profile, WaitLimit::Program)?,
     };
-    let others = read_others(name, profile, WaitLimit::Program)?;
+    let mut others = read_others(name, profile, WaitLimit::Program)?;
+    others.other_secrets = other_secrets(name, profile, profile, WaitLimit::Program);
     let token = &obtained.token.access_token;
     oauth::introspect(endpoint, name, profile, token, &credential, &others)
         .map(Inspected::Introspected)

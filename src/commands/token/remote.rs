@@ -1,10 +1,12 @@
 //! `hallpass token` in a container that has no profiles: the token of the socket that the environment
 //! names.
 
-use super::{Args, Inspected, Template, Values};
+use super::inspect::Inspected;
+use super::{Args, Template, Values};
 use crate::commands::{DEFAULT_VARIABLE, socket};
 use crate::error::{Error, Kind, Result};
 use crate::platform::disk::Output;
+use crate::profile::INSPECT;
 use crate::profiles;
 use crate::types::token::Timestamp;
 
@@ -17,7 +19,10 @@ pub(crate) fn run_with_socket(args: &Args, error: Error) -> Result<String> {
     if !has_no_profiles || args.forget || args.secret_stdin {
         return Err(error);
     }
-    let remote = socket::token(args.url.as_ref(), args.profile.as_deref())?;
+    // The word is no name of a profile.
+    let is_inspected = args.inspect || args.profile.as_deref() == Some(INSPECT);
+    let named = args.profile.as_deref().filter(|name| *name != INSPECT);
+    let remote = socket::token(args.url.as_ref(), named)?;
     let Some(socket::Remote { obtained, selected }) = remote else {
         return Err(error);
     };
@@ -33,7 +38,7 @@ pub(crate) fn run_with_socket(args: &Args, error: Error) -> Result<String> {
         ));
     }
     let format = args.format()?;
-    let mut text = if args.inspect {
+    let mut text = if is_inspected {
         Inspected::of(&obtained).write(&obtained, format)
     } else if let Some(template) = &args.template {
         Template::fill(template, &Values::of(&obtained))

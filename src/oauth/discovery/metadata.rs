@@ -14,9 +14,11 @@ use crate::types::shell;
 pub(crate) struct Metadata {
     pub(crate) token_endpoint: TokenEndpoint,
     pub(crate) revocation_endpoint: Option<TokenEndpoint>,
-    /// The same two for clients that authenticate with TLS (RFC 8705 §5).
+    pub(crate) introspection_endpoint: Option<TokenEndpoint>,
+    /// The same three for clients that authenticate with TLS (RFC 8705 §5).
     pub(crate) mtls_token_endpoint: Option<TokenEndpoint>,
     pub(crate) mtls_revocation_endpoint: Option<TokenEndpoint>,
+    pub(crate) mtls_introspection_endpoint: Option<TokenEndpoint>,
     /// In the server's order. Not complete: some servers leave out methods that they support.
     pub(crate) methods: Vec<String>,
     pub(crate) signing_algorithms: Vec<String>,
@@ -73,8 +75,10 @@ pub(super) fn read(
     Ok(Metadata {
         token_endpoint: document.token_endpoint()?,
         revocation_endpoint: document.optional(&document.members, "revocation_endpoint", ""),
+        introspection_endpoint: document.optional(&document.members, "introspection_endpoint", ""),
         mtls_token_endpoint: alias("token_endpoint"),
         mtls_revocation_endpoint: alias("revocation_endpoint"),
+        mtls_introspection_endpoint: alias("introspection_endpoint"),
         methods: document.list("token_endpoint_auth_methods_supported"),
         signing_algorithms: document.list("token_endpoint_auth_signing_alg_values_supported"),
         grant_types: document

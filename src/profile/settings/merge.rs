@@ -92,6 +92,9 @@ impl Layers {
             || matches!(certificate_key, Some(KeyReference::Agent(_)));
         let agent_socket = pick!(merge, agent_socket).filter(|_| has_agent_key);
         let headers = merge.each("headers.", |layer| &layer.headers);
+        // No user chose another server for it.
+        let introspection_endpoint = pick!(merge, introspection_endpoint)
+            .filter(|endpoint| endpoint.origin() == token_endpoint.origin());
         Ok(Profile {
             format: FORMAT,
             generation: String::new(),
@@ -118,6 +121,7 @@ impl Layers {
             bindings: pick!(merge, bindings).unwrap_or_default(),
             issuer,
             revocation_endpoint: pick!(merge, revocation_endpoint),
+            introspection_endpoint,
             ca_file: pick!(merge, ca_file),
             timeout_seconds: pick!(merge, timeout_seconds),
             default_ttl_seconds: pick!(merge, default_ttl_seconds),

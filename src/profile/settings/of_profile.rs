@@ -67,6 +67,7 @@ impl Settings {
             tls_max: profile.tls_max;
             bindings: Some(profile.bindings.clone()).filter(|list| !list.is_empty());
             revocation_endpoint: profile.revocation_endpoint.clone();
+            introspection_endpoint: profile.introspection_endpoint.clone();
             ca_file: profile.ca_file.clone();
             timeout_seconds: profile.timeout_seconds;
             default_ttl_seconds: profile.default_ttl_seconds;

@@ -372,9 +372,78 @@ fn the_server_is_asked_about_a_token_only_where_the_secret_may_go() {
     assert_eq!(server.requests().len(), count);
 }
 
-/// A profile can have the name.
 #[test]
-fn the_word_inspect_inspects_unless_a_profile_is_named_so() {
+fn an_opaque_token_is_introspected_where_the_metadata_of_the_login_said() {
+    for (path, is_near) in [("/introspect", true), ("", false)] {
+        let other = Server::start(numbered_tokens());
+        let elsewhere = other.url("/introspect");
+        let server = Server::start(move |request: &Request| {
+            let issuer = format!("http://{}", request.header("host").unwrap_or_default());
+            let at = if path.is_empty() {
+                &elsewhere
+            } else {
+                &[&issuer, path].concat()
+            };
+            match request.target.as_str() {
+                "/token" if request.text().contains("scope=jwt") => {
+                    Reply::token("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", 600)
+                }
+                "/token" => Reply::token("the-token", 600),
+                "/introspect" if request.text().contains("token=the-token") => {
+                    assert_eq!(request.basic_credentials().expect("credentials").1, SECRET);
+                    Reply::json(200, r#"{"active": true, "sub": "the subject"}"#)
+                }
+                "/introspect" => Reply::json(403, "{}"),
+                _ => {
+                    let metadata = json!({
+                        "issuer": issuer,
+                        "token_endpoint": format!("{issuer}/token"),
+                        "introspection_endpoint": at,
+                    });
+                    Reply::json(200, metadata.to_string())
+                }
+            }
+        });
+        let machine = Machine::new();
+        let secret = machine.private_file("secret", SECRET.as_bytes());
+        let login = [
+            "login",
+            "p",
+            "--client-id",
+            "c",
+            "--issuer",
+            &server.url(""),
+        ];
+        let secret = ["--secret-file", secret.to_str().expect("UTF-8")];
+        machine.run(&[&login[..], &secret].concat()).success();
+        let asked = || {
+            let requests = server.requests().into_iter();
+            requests.filter(|it| it.target == "/introspect").count()
+        };
+        let shown = machine.run(&["token", "--inspect"]).success().stdout;
+        assert_eq!(shown.contains("the subject"), is_near, "{shown}");
+        assert_eq!(shown.contains("opaque"), !is_near, "{shown}");
+        let jwt = ["token", "--inspect", "--scope", "jwt"];
+        machine.run(&jwt).success();
+        assert_eq!(asked(), usize::from(is_near), "a JWT is not sent");
+        let status = machine.run(&["status", "p"]).output();
+        let line = "introspect (from the server's metadata)";
+        assert_eq!(status.contains(line), is_near, "{status}");
+        // It is no error that the server does not tell.
+        server.stop();
+        let ran = machine.run(&["token", "--inspect"]).success();
+        assert!(ran.stdout.contains("opaque"), "{ran:?}");
+        assert_eq!(
+            ran.stderr.contains("warning: nothing more is known"),
+            is_near,
+            "{ran:?}"
+        );
+        assert_eq!(other.connections(), 0);
+    }
+}
+
+#[test]
+fn where_the_word_inspect_is_no_token_is_printed() {
     let machine = Machine::new();
     machine.login("prod", machine.server(), &[]);
     for arguments in [
@@ -389,19 +458,37 @@ fn the_word_inspect_inspects_unless_a_profile_is_named_so() {
     }
     for (arguments, code) in [
         (&["token", "inspect", "other"][..], 3),
-        (&["token", "inspect", "--format", "raw"], 3),
+        (&["token", "inspect", "--format", "raw"], 2),
+        (&["token", "inspect", "--output", "-"], 2),
         (&["token", "inspect", "prod", "more"], 2),
         (&["token", "prod", "inspect"], 2),
     ] {
         fails(machine.run(arguments), code);
     }
-    machine.login("inspect", machine.server(), &[]);
-    assert_eq!(machine.run(&["token", "inspect"]).token(), "token-2");
-    let shown = machine
-        .run(&["token", "inspect", "inspect"])
-        .success()
-        .stdout;
-    assert!(shown.contains("opaque"), "{shown}");
+    let (settings, secret) = (machine.config(), machine.private_file("s", b"s"));
+    let login = ["login", "inspect", "--token-url", "http://127.0.0.1:1/"];
+    let secret = secret.to_str().expect("UTF-8");
+    let client = ["--client-id", "c", "--secret-file", secret, "--no-verify"];
+    for arguments in [
+        &[&login[..], &client].concat()[..],
+        &["profile", "rename", "prod", "inspect"],
+        &["profile", "copy", "prod", "inspect"],
+    ] {
+        let refused = fails(machine.run(arguments), 2);
+        assert!(refused.stderr.contains("named inspect"), "{refused:?}");
+    }
+    // A profile that another version of hallpass named so.
+    fs::copy(settings.join("prod.json"), settings.join("inspect.json")).expect("a copy");
+    let refused = fails(machine.run(&["token", "inspect"]), 2);
+    let hint = "hallpass profile rename inspect NAME";
+    assert!(refused.stderr.contains(hint), "{refused:?}");
+    for arguments in [
+        &["token", "inspect", "inspect"][..],
+        &["token", "--inspect", "inspect"],
+    ] {
+        let shown = machine.run(arguments).success().stdout;
+        assert!(shown.contains("opaque"), "{shown}");
+    }
 }
 
 #[test]

@@ -114,6 +114,10 @@ fn a_container_gets_tokens_through_a_socket() {
         !content.collect::<String>().contains("token-1"),
         "{files:?}"
     );
+    for words in [&["token", "inspect"][..], &["token", "--inspect"]] {
+        let shown = both.inside.run(words).output();
+        assert!(shown.contains("opaque"), "{shown}");
+    }
     let socket = both.socket.clone();
     assert_eq!(both.serving.stop().code, 0);
     assert!(!socket.exists(), "it is removed");
