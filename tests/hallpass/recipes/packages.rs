@@ -154,25 +154,28 @@ fn cargo_reads_one_table_for_each_url() {
     }
 }
 
+/// A proxy with one module.
+fn module_proxy(request: &Request) -> Reply {
+    if shown(request, Demands::Bearer).is_none() {
+        return Reply::new(401).header("WWW-Authenticate", "Bearer");
+    }
+    match request.target.as_str() {
+        "/private.example/mod/@v/v1.0.0.info" => {
+            Reply::json(200, r#"{"Version":"v1.0.0","Time":"2026-01-01T00:00:00Z"}"#)
+        }
+        "/private.example/mod/@v/v1.0.0.mod" => {
+            Reply::new(200).body("module private.example/mod\n")
+        }
+        _ => Reply::new(404),
+    }
+}
+
 #[test]
 fn go_keeps_and_runs_its_setting() {
     use crate::tls::Authority;
     let authority = Authority::new();
     let identity = authority.identity(&["127.0.0.1"]);
-    let proxy = Server::start_tls(&identity, |request| {
-        if shown(request, Demands::Bearer).is_none() {
-            return Reply::new(401).header("WWW-Authenticate", "Bearer");
-        }
-        match request.target.as_str() {
-            "/private.example/mod/@v/v1.0.0.info" => {
-                Reply::json(200, r#"{"Version":"v1.0.0","Time":"2026-01-01T00:00:00Z"}"#)
-            }
-            "/private.example/mod/@v/v1.0.0.mod" => {
-                Reply::new(200).body("module private.example/mod\n")
-            }
-            _ => Reply::new(404),
-        }
-    });
+    let proxy = Server::start_tls(&identity, module_proxy);
     let site = Site::start(Demands::Bearer, |_| Reply::new(200));
     site.machine
         .run(&["bind", "prod", &proxy.url("")])
@@ -223,6 +226,39 @@ fn go_keeps_and_runs_its_setting() {
     let mut both = site.command(site.hallpass_in(AWKWARD).to_str().expect("UTF-8"));
     both.args(["setup", "go"]);
     assert!(ran(both).failure(2).stderr.contains("semicolon"));
+}
+
+#[test]
+fn go_runs_its_setting_for_each_url() {
+    use crate::tls::Authority;
+    let authority = Authority::new();
+    let identity = authority.identity(&["127.0.0.1", "localhost"]);
+    let proxy = Server::start_tls(&identity, module_proxy);
+    let nothing = |_: &_| Reply::new(404);
+    let directory = AWKWARD.replace(';', "");
+    let url = |_: &_| proxy.url("");
+    for recipe in Recipe::each_at("go", &directory, Demands::Bearer, nothing, url) {
+        symlink(go_program(), recipe.directory("bin").join("go")).expect("a link");
+        recipe.shell("sh", &recipe.text).success();
+        let ca = recipe.project_file("ca.pem", &authority.pem());
+        let urls = [
+            proxy.url(""),
+            proxy.url("").replace("127.0.0.1", "localhost"),
+        ];
+        for (number, url) in urls[..recipe.urls("").len()].iter().enumerate() {
+            let mut go = recipe.command("go");
+            go.env("GOPROXY", url)
+                .env("GONOSUMDB", "*")
+                .env("GOTOOLCHAIN", "local")
+                .env("GOFLAGS", "-mod=mod")
+                .env("GOPATH", recipe.directory(&format!("modules-{number}")))
+                .env("SSL_CERT_FILE", &ca)
+                .args(["list", "-m", "private.example/mod@v1.0.0"])
+                .current_dir(recipe.directory("project"));
+            ran(go).success();
+        }
+        recipe.used_one_token();
+    }
 }
 
 #[test]
