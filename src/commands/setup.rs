@@ -14,6 +14,7 @@ mod members;
 mod recipes;
 mod record;
 mod template;
+mod variables;
 mod write;
 
 use std::ffi::OsStr;
@@ -185,6 +186,8 @@ struct Facts {
     /// The user named the profile, so every setting that can names it too.
     named: bool,
     bindings: Vec<Binding>,
+    /// The profile's settings, as variables that describe it elsewhere: `NAME=value`.
+    settings: Vec<String>,
 }
 
 impl Facts {
@@ -194,6 +197,7 @@ impl Facts {
         Ok(Self {
             named: is_stored && name_given(args.profile())?.is_some(),
             profile: is_stored.then_some(found.name),
+            settings: variables::of_profile(&found.profile),
             bindings: found.profile.bindings,
             ..Self::without_profile(args, called)?
         })
@@ -217,6 +221,7 @@ impl Facts {
             profile: None,
             named: false,
             bindings: Vec::new(),
+            settings: Vec::new(),
         })
     }
 

@@ -401,7 +401,39 @@ const PIP_INSTALL: [&str; 8] = [
 ];
 
 fn python_environment() -> PathBuf {
-    installed("python-servers", &["requirements.txt"], |target| {
+    python_environment_of("python-servers")
+}
+
+/// A program of tests/service-clients: of a package, or its Python.
+pub(crate) fn service_client(name: &str) -> PathBuf {
+    python_environment_of("service-clients")
+        .join("environment/bin")
+        .join(name)
+}
+
+/// Debian's Prometheus, below target/: to install the package would start it as a service.
+pub(crate) fn prometheus_program() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("prometheus");
+    let program = target.join("usr/bin/prometheus");
+    fs::create_dir_all(&target).expect("a directory under target/");
+    let turn = File::create(target.join("lock")).expect("the lock of the installation");
+    turn.lock().expect("the turn to install");
+    if !program.exists() {
+        let unpack =
+            "apt-get download prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb";
+        run(
+            Command::new("sh")
+                .args(["-ec", unpack])
+                .current_dir(&target),
+            "apt and dpkg; apt-get update comes first",
+        );
+    }
+    program
+}
+
+/// A Python with the packages that a directory of tests/ names.
+fn python_environment_of(name: &str) -> PathBuf {
+    installed(name, &["requirements.txt"], |target| {
         let environment = target.join("environment");
         let packages = "python3 and python3-venv";
         run(

@@ -45,6 +45,14 @@ pub(super) const SYNTAXES: &[(&str, Syntax)] = &[
     ("bundle-key", |words| Ok(bundle_key(&words.concat()))),
     ("nix", |words| nix(&words.concat())),
     ("netrc", |words| netrc(&words.concat())),
+    ("hcl-list", |words| Ok(hcl(&list(words)))),
+    ("xml-attribute", |words| Ok(xml_attribute(&words.concat()))),
+    ("sql", |words| Ok(sql(&words.concat()))),
+    ("yaml-mapping", yaml_mapping),
+    ("cron", |words| Ok(cron(&words.concat()))),
+    ("cron-variables", |words| Ok(cron_variables(words))),
+    ("systemd", systemd),
+    ("systemd-variables", |words| Ok(systemd_variables(words))),
 ];
 
 /// A string of JSON.
@@ -316,6 +324,76 @@ fn with_user(words: &[String]) -> Result<String, Reason> {
     match words {
         [scheme, user, under] => Ok(format!("{scheme}://{}@{under}/", encode_all_reserved(user))),
         _ => Err("it is not a URL"),
+    }
+}
+
+/// Strings of Terraform: those of JSON, but `${` and `%{` begin an expression.
+fn hcl(json: &str) -> String {
+    json.replace("${", "$${").replace("%{", "%%{")
+}
+
+/// The value of an attribute of XML, in quotes.
+fn xml_attribute(text: &str) -> String {
+    format!("\"{}\"", xml(text).replace('"', "&quot;"))
+}
+
+/// A string of SQL.
+fn sql(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A mapping of YAML, and of JSON, made of `NAME=value`.
+fn yaml_mapping(words: &[String]) -> Result<String, Reason> {
+    let mut members = Vec::new();
+    for word in words {
+        let (name, value) = word.split_once('=').ok_or("it has no name")?;
+        // CI services and Compose replace these.
+        if value.contains('$') {
+            return Err("a dollar sign begins an expression");
+        }
+        members.push(format!("{}: {}", json(name), json(value)));
+    }
+    Ok(format!("{{{}}}", members.join(", ")))
+}
+
+/// A command in a crontab, where a percent sign begins its input.
+fn cron(text: &str) -> String {
+    text.replace('%', r"\%")
+}
+
+/// Lines of a crontab that set variables. cron reads a value to the end of the line.
+fn cron_variables(words: &[String]) -> String {
+    let lines = words.iter().map(|word| format!("{word}\n"));
+    lines.collect()
+}
+
+/// A command in a unit. `$` begins a variable, except in the program's path, which has no escapes.
+fn systemd(words: &[String]) -> Result<String, Reason> {
+    let (program, arguments) = words.split_first().ok_or("it has no name")?;
+    if program.contains(['\'', '"', '\\']) {
+        return Err("systemd runs no program with quotes or backslashes in its path");
+    }
+    let arguments = arguments
+        .iter()
+        .map(|word| systemd_word(word).replace('$', "$$"));
+    let words: Vec<_> = [systemd_word(program)]
+        .into_iter()
+        .chain(arguments)
+        .collect();
+    Ok(words.join(" "))
+}
+
+fn systemd_word(word: &str) -> String {
+    format!("\"{}\"", backslashes(word, "\"\\").replace('%', "%%"))
+}
+
+/// A line that sets variables in a unit, or none.
+fn systemd_variables(words: &[String]) -> String {
+    let words: Vec<_> = words.iter().map(|word| systemd_word(word)).collect();
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!("Environment={}\n", words.join(" "))
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) const OTHERS: [(&str, &str); 3] = [
 /// Every tool, a line each below the title of its group; one that can be written is marked. The
 /// README's table is the same list.
 pub(super) fn list() -> String {
-    let row = |name: &str, about: &str| format!("  {name:<14}{about}\n");
+    let row = |name: &str, about: &str| format!("  {name:<20}{about}\n");
     let groups = GROUPS.iter().filter(|group| !group.tools.is_empty());
     let groups = groups.map(|group| {
         let rows = group.tools.iter().map(|tool| row(tool.name, &tool.about()));

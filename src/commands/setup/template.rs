@@ -81,7 +81,7 @@ impl Facts {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("@{") {
-            let (placeholder, after) = after.split_once('}').ok_or_else(mistake)?;
+            let (placeholder, after) = placeholder(after).ok_or_else(mistake)?;
             filled += before;
             filled += &self.escaped(placeholder, context)?;
             rest = after;
@@ -142,6 +142,7 @@ impl Facts {
             "--profile=NAMED" if self.named => option().collect(),
             "--profile=NAMED" => Vec::new(),
             "LABEL" => vec![self.label(number)],
+            "IDENTIFIER" => vec![self.identifier(number)],
             "LIST" => vec![context.list.to_owned()],
             // An option for each item.
             "-e=LIST" => {
@@ -159,8 +160,36 @@ impl Facts {
                 let folder = self.home()?.join("hallpass-tokens");
                 vec![shown(&folder.join(self.label(0)))?]
             }
-            _ => vec![self.part(word, number, context.list)?],
+            // The settings of the profile as variables: always, or only if it is not stored.
+            "SETTINGS" => self.settings.clone(),
+            "UNSTORED-SETTINGS" => self.unstored_settings(),
+            _ => self.each_label(&self.part(word, number, context.list)?),
         })
+    }
+
+    /// A word with LABELS or IDENTIFIERS in it, once for each URL that the profile is bound to.
+    fn each_label(&self, word: &str) -> Vec<String> {
+        if !word.contains("LABELS") && !word.contains("IDENTIFIERS") {
+            return vec![word.to_owned()];
+        }
+        let filled = (0..self.bindings.len()).map(|number| {
+            let word = word.replace("LABELS", &self.label(number));
+            word.replace("IDENTIFIERS", &self.identifier(number))
+        });
+        filled.collect()
+    }
+
+    /// The label without a dash, for the name of a variable: a shell drops other names.
+    fn identifier(&self, number: usize) -> String {
+        self.label(number).replace('-', "_")
+    }
+
+    fn unstored_settings(&self) -> Vec<String> {
+        if self.profile.is_some() {
+            return Vec::new();
+        }
+        let file = "HALLPASS_CLIENT_SECRET_FILE=FILE".to_owned();
+        self.settings.iter().cloned().chain([file]).collect()
     }
 
     /// A word of which a part is a value.
@@ -173,21 +202,23 @@ impl Facts {
             };
             return Ok(before.to_owned() + &shown(&path)?);
         }
-        let in_variables = self.label(number).replace('-', "_").to_ascii_uppercase();
-        let word = word.replace("LABEL-IN-VARIABLES", &in_variables);
-        if let Some(variable) = word.strip_suffix("=PROFILE:LIST") {
-            return Ok(format!("{variable}={}:{list}", profile.unwrap_or_default()));
+        if let Some(name) = word.strip_prefix("HOME/") {
+            return shown(&self.home()?.join(name));
         }
-        let Some(variable) = word.strip_suffix("=PROFILE") else {
+        let in_variables = self.identifier(number).to_ascii_uppercase();
+        let word = word.replace("LABEL-IN-VARIABLES", &in_variables);
+        // A form of the token follows the profile.
+        let Some((variable, form)) = word.split_once("=PROFILE") else {
             return Ok(word);
         };
+        let form = form.replace("LIST", list);
         let variable = match variable {
             "TOKEN-VARIABLE" => self.token_variable(),
             variable => variable.to_owned(),
         };
         Ok(match profile {
-            Some(profile) => format!("{variable}={profile}"),
-            None => variable,
+            None if form.is_empty() => variable,
+            profile => format!("{variable}={}{form}", profile.unwrap_or_default()),
         })
     }
 
@@ -232,6 +263,21 @@ impl Facts {
             more => format!("{label}-{}", more + 1),
         }
     }
+}
+
+/// A placeholder up to its closing brace, and what follows. It can have pairs of braces in it, as the
+/// templates of `hallpass token` have.
+fn placeholder(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => return Some((&text[..at], &text[at + 1..])),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A recipe is wrong. A test fills every recipe, so this is never seen.

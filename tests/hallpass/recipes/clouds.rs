@@ -1,6 +1,10 @@
 //! Clouds and clusters.
 
-use super::AWKWARD;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{AWKWARD, QUOTES, Recipe, commands, settings_and_commands};
 use crate::clients::{Demands, Site};
 use crate::real_servers::python_program;
 use crate::server::{Reply, Server};
@@ -71,4 +75,140 @@ print(credentials.retrieve_subject_token(None))
         settings.display()
     );
     assert_eq!(site.shell("sh", &line).success().stdout, "token-1\n");
+}
+
+fn each(tool: &str) -> [Recipe; 2] {
+    Recipe::each(tool, AWKWARD, "/", Demands::Bearer, |_| {
+        Reply::json(200, "{}")
+    })
+}
+
+/// The value that a form of a request has by this name.
+fn form_value(server: &Server, name: &str) -> Option<String> {
+    let requests = server.requests();
+    let mut pairs = requests.iter().flat_map(crate::server::Request::form);
+    pairs
+        .find(|(found, _)| found == name)
+        .map(|(_, value)| value)
+}
+
+#[test]
+fn aws_exchanges_the_token_in_the_file() {
+    for recipe in each("aws") {
+        let sts = Server::start(|request| {
+            let name = "AssumeRoleWithWebIdentity";
+            let body = if request.text().contains(name) {
+                format!(
+                    "<{name}Response><{name}Result><Credentials><AccessKeyId>A</AccessKeyId>\
+                     <SecretAccessKey>S</SecretAccessKey><SessionToken>T</SessionToken>\
+                     <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></{name}Result></{name}Response>"
+                )
+            } else {
+                "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>1</Account>\
+                 </GetCallerIdentityResult></GetCallerIdentityResponse>"
+                    .to_owned()
+            };
+            Reply::new(200)
+                .header("Content-Type", "text/xml")
+                .body(body)
+        });
+        recipe.python_client("aws", "");
+        let script = format!(
+            "{}\nexport AWS_ENDPOINT_URL_STS={} AWS_DEFAULT_REGION=eu-west-1\naws sts get-caller-identity",
+            recipe.text,
+            sts.url("")
+        );
+        recipe.shell("sh", &script).success();
+        assert_eq!(form_value(&sts, "WebIdentityToken"), Some(recipe.token()));
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn azures_library_presents_the_token_in_the_file() {
+    use crate::tls::Authority;
+    let authority = Authority::new();
+    for recipe in each("azure") {
+        let entra = Server::start_tls(&authority.identity(&["127.0.0.1"]), |request| {
+            let base = format!("https://{}", request.header("host").unwrap_or_default());
+            let body = if request.method == "POST" {
+                json!({ "access_token": "azure", "token_type": "Bearer", "expires_in": 3600 })
+            } else {
+                json!({ "issuer": format!("{base}/TENANT/v2.0"), "token_endpoint": format!("{base}/token"),
+                    "authorization_endpoint": format!("{base}/authorize") })
+            };
+            Reply::json(200, body.to_string())
+        });
+        let ca = recipe.project_file("ca.pem", &authority.pem());
+        let (url, ca) = (entra.url(""), ca.display());
+        let commands = format!(
+            "{}\nexport AZURE_AUTHORITY_HOST={url} REQUESTS_CA_BUNDLE='{ca}'",
+            recipe.text
+        );
+        let script = "from azure.identity import WorkloadIdentityCredential\n\
+            credential = WorkloadIdentityCredential(disable_instance_discovery=True)\n\
+            print(credential.get_token('https://a.example/.default').token)\n";
+        let printed = recipe.python(&commands, script).success().stdout;
+        assert_eq!(printed, "azure\n");
+        assert_eq!(form_value(&entra, "client_assertion"), Some(recipe.token()));
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn databricks_runs_the_script_in_place_of_its_command_line() {
+    for recipe in each("databricks") {
+        let (file, commands) = settings_and_commands(&recipe.text);
+        let (_, file) = file.split_once('\n').expect("a script");
+        let path = recipe.machine.home().join("hallpass-databricks");
+        fs::write(path, file).expect("a script");
+        let commands = format!(
+            "{commands}\nexport DATABRICKS_HOST={}",
+            recipe.server.url("")
+        );
+        let script = "from databricks.sdk import WorkspaceClient\n\
+            WorkspaceClient().api_client.do('GET', '/api/test')\n";
+        recipe.python(&commands, script).success();
+        let requests = recipe.accepted();
+        assert!(requests.iter().any(|request| request.target == "/api/test"));
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn gcloud_finds_the_file() {
+    for recipe in each("gcloud") {
+        let script = recipe.text.clone() + "\ncat \"$CLOUDSDK_AUTH_ACCESS_TOKEN_FILE\"";
+        let printed = recipe.shell("sh", &script).success().stdout;
+        assert_eq!(printed, recipe.token());
+    }
+}
+
+/// Terraform reads strings like those of JSON, with `$${` for a dollar sign and a brace.
+#[test]
+fn terraforms_external_program_prints_a_map_of_strings() {
+    for directory in [AWKWARD, QUOTES, "${a}%{b}"] {
+        for recipe in Recipe::each(
+            "terraform-external",
+            directory,
+            "/",
+            Demands::Bearer,
+            |_| Reply::new(200),
+        ) {
+            let block = commands(&recipe.text);
+            let list = block
+                .split("program = ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next());
+            let list = list
+                .expect("a list")
+                .replace("$${", "${")
+                .replace("%%{", "%{");
+            let words: Vec<String> = serde_json::from_str(&list).expect("strings");
+            let mut program = recipe.command(&words[0]);
+            program.args(&words[1..]);
+            let printed: Value = crate::support::ran(program).success().json();
+            assert_eq!(printed, json!({ "token": recipe.token() }));
+        }
+    }
 }

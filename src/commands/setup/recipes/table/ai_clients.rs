@@ -39,4 +39,56 @@ pub(super) const TOOLS: &[Tool] = &[
                auth = { command = @{toml: hallpass}, args = @{list: token PROFILE} }\n",
         ..PRINTED
     },
+    Tool {
+        name: "fnox",
+        programs: "fnox",
+        found_by: &["fnox"],
+        feature: "a lease",
+        head: "# fnox.toml\n\
+               [leases.@{text: LABEL}]\n\
+               type = \"command\"\n\
+               create_command = @{sh>toml: hallpass token PROFILE --min-ttl 10m --template {\"credentials\":{\"HALLPASS_TOKEN\":\"{token}\"},\"expires_at\":\"{expires_at}\"}}\n\n\
+               # then\n\
+               fnox exec -- PROGRAM\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "gemini",
+        programs: "Gemini CLI",
+        found_by: &["gemini", "~/.gemini"],
+        feature: "an environment variable",
+        head: "# ~/.gemini/settings.json\n\
+               {\"security\": {\"auth\": {\"selectedType\": \"gemini-api-key\"}}}\n\n\
+               # then, for the API or a gateway in front of it (GOOGLE_GEMINI_BASE_URL)\n\
+               @{variable: GEMINI_API_KEY_AUTH_MECHANISM bearer}\n\
+               @{shell: hallpass exec -e GEMINI_API_KEY=PROFILE --min-ttl 30m -- gemini}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "nono",
+        programs: "nono",
+        found_by: &["nono"],
+        feature: "a captured credential",
+        head: "# in nono's profile, which keeps a token for 15 minutes\n\
+               {\n  \"credential_capture\": {\"hallpass\": {\n\
+               \x20   \"command\": @{list: hallpass token PROFILE --min-ttl 16m --template {\"headers\":{\"Authorization\":\"Bearer\\u0020{token}\"}}},\n\
+               \x20   \"cache_ttl_secs\": 900, \"timeout_secs\": 60,\n\
+               \x20   \"output\": {\"format\": \"json\", \"allow_headers\": [\"Authorization\"]}}},\n\
+               \x20 \"network\": {\n    \"credentials\": @{list: LABELS},\n    \"custom_credentials\": {\n",
+        each: "      @{json: LABEL}: {\"upstream\": @{json: BASE}, \"credential_key\": \"cmd://hallpass\", \"env_var\": \"HALLPASS_TOKEN\"}",
+        between: ",\n",
+        tail: "\n    }\n  }\n}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "opencode",
+        programs: "opencode",
+        found_by: &["opencode", "~/.config/opencode"],
+        feature: "a provider's key, from an environment variable",
+        head: "# opencode.json in the project, or ~/.config/opencode/opencode.json; name your models\n{\n  \"provider\": {\n",
+        each: "    @{json: LABEL}: {\"npm\": \"@ai-sdk/openai-compatible\", \"options\": {\"baseURL\": @{json: BASE}, \"apiKey\": \"{env:HALLPASS_TOKEN}\"}, \"models\": {\"MODEL\": {}}}",
+        between: ",\n",
+        tail: "\n  }\n}\n\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- opencode}\n",
+        ..PRINTED
+    },
 ];

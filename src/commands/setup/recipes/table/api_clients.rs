@@ -23,11 +23,29 @@ pub(super) const TOOLS: &[Tool] = &[
         ..PRINTED
     },
     Tool {
+        name: "grpcurl",
+        programs: "grpcurl",
+        found_by: &["grpcurl"],
+        feature: "a header from an environment variable",
+        each: "@{shell: hallpass exec -e AUTHORIZATION=PROFILE:bearer -- grpcurl -expand-headers -H authorization:${AUTHORIZATION} HOST list}\n",
+        ..PRINTED
+    },
+    Tool {
         name: "httpie",
         programs: "HTTPie",
         found_by: &["http"],
         feature: "a header from a file descriptor (bash, zsh)",
         each: "http @{sh: URL} Authorization:@<(@{sh: hallpass token PROFILE --format bearer})\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "httpyac",
+        programs: "httpYac",
+        found_by: &["httpyac"],
+        feature: "an environment variable",
+        head: "### in the .http file\n",
+        each: "GET @{text: URL}\nAuthorization: Bearer {{$processEnv HALLPASS_TOKEN}}\n\n###\n",
+        tail: "\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE -- httpyac send FILE --all}\n",
         ..PRINTED
     },
     Tool {
@@ -63,6 +81,26 @@ pub(super) const TOOLS: &[Tool] = &[
         each: "GET @{text: URL}\nAuthorization: Bearer {{$env.HALLPASS_TOKEN}}\n\n",
         tail: "# then, with the IDE's own launcher\n\
                @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- idea .}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "k6",
+        programs: "k6",
+        found_by: &["k6"],
+        feature: "an environment variable",
+        head: "// in the script\n",
+        each: "http.get(@{json: URL}, { headers: { Authorization: `Bearer ${__ENV.HALLPASS_TOKEN}` } });\n",
+        tail: "\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- k6 run FILE}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "newman",
+        programs: "Postman (newman)",
+        found_by: &["newman"],
+        feature: "an environment from a pipe",
+        head: "# in the collection, Authorization: Bearer Token\n{{HALLPASS_TOKEN}}\n\n\
+               # then\n\
+               @{shell: hallpass token PROFILE --template {\"values\":[{\"key\":\"HALLPASS_TOKEN\",\"value\":\"{token}\"}]}} | newman run FILE -e /dev/stdin\n",
         ..PRINTED
     },
     Tool {

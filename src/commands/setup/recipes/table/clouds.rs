@@ -29,6 +29,31 @@ pub(super) const TOOLS: &[Tool] = &[
         ..PRINTED
     },
     Tool {
+        name: "databricks",
+        programs: "Databricks SDKs",
+        found_by: &["databricks", "~/.databrickscfg"],
+        feature: "the Databricks CLI's own protocol",
+        head: "# ~/hallpass-databricks: the SDKs run it in place of the CLI, again before the token expires\n\
+               #!/bin/sh\n\
+               exec @{sh: hallpass token PROFILE --template {\"access_token\":\"{token}\",\"token_type\":\"{type}\",\"expiry\":\"{expires_at}\"}}\n\n\
+               # then\n\
+               @{sh: chmod +x HOME/hallpass-databricks}\n\
+               @{variable: DATABRICKS_CLI_PATH HOME/hallpass-databricks}\n\
+               @{variable: DATABRICKS_AUTH_TYPE databricks-cli}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "gcloud",
+        programs: "gcloud",
+        found_by: &["gcloud"],
+        feature: "an access token file",
+        head: "# write the file again before the token expires; it has to be a token of Google, such as those of\n\
+               # hallpass login --provider google-wif\n\
+               @{shell: hallpass token PROFILE --output TOKEN-FILE}\n\
+               @{variable: CLOUDSDK_AUTH_ACCESS_TOKEN_FILE TOKEN-FILE}\n",
+        ..PRINTED
+    },
+    Tool {
         name: "google",
         programs: "Google Cloud libraries",
         found_by: &["gcloud", "~/.config/gcloud"],
@@ -65,6 +90,19 @@ pub(super) const TOOLS: &[Tool] = &[
                credentials_helper \"hallpass\" {\n\
                \x20 args = @{list: --profile=NAMED}\n\
                }\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "terraform-external",
+        programs: "Terraform, OpenTofu",
+        found_by: &[],
+        feature: "an external data source",
+        head: "# Terraform saves the token in its state: protect it like a secret\n\
+               data \"external\" \"@{text: LABEL}\" {\n\
+               \x20 program = @{hcl-list: hallpass token PROFILE --template {\"token\":\"{token}\"}}\n\
+               }\n\n\
+               # the token\n\
+               data.external.@{text: LABEL}.result.token\n",
         ..PRINTED
     },
 ];

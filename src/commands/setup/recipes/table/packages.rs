@@ -200,6 +200,17 @@ pub(super) const TOOLS: &[Tool] = &[
         ..PRINTED
     },
     Tool {
+        name: "nuget",
+        programs: "NuGet",
+        found_by: &["nuget", "dotnet"],
+        feature: "an environment variable",
+        head: "<!-- nuget.config; check the index of each source -->\n<configuration>\n  <packageSources>\n",
+        each: "    <add key=@{json: IDENTIFIER} value=@{xml-attribute: BASE /index.json} />\n",
+        tail: "  </packageSources>\n</configuration>\n\n# then\n\
+               @{shell: hallpass exec -eNuGetPackageSourceCredentials_IDENTIFIERS=PROFILE:Username=oauth2;Password={token};ValidAuthenticationTypes=basic -- nuget restore}\n",
+        ..PRINTED
+    },
+    Tool {
         name: "pip",
         programs: "pip (23.1 or later), uv",
         found_by: &["pip", "pip3", "uv"],

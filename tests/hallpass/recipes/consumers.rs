@@ -1,0 +1,62 @@
+//! Tools that tests/consumers compiles: without it, these tests are skipped.
+
+use std::path::{Path, PathBuf};
+
+use super::{AWKWARD, Recipe, settings_and_commands};
+use crate::clients::Demands;
+use crate::machine::skip;
+use crate::server::Reply;
+
+fn each(tool: &str) -> Option<(PathBuf, [Recipe; 2])> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("consumers");
+    let program = target.join("bin").join(tool);
+    if !program.exists() {
+        skip("nono, fnox and Hurl are compiled only by tests/consumers");
+        return None;
+    }
+    let content = |_: &_| Reply::json(200, "{}");
+    Some((
+        program,
+        Recipe::each(tool, AWKWARD, "/it/", Demands::Bearer, content),
+    ))
+}
+
+impl Recipe {
+    fn consumer(&self, name: &str, program: &Path) {
+        self.script(
+            name,
+            &format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display()),
+        );
+    }
+}
+
+#[test]
+fn hurl_reads_the_variable_as_a_secret() {
+    let Some((program, recipes)) = each("hurl") else {
+        return;
+    };
+    for recipe in recipes {
+        let (file, command) = settings_and_commands(&recipe.text);
+        recipe.project_file("FILE", file);
+        recipe.consumer("hurl", &program);
+        recipe.shell("sh", command).success();
+        assert_eq!(recipe.accepted().len(), recipe.urls("/").len());
+        recipe.used_one_token();
+    }
+}
+
+#[test]
+fn fnox_gets_its_lease_from_the_command() {
+    let Some((program, recipes)) = each("fnox") else {
+        return;
+    };
+    for recipe in recipes {
+        let (settings, command) = settings_and_commands(&recipe.text);
+        recipe.project_file("fnox.toml", settings);
+        recipe.consumer("fnox", &program);
+        recipe.script("PROGRAM", "#!/bin/sh\nprintenv HALLPASS_TOKEN\n");
+        let printed = recipe.shell("sh", command).success().stdout;
+        assert_eq!(printed, format!("{}\n", recipe.token()));
+        recipe.used_one_token();
+    }
+}
