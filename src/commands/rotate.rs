@@ -4,6 +4,7 @@
 //! was replaced stays as well, for servers that do not accept the new one everywhere at once.
 
 mod new_secret;
+mod report;
 
 use zeroize::Zeroizing;
 
@@ -22,6 +23,7 @@ use crate::secrets::{self, WaitLimit};
 use crate::types::date::Date;
 use crate::types::digest::unique;
 use crate::types::token::CachedToken;
+use report::report;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -176,52 +178,6 @@ impl Rotate<'_> {
         }
     }
 
-    fn report_replaced(&self, rotated: &Profile, kept: Keep) {
-        let Self {
-            args,
-            name,
-            profile,
-            ..
-        } = self;
-        message::note(&format!("the secret of profile {name} was replaced"));
-        match (rotated.secret_expires, profile.secret_expires) {
-            (Some(date), _) => {
-                message::note(&format!("it expires on {}", date.with_days_left()));
-            }
-            (None, Some(before)) if args.secret_expires.is_none() => {
-                message::note(&format!(
-                    "the expiry date {before} was the previous secret's and was removed"
-                ));
-                message::hint(&format!(
-                    "to set the new one's: hallpass profile edit {name} --secret-expires DATE"
-                ));
-            }
-            (None, _) => {}
-        }
-        let two = profile.previous_secret().is_some();
-        match kept {
-            Keep::Previous => message::note(
-                "the replaced secret was removed, because the server accepted only the one that was kept before",
-            ),
-            Keep::Current | Keep::Neither if two => {
-                message::note("the secret that `hallpass rotate --keep-old` kept was removed");
-            }
-            Keep::Current | Keep::Neither => {}
-        }
-        if let Some(previous) = rotated.previous_secret() {
-            let which = match kept {
-                Keep::Previous => "that one",
-                _ => "the previous secret",
-            };
-            let until = previous
-                .expires
-                .map_or_else(String::new, |date| format!(", at the latest until {date}"));
-            message::note(&format!(
-                "{which} is kept until you run `hallpass rotate {name} --finish`{until}"
-            ));
-        }
-    }
-
     fn finish(&self) -> Result<()> {
         let Self {
             args,
@@ -291,15 +247,5 @@ impl Rotate<'_> {
         if let Err(error) = cache.entry(request).store(token) {
             message::warning(&format!("{error}; the token was not saved"));
         }
-    }
-}
-
-fn report(verified: Option<&Verified>) {
-    match verified {
-        Some((_, token)) => message::note(&format!(
-            "got a token, {}",
-            token.validity(token.requested_at)
-        )),
-        None => message::note("not verified: no token was requested (--no-verify)"),
     }
 }

@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::explain::MISSING_KEY;
-use super::prepare::{Login, goes_elsewhere};
+use super::prepare::Login;
+use super::replace::goes_elsewhere;
 use crate::error::{Error, Kind, Result};
 use crate::oauth::{self};
 use crate::platform::prompt;

@@ -5,7 +5,7 @@ use super::dialogue::{self, Server};
 use super::explain::explain;
 use super::mcp::McpServer;
 use super::options::Args;
-use super::replace;
+use super::replace::{self, goes_elsewhere};
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::oauth::Metadata;
@@ -265,61 +265,6 @@ impl<'a> Login<'a> {
         self.reject_unused_options(&profile)?;
         Ok(profile)
     }
-
-    /// Says what the login replaced, and what it left where it was.
-    pub(super) fn report_replaced(&self, profile: &Profile) {
-        if self
-            .renewed
-            .as_ref()
-            .is_some_and(|before| before.previous_secret().is_some())
-            && profile.previous_secret().is_none()
-        {
-            message::note("the secret that `hallpass rotate --keep-old` kept was removed");
-        }
-        let before = self
-            .renewed
-            .as_ref()
-            .and_then(|before| before.secret_expires);
-        let is_lost =
-            profile.secret_expires.is_none() && self.layers.given.secret_expires.is_unset();
-        if let Some(before) = before.filter(|_| is_lost) {
-            message::note(&format!(
-                "the expiry date {before} was the previous secret's and was removed; --secret-expires sets a new one"
-            ));
-        }
-        if let Some(replaced) = &self.replaced {
-            let client = replace::client_of(replaced);
-            message::note(&format!("it replaced {client}"));
-        }
-        let moved = self
-            .moving(profile)
-            .and_then(|before| before.secret.as_ref());
-        if let Some(SecretSource::File(path)) = moved {
-            message::note(&format!(
-                "the secret is also still in {}; delete it there if nothing else uses it",
-                path.display()
-            ));
-        }
-    }
-}
-
-/// Whether the secret of the profile would go to another server, or be presented as another client or in
-/// another way.
-pub(super) fn goes_elsewhere(before: &Profile, after: &Profile) -> bool {
-    let origins = |profile: &Profile| {
-        let revocation = profile.revocation_endpoint.as_ref();
-        let endpoints = [Some(&profile.token_endpoint), revocation]
-            .into_iter()
-            .flatten();
-        endpoints
-            .map(|it| it.origin().to_owned())
-            .collect::<Vec<_>>()
-    };
-    let known = origins(before);
-    before.token_endpoint != after.token_endpoint
-        || before.client_id != after.client_id
-        || before.client_auth != after.client_auth
-        || origins(after).iter().any(|origin| !known.contains(origin))
 }
 
 /// The profile of this name, if there is one.

@@ -1,11 +1,12 @@
 //! A login that meets another one of the same name: a renewal keeps its settings, and another
 //! client is replaced only if the user says so.
 
+use super::prepare::Login;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::prompt;
 use crate::profile::binding::Binding;
-use crate::profile::{Profile, ProfileName, TokenEndpoint};
+use crate::profile::{Profile, ProfileName, SecretSource, TokenEndpoint};
 
 /// Parts of a host's name that say nothing about whose it is.
 const COMMON_LABELS: [&str; 12] = [
@@ -27,6 +28,25 @@ pub(super) fn is_same_server(
 ) -> bool {
     endpoint == Some(&profile.token_endpoint)
         || (issuer.is_some() && issuer == profile.issuer.as_ref())
+}
+
+/// Whether the secret of the profile would go to another server, or be presented as another client or in
+/// another way.
+pub(super) fn goes_elsewhere(before: &Profile, after: &Profile) -> bool {
+    let origins = |profile: &Profile| {
+        let revocation = profile.revocation_endpoint.as_ref();
+        let endpoints = [Some(&profile.token_endpoint), revocation]
+            .into_iter()
+            .flatten();
+        endpoints
+            .map(|it| it.origin().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let known = origins(before);
+    before.token_endpoint != after.token_endpoint
+        || before.client_id != after.client_id
+        || before.client_auth != after.client_auth
+        || origins(after).iter().any(|origin| !known.contains(origin))
 }
 
 /// Asks before another client is replaced. Without a terminal, that takes `--replace`.
@@ -124,6 +144,44 @@ pub(super) fn suggested_name(endpoint: &TokenEndpoint) -> Option<String> {
     let name = telling.find(|label| !COMMON_LABELS.contains(label))?;
     let name = ProfileName::parse(name).ok().filter(|_| !is_address)?;
     Some(name.to_string())
+}
+
+impl Login<'_> {
+    /// Says what the login replaced, and what it left where it was.
+    pub(super) fn report_replaced(&self, profile: &Profile) {
+        if self
+            .renewed
+            .as_ref()
+            .is_some_and(|before| before.previous_secret().is_some())
+            && profile.previous_secret().is_none()
+        {
+            message::note("the secret that `hallpass rotate --keep-old` kept was removed");
+        }
+        let before = self
+            .renewed
+            .as_ref()
+            .and_then(|before| before.secret_expires);
+        let is_lost =
+            profile.secret_expires.is_none() && self.layers.given.secret_expires.is_unset();
+        if let Some(before) = before.filter(|_| is_lost) {
+            message::note(&format!(
+                "the expiry date {before} was the previous secret's and was removed; --secret-expires sets a new one"
+            ));
+        }
+        if let Some(replaced) = &self.replaced {
+            let client = client_of(replaced);
+            message::note(&format!("it replaced {client}"));
+        }
+        let moved = self
+            .moving(profile)
+            .and_then(|before| before.secret.as_ref());
+        if let Some(SecretSource::File(path)) = moved {
+            message::note(&format!(
+                "the secret is also still in {}; delete it there if nothing else uses it",
+                path.display()
+            ));
+        }
+    }
 }
 
 #[cfg(test)]

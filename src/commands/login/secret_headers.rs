@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::prepare::{Login, goes_elsewhere};
+use super::prepare::Login;
+use super::replace::goes_elsewhere;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::prompt;
