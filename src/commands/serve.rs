@@ -4,6 +4,7 @@
 //! It listens on loopback only, stands for one URL that the profile is bound to, and serves those who
 //! know the random key in its address.
 
+mod activity;
 mod admission;
 mod answer;
 mod body;
@@ -44,10 +45,11 @@ use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
 use crate::types::digest;
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
+use activity::Activity;
 use admission::Admission;
 use forward::Proxy;
 use life::{signal, stop_signals, until_stopped};
-use listener::{Activity, Listener, Server, Service, first};
+use listener::{Listener, Server, Service, first};
 use route::{Address, Route};
 use token_endpoint::TokenEndpoint;
 use tokens::Tokens;
@@ -165,7 +167,7 @@ pub(crate) fn run(
         let server = Arc::new(Server {
             service,
             limit: args.timeout,
-            activity: Activity::new(),
+            activity: Arc::new(Activity::new()),
         });
         let (stop, stopped) = watch::channel(false);
         let running = tokio::spawn(listener::run(

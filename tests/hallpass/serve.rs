@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::machine::{Machine, Ran, finish};
 use crate::server::{Reply, Request, Server};
+use crate::tls::Authority;
 
 /// A running `hallpass serve`.
 pub(crate) struct Serving {
@@ -279,6 +280,26 @@ fn a_redirect_is_left_to_the_client_and_leads_through_the_same_address() {
         );
     }
     assert_eq!(api.requests().len(), 4, "no redirect was followed");
+}
+
+#[test]
+fn a_server_with_tls_is_verified_as_at_the_login() {
+    let authority = Authority::new();
+    let identity = authority.identity(&["127.0.0.1"]);
+    let api = Server::start_tls(&identity, |_| Reply::json(200, "over TLS"));
+    let machine = Machine::new();
+    let ca = machine.private_file("ca.pem", authority.pem().as_bytes());
+    let ca = ca.to_str().expect("UTF-8");
+    let url = api.url("/");
+    machine.login("p", machine.server(), &["--for", &url, "--ca-file", ca]);
+    let serving = Serving::start(&machine, &["p"]);
+    assert!(serving.get("/").ends_with("over TLS"));
+    let machine = machine_bound_to(&url);
+    let serving = Serving::start(&machine, &["p"]);
+    let response = serving.get("/");
+    assert_eq!(status(&response), 502, "{response}");
+    assert!(response.contains("unknown issuer"), "{response}");
+    assert_eq!(api.requests().len(), 1);
 }
 
 #[test]

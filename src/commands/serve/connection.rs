@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::activity::Activity;
 use super::framing::Framing;
 use super::rejection::Rejection;
 
@@ -24,14 +25,30 @@ const DISCARDED_READS: usize = 16;
 /// What hyper reads in place of a refused request. The handler then finds the rejection.
 const REPLACEMENT: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
 
-/// What the connection and the handler of its requests tell each other.
-#[derive(Default)]
+/// What the connection and the handler of its requests tell each other. It lasts as long as the
+/// connection, also after that was upgraded.
 pub(super) struct Shared {
     rejection: Mutex<Option<Rejection>>,
     is_upgraded: AtomicBool,
+    activity: Arc<Activity>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.activity.end();
+    }
 }
 
 impl Shared {
+    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+        activity.begin();
+        Self {
+            rejection: Mutex::default(),
+            is_upgraded: AtomicBool::new(false),
+            activity: Arc::clone(activity),
+        }
+    }
+
     /// Why the request that hyper has just read is refused.
     pub(super) fn rejection(&self) -> Option<Rejection> {
         *self

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::listener::{Activity, First, first};
+use super::activity::Activity;
+use super::listener::{First, first};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;

@@ -3,8 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
+use super::activity::Activity;
 use super::body::ResponseBody;
 use super::connection::{Connection, Shared};
 use super::forward::Proxy;
@@ -77,7 +77,7 @@ pub(super) struct Server {
     pub(super) service: Service,
     /// How long a client may take to read its response.
     pub(super) limit: Duration,
-    pub(super) activity: Activity,
+    pub(super) activity: Arc<Activity>,
 }
 
 /// What answers the requests.
@@ -100,47 +100,6 @@ impl Service {
     }
 }
 
-/// When a request was last in progress.
-pub(super) struct Activity {
-    running: AtomicUsize,
-    last: Mutex<Instant>,
-}
-
-impl Activity {
-    pub(super) fn new() -> Self {
-        Self {
-            running: AtomicUsize::new(0),
-            last: Mutex::new(Instant::now()),
-        }
-    }
-
-    fn begin(&self) {
-        self.running.fetch_add(1, Relaxed);
-    }
-
-    fn end(&self) {
-        self.running.fetch_sub(1, Relaxed);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Waits until no connection has been open for so long.
-    pub(super) async fn idle_for(&self, limit: Duration) {
-        loop {
-            let end = *self.last.lock().unwrap_or_else(PoisonError::into_inner) + limit;
-            let is_running = self.running.load(Relaxed) > 0;
-            if !is_running && end <= Instant::now() {
-                return;
-            }
-            sleep_until(if is_running {
-                Instant::now() + limit
-            } else {
-                end
-            })
-            .await;
-        }
-    }
-}
-
 /// Serves connections until `stop` changes, then until those that exist have ended or the limit for
 /// that has passed.
 pub(super) async fn run(listener: Listener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
@@ -155,9 +114,7 @@ pub(super) async fn run(listener: Listener, server: Arc<Server>, mut stop: watch
             First::Left(Ok(stream)) => {
                 let (server, stop) = (Arc::clone(&server), stop.clone());
                 connections.spawn(async move {
-                    server.activity.begin();
                     serve(stream, &server, stop).await;
-                    server.activity.end();
                 });
             }
             First::Left(Err(_)) => sleep(ACCEPT_PAUSE).await,
@@ -172,7 +129,7 @@ pub(super) async fn run(listener: Listener, server: Arc<Server>, mut stop: watch
 }
 
 async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<bool>) {
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::new(&server.activity));
     let limit = server.limit;
     let stream = TokioIo::new(Connection::new(stream, Arc::clone(&shared), limit));
     let service = service_fn(|request| {

@@ -1,7 +1,9 @@
 //! How it starts and ends.
 
-use std::io::Write as _;
+use std::io::{BufReader, Read as _, Write as _};
+use std::time::Duration;
 
+use super::streams::{head, one_connection};
 use super::{Serving, machine_bound_to, read_to_end, status};
 use crate::machine::Machine;
 use crate::server::{Gate, Reply, Server};
@@ -42,6 +44,43 @@ fn it_ends_after_the_time_without_connections() {
     assert_eq!(status(&serving.get("/")), 200);
     let ran = serving.finish();
     assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn an_open_websocket_is_a_connection() {
+    let url = one_connection(|mut stream| {
+        head(&mut stream);
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+            Upgrade: websocket\r\n\r\n";
+        stream.get_ref().write_all(answer).expect("a head");
+        let mut frame = [0; 4];
+        stream.read_exact(&mut frame).expect("a frame");
+        stream.get_ref().write_all(&frame).expect("a frame");
+    });
+    let machine = machine_bound_to(&url);
+    let serving = Serving::start(&machine, &["p", "--idle", "1s"]);
+    let mut stream = BufReader::new(serving.connect());
+    let request = format!(
+        "GET {}/ HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        serving.path(),
+        serving.address()
+    );
+    stream
+        .get_ref()
+        .write_all(request.as_bytes())
+        .expect("a head");
+    head(&mut stream);
+    // Nothing comes for longer than the time of --idle, not even the end.
+    let quiet = Some(Duration::from_millis(1500));
+    stream.get_ref().set_read_timeout(quiet).expect("a limit");
+    assert!(stream.read(&mut [0]).is_err());
+    stream.get_ref().set_read_timeout(None).expect("no limit");
+    stream.get_ref().write_all(b"late").expect("a frame");
+    let mut frame = [0; 4];
+    stream.read_exact(&mut frame).expect("a frame");
+    assert_eq!(&frame, b"late");
+    drop(stream);
+    assert_eq!(serving.finish().code, 0);
 }
 
 #[test]

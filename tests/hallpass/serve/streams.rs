@@ -7,7 +7,7 @@ use std::thread;
 use super::{Serving, machine_bound_to, read_to_end, status};
 
 /// A server with one connection, which a test reads and writes itself.
-fn one_connection(serve: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> String {
+pub(super) fn one_connection(serve: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     thread::spawn(move || {
@@ -17,7 +17,7 @@ fn one_connection(serve: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> 
     url
 }
 
-fn head(stream: &mut impl BufReadExt) -> String {
+pub(super) fn head(stream: &mut impl BufReadExt) -> String {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         assert!(stream.line(&mut head) > 0, "{head}");
@@ -25,7 +25,7 @@ fn head(stream: &mut impl BufReadExt) -> String {
     head
 }
 
-trait BufReadExt {
+pub(super) trait BufReadExt {
     fn line(&mut self, line: &mut String) -> usize;
 }
 
