@@ -15,7 +15,7 @@ pub(crate) mod variables;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use alarm::Alarm;
+pub(crate) use alarm::{Alarm, Woken};
 pub(crate) use memory::wipe_on_free;
 
 #[cfg(unix)]
@@ -27,10 +27,10 @@ use windows as os;
 pub(crate) use os::start;
 pub(crate) use os::{
     Inherited, QuietTerminal, ServiceSignals, ask_socket, check_writable, distrust,
-    distrust_directory, duplicate, exit_code, file_kind, harden, is_foreign,
-    is_lack_of_descriptors, is_link_refusal, is_open_to_all, is_planted, is_same_file, link,
-    lock_holder, notify, on_stop_signal, open_private, open_stream, pass_signal_on,
-    private_directory, screen, share, standard_input, write_to_stdout,
+    distrust_directory, duplicate, exit_code, file_kind, group_number, harden, is_foreign,
+    is_lack_of_descriptors, is_link_refusal, is_open_to_all, is_planted, is_same_file,
+    is_shared_as, link, lock_holder, notify, on_stop_signal, open_private, open_stream,
+    pass_signal_on, private_directory, screen, share, standard_input, write_to_stdout,
 };
 #[cfg(unix)]
 pub(crate) use os::{SocketFile, listen_on_socket, may_connect};
@@ -95,12 +95,12 @@ pub(crate) enum ServiceSignal {
 }
 
 /// Who may read a file besides its owner.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Sharing {
-    /// The permissions, such as 0o640.
+    /// The permissions, such as 0o640. Without them, nobody.
     pub(crate) mode: Option<u32>,
-    /// A group's name or number.
-    pub(crate) group: Option<String>,
+    /// The number of a group. Without it, the user's own.
+    pub(crate) group: Option<u32>,
 }
 
 /// The terminal that standard output goes to.

@@ -46,6 +46,14 @@ pub(crate) use wait_limit::WaitLimit;
 const ELSEWHERE: &str =
     "keep the secret elsewhere: `hallpass login --secret-file FILE` or `--secret-command CMD`";
 
+/// Takes the secret of a profile out of the environment, so that no child process gets it. For processes
+/// with several threads, before they start one: see [`platform::take_variable`].
+pub(crate) fn take_from_environment(profile: &Profile) {
+    if let Some(SecretSource::Env(name)) = &profile.secret {
+        variable::read(name);
+    }
+}
+
 /// Reads the client's credential, if the profile still has the settings of its login.
 ///
 /// # Errors

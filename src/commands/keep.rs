@@ -5,24 +5,25 @@ mod after;
 mod file;
 mod keeper;
 mod schedule;
+mod state;
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::duration;
 use super::template::Template;
-use crate::error::Result;
-use crate::platform::Sharing;
+use crate::error::{Error, Result};
+use crate::platform::{self, Sharing};
 use crate::profiles::{self, Profiles};
+use crate::secrets;
 use after::AfterChange;
-use file::{KeptFile, Target};
+use file::{SharedFile, Target};
 use keeper::{Keeper, TokenFile};
 
 const EXAMPLES: &str = "\
 Examples:
   hallpass keep prod=/run/app/token
   hallpass keep prod=/run/prometheus/token --group prometheus --exec 'systemctl reload prometheus'
-  hallpass keep prod=token.json --template '{\"access_token\":{token}}' --once    # for cron";
+  hallpass keep prod=token.json --template '{\"access_token\":{token}}' --once --min-ttl 15m   # every 10 minutes, from cron";
 
 /// Keep files with valid tokens, until this is ended
 ///
@@ -58,21 +59,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<String> {
-    let sharing = Sharing {
-        mode: args.mode.or(args.group.is_some().then_some(0o640)),
-        group: args.group.clone(),
-    };
+    let sharing = sharing(args.mode, args.group.as_deref())?;
     if let Some(exec) = &args.exec {
         exec.check()?;
     }
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
-    let mut kept = Vec::new();
+    let mut files: Vec<TokenFile> = Vec::new();
     for target in &args.targets {
         // A mistake ends the command at once, rather than when the first token is there.
-        profiles.find(target.profile.as_deref())?;
-        let file = KeptFile::at(target, &sharing)?;
-        kept.push(TokenFile::new(file, target.profile.clone(), args.min_ttl));
+        let selected = profiles.find(target.profile.as_deref())?;
+        secrets::take_from_environment(&selected.profile);
+        let path = target.path()?;
+        if files.iter().any(|other| other.path() == path) {
+            return Err(Error::usage(format!("{} is given twice", path.display())));
+        }
+        let file = SharedFile::at(path, sharing)?;
+        files.push(TokenFile::new(file, target.profile.clone(), args.min_ttl));
     }
     let keeper = Keeper {
         directories,
@@ -80,10 +83,25 @@ pub(crate) fn run(args: Args) -> Result<String> {
         min_ttl: args.min_ttl,
         template: args.template,
         exec: args.exec,
-        files: Arc::new(Mutex::new(kept)),
     };
     if args.once {
-        return keeper.write_once();
+        return keeper.write_once(&mut files);
     }
-    keeper.run(args.remove)
+    keeper.run(files, args.remove)
+}
+
+/// # Errors
+/// `Usage` if there is no such group.
+fn sharing(mode: Option<u32>, group: Option<&str>) -> Result<Sharing> {
+    let group = match group {
+        None => None,
+        Some(name) => match platform::group_number(name) {
+            None => return Err(Error::usage("the group of --group does not exist")),
+            number => number,
+        },
+    };
+    Ok(Sharing {
+        mode: mode.or(group.map(|_| 0o640)),
+        group,
+    })
 }

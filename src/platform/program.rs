@@ -66,6 +66,22 @@ pub(crate) fn messages() -> Stdio {
 /// How much input a program can be given, in bytes: as much as a pipe holds everywhere.
 const INPUT_LIMIT: usize = 4096;
 
+/// Has a program start in a process group of its own, for [`end_group`].
+pub(crate) fn in_own_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(windows)]
+    let _ = command;
+}
+
+/// Kills a program, and the processes that it started in its group.
+pub(crate) fn end_group(child: &mut Child) {
+    #[cfg(unix)]
+    os::kill_group(child.id());
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
 /// What a program prints, without its messages. None if it fails or takes longer than this.
 pub(crate) fn output_within(
     command: &mut Command,

@@ -23,9 +23,9 @@ use rustix::termios::{isatty, tcgetwinsize};
 use super::{Screen, USUAL_WIDTH, signals};
 use crate::message;
 pub(crate) use files::{
-    check_writable, distrust, distrust_directory, duplicate, file_kind, is_foreign,
-    is_link_refusal, is_open_to_all, is_planted, is_same_file, lock_holder, open_private,
-    open_stream, private_directory, share,
+    check_writable, distrust, distrust_directory, duplicate, file_kind, group_number, is_foreign,
+    is_link_refusal, is_open_to_all, is_planted, is_same_file, is_shared_as, lock_holder,
+    open_private, open_stream, private_directory, share,
 };
 pub(crate) use manager::{ServiceSignals, notify};
 pub(crate) use service::{exit_code, on_stop_signal, pass_signal_on};

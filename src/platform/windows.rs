@@ -169,6 +169,15 @@ pub(crate) fn share(_: &File, sharing: &Sharing) -> io::Result<()> {
     ))
 }
 
+pub(crate) fn is_shared_as(_: &Metadata, _: &Sharing) -> bool {
+    true
+}
+
+/// Groups have no numbers here.
+pub(crate) fn group_number(_: &str) -> Option<u32> {
+    None
+}
+
 /// There are no signals here. Ctrl-C ends the process at once.
 pub(crate) struct ServiceSignals(());
 

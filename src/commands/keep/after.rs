@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::message::clean;
-use crate::platform::program::{self, Descendants, NoProgram};
+use crate::platform::program::{self, NoProgram};
 use crate::profile::external_key::CommandLine;
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
-/// How long the command may take. The other files wait meanwhile.
+/// How long the command may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(10);
@@ -41,9 +41,10 @@ impl AfterChange {
             Error::locked(format!("the command `{name}` {what}"))
                 .hint("run it by hand to see what it needs")
         };
-        let descendants = Descendants::watch();
+        program::in_own_group(&mut command);
         command
             .env_remove(CLIENT_SECRET_VARIABLE)
+            .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(program::messages());
         let mut child = program::spawn(&mut command)
@@ -52,7 +53,7 @@ impl AfterChange {
             Ok(Some(true)) => Ok(()),
             Ok(Some(false)) => Err(failed("failed")),
             Ok(None) => {
-                descendants.end(&mut child);
+                program::end_group(&mut child);
                 Err(failed("did not finish within 30 s"))
             }
             Err(error) => Err(failed("cannot be waited for").because(error)),

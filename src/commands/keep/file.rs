@@ -49,23 +49,33 @@ pub(super) fn mode(text: &str) -> std::result::Result<u32, String> {
         })
 }
 
-/// A file that this process keeps, and no other one.
-#[derive(Debug)]
-pub(super) struct KeptFile {
-    path: PathBuf,
-    sharing: Sharing,
-    /// Locked as long as this process runs.
-    _lock: File,
+impl Target {
+    /// # Errors
+    /// `Usage` if it is no path.
+    pub(super) fn path(&self) -> Result<PathBuf> {
+        std::path::absolute(&self.file).map_err(|error| {
+            let shown = self.file.display();
+            Error::usage(format!("cannot keep {shown}: it is not a valid path")).because(error)
+        })
+    }
 }
 
-impl KeptFile {
+/// A file that this process keeps, and no other one.
+#[derive(Debug)]
+pub(super) struct SharedFile {
+    path: PathBuf,
+    sharing: Sharing,
+    /// Locked as long as this process runs. It has a byte in it while the command after a change has not
+    /// succeeded yet.
+    lock: File,
+}
+
+impl SharedFile {
     /// # Errors
     /// `Usage` if a file cannot be kept there, or if another process keeps it.
-    pub(super) fn at(target: &Target, sharing: &Sharing) -> Result<Self> {
-        let shown = target.file.display();
+    pub(super) fn at(path: PathBuf, sharing: Sharing) -> Result<Self> {
+        let shown = path.display();
         let unusable = |why: &str| Error::usage(format!("cannot keep {shown}: {why}"));
-        let path = std::path::absolute(&target.file)
-            .map_err(|error| unusable("it is not a valid path").because(error))?;
         match fs::symlink_metadata(&path).map(|found| platform::file_kind(&found)) {
             Ok(FileKind::Regular) => {}
             Ok(FileKind::Link) => {
@@ -89,9 +99,9 @@ impl KeptFile {
         }
         let lock = directory.join(format!(".{}.lock", name.to_string_lossy()));
         Ok(Self {
-            _lock: lock_file(&lock, &path)?,
+            lock: lock_file(&lock, &path)?,
             path,
-            sharing: sharing.clone(),
+            sharing,
         })
     }
 
@@ -102,9 +112,12 @@ impl KeptFile {
     /// Writes the content as a whole, unless it is there already. Returns whether the file changed.
     ///
     /// # Errors
-    /// `Broken`; the file is as it was before.
+    /// `Broken` if the file could not be replaced, or may not survive a power failure.
     pub(super) fn write(&self, content: &[u8]) -> Result<bool> {
-        if read_foreign(&self.path, CONTENT_LIMIT).is_ok_and(|before| before == content) {
+        let found = fs::symlink_metadata(&self.path);
+        let is_shared = found.is_ok_and(|found| platform::is_shared_as(&found, &self.sharing));
+        let before = || read_foreign(&self.path, CONTENT_LIMIT);
+        if is_shared && before().is_ok_and(|before| before == content) {
             return Ok(false);
         }
         disk::write_shared(&self.path, content, &self.sharing)
@@ -112,8 +125,14 @@ impl KeptFile {
             .map_err(|error| self.broken("write", error))
     }
 
-    pub(super) fn remove(&self) -> Result<()> {
-        disk::remove(&self.path).map_err(|error| self.broken("remove", error))
+    /// Whether the command after a change is still to be run, also if another process changed the file.
+    pub(super) fn has_pending_command(&self) -> bool {
+        self.lock.metadata().is_ok_and(|found| found.len() > 0)
+    }
+
+    /// Best effort: if the disk is full, the command is not repeated.
+    pub(super) fn set_pending_command(&self, is_pending: bool) {
+        let _ = self.lock.set_len(u64::from(is_pending));
     }
 
     fn broken(&self, action: &str, error: io::Error) -> Error {
@@ -125,8 +144,12 @@ impl KeptFile {
 fn lock_file(lock: &Path, path: &Path) -> Result<File> {
     let shown = lock.display();
     let open = || platform::open_private(lock, Trust::Private, Access::Create);
-    let file =
-        open().map_err(|error| Error::broken(format!("cannot open {shown}")).because(error))?;
+    let broken = |error| Error::broken(format!("cannot open {shown}")).because(error);
+    let file = open().map_err(broken)?;
+    if let Some(reason) = platform::distrust(&file.metadata().map_err(broken)?, Trust::Private) {
+        return Err(Error::usage(format!("{shown} {reason}"))
+            .hint("keep the file in a directory of your own"));
+    }
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -5,37 +5,45 @@ use std::thread;
 use std::time::Duration;
 
 use super::after::AfterChange;
-use super::file::KeptFile;
+use super::file::SharedFile;
 use super::schedule::{Schedule, WATCH};
+use super::state::States;
 use crate::commands::obtain::{self, Obtained, TokenOptions, missing_scope, obtain};
 use crate::commands::template::{Template, Values};
 use crate::error::{Error, Kind, Result};
 use crate::message;
-use crate::platform::disk::Directories;
-use crate::platform::{Alarm, ServiceSignal, ServiceSignals, notify};
+use crate::platform::disk::{self, Directories};
+use crate::platform::{Alarm, ServiceSignal, ServiceSignals, Woken, notify};
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::Profiles;
 use crate::types::duration::in_words;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 
+/// Locked while a file is replaced, and from the end of the program on.
+static WRITING: Mutex<()> = Mutex::new(());
+
 /// A file, and what is known about it.
 pub(super) struct TokenFile {
-    file: KeptFile,
+    file: SharedFile,
     profile: Option<String>,
     schedule: Schedule,
     /// The message of the last attempt, if it failed: each is shown once.
-    fault: Option<String>,
+    last_error: Option<String>,
 }
 
 impl TokenFile {
-    pub(super) fn new(file: KeptFile, profile: Option<String>, min_ttl: Duration) -> Self {
+    pub(super) fn new(file: SharedFile, profile: Option<String>, min_ttl: Duration) -> Self {
         Self {
             file,
             profile,
             schedule: Schedule::new(min_ttl),
-            fault: None,
+            last_error: None,
         }
+    }
+
+    pub(super) fn path(&self) -> &std::path::Path {
+        self.file.path()
     }
 }
 
@@ -54,8 +62,6 @@ pub(super) struct Keeper {
     pub(super) min_ttl: Duration,
     pub(super) template: Option<Template>,
     pub(super) exec: Option<AfterChange>,
-    /// Locked while they are written, and from the end of the program on.
-    pub(super) files: Arc<Mutex<Vec<TokenFile>>>,
 }
 
 impl Keeper {
@@ -63,11 +69,10 @@ impl Keeper {
     ///
     /// # Errors
     /// The first one. The other files are written nevertheless.
-    pub(super) fn write_once(&self) -> Result<String> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn write_once(&self, files: &mut [TokenFile]) -> Result<String> {
         let mut first = Ok(());
-        for kept in files.iter_mut() {
-            let result = self.renew(kept).and_then(|renewal| {
+        for file in files {
+            let result = self.renew(file).and_then(|renewal| {
                 if let Some(failure) = &renewal.failure {
                     let message = failure.message();
                     message::warning(&format!("cannot renew the token: {message}"));
@@ -82,94 +87,105 @@ impl Keeper {
         first.map(|()| String::new())
     }
 
-    /// Keeps the files until a signal ends the program.
-    pub(super) fn run(self, remove: bool) -> Result<String> {
+    /// Keeps the files until a signal ends the program. Each has its own thread, so that a server that does
+    /// not respond delays no other file.
+    pub(super) fn run(self, files: Vec<TokenFile>, remove: bool) -> Result<String> {
         let broken = |error| Error::broken("cannot wait for signals").because(error);
         let mut signals = ServiceSignals::catch().map_err(broken)?;
-        let alarm = Arc::new(Alarm::new().map_err(broken)?);
-        let files = Arc::clone(&self.files);
-        let alarm_of_worker = Arc::clone(&alarm);
-        thread::Builder::new()
-            .spawn(move || self.work(&alarm_of_worker))
-            .map_err(broken)?;
-        while signals.next() == ServiceSignal::Again {
-            let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
-            for kept in files.iter_mut() {
-                kept.schedule.now();
-            }
-            drop(files);
-            alarm.ring().map_err(broken)?;
+        let keeper = Arc::new(self);
+        let states = Arc::new(States::of(files.len()));
+        let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
+        let mut alarms = Vec::new();
+        for (number, file) in files.into_iter().enumerate() {
+            let alarm = Arc::new(Alarm::new().map_err(broken)?);
+            alarms.push(Arc::clone(&alarm));
+            let (keeper, states) = (Arc::clone(&keeper), Arc::clone(&states));
+            let work = move || keeper.work(file, &alarm, |failed| states.set(number, failed));
+            thread::Builder::new().spawn(work).map_err(broken)?;
         }
-        let files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pause) = *WATCH {
+            let watch = move || {
+                loop {
+                    let _ = notify("WATCHDOG=1");
+                    thread::sleep(pause);
+                }
+            };
+            thread::Builder::new().spawn(watch).map_err(broken)?;
+        }
+        while signals.next() == ServiceSignal::Again {
+            for alarm in &alarms {
+                alarm.ring().map_err(broken)?;
+            }
+        }
+        let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = notify("STOPPING=1");
         let mut removed = Ok(String::new());
-        for kept in files.iter().filter(|_| remove) {
-            removed = removed.and(kept.file.remove().map(|()| String::new()));
+        for path in paths.iter().filter(|_| remove) {
+            let result = disk::remove(path).map(|()| String::new());
+            let result = result.map_err(|error| {
+                Error::broken(format!("cannot remove {}", path.display())).because(error)
+            });
+            removed = removed.and(result);
         }
-        // The worker must not write a file again before the process ends.
-        std::mem::forget(files);
+        // No thread must write a file again before the process ends.
+        std::mem::forget(writing);
         removed
     }
 
-    /// Renews each file when it is due, and never returns.
-    fn work(&self, alarm: &Alarm) {
-        let mut is_ready = false;
+    /// Renews a file whenever it is due, and never returns.
+    fn work(&self, mut file: TokenFile, alarm: &Alarm, report: impl Fn(bool)) {
         loop {
-            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            for kept in files.iter_mut() {
-                if kept.schedule.is_due(Timestamp::now()) {
-                    self.attend_to(kept);
-                }
+            if file.schedule.is_due(Timestamp::now()) {
+                self.renew_and_report(&mut file);
+                report(file.last_error.is_some());
             }
-            is_ready = report(&files, is_ready);
-            let next = files.iter().map(|kept| kept.schedule.due()).min();
-            drop(files);
-            let next = next.unwrap_or(Timestamp(u64::MAX));
-            let next = WATCH.map_or(next, |pause| next.min(Timestamp::now().plus(pause)));
-            if let Err(error) = alarm.wait_until(next) {
-                message::error(&Error::broken("cannot wait for the next renewal").because(error));
-                std::process::exit(Kind::Broken.exit_code().into());
+            match alarm.wait_until(file.schedule.due()) {
+                Ok(Woken::InTime) => {}
+                Ok(Woken::Early) => file.schedule.now(),
+                Err(error) => {
+                    let error = Error::broken("cannot wait for the next renewal").because(error);
+                    message::error(&error);
+                    std::process::exit(Kind::Broken.exit_code().into());
+                }
             }
         }
     }
 
     /// Renews a file, and says so if that changes what is known about it.
-    fn attend_to(&self, kept: &mut TokenFile) {
-        let fault = match self.renew(kept) {
-            Ok(Renewal { failure, command }) => {
-                if let Err(error) = command {
-                    message::error(&error);
-                }
-                failure.map(|failure| {
-                    let not_before = failure.not_before();
-                    kept.schedule
-                        .failed(not_before, Kind::Unavailable, Timestamp::now());
-                    failure.message().to_owned()
-                })
+    fn renew_and_report(&self, file: &mut TokenFile) {
+        let (not_before, error) = match self.renew(file) {
+            Ok(Renewal { command, failure }) => {
+                let not_before = failure.as_ref().map(TokenFailure::not_before);
+                let error = failure.map(TokenFailure::into_error);
+                (not_before, error.or(command.err()))
             }
-            Err(error) => {
-                kept.schedule
-                    .failed(Timestamp(0), error.kind, Timestamp::now());
-                let hints = error.hints.iter().map(|hint| format!("; {hint}"));
-                Some(error.to_string() + &hints.collect::<String>())
-            }
+            Err(error) => (None, Some(error)),
         };
-        let path = kept.file.path().display();
-        match &fault {
-            Some(text) if kept.fault.as_ref() != Some(text) => {
+        if let Some(error) = &error {
+            let not_before = not_before.unwrap_or(Timestamp(0));
+            file.schedule
+                .failed(not_before, error.kind, Timestamp::now());
+        }
+        let path = file.file.path().display();
+        let text = error.map(|error| {
+            let hints = error.hints.iter().map(|hint| format!("; {hint}"));
+            error.to_string() + &hints.collect::<String>()
+        });
+        match &text {
+            Some(text) if file.last_error.as_ref() != Some(text) => {
                 message::warning(&format!("{path} was not renewed: {text}"));
             }
-            None if kept.fault.is_some() => message::note(&format!("{path} is renewed again")),
+            None if file.last_error.is_some() => message::note(&format!("{path} is renewed again")),
             _ => {}
         }
-        kept.fault = fault;
+        file.last_error = text;
     }
 
     /// Gets a token that serves until the next renewal, and writes it.
-    fn renew(&self, kept: &mut TokenFile) -> Result<Renewal> {
-        let mut selected = self.profiles.find(kept.profile.as_deref())?;
+    fn renew(&self, file: &mut TokenFile) -> Result<Renewal> {
+        let mut selected = self.profiles.find(file.profile.as_deref())?;
         let options = TokenOptions {
-            min_ttl: kept.schedule.min_ttl(),
+            min_ttl: file.schedule.min_ttl(),
             quiet: true,
             ..TokenOptions::default()
         };
@@ -183,44 +199,55 @@ impl Keeper {
             Some(template) => template.fill(&Values::of(&obtained)),
             None => obtained.token.access_token.expose().to_owned(),
         };
-        let is_changed = kept.file.write(content.as_bytes())?;
-        if !kept.schedule.has_token() {
+        let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_changed = file.file.write(content.as_bytes())?;
+        drop(writing);
+        if !file.schedule.has_token() {
             warn_of_short_life(&obtained.token, self.min_ttl);
         }
-        kept.schedule.has(&obtained.token, Timestamp::now());
+        file.schedule.has(&obtained.token, Timestamp::now());
         if obtained.failure.is_none() {
-            kept.schedule.succeeded();
+            file.schedule.succeeded();
         }
-        let command = if is_changed {
-            self.after_change(kept, &selected, &obtained, &options)
-        } else {
-            Ok(())
-        };
+        if is_changed {
+            report_change(file, &selected, &obtained, &options);
+        }
         Ok(Renewal {
             failure: obtained.failure,
-            command,
+            command: self.run_command(&file.file, is_changed),
         })
     }
 
-    fn after_change(
-        &self,
-        kept: &TokenFile,
-        selected: &SelectedProfile,
-        obtained: &Obtained,
-        options: &TokenOptions,
-    ) -> Result<()> {
-        let path = kept.file.path().display();
-        message::step(|| {
-            let validity = obtained.token.validity(Timestamp::now());
-            format!("{path}: has a token that is {validity}")
-        });
-        if obtained.is_new
-            && let Some(warning) =
-                missing_scope(&obtain::request(selected, options), &obtained.token)
-        {
-            message::warning(&warning);
+    /// Runs the command after a change, also after one for which it failed.
+    fn run_command(&self, file: &SharedFile, is_changed: bool) -> Result<()> {
+        let Some(exec) = &self.exec else {
+            return Ok(());
+        };
+        if !is_changed && !file.has_pending_command() {
+            return Ok(());
         }
-        self.exec.as_ref().map_or(Ok(()), AfterChange::run)
+        file.set_pending_command(true);
+        exec.run()?;
+        file.set_pending_command(false);
+        Ok(())
+    }
+}
+
+fn report_change(
+    file: &TokenFile,
+    selected: &SelectedProfile,
+    obtained: &Obtained,
+    options: &TokenOptions,
+) {
+    let path = file.file.path().display();
+    message::step(|| {
+        let validity = obtained.token.validity(Timestamp::now());
+        format!("{path}: has a token that is {validity}")
+    });
+    if obtained.is_new
+        && let Some(warning) = missing_scope(&obtain::request(selected, options), &obtained.token)
+    {
+        message::warning(&warning);
     }
 }
 
@@ -233,26 +260,4 @@ fn warn_of_short_life(token: &CachedToken, min_ttl: Duration) {
             "this server's tokens last {life}, not longer than --min-ttl; each is renewed after half of that"
         ));
     }
-}
-
-/// Tells the service manager how things are, and returns whether it knows that all files are there.
-fn report(files: &[TokenFile], was_ready: bool) -> bool {
-    let failing = files.iter().filter(|kept| kept.fault.is_some()).count();
-    let is_ready = was_ready || files.iter().all(|kept| kept.schedule.has_token());
-    let mut state = match failing {
-        0 => "STATUS=all files have valid tokens\n".to_owned(),
-        _ => format!(
-            "STATUS={failing} of {} files cannot be renewed\n",
-            files.len()
-        ),
-    };
-    if is_ready && !was_ready {
-        state += "READY=1\n";
-    }
-    if WATCH.is_some() {
-        state += "WATCHDOG=1\n";
-    }
-    // A service manager that cannot be reached does not stop the tokens.
-    let _ = notify(&state);
-    is_ready
 }

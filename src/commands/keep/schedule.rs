@@ -20,6 +20,10 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the service manager wants to hear from this process (`sd_watchdog_enabled(3)`): twice in
 /// the time that it allows.
 pub(super) static WATCH: LazyLock<Option<Duration>> = LazyLock::new(|| {
+    let is_for_us = |process: String| process == std::process::id().to_string();
+    if !std::env::var("WATCHDOG_PID").map_or(true, is_for_us) {
+        return None;
+    }
     let time = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
     Some(Duration::from_micros(time) / 2).filter(|pause| *pause >= Duration::from_millis(1))
 });

@@ -10,6 +10,7 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use super::Woken;
 use crate::types::token::Timestamp;
 
 /// A timer that one thread waits for, and that others can ring early.
@@ -28,32 +29,32 @@ impl Alarm {
         })
     }
 
-    /// Waits until this moment, until [`Alarm::ring`], or until the clock is set. A moment that
-    /// passed while the machine was suspended ends the wait when it resumes.
-    pub(crate) fn wait_until(&self, moment: Timestamp) -> io::Result<()> {
-        self.set(moment)?;
+    /// Waits until this moment, until [`Alarm::ring`], or until the clock is set. A moment that passed
+    /// while the machine was suspended ends the wait when it resumes.
+    pub(crate) fn wait_until(&self, moment: Timestamp) -> io::Result<Woken> {
+        let was_set = self.set(moment)?;
         // It may have been rung before the timer was set.
-        if self.is_rung.swap(false, SeqCst) {
-            return Ok(());
+        if was_set || self.is_rung.swap(false, SeqCst) {
+            return Ok(Woken::Early);
         }
         let mut expirations = [0; 8];
         let read = || rustix::io::read(&self.timer, &mut expirations);
         match rustix::io::retry_on_intr(read) {
-            // The clock was set (`TFD_TIMER_CANCEL_ON_SET`).
-            Ok(_) | Err(Errno::CANCELED) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) if self.is_rung.swap(false, SeqCst) => Ok(Woken::Early),
+            Ok(_) => Ok(Woken::InTime),
+            Err(Errno::CANCELED) => Ok(Woken::Early),
+            Err(error) => Err(error.into()),
         }
-        self.is_rung.store(false, SeqCst);
-        Ok(())
     }
 
     /// Ends the wait, or the next one if there is none.
     pub(crate) fn ring(&self) -> io::Result<()> {
         self.is_rung.store(true, SeqCst);
-        self.set(Timestamp(1))
+        self.set(Timestamp(1)).map(drop)
     }
 
-    fn set(&self, moment: Timestamp) -> io::Result<()> {
+    /// Sets the timer. Returns whether the clock was set since the last wait (`TFD_TIMER_CANCEL_ON_SET`).
+    fn set(&self, moment: Timestamp) -> io::Result<bool> {
         // Zero would stop the timer.
         let milliseconds = i64::try_from(moment.0.max(1)).unwrap_or(i64::MAX);
         let time = Itimerspec {
@@ -64,7 +65,10 @@ impl Alarm {
             },
         };
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        timerfd_settime(&self.timer, flags, &time)?;
-        Ok(())
+        match timerfd_settime(&self.timer, flags, &time) {
+            Ok(_) => Ok(false),
+            Err(Errno::CANCELED) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 }

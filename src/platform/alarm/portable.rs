@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Woken;
 use crate::types::token::Timestamp;
 
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -21,15 +22,21 @@ impl Alarm {
         Ok(Self::default())
     }
 
-    /// Waits until this moment, or until [`Alarm::ring`].
-    pub(crate) fn wait_until(&self, moment: Timestamp) -> io::Result<()> {
+    /// Waits until this moment, until [`Alarm::ring`], or until the clock is put back.
+    pub(crate) fn wait_until(&self, moment: Timestamp) -> io::Result<Woken> {
         let mut is_rung = self.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = Timestamp::now();
         loop {
-            let left = moment.since(Timestamp::now());
-            if *is_rung || left.is_zero() {
+            let now = Timestamp::now();
+            if *is_rung || now < before {
                 *is_rung = false;
-                return Ok(());
+                return Ok(Woken::Early);
             }
+            let left = moment.since(now);
+            if left.is_zero() {
+                return Ok(Woken::InTime);
+            }
+            before = now;
             let waited = self.changed.wait_timeout(is_rung, left.min(LONGEST_SLEEP));
             is_rung = waited.unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -88,7 +88,8 @@ pub(crate) fn write_shared(path: &Path, content: &[u8], sharing: &Sharing) -> io
         .iter()
         .filter(|name| name.starts_with(&prefix))
     {
-        remove(&directory.join(name))?;
+        // In a shared directory, it may belong to another user.
+        let _ = remove(&directory.join(name));
     }
     let file = temporary_file_named(&prefix, directory, content)?;
     platform::share(file.as_file(), sharing)?;

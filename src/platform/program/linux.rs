@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Child;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -20,13 +21,19 @@ struct Process {
 
 /// The processes that a program starts. The program stays in our process group, so that it can use
 /// the terminal and receives the terminal's signals.
+///
+/// Only one at a time: another thread's program would be taken for a descendant.
 pub(crate) struct Descendants {
     other_children: Vec<i32>,
+    _only: MutexGuard<'static, ()>,
 }
+
+static ONLY: Mutex<()> = Mutex::new(());
 
 impl Descendants {
     /// From now on, a process whose parent ended becomes our child, so that it can be found.
     pub(crate) fn watch() -> Self {
+        let only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         // A shell that became this program may have started others before.
         let other_children = match waitid(WaitId::All, options) {
@@ -34,7 +41,10 @@ impl Descendants {
             _ => children_of(&processes(), &[own_id()]),
         };
         let _ = set_child_subreaper(Some(getpid()));
-        Self { other_children }
+        Self {
+            other_children,
+            _only: only,
+        }
     }
 
     /// Kills the program and all processes that it started, except daemons that left our session, such

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::Access;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// The path, if it is an executable file.
 pub(super) fn executable(path: &Path) -> Option<PathBuf> {
@@ -13,6 +14,14 @@ pub(super) fn executable(path: &Path) -> Option<PathBuf> {
 
 pub(super) fn root() -> PathBuf {
     PathBuf::from("/")
+}
+
+/// Kills all processes of a program's group.
+pub(super) fn kill_group(id: u32) {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+    if let Some(id) = id {
+        let _ = kill_process_group(id, Signal::KILL);
+    }
 }
 
 /// Runs a line in the shell.

@@ -188,29 +188,36 @@ pub(crate) fn is_open_to_all(directory: &Metadata) -> bool {
 /// Lets others read a file.
 ///
 /// # Errors
-/// The group does not exist, or the user is not in it.
+/// The user is not in the group.
 pub(crate) fn share(file: &File, sharing: &Sharing) -> io::Result<()> {
-    if let Some(group) = &sharing.group {
-        std::os::unix::fs::fchown(file, None, Some(group_number(group)?))?;
+    if let Some(group) = sharing.group {
+        std::os::unix::fs::fchown(file, None, Some(group))?;
     }
-    match sharing.mode {
-        Some(mode) => file.set_permissions(Permissions::from_mode(mode)),
-        None => Ok(()),
-    }
+    file.set_permissions(Permissions::from_mode(mode_of(sharing)))
 }
 
-fn group_number(group: &str) -> io::Result<u32> {
+/// Whether a file has these permissions, and this group.
+pub(crate) fn is_shared_as(file: &Metadata, sharing: &Sharing) -> bool {
+    let is_of_group = sharing.group.is_none_or(|group| group == file.gid());
+    file.mode() & 0o7777 == mode_of(sharing) && is_of_group
+}
+
+fn mode_of(sharing: &Sharing) -> u32 {
+    sharing.mode.unwrap_or(0o600)
+}
+
+/// The number of a group that is given by its name or number; none if there is no such group.
+///
+/// Only before another thread is started, which could ask for a group as well.
+pub(crate) fn group_number(group: &str) -> Option<u32> {
     if let Ok(number) = group.parse() {
-        return Ok(number);
+        return Some(number);
     }
-    let name = CString::new(group).map_err(|_| io::ErrorKind::InvalidInput)?;
-    // SAFETY: the name ends with a NUL. No other thread asks for a group.
+    let name = CString::new(group).ok()?;
+    // SAFETY: the name ends with a NUL; for threads, see above.
     #[allow(unsafe_code, reason = "std and rustix have no groups")]
     let found = unsafe { libc::getgrnam(name.as_ptr()).as_ref() };
-    match found {
-        Some(found) => Ok(found.gr_gid),
-        None => Err(io::Error::new(io::ErrorKind::NotFound, "unknown group")),
-    }
+    found.map(|found| found.gr_gid)
 }
 
 /// Creates a directory that only the user can enter, or checks an existing one. If others may write to
