@@ -79,25 +79,33 @@ impl Profiles {
         self.names_of(&[".json"])
     }
 
+    /// The same in any order: sorting a thousand of them for people takes longer than all else that the
+    /// completion of a shell does.
+    pub(crate) fn unsorted_names(&self) -> Result<Vec<ProfileName>> {
+        self.unsorted_names_of(&[".json"])
+    }
+
     /// The names of the profiles, and of interrupted logins that may have left an item.
     pub(crate) fn names_to_forget(&self) -> Result<Vec<ProfileName>> {
         self.names_of(&[".json", ".items"])
     }
 
     fn names_of(&self, extensions: &[&str]) -> Result<Vec<ProfileName>> {
-        let files = disk::names(&self.directory);
-        let files = files.map_err(|error| disk::unreadable(&self.directory, error))?;
-        let stem = |file: &str| {
-            let mut stems = extensions.iter().filter_map(|end| file.strip_suffix(end));
-            stems.next().map(str::to_owned)
-        };
-        let stems = files.iter().filter_map(|file| stem(file));
-        let mut names: Vec<_> = stems
-            .filter_map(|stem| ProfileName::parse(&stem).ok())
-            .collect();
+        let mut names = self.unsorted_names_of(extensions)?;
         names.sort_by(ProfileName::natural_order);
         names.dedup();
         Ok(names)
+    }
+
+    fn unsorted_names_of(&self, extensions: &[&str]) -> Result<Vec<ProfileName>> {
+        let files = disk::names(&self.directory);
+        let files = files.map_err(|error| disk::unreadable(&self.directory, error))?;
+        let name = |mut file: String| {
+            let extension = extensions.iter().find(|end| file.ends_with(**end))?;
+            file.truncate(file.len() - extension.len());
+            ProfileName::from_string(file)
+        };
+        Ok(files.into_iter().filter_map(name).collect())
     }
 
     /// Reads a profile.

@@ -77,7 +77,9 @@ pub(crate) fn complete(args: &CompleteArgs, program: &Command) -> String {
     let mut text = String::new();
     for Candidate { word, about } in candidates {
         if word.starts_with(':') || word.starts_with(current) && !word.contains(char::is_control) {
-            text.extend([&*word, "\t", &*about, "\n"]);
+            for part in [&*word, "\t", &*about, "\n"] {
+                text.push_str(part);
+            }
         }
     }
     text
@@ -256,7 +258,8 @@ impl<'a> Position<'a> {
             current,
         };
         let mut candidates = of_argument(argument, &known);
-        for candidate in &mut candidates {
+        let of_option = candidates.iter_mut().filter(|_| !prefix.is_empty());
+        for candidate in of_option {
             if !candidate.word.starts_with(':') {
                 candidate.word.insert_str(0, prefix);
             }

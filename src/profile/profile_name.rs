@@ -16,20 +16,22 @@ pub(crate) struct ProfileName(String);
 
 impl ProfileName {
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let fits = text.len() <= 64
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
-            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && !text.ends_with('.')
-            && !is_device_name(text);
-        if fits {
+        if is_name(text) {
             return Ok(Self(text.to_owned()));
         }
         // The argument may be a secret in the wrong place, so it is not repeated.
         Err(Error::usage("invalid profile name").hint(
             "use up to 64 characters from a-z, 0-9, \".\", \"_\" and \"-\", starting with a letter or digit",
         ))
+    }
+
+    /// The same, without a copy; none if it is no name.
+    pub(crate) fn from_string(text: String) -> Option<Self> {
+        is_name(&text).then_some(Self(text))
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
     }
 
     /// Checks the name of a profile that is new.
@@ -106,6 +108,16 @@ fn number<'a>(text: &mut &'a [u8]) -> Option<&'a [u8]> {
     *text = rest;
     let zeros = number.iter().take_while(|b| **b == b'0').count();
     Some(&number[zeros..])
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !text.ends_with('.')
+        && !is_device_name(text)
 }
 
 /// Windows opens a device for these, whatever their extension.

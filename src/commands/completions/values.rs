@@ -69,10 +69,20 @@ pub(super) fn of_argument(argument: &Arg, known: &Known<'_>) -> Vec<Candidate> {
 
 /// The stored profiles. Those that cannot be read complete nothing: this is no place for an error.
 fn profiles(prefix: &str, suffix: &str) -> Vec<Candidate> {
-    let names = profiles::directories().and_then(|at| Profiles::of(&at).names());
-    let names = names.unwrap_or_default().into_iter();
+    let names = profiles::directories().and_then(|at| Profiles::of(&at).unsorted_names());
+    let mut names = names.unwrap_or_default();
+    // By bytes, as shells sort them anyway.
+    names.sort_unstable();
+    let word = |name: ProfileName| {
+        let mut name = name.into_string();
+        if !prefix.is_empty() {
+            name.insert_str(0, prefix);
+        }
+        name + suffix
+    };
     names
-        .map(|name| Candidate::profile([prefix, name.as_str(), suffix].concat()))
+        .into_iter()
+        .map(|name| Candidate::profile(word(name)))
         .collect()
 }
 
