@@ -74,14 +74,19 @@ pub(crate) fn complete(args: &CompleteArgs, program: &Command) -> String {
     };
     let current = current.strip_prefix('=').unwrap_or(current);
     let candidates = Position::after(program, before).candidates(current);
-    let mut text = String::new();
-    for Candidate { word, about } in candidates {
+    let lengths = candidates
+        .iter()
+        .map(|it| it.word.len() + it.about.len() + 2);
+    let mut text = String::with_capacity(lengths.sum());
+    for Candidate { word, about } in &candidates {
         if word.starts_with(':') || word.starts_with(current) && !word.contains(char::is_control) {
-            for part in [&*word, "\t", &*about, "\n"] {
+            for part in [word, "\t", about, "\n"] {
                 text.push_str(part);
             }
         }
     }
+    // The process ends after this.
+    std::mem::forget(candidates);
     text
 }
 

@@ -61,7 +61,7 @@ fn words_are_completed_by_their_place() {
         (&["=A=p", "exec", "-e"], "A=prod-one"),
         (&["=", "exec", "-e", "A=q", "--"], ":commands"),
         (&["=q", "git-credential", "--profile"], ""),
-        (&["=dock", "setup"], "docker"),
+        (&["=dock", "setup"], "docker dockerfile"),
         (&["=cod", "setup", "mcp", "q", "--client"], "codex"),
         (&["=auth0", "login", "--provider"], "auth0"),
         (
