@@ -8,6 +8,11 @@ use super::rejection::Rejection;
 /// The longest head of a request, and of a line of chunks, in bytes.
 const HEAD_LIMIT: usize = 32 * 1024;
 const CHUNK_LINE_LIMIT: usize = 256;
+
+/// How many headers may follow a body, and how long each may be.
+const TRAILERS_LIMIT: usize = 8;
+const TRAILER_LIMIT: usize = 1024;
+
 const HEADERS_LIMIT: usize = 100;
 
 /// What comes next on a connection.
@@ -21,8 +26,9 @@ pub(super) enum Framing {
     /// So many bytes of a chunk.
     ChunkData(u64),
     ChunkEnd,
-    /// The line after the last chunk.
-    LastLine,
+    /// The headers after the last chunk, of which there were so many, or the empty line that ends them.
+    /// hyper reads them, and they are not sent on.
+    Trailers(usize),
     /// Another protocol: a WebSocket.
     Upgraded,
 }
@@ -63,21 +69,33 @@ impl Framing {
                     return Ok(0);
                 };
                 *self = match chunk_size(line)? {
-                    0 => Self::LastLine,
+                    0 => Self::Trailers(0),
                     size => Self::ChunkData(size),
                 };
                 Ok(line.len() + 2)
             }
-            Self::ChunkEnd | Self::LastLine => match received {
+            Self::ChunkEnd => match received {
                 [b'\r', b'\n', ..] => {
-                    let is_last = *self == Self::LastLine;
-                    *self = if is_last { Self::Head } else { Self::ChunkSize };
+                    *self = Self::ChunkSize;
                     Ok(2)
                 }
                 [] | [b'\r'] => Ok(0),
-                // Or a header after the body, which nobody needs.
                 _ => Err(Rejection::Malformed),
             },
+            Self::Trailers(count) => {
+                let Some(line) = line(received, TRAILER_LIMIT)? else {
+                    return Ok(0);
+                };
+                if line.is_empty() {
+                    *self = Self::Head;
+                } else if count < TRAILERS_LIMIT {
+                    header(line)?;
+                    *self = Self::Trailers(count + 1);
+                } else {
+                    return Err(Rejection::HeadTooLarge);
+                }
+                Ok(line.len() + 2)
+            }
         }
     }
 }
@@ -232,7 +250,7 @@ mod tests {
     fn messages_are_passed_on_whole_however_they_arrive() {
         let requests = b"GET /a HTTP/1.1\r\nHost: x\r\nA:\xfc\r\n\r\n\
             POST /b HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /\
-            PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nab\r\nc\r\n0\r\n\r\n\
+            PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nab\r\nc\r\n0\r\nA: b\r\nC: d\r\n\r\n\
             GET /d?{} HTTP/1.0\r\n\r\n";
         for piece in [1, 2, 3, 7, 50, 1000] {
             assert_eq!(
@@ -274,7 +292,9 @@ mod tests {
             &body("0x1\r\na\r\n"),
             &body("1\na\r\n"),
             &body("1\r\nab\r\n"),
-            &body("0\r\nA: b\r\n\r\n"),
+            &body("0\r\nA\r\n\r\n"),
+            &body("0\r\nA: b\r\n c\r\n\r\n"),
+            &body("0\r\nA: b\n\r\n"),
             &body("ffffffffffffffff\r\n"),
         ] {
             for piece in [1, 1000] {
@@ -284,7 +304,8 @@ mod tests {
         }
         let long = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(40_000));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101));
-        for request in [long, many] {
+        let trailers = body(&format!("0\r\n{}\r\n", "A: b\r\n".repeat(9)));
+        for request in [long, many, trailers] {
             let passed = pass(request.as_bytes(), 1000);
             assert_eq!(passed, Err(Rejection::HeadTooLarge));
         }

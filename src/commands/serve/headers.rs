@@ -43,7 +43,9 @@ const OF_RESPONSE: [HeaderName; 4] = [
 
 /// The headers of a client's request that are sent on. `token` is the header that carries the token.
 pub(super) fn of_request(client: &HeaderMap, token: &HeaderName, upgrade: bool) -> HeaderMap {
-    let mut headers = passed_on(client, |name| OF_REQUEST.contains(name) || name == token);
+    let mut headers = passed_on(client, |name| {
+        OF_REQUEST.contains(name) || name == token || names_another_url(name.as_str())
+    });
     if upgrade {
         add_upgrade(&mut headers, client);
     }
@@ -52,6 +54,21 @@ pub(super) fn of_request(client: &HeaderMap, token: &HeaderName, upgrade: bool) 
         .entry(ACCEPT)
         .or_insert(HeaderValue::from_static("*/*"));
     headers
+}
+
+/// Headers from which some servers take the URL instead of from the request line: it could leave the
+/// bound one.
+fn names_another_url(name: &str) -> bool {
+    let others = [
+        "forwarded",
+        "x-host",
+        "x-http-host-override",
+        "x-original-host",
+        "x-original-uri",
+        "x-original-url",
+        "x-rewrite-url",
+    ];
+    others.contains(&name) || name.starts_with("x-forwarded-")
 }
 
 /// The headers of a response that a client gets. A response without a body has the length of another.

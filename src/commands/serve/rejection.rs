@@ -39,7 +39,9 @@ impl Rejection {
             Self::WrongHost => "the Host header is not this address",
             Self::Browser => "requests from web pages are refused",
             Self::NotFound => "no such path",
-            Self::Path => "the path cannot be sent on safely",
+            Self::Path => {
+                "the path cannot be sent on safely: it has an empty, dot or doubly encoded part, or an encoded slash"
+            }
             Self::Method => "this method is refused",
             Self::BodyTooLate => "the body of the request did not arrive",
         }

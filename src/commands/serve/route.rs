@@ -9,7 +9,7 @@ use crate::types::web_url::{WebUrl, decode_lossy, encode_all_reserved};
 
 /// The address of a listener.
 pub(super) struct Address {
-    /// `k-` and 128 random bits. Who does not know it gets nothing.
+    /// `k-` and 128 random bits. Without it, every path is 404.
     key: String,
     /// `http://127.0.0.1:PORT`
     origin: String,
@@ -64,7 +64,7 @@ impl Route {
         let url = [
             self.base.origin(),
             self.base.prefix(),
-            path,
+            &encoded(path),
             &encoded(query),
         ]
         .concat();
@@ -122,10 +122,11 @@ fn is_safe(path: &str) -> bool {
 fn is_safe_segment(segment: &str) -> bool {
     let mut text = segment.to_owned();
     for _ in 0..3 {
-        // Some servers cut a segment off at its first parameter.
-        let name = text.split(';').next().unwrap_or_default();
-        let is_bad = |c: char| matches!(c, '/' | '\\' | '\u{fffd}') || c.is_control();
-        if matches!(name, "." | "..") || text.contains(is_bad) {
+        // Some servers cut a segment off at its first parameter, and those on Windows strip spaces.
+        let name = text.split(is_like_end).next().unwrap_or_default();
+        let is_nothing = |c: char| c.is_whitespace() || is_like_dot(c);
+        let leads_upwards = !name.is_empty() && name.chars().all(is_nothing);
+        if leads_upwards || text.contains(|c: char| is_like_slash(c) || c.is_control()) {
             return false;
         }
         let decoded = decode_lossy(&text);
@@ -137,10 +138,32 @@ fn is_safe_segment(segment: &str) -> bool {
     false
 }
 
-/// A query whose characters are all valid in a URL: many clients send others.
-fn encoded(query: &str) -> String {
-    let mut encoded = String::with_capacity(query.len());
-    for c in query.chars() {
+// Each of these characters, and those that some servers take for it (NFKC, best fit of Windows).
+
+fn is_like_end(c: char) -> bool {
+    let similar = ['\u{37e}', '\u{fe54}', '\u{ff03}', '\u{ff1b}', '\u{ff1f}'];
+    matches!(c, ';' | '?' | '#') || similar.contains(&c)
+}
+
+fn is_like_dot(c: char) -> bool {
+    let similar = ['\u{2024}', '\u{2025}', '\u{2026}', '\u{fe52}', '\u{ff0e}'];
+    c == '.' || similar.contains(&c)
+}
+
+/// Or like a percent sign, or bytes that are not UTF-8.
+fn is_like_slash(c: char) -> bool {
+    let of_slash = ['\u{2044}', '\u{2215}', '\u{29f8}', '\u{ff0f}'];
+    let of_backslash = ['\u{2216}', '\u{29f5}', '\u{fe68}', '\u{ff3c}'];
+    let with_slash = ['\u{2100}', '\u{2101}', '\u{2105}', '\u{2106}'];
+    let of_percent = ['\u{fe6a}', '\u{ff05}', '\u{fffd}'];
+    let similar = [of_slash, of_backslash, with_slash].concat();
+    matches!(c, '/' | '\\') || similar.contains(&c) || of_percent.contains(&c)
+}
+
+/// A path or query whose characters are all valid in a URL: many clients send others.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for c in text.chars() {
         match c {
             '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => {
                 encoded.push_str(&encode_all_reserved(c.encode_utf8(&mut [0; 4])));
@@ -177,13 +200,13 @@ mod tests {
             ("https://a.example/v1/", "/k-0a/", "https://a.example/v1/"),
             (
                 "https://a.example/v1/",
-                "/k-0a/b%20c;d/..e",
-                "https://a.example/v1/b%20c;d/..e",
+                "/k-0a/b%20c;d/..e/%E2%80%A6f%3f",
+                "https://a.example/v1/b%20c;d/..e/%E2%80%A6f%3f",
             ),
             (
                 "https://a.example/",
-                "/k-0a/b?{\"c\"}",
-                "https://a.example/b?%7B%22c%22%7D",
+                "/k-0a/{b}|?{\"c\"}",
+                "https://a.example/%7Bb%7D%7C?%7B%22c%22%7D",
             ),
         ] {
             assert_eq!(
@@ -220,6 +243,19 @@ mod tests {
             "/b%",
             "/b%zz",
             "/%2e%2e;x",
+            "/..%3f/b",
+            "/..%23/b",
+            "/..%253fx/b",
+            "/..%20/b",
+            "/.%20./b",
+            "/%20/b",
+            "/.../b",
+            "/..%c2%a0/b",
+            "/%EF%BC%8E%EF%BC%8E/b",
+            "/%EF%BC%8F..%EF%BC%8F",
+            "/%E2%80%A5/b",
+            "/%E2%88%95b",
+            "/%EF%BC%852e",
         ] {
             let found = upstream("https://a.example/v1", &format!("/k-0a{path}"));
             assert_eq!(found, Err(Rejection::Path), "{path}");
