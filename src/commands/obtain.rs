@@ -116,6 +116,20 @@ pub(super) fn obtain(
     ))
 }
 
+/// The cached token of this profile, unless it has expired. There is neither a request nor a warning.
+pub(super) fn cached(directories: &Directories, selected: &SelectedProfile) -> Option<Obtained> {
+    let request = request(selected, &TokenOptions::default());
+    let cache = Cache::of(directories, &selected.name);
+    let token = cache.entry(&request).token();
+    let token = token.filter(|token| token.is_unexpired(Timestamp::now()))?;
+    Some(Obtained {
+        token,
+        scope: request.scope,
+        is_new: false,
+        failure: None,
+    })
+}
+
 /// What a request outside of the cache brought.
 pub(super) struct Checked {
     pub(super) token: CachedToken,

@@ -14,7 +14,9 @@ mod framing;
 mod headers;
 mod life;
 mod listener;
+mod pause;
 mod program;
+mod progress;
 mod rejection;
 mod route;
 mod selection;
@@ -43,6 +45,7 @@ use crate::profile::SecretSource;
 use crate::profile::binding::BoundUrl;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
+use crate::secrets;
 use crate::types::digest;
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
 use activity::Activity;
@@ -91,7 +94,7 @@ pub(crate) struct Args {
     )]
     port: u16,
     /// End when there was no connection for this long (90, 90s, 5m, 2h)
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "command")]
     idle: Option<Duration>,
     /// The longest pause of the client or the server within a request
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
@@ -106,7 +109,7 @@ fn bound_url(text: &str) -> std::result::Result<BoundUrl, String> {
 }
 
 /// What is served.
-enum Wanted {
+enum Served {
     Url(BoundUrl, Box<Upstream>),
     Tokens,
 }
@@ -128,13 +131,15 @@ pub(crate) fn run(
 ) -> Result<String> {
     let directories = profiles::directories()?;
     let mut selected = Profiles::of(&directories).find(args.profile.as_deref())?;
+    // Before a thread starts.
+    secrets::take_from_environment(&selected.profile);
     let hidden = hidden_variables(&selected);
-    let wanted = if args.as_token_endpoint || args.socket.is_some() {
-        Wanted::Tokens
+    let target = if args.as_token_endpoint || args.socket.is_some() {
+        Served::Tokens
     } else {
         let base = selection::bind(&mut selected, args.url.as_ref())?;
         let upstream = Upstream::to(base.as_url(), &selected)?;
-        Wanted::Url(base, Box::new(upstream))
+        Served::Url(base, Box::new(upstream))
     };
     // Before it listens: what is wrong with the profile ends the command with its exit code.
     let tokens = Tokens::of(selected)?;
@@ -148,7 +153,7 @@ pub(crate) fn run(
             Some(path) => listen_on_socket(path)?,
             None => listen(args.port).await?,
         };
-        let (service, name) = service(wanted, tokens, endpoint.origin.as_deref(), &key, args);
+        let (service, name) = service(target, tokens, endpoint.origin.as_deref(), &key, args);
         let signals = stop_signals()?;
         let program = match &args.command[..] {
             [] => {
@@ -168,6 +173,7 @@ pub(crate) fn run(
             service,
             limit: args.timeout,
             activity: Arc::new(Activity::new()),
+            may_raise_limit: args.command.is_empty(),
         });
         let (stop, stopped) = watch::channel(false);
         let running = tokio::spawn(listener::run(
@@ -196,7 +202,7 @@ pub(crate) fn run(
 
 /// What answers the requests, and what names it: a URL, or the path of the socket.
 fn service(
-    wanted: Wanted,
+    target: Served,
     tokens: Tokens,
     origin: Option<&str>,
     key: &str,
@@ -216,8 +222,8 @@ fn service(
     };
     let admission = Admission::of(origin);
     let address = Address::new(key, origin.to_owned());
-    match wanted {
-        Wanted::Tokens => {
+    match target {
+        Served::Tokens => {
             let url = address.url(token_endpoint::PATH);
             let endpoint = TokenEndpoint {
                 admission,
@@ -227,7 +233,7 @@ fn service(
             };
             (Service::TokenEndpoint(Box::new(endpoint)), url)
         }
-        Wanted::Url(base, upstream) => {
+        Served::Url(base, upstream) => {
             let route = Route { address, base };
             let url = route.url();
             let proxy = Proxy {

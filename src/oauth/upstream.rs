@@ -1,6 +1,7 @@
 //! Requests that carry a token to the server that a profile is bound to, with bodies that are streamed.
 
 use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes};
@@ -88,10 +89,19 @@ impl Upstream {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let url = Url::parse(url).map_err(|_| broken())?;
+        let is_repeatable = body.is_none() && method.is_safe();
         let mut request = Request::new(method, url);
         *request.headers_mut() = headers;
         *request.body_mut() = body.map(UpstreamBody::wrap);
-        match self.client.execute(request).await {
+        let again = request.try_clone().filter(|_| is_repeatable);
+        let mut sent = self.client.execute(request).await;
+        if let Some(again) = again
+            && sent.as_ref().is_err_and(is_of_closed_connection)
+            && let Ok(response) = self.client.execute(again).await
+        {
+            sent = Ok(response);
+        }
+        match sent {
             Ok(response) => Ok(response.into()),
             Err(error) => {
                 let route = self.route.clone();
@@ -100,6 +110,24 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Whether the server closed the connection instead of a response: it may have done so just as a
+/// connection that it kept was used again (RFC 9112 §9.3.1).
+fn is_of_closed_connection(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        let of_hyper = error.downcast_ref::<hyper::Error>();
+        if of_hyper.is_some_and(hyper::Error::is_incomplete_message) {
+            return true;
+        }
+        let of_system = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if let Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) = of_system {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// The absolute URL of a `Location` in the response to a request for `base` (RFC 9110 §10.2.2).

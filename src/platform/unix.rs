@@ -16,7 +16,7 @@ use std::process::Command;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, fcntl_getfd};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{isatty, tcgetwinsize};
 
@@ -88,6 +88,22 @@ pub(crate) fn harden(becomes_another: bool) -> Inherited {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     Inherited { umask }
+}
+
+/// How many files this process may have open; before, the limit is raised to this number if that is
+/// possible.
+pub(crate) fn descriptor_limit(wanted: Option<usize>) -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = wanted.map(|wanted| maximum.unwrap_or(u64::MAX).min(wanted as u64));
+    let limit = current.unwrap_or(u64::MAX);
+    let raised = wanted.filter(|wanted| {
+        let raised = Rlimit {
+            current: Some(*wanted),
+            maximum,
+        };
+        *wanted > limit && setrlimit(Resource::Nofile, raised).is_ok()
+    });
+    usize::try_from(raised.unwrap_or(limit)).unwrap_or(usize::MAX)
 }
 
 /// The process attributes that [`harden`] changed, to restore them for another program.

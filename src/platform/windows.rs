@@ -45,6 +45,11 @@ pub(crate) fn ask_socket(_: &Path, _: &[u8], _: std::time::Duration) -> io::Resu
 }
 
 /// There are no signals.
+/// There is no limit.
+pub(crate) fn descriptor_limit(_: Option<usize>) -> usize {
+    usize::MAX
+}
+
 pub(crate) fn pass_signal_on(_: u32, _: i32) {}
 
 pub(crate) fn exit_code(status: ExitStatus) -> i32 {

@@ -10,11 +10,12 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::progress::Progress;
 use super::rejection::Rejection;
 use crate::oauth::UpstreamBody;
 
-/// The longest body of a request that is kept, to be sent again with another token.
-pub(super) const KEPT_LIMIT: usize = 64 * 1024;
+/// The longest body of a request that is buffered, to be sent again with another token.
+pub(super) const REPLAY_LIMIT: usize = 64 * 1024;
 
 type BodyError = Box<dyn StdError + Send + Sync>;
 
@@ -22,6 +23,8 @@ type BodyError = Box<dyn StdError + Send + Sync>;
 pub(super) struct Paced<B> {
     body: B,
     limit: Duration,
+    /// Of the request as a whole: while that is sent, its response may pause.
+    progress: Option<Progress>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -30,7 +33,15 @@ impl<B> Paced<B> {
         Self {
             body,
             limit,
+            progress: None,
             pause: None,
+        }
+    }
+
+    pub(super) fn of_response(body: B, limit: Duration, progress: Progress) -> Self {
+        Self {
+            progress: Some(progress),
+            ..Self::new(body, limit)
         }
     }
 }
@@ -56,6 +67,13 @@ where
         let limit = this.limit;
         let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(pause.as_mut().poll(cx));
+        let last = this.progress.as_ref().map(Progress::last);
+        if let Some(end) = last.map(|last| last + limit)
+            && Instant::now() < end
+        {
+            pause.as_mut().reset(end);
+            ready!(pause.as_mut().poll(cx));
+        }
         Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 
@@ -112,13 +130,13 @@ pub(super) enum RequestBody {
     /// A short one, read whole before it is sent.
     Buffered(Bytes),
     /// One of unknown length: what is sent is copied, up to the limit.
-    Copied(Paced<Incoming>, Arc<Copy>),
-    Streamed(Paced<Incoming>),
+    Copied(Paced<Incoming>, Progress, Arc<SentCopy>),
+    Streamed(Paced<Incoming>, Progress),
 }
 
 /// What was sent of a body.
 #[derive(Default)]
-pub(super) struct Copy(Mutex<Copied>);
+pub(super) struct SentCopy(Mutex<Copied>);
 
 #[derive(Default)]
 struct Copied {
@@ -127,12 +145,12 @@ struct Copied {
     is_too_long: bool,
 }
 
-impl Copy {
+impl SentCopy {
     fn add(&self, frame: Option<&[u8]>) {
         let mut copied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match frame {
             None => copied.is_whole = !copied.is_too_long,
-            Some(bytes) if copied.bytes.len() + bytes.len() > KEPT_LIMIT => {
+            Some(bytes) if copied.bytes.len() + bytes.len() > REPLAY_LIMIT => {
                 copied.is_too_long = true;
                 copied.bytes = Vec::new();
             }
@@ -148,14 +166,14 @@ impl Copy {
 }
 
 /// What is left of a body after it was sent.
-pub(super) enum Again {
+pub(super) enum Replay {
     None,
     Buffered(Bytes),
-    Copied(Arc<Copy>),
+    Copied(Arc<SentCopy>),
     No,
 }
 
-impl Again {
+impl Replay {
     /// The body for another request, if all of it is still here.
     pub(super) fn body(self) -> Option<RequestBody> {
         match self {
@@ -170,15 +188,19 @@ impl Again {
 impl RequestBody {
     /// # Errors
     /// The client did not send all of a short body.
-    pub(super) async fn read(body: Incoming, limit: Duration) -> Result<Self, Rejection> {
+    pub(super) async fn read(
+        body: Incoming,
+        limit: Duration,
+        progress: &Progress,
+    ) -> Result<Self, Rejection> {
         if body.is_end_stream() {
             return Ok(Self::None);
         }
         let size = body.size_hint().exact();
         let mut body = Paced::new(body, limit);
         match size {
-            None => Ok(Self::Copied(body, Arc::default())),
-            Some(size) if size > KEPT_LIMIT as u64 => Ok(Self::Streamed(body)),
+            None => Ok(Self::Copied(body, progress.clone(), Arc::default())),
+            Some(size) if size > REPLAY_LIMIT as u64 => Ok(Self::Streamed(body, progress.clone())),
             Some(_) => {
                 let mut bytes = Vec::new();
                 while let Some(frame) = next_frame(&mut body).await {
@@ -190,12 +212,30 @@ impl RequestBody {
         }
     }
 
-    pub(super) fn again(&self) -> Again {
+    /// Reads one of unknown length to its end. None if it is too long, or does not come.
+    pub(super) async fn into_bytes(self) -> Option<Bytes> {
+        let (mut body, mut bytes) = match self {
+            Self::None => return Some(Bytes::new()),
+            Self::Buffered(bytes) => return Some(bytes),
+            Self::Streamed(..) => return None,
+            Self::Copied(body, ..) => (body, Vec::new()),
+        };
+        while let Some(frame) = next_frame(&mut body).await {
+            let frame = frame.ok()?;
+            bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| &data[..]));
+            if bytes.len() > REPLAY_LIMIT {
+                return None;
+            }
+        }
+        Some(bytes.into())
+    }
+
+    pub(super) fn replay(&self) -> Replay {
         match self {
-            Self::None => Again::None,
-            Self::Buffered(bytes) => Again::Buffered(bytes.clone()),
-            Self::Copied(_, copy) => Again::Copied(Arc::clone(copy)),
-            Self::Streamed(_) => Again::No,
+            Self::None => Replay::None,
+            Self::Buffered(bytes) => Replay::Buffered(bytes.clone()),
+            Self::Copied(_, _, copy) => Replay::Copied(Arc::clone(copy)),
+            Self::Streamed(..) => Replay::No,
         }
     }
 
@@ -207,6 +247,28 @@ impl RequestBody {
 
 async fn next_frame(body: &mut Paced<Incoming>) -> Option<Result<Frame<Bytes>, BodyError>> {
     std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}
+
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+fn poll_reporting(
+    body: &mut Paced<Incoming>,
+    progress: &Progress,
+    cx: &mut Context<'_>,
+) -> PolledFrame {
+    let polled = loop {
+        match Pin::new(&mut *body).poll_frame(cx) {
+            // Headers after the body are not sent on.
+            Poll::Ready(Some(Ok(frame))) if !frame.is_data() => {}
+            polled => break polled,
+        }
+    };
+    match &polled {
+        Poll::Pending => progress.client_is_awaited(),
+        Poll::Ready(Some(Err(_))) => progress.client_is_late(),
+        Poll::Ready(_) => progress.made(),
+    }
+    polled
 }
 
 impl Body for RequestBody {
@@ -224,9 +286,9 @@ impl Body for RequestBody {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
-            Self::Copied(body, copy) => {
-                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+            Self::Streamed(body, progress) => poll_reporting(body, progress, cx),
+            Self::Copied(body, progress, copy) => {
+                let frame = ready!(poll_reporting(body, progress, cx));
                 match &frame {
                     None => copy.add(None),
                     Some(Ok(frame)) => {
@@ -247,7 +309,7 @@ impl Body for RequestBody {
         match self {
             Self::None => true,
             Self::Buffered(bytes) => bytes.is_empty(),
-            Self::Copied(body, _) | Self::Streamed(body) => body.is_end_stream(),
+            Self::Copied(body, ..) | Self::Streamed(body, _) => body.is_end_stream(),
         }
     }
 
@@ -255,7 +317,7 @@ impl Body for RequestBody {
         match self {
             Self::None => SizeHint::with_exact(0),
             Self::Buffered(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Copied(body, _) | Self::Streamed(body) => body.size_hint(),
+            Self::Copied(body, ..) | Self::Streamed(body, _) => body.size_hint(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The bytes of a client's connection: requests are checked before hyper reads them, and a client that
 //! does not read its response is given up.
 
-use std::future::Future as _;
+use std::future::{Future as _, pending};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 
 use super::activity::Activity;
@@ -30,6 +31,8 @@ const REPLACEMENT: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
 pub(super) struct Shared {
     rejection: Mutex<Option<Rejection>>,
     is_upgraded: AtomicBool,
+    has_request: AtomicBool,
+    tunnel: Mutex<Option<JoinHandle<()>>>,
     activity: Arc<Activity>,
 }
 
@@ -45,6 +48,8 @@ impl Shared {
         Self {
             rejection: Mutex::default(),
             is_upgraded: AtomicBool::new(false),
+            has_request: AtomicBool::new(false),
+            tunnel: Mutex::default(),
             activity: Arc::clone(activity),
         }
     }
@@ -64,9 +69,29 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Some(rejection);
     }
 
-    /// From now on, the bytes are of another protocol.
-    pub(super) fn upgrade(&self) {
+    /// From now on, the bytes are of another protocol, which this task passes on.
+    pub(super) fn upgrade(&self, tunnel: JoinHandle<()>) {
         self.is_upgraded.store(true, Relaxed);
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+    }
+
+    /// The task of an upgraded connection.
+    pub(super) fn take_tunnel(&self) -> Option<JoinHandle<()>> {
+        let mut tunnel = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
+        tunnel.take()
+    }
+
+    /// The head of a request arrived.
+    pub(super) fn has_request(&self) {
+        self.has_request.store(true, Relaxed);
+    }
+
+    /// Waits until the head of the first request is too late.
+    pub(super) async fn first_request_is_late(&self, limit: Duration) {
+        sleep(limit).await;
+        if self.has_request.load(Relaxed) {
+            pending::<()>().await;
+        }
     }
 }
 
@@ -130,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(Ok(count > 0))
     }
 
-    /// Reads what a refused client still sends: if that were left, the system would reset the
+    /// Reads some of what a refused client still sends: if that were left, the system would reset the
     /// connection, and the client might not see the response.
     fn discard(&mut self, cx: &mut Context<'_>) {
         for _ in 0..DISCARDED_READS {

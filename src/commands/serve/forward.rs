@@ -8,13 +8,14 @@ use hyper::header::{HeaderMap, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
-use tokio::time::timeout;
 
 use super::admission::Admission;
 use super::answer::{no_token, refused, text};
 use super::body::{Paced, RequestBody, ResponseBody};
 use super::connection::Shared;
 use super::headers::{asks_for_websocket, of_request, of_response};
+use super::listener::{First, first};
+use super::progress::Progress;
 use super::rejection::Rejection;
 use super::route::Route;
 use super::tokens::{Token, Tokens};
@@ -29,7 +30,7 @@ pub(super) struct Proxy {
     pub(super) route: Route,
     pub(super) tokens: Tokens,
     pub(super) upstream: Upstream,
-    /// How long either side may pause.
+    /// How long either side may pause within a request.
     pub(super) limit: Duration,
 }
 
@@ -88,12 +89,13 @@ impl Proxy {
             url,
             headers: parts.headers,
         };
-        let body = match RequestBody::read(body, self.limit).await {
+        let progress = Progress::new();
+        let body = match RequestBody::read(body, self.limit, &progress).await {
             Ok(body) => body,
             Err(rejection) => return refused(rejection),
         };
         let sent = match self.tokens.current().await {
-            Ok(token) => self.send_with(&admitted, body, token).await,
+            Ok(token) => self.send_with(&admitted, body, token, &progress).await,
             Err(failure) => return no_token(&failure),
         };
         let mut response = match sent {
@@ -104,16 +106,21 @@ impl Proxy {
             admitted.is_websocket && response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_upgraded {
             let server = hyper::upgrade::on(&mut response);
-            connection.upgrade();
-            tokio::spawn(async move {
+            let tunnel = tokio::spawn(async move {
                 if let (Ok(client), Ok(server)) = (client.await, server.await) {
                     let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-                    // Either side may close the connection without a farewell.
+                    // Either side may close the connection at any time.
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                 }
             });
+            connection.upgrade(tunnel);
         }
-        self.passed_on(&admitted, response, is_upgraded)
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_upgraded {
+            let origin = admitted.url.origin();
+            let unusable = format!("no usable response from {origin}: it changes the protocol");
+            return text(StatusCode::BAD_GATEWAY, &unusable);
+        }
+        self.passed_on(&admitted, response, is_upgraded, progress)
     }
 
     /// Sends a request, and once more if the token was refused.
@@ -122,22 +129,23 @@ impl Proxy {
         admitted: &Admitted,
         body: RequestBody,
         token: Arc<Token>,
+        progress: &Progress,
     ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
-        let again = body.again();
-        let response = self.send(admitted, body, &token).await?;
+        let replay = body.replay();
+        let response = self.send(admitted, body, &token, progress).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
-            token.accepted();
             return Ok(response);
         }
-        let Some(body) = again.body() else {
-            return Ok(response);
-        };
+        // Also for a body that cannot be sent again: the next request needs another token, too.
         let Some(other) = self.tokens.other_than(&token).await else {
             return Ok(response);
         };
-        let response = self.send(admitted, body, &other).await?;
+        let Some(body) = replay.body() else {
+            return Ok(response);
+        };
+        let response = self.send(admitted, body, &other, progress).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
-            other.accepted();
+            self.tokens.replacement_was_accepted();
         }
         Ok(response)
     }
@@ -147,6 +155,7 @@ impl Proxy {
         admitted: &Admitted,
         body: RequestBody,
         token: &Token,
+        progress: &Progress,
     ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
         let mut headers = of_request(&admitted.headers, &token.name, admitted.is_websocket);
         headers.insert(token.name.clone(), token.value.clone());
@@ -154,10 +163,14 @@ impl Proxy {
         let sent = self
             .upstream
             .send(method, admitted.url.as_str(), headers, body.into_some());
-        match timeout(self.limit, sent).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(text(StatusCode::BAD_GATEWAY, &error.to_string())),
-            Err(_) => {
+        progress.made();
+        match first(sent, progress.server_pauses_for(self.limit)).await {
+            First::Left(Ok(response)) => Ok(response),
+            First::Left(Err(_)) if progress.is_client_late() => {
+                Err(refused(Rejection::BodyTooLate))
+            }
+            First::Left(Err(error)) => Err(text(StatusCode::BAD_GATEWAY, &error.to_string())),
+            First::Right(()) => {
                 let origin = admitted.url.origin();
                 let limit = duration::in_words(self.limit);
                 let late = format!("{origin} did not answer within {limit}");
@@ -171,6 +184,7 @@ impl Proxy {
         admitted: &Admitted,
         response: Response<UpstreamBody>,
         is_upgraded: bool,
+        progress: Progress,
     ) -> Response<ResponseBody> {
         let (parts, body) = response.into_parts();
         let has_no_body =
@@ -185,7 +199,7 @@ impl Proxy {
         let body = if is_upgraded {
             ResponseBody::Own(None)
         } else {
-            ResponseBody::Upstream(Paced::new(body, self.limit))
+            ResponseBody::Upstream(Paced::of_response(body, self.limit, progress))
         };
         let mut passed_on = Response::new(body);
         *passed_on.status_mut() = parts.status;

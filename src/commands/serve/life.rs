@@ -1,4 +1,4 @@
-//! How long it goes on.
+//! When `hallpass serve` ends.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
 
-/// The signals that tell the process to stop, as they come.
+/// The signals that end the process, as they come.
 pub(super) fn stop_signals() -> Result<watch::Receiver<i32>> {
     let (sender, signals) = watch::channel(0);
     let set = platform::on_stop_signal(move |number| {

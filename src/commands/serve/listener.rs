@@ -24,17 +24,22 @@ use super::connection::{Connection, Shared};
 use super::forward::Proxy;
 use super::rejection::Rejection;
 use super::token_endpoint::TokenEndpoint;
-#[cfg(unix)]
 use crate::platform;
 
 /// How long the head of a request may take, and a connection without requests lives.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long the first head of a connection may take: all users of this machine can connect.
+const FIRST_HEAD_LIMIT: Duration = Duration::from_secs(5);
+
 /// How long requests in progress may take after a signal.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// How many connections are open at the same time. More of them wait.
+/// How many connections are open at the same time, if there are enough descriptors. More of them wait.
 const CONNECTIONS_LIMIT: usize = 2048;
+
+/// How many descriptors are left for everything else: files, the keychain, the token endpoint.
+const OTHER_DESCRIPTORS: usize = 64;
 
 /// The pause after a connection could not be accepted, as when this process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -78,6 +83,8 @@ pub(super) struct Server {
     /// How long a client may take to read its response.
     pub(super) limit: Duration,
     pub(super) activity: Arc<Activity>,
+    /// Whether this process may raise its limit of open files: no other program inherits that.
+    pub(super) may_raise_limit: bool,
 }
 
 /// What answers the requests.
@@ -103,10 +110,11 @@ impl Service {
 /// Serves connections until `stop` changes, then until those that exist have ended or the limit for
 /// that has passed.
 pub(super) async fn run(listener: Listener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
+    let connections_limit = connections_limit(server.may_raise_limit);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        if connections.len() >= CONNECTIONS_LIMIT {
+        if connections.len() >= connections_limit {
             connections.join_next().await;
             continue;
         }
@@ -128,6 +136,14 @@ pub(super) async fn run(listener: Listener, server: Arc<Server>, mut stop: watch
     .await;
 }
 
+/// Each connection may need another one, to the server.
+fn connections_limit(may_raise: bool) -> usize {
+    let wanted = 2 * CONNECTIONS_LIMIT + OTHER_DESCRIPTORS;
+    let descriptors = platform::descriptor_limit(may_raise.then_some(wanted));
+    let free = descriptors.saturating_sub(OTHER_DESCRIPTORS);
+    CONNECTIONS_LIMIT.min(free / 2).max(1)
+}
+
 async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<bool>) {
     let shared = Arc::new(Shared::new(&server.activity));
     let limit = server.limit;
@@ -135,6 +151,7 @@ async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<b
     let service = service_fn(|request| {
         // Now, not when the future runs: a later request on this connection can be refused by then.
         let rejection = shared.rejection();
+        shared.has_request();
         let (server, shared) = (Arc::clone(server), Arc::clone(&shared));
         async move { Ok::<_, hyper::Error>(server.service.answer(request, rejection, &shared).await) }
     });
@@ -144,9 +161,21 @@ async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<b
         .serve_connection(stream, service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    if let First::Right(_) = first(connection.as_mut(), stop.changed()).await {
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+    let stopped = first(
+        stop.changed(),
+        shared.first_request_is_late(FIRST_HEAD_LIMIT),
+    );
+    match first(connection.as_mut(), stopped).await {
+        First::Left(_) => {}
+        First::Right(First::Right(())) => return,
+        First::Right(First::Left(_)) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+    // A WebSocket is a request in progress, too.
+    if let Some(tunnel) = shared.take_tunnel() {
+        let _ = tunnel.await;
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::admission::Admission;
 use super::answer::{json, refused};
 use super::body::{RequestBody, ResponseBody};
+use super::progress::Progress;
 use super::rejection::Rejection;
 use super::route::Address;
 use super::tokens::{Failure, Token, Tokens};
@@ -71,15 +72,13 @@ impl TokenEndpoint {
             return response;
         }
         let (parts, body) = request.into_parts();
-        let body = match RequestBody::read(body, self.limit).await {
+        let body = match RequestBody::read(body, self.limit, &Progress::new()).await {
             Ok(body) => body,
             Err(rejection) => return refused(rejection),
         };
-        let form = match &body {
-            RequestBody::Buffered(bytes) if is_form(&parts.headers) => str::from_utf8(bytes).ok(),
-            _ => None,
-        };
-        let Some(form) = form else {
+        let bytes = body.into_bytes().await;
+        let form = bytes.as_ref().filter(|_| is_form(&parts.headers));
+        let Some(form) = form.and_then(|bytes| str::from_utf8(bytes).ok()) else {
             return error("invalid_request", "send the parameters as a form");
         };
         // The credentials of the client and its scope do not matter: the profile has its own.
@@ -88,7 +87,7 @@ impl TokenEndpoint {
             Some(_) => return error("unsupported_grant_type", "use client_credentials"),
             None => return error("invalid_request", "send a grant_type"),
         }
-        let token = match self.tokens.current().await {
+        let token = match self.tokens.lasting().await {
             Ok(token) => token,
             Err(failure) => return no_token(&failure),
         };

@@ -1,19 +1,21 @@
-//! For a process that goes on until a signal stops it: those signals, and a program that
+//! For a process that runs until a signal ends it: those signals, and a program that
 //! runs meanwhile.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process, umask};
+use rustix::process::{Pid, Signal, getpgrp, kill_process, umask};
+use rustix::termios::tcgetpgrp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Inherited;
 use crate::platform::signals;
 
-/// From now on, calls this for each signal that tells the process to stop, with its number, instead of
+/// From now on, calls this for each signal that ends a process, with its number, instead of
 /// ending.
 pub(crate) fn on_stop_signal(call: impl Fn(i32) + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
@@ -24,11 +26,22 @@ pub(crate) fn on_stop_signal(call: impl Fn(i32) + Send + 'static) -> io::Result<
 /// Sends a signal that this process got to a program that it runs. A terminal sends SIGINT and SIGHUP
 /// to both.
 pub(crate) fn pass_signal_on(id: u32, number: i32) {
-    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
-    if let Some(id) = id.filter(|_| number == SIGTERM) {
+    let signal = match number {
+        SIGTERM => Signal::TERM,
+        _ if is_in_foreground() => return,
+        SIGINT => Signal::INT,
+        _ => Signal::HUP,
+    };
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
         // It may have ended.
-        let _ = kill_process(id, Signal::TERM);
+        let _ = kill_process(id, signal);
     }
+}
+
+/// Whether this process gets the signals of a terminal.
+fn is_in_foreground() -> bool {
+    let terminal = File::open("/dev/tty");
+    terminal.is_ok_and(|terminal| tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp()))
 }
 
 /// The exit code that shells show.

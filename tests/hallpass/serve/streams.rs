@@ -2,9 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use super::{Serving, machine_bound_to, read_to_end, status};
+use crate::server::{Reply, Server};
 
 /// A server with one connection, which a test reads and writes itself.
 pub(super) fn one_connection(serve: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> String {
@@ -170,6 +173,76 @@ fn a_server_that_breaks_off_or_does_not_answer_is_reported() {
     let response = serving.get("/");
     assert_eq!(status(&response), 504, "{response}");
     assert!(response.contains("did not answer within 1 s"), "{response}");
+}
+
+#[test]
+fn a_long_body_may_take_longer_than_the_limit_for_pauses() {
+    let api = Server::start(|request| Reply::json(200, request.body.len().to_string()));
+    let machine = machine_bound_to(&api.url("/"));
+    let serving = Serving::start(&machine, &["p", "--timeout", "2s"]);
+    let head = format!(
+        "POST {}/ HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n",
+        serving.path(),
+        serving.address()
+    );
+    let part = "a".repeat(20_000).into_bytes();
+    let mut stream = serving.connect();
+    stream.write_all(head.as_bytes()).expect("a head");
+    for _ in 0..5 {
+        thread::sleep(Duration::from_millis(500));
+        stream.write_all(&part).expect("a part");
+    }
+    let response = read_to_end(stream);
+    assert!(response.ends_with("100000"), "{response}");
+    // Unless the client pauses.
+    let response = serving.exchange(format!("{head}abc").as_bytes());
+    assert_eq!(status(&response), 408, "{response}");
+}
+
+/// A server may close a connection just as it is used again.
+#[test]
+fn a_request_without_effects_is_repeated_if_the_server_closed_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&heads);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.expect("a connection"));
+            for number in 0..2 {
+                let head = head(&mut stream);
+                let method = head.split(' ').next().unwrap_or_default().to_owned();
+                seen.lock().expect("a list").push(method);
+                if number == 0 {
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    stream.get_ref().write_all(answer).expect("a response");
+                }
+            }
+        }
+    });
+    let machine = machine_bound_to(&url);
+    let serving = Serving::start(&machine, &["p"]);
+    for (method, expected) in [("GET", 200), ("GET", 200), ("POST", 502)] {
+        let response = serving.request(method, "/", &[], "");
+        assert_eq!(status(&response), expected, "{response}");
+    }
+    let heads = heads.lock().expect("a list");
+    assert_eq!(*heads, ["GET", "GET", "GET", "POST"]);
+}
+
+#[test]
+fn a_change_of_the_protocol_that_nobody_wanted_is_no_response() {
+    let url = one_connection(|mut stream| {
+        head(&mut stream);
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+            Upgrade: websocket\r\n\r\n";
+        stream.get_ref().write_all(answer).expect("a head");
+    });
+    let machine = machine_bound_to(&url);
+    let serving = Serving::start(&machine, &["p"]);
+    let response = serving.get("/");
+    assert_eq!(status(&response), 502, "{response}");
+    assert!(response.contains("no usable response"), "{response}");
 }
 
 #[test]

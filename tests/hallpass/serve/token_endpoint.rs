@@ -51,6 +51,14 @@ fn a_token_endpoint_answers_as_an_authorization_server_does() {
                 .is_some_and(|seconds| (3000..=3600).contains(&seconds))
         );
     }
+    let chunked = format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\n{FORM}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+        1d\r\ngrant_type=client_credentials\r\n0\r\nA: b\r\n\r\n",
+        serving.path(),
+        serving.address()
+    );
+    let response = serving.exchange(chunked.as_bytes());
+    assert!(response.contains("token-1"), "{response}");
     assert_eq!(
         machine.server().requests().len(),
         1,

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::{Serving, machine_bound_to, status};
 use crate::machine::Machine;
-use crate::server::{Reply, Request, Server};
+use crate::server::{Gate, Reply, Request, Server};
 
 /// An API that accepts only the tokens up to this number.
 fn api_accepting(first: Arc<AtomicUsize>) -> Server {
@@ -43,7 +43,7 @@ fn a_refused_token_is_replaced_and_the_request_sent_again_once() {
     first.store(3, SeqCst);
     let chunked = format!(
         "POST {}/ HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
-        3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        3\r\nabc\r\n2\r\nde\r\n0\r\nA: b\r\n\r\n",
         serving.path(),
         serving.address()
     );
@@ -53,13 +53,79 @@ fn a_refused_token_is_replaced_and_the_request_sent_again_once() {
     first.store(4, SeqCst);
     let long = serving.request("POST", "/", &[], &"a".repeat(100_000));
     assert!(long.contains("invalid_token"), "{long}");
-    assert_eq!(requests(), (3, 6));
-    // No token is good enough.
-    first.store(1000, SeqCst);
-    for _ in 0..3 {
-        assert_eq!(status(&serving.get("/")), 401);
+    assert_eq!(requests(), (4, 6), "a new token for the next request");
+    let long = serving.request("POST", "/", &[], &"a".repeat(100_000));
+    assert_eq!(status(&long), 200);
+    assert_eq!(requests(), (4, 7));
+}
+
+/// Or only a part of its URLs: the client may have no permission for it.
+#[test]
+fn a_server_that_refuses_every_token_costs_one_new_token() {
+    let api = Server::start(|request| match request.target.as_str() {
+        "/bad" => Reply::json(401, "refused"),
+        _ => Reply::json(200, "{}"),
+    });
+    let machine = machine_bound_to(&api.url("/"));
+    let serving = Serving::start(&machine, &["p"]);
+    for _ in 0..5 {
+        assert_eq!(status(&serving.get("/bad")), 401);
+        assert_eq!(status(&serving.get("/good")), 200);
     }
-    assert_eq!(requests(), (4, 10), "one more token, and one more request");
+    let long = serving.request("POST", "/bad", &[], &"a".repeat(100_000));
+    assert_eq!(status(&long), 401);
+    assert_eq!(machine.server().requests().len(), 2);
+    assert_eq!(api.requests().len(), 12, "one was sent again");
+}
+
+#[test]
+fn a_valid_token_is_used_during_an_outage_of_the_authorization_server() {
+    let api = Server::start(|request| match request.target.as_str() {
+        "/bad" => Reply::json(401, "refused"),
+        _ => Reply::json(200, request.header("authorization").unwrap_or("")),
+    });
+    let count = AtomicUsize::new(0);
+    let authorization = Server::start(move |_: &Request| match count.fetch_add(1, SeqCst) {
+        0 => Reply::token("first", 3600),
+        _ => Reply::json(503, "{}"),
+    });
+    let machine = Machine::new().with_server(authorization);
+    machine.login("p", machine.server(), &["--for", &api.url("/")]);
+    let serving = Serving::start(&machine, &["p"]);
+    for _ in 0..5 {
+        assert_eq!(status(&serving.get("/bad")), 401);
+        assert!(serving.get("/good").ends_with("Bearer first"));
+    }
+    let requests = machine.server().requests().len();
+    assert!(requests <= 3, "{requests}");
+    let ran = serving.stop();
+    assert_eq!(ran.stderr.matches("warning").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn nobody_waits_for_the_renewal_of_a_token_that_is_still_valid() {
+    let api =
+        Server::start(|request| Reply::json(200, request.header("authorization").unwrap_or("")));
+    let gate = Gate::new();
+    let (count, held) = (AtomicUsize::new(0), gate.clone());
+    let authorization = Server::start(move |_: &Request| match count.fetch_add(1, SeqCst) {
+        // It is due for renewal after a quarter of its life.
+        0 => Reply::token("first", 10),
+        _ => Reply::token("second", 3600).held_by(&held),
+    });
+    let machine = Machine::new().with_server(authorization);
+    machine.login("p", machine.server(), &["--for", &api.url("/")]);
+    let serving = Serving::start(&machine, &["p"]);
+    while machine.server().requests().len() < 2 {
+        assert!(serving.get("/").ends_with("Bearer first"));
+    }
+    for _ in 0..3 {
+        assert!(serving.get("/").ends_with("Bearer first"));
+    }
+    assert_eq!(machine.server().requests().len(), 2);
+    gate.open();
+    while !serving.get("/").ends_with("Bearer second") {}
+    assert_eq!(machine.server().requests().len(), 2);
 }
 
 #[test]
@@ -116,10 +182,13 @@ fn nothing_is_sent_after_the_profile_was_unbound() {
     let refused = serving.get("/");
     assert_eq!(status(&refused), 502, "{refused}");
     assert!(refused.contains("no longer bound"), "{refused}");
+    assert_eq!(api.requests().len(), sent);
     machine.run(&["bind", "p", &url]).success();
     while status(&serving.get("/")) != 200 {}
     machine.run(&["logout", "p"]).success();
     while status(&serving.get("/")) == 200 {}
-    assert!(serving.get("/").contains("logged out"), "{refused}");
-    assert!(api.requests().len() > sent);
+    let sent = api.requests().len();
+    let refused = serving.get("/");
+    assert!(refused.contains("logged out"), "{refused}");
+    assert_eq!(api.requests().len(), sent);
 }
