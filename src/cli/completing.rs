@@ -5,14 +5,15 @@ use clap::{Args as _, Command, CommandFactory as _};
 
 use super::{Cli, Global};
 use crate::commands::{
-    bind, completions, doctor, exec, login, logout, profile, rotate, setup, status, token,
+    bind, completions, doctor, exec, keep, login, logout, profile, rotate, serve, setup, status,
+    token,
 };
 
 /// Adds a command's options and arguments.
 type Build = fn(Command) -> Command;
 
 /// The commands that take a profile.
-const COMMANDS: [(&str, Build); 11] = [
+const COMMANDS: [(&str, Build); 13] = [
     ("login", login::Args::augment_args),
     ("token", token::Args::augment_args),
     ("rotate", rotate::Args::augment_args),
@@ -23,6 +24,8 @@ const COMMANDS: [(&str, Build); 11] = [
     ("bind", bind::BindArgs::augment_args),
     ("unbind", bind::UnbindArgs::augment_args),
     ("exec", exec::Args::augment_args),
+    ("keep", keep::Args::augment_args),
+    ("serve", serve::Args::augment_args),
     ("setup", setup::Args::augment_args),
 ];
 
