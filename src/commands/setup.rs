@@ -29,6 +29,7 @@ use crate::profile::binding::Binding;
 use crate::profiles::{Profiles, name_given};
 use recipes::Tool;
 use record::Record;
+use variables::Variables;
 
 /// Show a tool's configuration, or write it
 ///
@@ -186,8 +187,8 @@ struct Facts {
     /// The user named the profile, so every setting that can names it too.
     named: bool,
     bindings: Vec<Binding>,
-    /// The profile's settings, as variables that describe it elsewhere: `NAME=value`.
-    settings: Vec<String>,
+    /// They describe the profile elsewhere.
+    variables: Variables,
 }
 
 impl Facts {
@@ -196,8 +197,8 @@ impl Facts {
         let is_stored = !found.name.is_from_environment();
         Ok(Self {
             named: is_stored && name_given(args.profile())?.is_some(),
+            variables: Variables::of(&found.name, &found.profile),
             profile: is_stored.then_some(found.name),
-            settings: variables::of_profile(&found.profile),
             bindings: found.profile.bindings,
             ..Self::without_profile(args, called)?
         })
@@ -221,7 +222,7 @@ impl Facts {
             profile: None,
             named: false,
             bindings: Vec::new(),
-            settings: Vec::new(),
+            variables: Variables::default(),
         })
     }
 

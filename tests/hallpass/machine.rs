@@ -52,7 +52,7 @@ const INHERITED: &[&str] = if cfg!(windows) {
 };
 
 /// If a run takes longer, the program is killed and the test fails.
-const RUN_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const RUN_LIMIT: Duration = Duration::from_secs(60);
 
 /// The computer of one test: a temporary home directory, the environment variables that hallpass gets,
 /// and an authorization server, which starts when it is first used. There is no keychain unless

@@ -99,16 +99,16 @@ def mongodb(connection, _):
 
 
 def smtp(connection, _):
-    """AUTH OAUTHBEARER (RFC 7628), and one message."""
+    """AUTH OAUTHBEARER (RFC 7628) or PLAIN (RFC 4616), and one message."""
     lines = connection.makefile("rb")
     connection.sendall(b"220 ready\r\n")
     for line in lines:
         words = line.split()
         command = words[0].upper() if words else b""
         if command == b"EHLO":
-            connection.sendall(b"250-here\r\n250 AUTH OAUTHBEARER\r\n")
+            connection.sendall(b"250-here\r\n250 AUTH OAUTHBEARER PLAIN\r\n")
         elif command == b"AUTH":
-            received(base64.b64decode(words[2]).replace(b"\1", b" "))
+            received(base64.b64decode(words[2]).replace(b"\0", b" ").replace(b"\1", b" "))
             connection.sendall(b"235 welcome\r\n")
         elif command == b"DATA":
             connection.sendall(b"354 go on\r\n")

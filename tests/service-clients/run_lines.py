@@ -23,7 +23,7 @@ with open(file, encoding="utf-8") as stream:
 if kind == "github":
     for job in content["jobs"].values():
         for step in job["steps"]:
-            run(step["run"], job["env"], step["env"])
+            run(step["run"], job["env"], step.get("env", {}))
 else:
     for job in content.values():
         for line in job["script"]:

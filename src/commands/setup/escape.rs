@@ -13,9 +13,11 @@ pub(super) type Syntax = fn(&[String]) -> Result<String, Reason>;
 pub(super) const SYNTAXES: &[(&str, Syntax)] = &[
     ("sh", |words| Ok(posix_line(words))),
     ("shell", |words| Ok(users_shell(words))),
+    ("argument", |words| Ok(argument(&words.concat()))),
     ("system", |words| system_shell(words)),
     ("text", |words| Ok(words.concat())),
     ("git-helper", |words| Ok(git_helper(words))),
+    ("git-function", |words| Ok(git_function(words))),
     ("git-value", |words| Ok(git_value(&words.concat()))),
     ("git-section", |words| {
         Ok(backslashes(&words.concat(), "\"\\"))
@@ -44,15 +46,16 @@ pub(super) const SYNTAXES: &[(&str, Syntax)] = &[
     ("percent", |words| Ok(encode_all_reserved(&words.concat()))),
     ("bundle-key", |words| Ok(bundle_key(&words.concat()))),
     ("nix", |words| nix(&words.concat())),
+    ("file-url", |words| file_url(&words.concat())),
     ("netrc", |words| netrc(&words.concat())),
     ("hcl-list", |words| Ok(hcl(&list(words)))),
     ("xml-attribute", |words| Ok(xml_attribute(&words.concat()))),
     ("sql", |words| Ok(sql(&words.concat()))),
     ("yaml-mapping", yaml_mapping),
     ("cron", |words| Ok(cron(&words.concat()))),
-    ("cron-variables", |words| Ok(cron_variables(words))),
+    ("cron-variables", cron_variables),
     ("systemd", systemd),
-    ("systemd-variables", |words| Ok(systemd_variables(words))),
+    ("systemd-variables", systemd_variables),
 ];
 
 /// A string of JSON.
@@ -160,6 +163,12 @@ fn users_shell(words: &[String]) -> String {
     }
 }
 
+/// A word of such a command that is not the first.
+fn argument(text: &str) -> String {
+    let word = users_shell(&[text.to_owned()]);
+    word.strip_prefix("& ").unwrap_or(&word).to_owned()
+}
+
 /// A command that a program runs like `system(3)`.
 fn system_shell(words: &[String]) -> Result<String, Reason> {
     if cfg!(windows) {
@@ -178,6 +187,13 @@ fn git_helper(words: &[String]) -> String {
     } else {
         format!("!{line}")
     }
+}
+
+/// A helper of git that runs a command when git asks for a credential, and does nothing when git has one
+/// to store. git puts the operation at the end.
+fn git_function(words: &[String]) -> String {
+    let line = posix_line(words);
+    format!("!f() {{ test \"$1\" = get && {line}; }}; f")
 }
 
 /// A value in git's settings.
@@ -279,6 +295,15 @@ fn nix(text: &str) -> Result<String, Reason> {
     Ok(text.to_owned())
 }
 
+/// The URL of a file in properties of Java. Kafka decodes no percent sign.
+fn file_url(path: &str) -> Result<String, Reason> {
+    if !is_plain_path(path) {
+        return Err("Kafka cannot read a URL with a space or another special character");
+    }
+    let path = path.replace('\\', "/");
+    Ok(format!("file:///{}", path.trim_start_matches('/')))
+}
+
 /// A word of .netrc, whose readers have no common quotes.
 fn netrc(text: &str) -> Result<String, Reason> {
     if text.contains(|c: char| c.is_whitespace() || "#\"\\{}".contains(c)) {
@@ -290,11 +315,10 @@ fn netrc(text: &str) -> Result<String, Reason> {
 /// Sets a variable in the user's shell: its name, then its value.
 fn variable(words: &[String]) -> Result<String, Reason> {
     let (name, value) = words.split_first().ok_or("it has no name")?;
-    let value = users_shell(&[value.concat()]);
+    let value = argument(&value.concat());
     Ok(if cfg!(windows) {
-        let value = value.trim_start_matches("& ");
         let quoted = if value.starts_with('\'') {
-            value.to_owned()
+            value
         } else {
             format!("'{value}'")
         };
@@ -362,9 +386,17 @@ fn cron(text: &str) -> String {
 }
 
 /// Lines of a crontab that set variables. cron reads a value to the end of the line.
-fn cron_variables(words: &[String]) -> String {
+fn cron_variables(words: &[String]) -> Result<String, Reason> {
+    in_one_line(words)?;
     let lines = words.iter().map(|word| format!("{word}\n"));
-    lines.collect()
+    Ok(lines.collect())
+}
+
+fn in_one_line(words: &[String]) -> Result<(), Reason> {
+    if words.iter().any(|word| word.contains('\n')) {
+        return Err("one of the variables has several lines");
+    }
+    Ok(())
 }
 
 /// A command in a unit. `$` begins a variable, except in the program's path, which has no escapes.
@@ -388,13 +420,14 @@ fn systemd_word(word: &str) -> String {
 }
 
 /// A line that sets variables in a unit, or none.
-fn systemd_variables(words: &[String]) -> String {
+fn systemd_variables(words: &[String]) -> Result<String, Reason> {
+    in_one_line(words)?;
     let words: Vec<_> = words.iter().map(|word| systemd_word(word)).collect();
-    if words.is_empty() {
+    Ok(if words.is_empty() {
         String::new()
     } else {
         format!("Environment={}\n", words.join(" "))
-    }
+    })
 }
 
 #[cfg(test)]

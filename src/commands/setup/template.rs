@@ -27,7 +27,7 @@ impl Url {
             .collect()
     }
 
-    fn value(&self, word: &str) -> Option<String> {
+    fn value(&self, word: &str) -> Option<Vec<String>> {
         let whole = self.binding.url.as_str();
         let base = whole.trim_end_matches('/');
         let (scheme, under) = base.split_once("://").unwrap_or_default();
@@ -43,8 +43,15 @@ impl Url {
             // The same without the scheme.
             "UNDER" => under,
             "SCHEME" => scheme,
-            // With the port.
+            // With the port, if the URL has one.
             "HOST" => host,
+            "ADDRESS" if port.is_some() => host,
+            "ADDRESS" if scheme == "http" => return Some(vec![format!("{host}:80")]),
+            "ADDRESS" => return Some(vec![format!("{host}:443")]),
+            "-plaintext=HTTP" if scheme == "http" => "-plaintext",
+            "-plaintext=HTTP" => return Some(Vec::new()),
+            "METRICS-PATH" if self.binding.url.prefix().is_empty() => "/metrics",
+            "METRICS-PATH" => self.binding.url.prefix(),
             "HOSTNAME" => &host[..port.map_or(host.len(), |at| after_address + at)],
             "USER" => self.binding.username(),
             // git passes the path to a helper only with this setting.
@@ -52,7 +59,7 @@ impl Url {
             "USE-PATH" => "\tuseHttpPath = true\n",
             _ => return None,
         };
-        Some(value.to_owned())
+        Some(vec![value.to_owned()])
     }
 }
 
@@ -127,11 +134,19 @@ impl Facts {
                 .iter()
                 .flat_map(|name| ["--profile".to_owned(), name.clone()])
         };
+        // What `hallpass keep` takes.
+        if let Some(file) = word.strip_prefix("PROFILE=") {
+            let file = self.value(file, context)?.concat();
+            return Ok(vec![match &profile {
+                Some(name) => format!("{name}={file}"),
+                None => file,
+            }]);
+        }
         let number = context.url.map_or(0, |url| url.number);
         if let Some(url) = context.url
-            && let Some(value) = url.value(word)
+            && let Some(values) = url.value(word)
         {
-            return Ok(vec![value]);
+            return Ok(values);
         }
         Ok(match word {
             "hallpass" => vec![self.program.clone()],
@@ -151,18 +166,22 @@ impl Facts {
             }
             "TOKEN-VARIABLE" => vec![self.token_variable()],
             "PNPM-LINK" => vec![shown(&self.pnpm_link()?)?],
-            "TOKEN-FILE" => {
-                let name = format!("hallpass-{}.token", self.label(0));
-                vec![shown(&self.home()?.join(name))?]
-            }
+            "TOKEN-FILE" => vec![self.own_file("token")?],
+            // A file that has the token and what is around it.
+            "MANIFEST-FILE" => vec![self.own_file("json")?],
             "FOLDER" => vec![shown(&self.home()?.join("hallpass-tokens"))?],
             "FOLDER-FILE" => {
                 let folder = self.home()?.join("hallpass-tokens");
                 vec![shown(&folder.join(self.label(0)))?]
             }
-            // The settings of the profile as variables: always, or only if it is not stored.
-            "SETTINGS" => self.settings.clone(),
-            "UNSTORED-SETTINGS" => self.unstored_settings(),
+            // The settings of the profile as variables: of this machine if it is not stored, or of a CI service.
+            "UNSTORED-SETTINGS" if self.profile.is_some() => Vec::new(),
+            "UNSTORED-SETTINGS" => self.variables.here()?,
+            "GITHUB-SETTINGS" => self.variables.in_github()?,
+            "GITHUB-PERMISSIONS" => vec![self.variables.github_permissions().to_owned()],
+            "GITHUB-SECRET" => vec![self.variables.github_secret().to_owned()],
+            "GITLAB-SETTINGS" => self.variables.in_gitlab()?,
+            "GITLAB-ID-TOKENS" => vec![self.variables.gitlab_id_tokens()],
             _ => self.each_label(&self.part(word, number, context.list)?),
         })
     }
@@ -184,12 +203,10 @@ impl Facts {
         self.label(number).replace('-', "_")
     }
 
-    fn unstored_settings(&self) -> Vec<String> {
-        if self.profile.is_some() {
-            return Vec::new();
-        }
-        let file = "HALLPASS_CLIENT_SECRET_FILE=FILE".to_owned();
-        self.settings.iter().cloned().chain([file]).collect()
+    /// A file in the home directory that no other profile has.
+    fn own_file(&self, extension: &str) -> Result<String> {
+        let name = format!("hallpass-{}.{extension}", self.label(0));
+        shown(&self.home()?.join(name))
     }
 
     /// A word of which a part is a value.

@@ -78,7 +78,10 @@ print(*next(csv.reader([command], delimiter=' ')), sep='\\n')
         for (tool, script) in [("codex", codex), ("rclone", rclone)] {
             let words = words_by_python(&site, script, &site.setup(directory, &[tool]));
             let hallpass = site.hallpass_in(directory);
-            let expected = [hallpass.to_str().expect("UTF-8"), "token", "prod"];
+            let mut expected = vec![hallpass.to_str().expect("UTF-8"), "token", "prod"];
+            if tool == "codex" {
+                expected.extend(["--min-ttl", "6m"]);
+            }
             assert_eq!(words, expected, "{tool}");
         }
     }

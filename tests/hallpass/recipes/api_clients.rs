@@ -1,10 +1,11 @@
 //! HTTP and API clients.
 
+use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{AWKWARD, QUOTES, Recipe, settings_and_commands};
+use super::{AWKWARD, QUOTES, Recipe, commands, settings_and_commands};
 use crate::clients::Demands;
 use crate::real_servers::npm_packages;
 use crate::server::Reply;
@@ -148,5 +149,23 @@ fn newman_reads_an_environment_from_the_pipe() {
         recipe.node_client("newman", &package("newman/bin/newman.js"), "");
         recipe.shell("sh", command).success();
         recipe.each_url_got_the_token();
+    }
+}
+
+/// Insomnia's tag shows the file as it is.
+#[test]
+fn insomnias_tag_names_the_file_that_is_kept() {
+    for recipe in Recipe::each("insomnia", AWKWARD, "/", Demands::Bearer, |_| {
+        Reply::new(200)
+    }) {
+        let (script, rest) = recipe.text.split_once("\n\n").expect("commands");
+        let script = commands(script);
+        let (make, keep) = script.split_once('\n').expect("two commands");
+        recipe.shell("sh", make).success();
+        let _kept = recipe.keep(keep);
+        let file = rest.split('"').nth(1).expect("a path");
+        let token = fs::read_to_string(file).expect("a token");
+        assert_eq!(token, recipe.token());
+        recipe.used_one_token();
     }
 }

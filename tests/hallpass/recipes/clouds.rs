@@ -113,9 +113,10 @@ fn aws_exchanges_the_token_in_the_file() {
                 .body(body)
         });
         recipe.python_client("aws", "");
+        let (keep, variables) = settings_and_commands(&recipe.text);
+        let _kept = recipe.keep(&commands(keep));
         let script = format!(
-            "{}\nexport AWS_ENDPOINT_URL_STS={} AWS_DEFAULT_REGION=eu-west-1\naws sts get-caller-identity",
-            recipe.text,
+            "{variables}\nexport AWS_ENDPOINT_URL_STS={} AWS_DEFAULT_REGION=eu-west-1\naws sts get-caller-identity",
             sts.url("")
         );
         recipe.shell("sh", &script).success();
@@ -141,14 +142,14 @@ fn azures_library_presents_the_token_in_the_file() {
         });
         let ca = recipe.project_file("ca.pem", &authority.pem());
         let (url, ca) = (entra.url(""), ca.display());
-        let commands = format!(
-            "{}\nexport AZURE_AUTHORITY_HOST={url} REQUESTS_CA_BUNDLE='{ca}'",
-            recipe.text
-        );
+        let (keep, variables) = settings_and_commands(&recipe.text);
+        let _kept = recipe.keep(&commands(keep));
+        let variables =
+            format!("{variables}\nexport AZURE_AUTHORITY_HOST={url} REQUESTS_CA_BUNDLE='{ca}'");
         let script = "from azure.identity import WorkloadIdentityCredential\n\
             credential = WorkloadIdentityCredential(disable_instance_discovery=True)\n\
             print(credential.get_token('https://a.example/.default').token)\n";
-        let printed = recipe.python(&commands, script).success().stdout;
+        let printed = recipe.python(&variables, script).success().stdout;
         assert_eq!(printed, "azure\n");
         assert_eq!(form_value(&entra, "client_assertion"), Some(recipe.token()));
         recipe.used_one_token();
@@ -162,15 +163,18 @@ fn databricks_runs_the_script_in_place_of_its_command_line() {
         let (_, file) = file.split_once('\n').expect("a script");
         let path = recipe.machine.home().join("hallpass-databricks");
         fs::write(path, file).expect("a script");
-        let commands = format!(
-            "{commands}\nexport DATABRICKS_HOST={}",
-            recipe.server.url("")
-        );
+        let (commands, other) = commands.split_once("\n\n").expect("two ways");
+        let host = format!("\nexport DATABRICKS_HOST={}\n", recipe.server.url(""));
+        let commands = commands.to_owned() + &host;
         let script = "from databricks.sdk import WorkspaceClient\n\
             WorkspaceClient().api_client.do('GET', '/api/test')\n";
         recipe.python(&commands, script).success();
-        let requests = recipe.accepted();
-        assert!(requests.iter().any(|request| request.target == "/api/test"));
+        recipe.python_client("python", "-B script.py");
+        recipe.script("PROGRAM", "#!/bin/sh\nexec python\n");
+        recipe.shell("sh", &(host + other)).success();
+        let mut requests = recipe.accepted();
+        requests.retain(|request| request.target == "/api/test");
+        assert_eq!(requests.len(), 2);
         recipe.used_one_token();
     }
 }
@@ -178,7 +182,9 @@ fn databricks_runs_the_script_in_place_of_its_command_line() {
 #[test]
 fn gcloud_finds_the_file() {
     for recipe in each("gcloud") {
-        let script = recipe.text.clone() + "\ncat \"$CLOUDSDK_AUTH_ACCESS_TOKEN_FILE\"";
+        let (keep, variables) = settings_and_commands(&recipe.text);
+        let _kept = recipe.keep(&commands(keep));
+        let script = variables.to_owned() + "\ncat \"$CLOUDSDK_AUTH_ACCESS_TOKEN_FILE\"";
         let printed = recipe.shell("sh", &script).success().stdout;
         assert_eq!(printed, recipe.token());
     }
@@ -195,7 +201,8 @@ fn terraforms_external_program_prints_a_map_of_strings() {
             Demands::Bearer,
             |_| Reply::new(200),
         ) {
-            let block = commands(&recipe.text);
+            let (settings, command) = settings_and_commands(&recipe.text);
+            let block = commands(settings);
             let list = block
                 .split("program = ")
                 .nth(1)
@@ -209,6 +216,9 @@ fn terraforms_external_program_prints_a_map_of_strings() {
             program.args(&words[1..]);
             let printed: Value = crate::support::ran(program).success().json();
             assert_eq!(printed, json!({ "token": recipe.token() }));
+            recipe.script("terraform", "#!/bin/sh\nprintenv TF_VAR_token\n");
+            let printed = recipe.shell("sh", command).success().token();
+            assert_eq!(printed, recipe.token());
         }
     }
 }

@@ -6,21 +6,21 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::json;
 
-use super::{AWKWARD, Recipe, settings_and_commands};
+use super::{AWKWARD, Recipe, commands, settings_and_commands};
 use crate::clients::Demands;
 use crate::machine::{finish, spawn};
 use crate::real_servers::{prometheus_program, service_client};
 use crate::server::{Reply, Request, Server};
 
 /// A server of tests/service-clients/doubles.py.
-struct Double {
+pub(super) struct Double {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    port: String,
+    pub(super) port: String,
 }
 
 impl Double {
-    fn start(kind: &str) -> Self {
+    pub(super) fn start(kind: &str) -> Self {
         let mut python = Command::new(service_client("python"));
         python
             .args(["-B", "tests/service-clients/doubles.py", kind])
@@ -39,7 +39,7 @@ impl Double {
 
     /// The next credential that it received.
     #[track_caller]
-    fn received(&mut self) -> String {
+    pub(super) fn received(&mut self) -> String {
         self.lines.next().expect("a credential").expect("text")
     }
 }
@@ -127,6 +127,24 @@ fn librdkafka_calls_the_function_for_its_token() {
     }
 }
 
+/// As Java reads properties, without escapes.
+#[test]
+fn kafkas_properties_name_the_file_that_is_kept() {
+    for recipe in each("kafka-java") {
+        let (settings, keep) = settings_and_commands(&recipe.text);
+        let _kept = recipe.keep(keep.trim());
+        let mut lines = settings.lines();
+        let url = lines.find_map(|line| line.strip_prefix("sasl.oauthbearer.token.endpoint.url="));
+        let url = url.expect("a URL");
+        let option = "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=";
+        assert!(lines.any(|line| line.strip_prefix(option) == Some(url)));
+        let file = url.strip_prefix("file://").expect("a file");
+        let token = fs::read_to_string(file).expect("a token");
+        assert_eq!(token, recipe.token());
+        recipe.used_one_token();
+    }
+}
+
 #[test]
 fn kcat_reads_the_token_from_a_pipe() {
     for recipe in each("kcat") {
@@ -145,18 +163,14 @@ fn kcat_reads_the_token_from_a_pipe() {
 fn mongodbs_driver_reads_the_file() {
     for recipe in each("mongodb") {
         let mut server = Double::start("mongodb");
-        let (commands, url) = recipe
-            .text
-            .rsplit_once('\n')
-            .expect("lines")
-            .0
-            .rsplit_once('\n')
-            .expect("a URL");
+        let (keep, rest) = settings_and_commands(&recipe.text);
+        let _kept = recipe.keep(&commands(keep));
+        let (variables, url) = rest.trim_end().rsplit_once('\n').expect("a URL");
         let url = url.replace("HOST", &format!("127.0.0.1:{}", server.port));
         let script = format!(
             "import pymongo\nclient = pymongo.MongoClient('{url}&directConnection=true')\nclient.admin.command('ping')\n"
         );
-        recipe.python(commands, &script).success();
+        recipe.python(variables, &script).success();
         assert_eq!(server.received(), recipe.token());
         recipe.used_one_token();
     }
@@ -165,9 +179,15 @@ fn mongodbs_driver_reads_the_file() {
 #[test]
 fn prometheus_reads_the_file_for_each_scrape() {
     let metrics = |_: &Request| Reply::new(200).body("up 1\n");
-    for recipe in Recipe::each("prometheus", AWKWARD, "/", Demands::Bearer, metrics) {
-        let (settings, command) = settings_and_commands(&recipe.text);
-        recipe.shell("sh", command).success();
+    for recipe in ["/", "/app/x"]
+        .map(|path| Recipe::each("prometheus", AWKWARD, path, Demands::Bearer, metrics))
+        .into_iter()
+        .flatten()
+    {
+        let is_below = recipe.text.contains("\"/app/x\"");
+        let path = if is_below { "/app/x" } else { "/metrics" };
+        let (settings, keep) = settings_and_commands(&recipe.text);
+        let _kept = recipe.keep(&commands(keep));
         let settings = format!("global: {{ scrape_interval: 1s }}\n{settings}");
         let file = recipe.project_file("prometheus.yml", &settings);
         let mut prometheus = recipe.command(prometheus_program().to_str().expect("UTF-8"));
@@ -188,7 +208,7 @@ fn prometheus_reads_the_file_for_each_scrape() {
         let _ = running.kill();
         let _ = running.wait();
         for request in &recipe.server.requests()[before..] {
-            assert_eq!(request.target, "/metrics");
+            assert_eq!(request.target, path);
             assert_eq!(request.header("authorization"), Some(&*recipe.header()));
         }
         recipe.used_one_token();
@@ -200,8 +220,8 @@ fn snowflakes_connector_reads_the_file() {
     for recipe in each("snowflake") {
         let refuse = json!({ "success": false, "code": "390100", "message": "no", "data": null });
         let server = Server::start(move |_| Reply::json(200, refuse.to_string()));
-        let (settings, command) = settings_and_commands(&recipe.text);
-        recipe.shell("sh", command).success();
+        let (settings, keep) = settings_and_commands(&recipe.text);
+        let _kept = recipe.keep(keep);
         let settings = format!(
             "{settings}host = \"127.0.0.1\"\nport = {}\nprotocol = \"http\"\n",
             server.port()

@@ -36,29 +36,6 @@ fn programs_that_read_a_variable_are_started_with_it() {
     }
 }
 
-/// AWS and Azure read a file, Insomnia as well.
-#[test]
-fn token_files_are_where_the_settings_say() {
-    let site = Site::start(Demands::Bearer, |_| Reply::new(200));
-    for (tool, name) in [
-        ("aws", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-        ("azure", "AZURE_FEDERATED_TOKEN_FILE"),
-    ] {
-        let text = site.setup(AWKWARD, &[tool]);
-        let read = format!("{text}\ncat \"${name}\"");
-        assert_eq!(
-            site.shell("sh", &read).success().stdout,
-            "token-1",
-            "{tool}"
-        );
-    }
-    let text = site.setup(AWKWARD, &["insomnia"]);
-    let (script, rest) = text.split_once("\n\n").expect("commands");
-    site.shell("sh", script).success();
-    let file = rest.split('"').nth(1).expect("a path");
-    assert_eq!(fs::read_to_string(file).expect("a token"), "token-1");
-}
-
 fn each(tool: &str) -> [Recipe; 2] {
     Recipe::each(tool, AWKWARD, "/", Demands::Bearer, |_| {
         Reply::new(200).body("hello")
@@ -126,7 +103,11 @@ fn run_lines(recipe: &Recipe, kind: &str, file: &std::path::Path) {
     let printed = ran(python).success().stdout;
     let number =
         1 + usize::from(!recipe.variables.is_empty()) + usize::from(recipe.variables.is_empty());
-    assert_eq!(printed, format!("token-{number}\n{CLIENT_ID}\n"));
+    let masked = match kind {
+        "github" => format!("::add-mask::token-{number}\n"),
+        _ => String::new(),
+    };
+    assert_eq!(printed, format!("{masked}token-{number}\n{CLIENT_ID}\n"));
 }
 
 #[test]
@@ -148,12 +129,12 @@ fn a_build_command_reads_the_secret_that_is_mounted() {
 }
 
 #[test]
-fn cron_and_systemd_write_the_token_file_again() {
+fn cron_and_systemd_keep_the_token_file() {
     for recipe in each("cron") {
         let mut job = None;
         let mut script = String::new();
         for line in commands(&recipe.text).lines() {
-            if let Some(line) = line.strip_prefix("*/10 * * * * ") {
+            if let Some(line) = line.strip_prefix("* * * * * ") {
                 // cron takes the backslash from a percent sign.
                 job = Some(line.replace("\\%", "%"));
             } else {
@@ -163,27 +144,21 @@ fn cron_and_systemd_write_the_token_file_again() {
             }
         }
         script += &job.expect("a job");
-        writes_the_file(&recipe, &script);
+        let script = unset_variables(&recipe) + &script;
+        recipe.shell("sh", &script).success();
+        has_token_file(&recipe);
     }
     // systemd refuses to run a program with these in its path.
     let directory = AWKWARD.replace(['\\', '\''], "");
     let reply = |_: &_| Reply::new(200);
     for recipe in Recipe::each("systemd", &directory, "/", Demands::Bearer, reply) {
-        let mut files = recipe
-            .text
-            .split("# ")
-            .filter_map(|part| part.split_once('\n'));
-        let (service, timer) = (
-            files.next().expect("a unit").1,
-            files.next().expect("a timer").1,
-        );
+        let (service, _) = settings_and_commands(&recipe.text);
         let unit = recipe.project_file("hallpass-x.service", service);
-        let timer = recipe.project_file("hallpass-x.timer", timer);
         let mut verify = recipe.command("systemd-analyze");
-        verify.args(["verify", "--man=no"]).arg(unit).arg(timer);
+        verify.args(["verify", "--man=no"]).arg(unit);
         let verified = ran(verify).success();
         assert_eq!(verified.stderr, "");
-        let mut script = String::new();
+        let mut script = unset_variables(&recipe);
         for line in service.lines() {
             let plain = line.replace("%%", "%");
             if let Some(variables) = plain.strip_prefix("Environment=") {
@@ -192,23 +167,27 @@ fn cron_and_systemd_write_the_token_file_again() {
                 script.push('\n');
             } else if let Some(command) = plain.strip_prefix("ExecStart=") {
                 // The quotes of systemd are those of a shell, where a dollar sign has a backslash.
+                script += "exec ";
                 script += &command.replacen('$', "\\$", 1).replace("$$", "\\$");
             }
         }
-        writes_the_file(&recipe, &script);
+        let script = recipe.project_file("script", &script);
+        let _kept = recipe.keep(&format!("sh '{}'", script.display()));
+        has_token_file(&recipe);
     }
 }
 
-#[track_caller]
-fn writes_the_file(recipe: &Recipe, script: &str) {
+/// For a script that has only what a service has, and the file of the client secret.
+fn unset_variables(recipe: &Recipe) -> String {
     let secret = recipe
         .machine
         .private_file("secret-file", SECRET.as_bytes());
     let unset = "unset HALLPASS_TOKEN_URL HALLPASS_CLIENT_ID HALLPASS_CLIENT_SECRET HALLPASS_FOR";
-    let secret = secret.display();
-    recipe
-        .shell("sh", &format!("{unset}\nSECRET='{secret}'\n{script}"))
-        .success();
+    format!("{unset}\nSECRET='{}'\n", secret.display())
+}
+
+#[track_caller]
+fn has_token_file(recipe: &Recipe) {
     let files = recipe.machine.files().into_iter();
     let mut files = files.filter(|file| file.extension().is_some_and(|end| end == "token"));
     let file = recipe
@@ -220,11 +199,13 @@ fn writes_the_file(recipe: &Recipe, script: &str) {
 }
 
 #[test]
-fn kubectl_gets_the_secret_from_a_pipe() {
+fn kubectl_applies_the_secret_when_it_changed() {
     for recipe in each("kubernetes") {
-        recipe.script("kubectl", "#!/bin/sh\ncat\n");
-        let (command, _) = recipe.text.split_once("\n\n").expect("a command");
-        let secret: Value = recipe.shell("sh", command).success().json();
+        recipe.script("kubectl", "#!/bin/sh\ncat \"$5\" > applied\n");
+        let (keep, _) = recipe.text.split_once("\n\n").expect("a command");
+        let _kept = recipe.keep(&commands(keep));
+        let applied = fs::read(recipe.machine.home().join("applied")).expect("a file");
+        let secret: Value = serde_json::from_slice(&applied).expect("JSON");
         assert_eq!(secret["kind"], "Secret");
         assert_eq!(secret["stringData"]["token"], recipe.token());
     }
@@ -256,10 +237,12 @@ fn hallpass_in_wsl_is_that_of_windows() {
         let file = recipe.machine.home().join(".local/bin/hallpass");
         fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
         fs::write(file, script.split_once('\n').expect("a script").1).expect("a script");
+        recipe.script("PROGRAM", "#!/bin/sh\nprintenv VARIABLE\n");
         let line = format!("{command}\n~/.local/bin/hallpass token --template 'a {{token}}'");
+        let token = recipe.token();
         assert_eq!(
-            recipe.shell("sh", &line).success().token(),
-            format!("a {}", recipe.token())
+            recipe.shell("sh", &line).success().stdout,
+            format!("{token}\na {token}\n")
         );
     }
 }
@@ -268,25 +251,81 @@ fn hallpass_in_wsl_is_that_of_windows() {
 fn any_program_gets_a_variable_or_a_file() {
     for recipe in each("variable") {
         recipe.script("PROGRAM", "#!/bin/sh\nprintenv VARIABLE\n");
-        let printed = recipe.shell("sh", &recipe.text).success().stdout;
+        let (command, keep) = recipe.text.split_once("\n\n").expect("two commands");
+        let printed = recipe.shell("sh", command).success().stdout;
         assert_eq!(printed, format!("{}\n", recipe.token()));
+        let _kept = recipe.keep(&commands(keep));
+        has_token_file(&recipe);
         recipe.used_one_token();
     }
     for recipe in each("grpcurl") {
         let show = "#!/bin/sh\nprintf '%s\\n' \"$AUTHORIZATION\" \"$@\"\n";
         recipe.script("grpcurl", show);
         let printed = recipe.shell("sh", &recipe.text).success().stdout;
-        let words: Vec<_> = printed.lines().take(5).collect();
+        let words: Vec<_> = printed.lines().take(6).collect();
         let header = recipe.header();
         assert_eq!(
-            words[..4],
+            words[..5],
             [
                 &header,
                 "-expand-headers",
                 "-H",
-                "authorization:${AUTHORIZATION}"
+                "authorization:${AUTHORIZATION}",
+                "-plaintext"
             ]
         );
-        assert!(recipe.urls("").iter().any(|url| url.ends_with(words[4])));
+        assert!(recipe.urls("").iter().any(|url| url.ends_with(words[5])));
+    }
+}
+
+/// grpcurl has no usual port.
+#[test]
+fn grpcurl_gets_the_port_of_the_scheme() {
+    let site = Site::start(Demands::Bearer, |_| Reply::new(200));
+    let bound = site.server.url("");
+    site.machine.run(&["unbind", "prod", &bound]).success();
+    for (url, address) in [
+        ("https://a.example/", "} a.example:443 list'"),
+        ("https://a.example:8443/x/", "} a.example:8443 list'"),
+        ("https://[::1]/", "} [::1]:443 list'"),
+        ("http://localhost/", "} -plaintext localhost:80 list'"),
+    ] {
+        site.machine.run(&["bind", "prod", url]).success();
+        let text = site.setup("bin", &["grpcurl"]).replace("' ", " ");
+        assert!(text.contains(address.trim_end_matches('\'')), "{text}");
+        site.machine.run(&["unbind", "prod", url]).success();
+    }
+}
+
+/// They get an identity token from the service itself.
+#[test]
+fn ci_files_of_a_client_without_a_secret_name_no_secret() {
+    let site = Site::start(Demands::Bearer, |_| Reply::new(200));
+    site.machine.run(&["logout", "prod"]).success();
+    let identity = ["--identity", "env:CI_TOKEN", "--no-verify"];
+    let url = site.server.url("/oauth/token");
+    let login = ["login", "ci", "--token-url", &url, "--client-id", CLIENT_ID];
+    site.machine
+        .run(&[&login[..], &identity].concat())
+        .success();
+    let github = site.setup("bin", &["github-actions"]);
+    assert!(
+        github.contains("\npermissions: {id-token: write}\n"),
+        "{github}"
+    );
+    assert!(
+        github.contains(r#""HALLPASS_IDENTITY": "github:AUDIENCE""#),
+        "{github}"
+    );
+    let gitlab = site.setup("bin", &["gitlab-ci"]);
+    let tokens = "\n  id_tokens: {\"CI_TOKEN\": {\"aud\": \"AUDIENCE\"}}\n";
+    assert!(gitlab.contains(tokens), "{gitlab}");
+    assert!(
+        gitlab.contains(r#""HALLPASS_IDENTITY": "env:CI_TOKEN""#),
+        "{gitlab}"
+    );
+    for text in [github, gitlab] {
+        assert!(!text.contains("secrets."), "{text}");
+        assert!(!text.contains("HALLPASS_AUTH"), "{text}");
     }
 }

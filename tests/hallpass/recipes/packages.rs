@@ -583,16 +583,16 @@ fn bundler_takes_the_password_of_each_host_from_a_variable() {
 }
 
 #[test]
-fn nix_reads_the_file_that_was_written() {
+fn nix_reads_the_file_that_is_kept() {
     let cache = |request: &Request| match request.target.as_str() {
         "/nix-cache-info" => Reply::new(200).body("StoreDir: /nix/store\n"),
         _ => Reply::new(404),
     };
     for recipe in Recipe::each("nix", AWKWARD, "/", Demands::Basic, cache) {
-        let (settings, command) = settings_and_commands(&recipe.text);
+        let (settings, keep) = settings_and_commands(&recipe.text);
         let directory = recipe.directory("home/.config/nix");
         fs::write(directory.join("nix.conf"), settings).expect("nix's settings");
-        recipe.shell("sh", command).success();
+        let _kept = recipe.keep(keep);
         for url in recipe.urls("") {
             let ping = [
                 "--extra-experimental-features",

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::data::Double;
 use super::{AWKWARD, QUOTES, Recipe};
 use crate::clients::{Demands, git_backend, gits, repositories};
 use crate::server::{Reply, Request};
@@ -48,6 +49,34 @@ fn git_asks_the_askpass_program() {
             recipe.shell("sh", &script).success();
         }
         recipe.used_one_token();
+    }
+}
+
+/// The mail server has no TLS.
+#[test]
+fn git_send_email_gets_the_token_as_password() {
+    let reply = |_: &_| Reply::new(200);
+    for directory in [AWKWARD, QUOTES] {
+        for recipe in Recipe::each("git-send-email", directory, "/", Demands::Bearer, reply) {
+            let mut server = Double::start("smtp");
+            let settings = recipe
+                .text
+                .replace("SERVER", "127.0.0.1")
+                .replace("587", &server.port)
+                .replace("smtpEncryption = tls", "smtpEncryption = none");
+            let settings =
+                "[user]\n\tname = me\n\temail = me@example.com\n[credential]\n\thelper = store\n"
+                    .to_owned()
+                    + &settings;
+            fs::write(recipe.machine.home().join(".gitconfig"), settings).expect("a file");
+            recipe.project_file("a.patch", "From: me@example.com\nSubject: a\n\nhello\n");
+            let line =
+                "git send-email --from=me@example.com --to=you@example.com --confirm=never a.patch";
+            recipe.shell("sh", line).success();
+            assert_eq!(server.received(), format!(" USER {}", recipe.token()));
+            assert!(!recipe.machine.home().join(".git-credentials").exists());
+            recipe.used_one_token();
+        }
     }
 }
 

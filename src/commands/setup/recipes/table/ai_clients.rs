@@ -9,8 +9,8 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "Claude Code",
         found_by: &["claude", "~/.claude"],
         feature: "apiKeyHelper and headersHelper",
-        head: "# ~/.claude/settings.json, for the API or a gateway in front of it\n\
-               {\"apiKeyHelper\": @{system>json: hallpass token PROFILE}}\n\n\
+        head: "# ~/.claude/settings.json, for the API or a gateway in front of it; Claude Code keeps a key for 5 minutes\n\
+               {\"apiKeyHelper\": @{system>json: hallpass token PROFILE --min-ttl 6m}}\n\n\
                # .mcp.json, in an MCP server's object\n\
                {\"headersHelper\": @{system>json: hallpass token PROFILE --format headers-json}}\n",
         write: Write::Json {
@@ -22,7 +22,7 @@ pub(super) const TOOLS: &[Tool] = &[
             },
             object: None,
             key: "apiKeyHelper",
-            value: "@{system: hallpass token PROFILE}",
+            value: "@{system: hallpass token PROFILE --min-ttl 6m}",
         },
         ..PRINTED
     },
@@ -31,12 +31,12 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "Codex",
         found_by: &["codex", "~/.codex"],
         feature: "a model provider's auth command",
-        head: "# ~/.codex/config.toml; the first line goes before any table\n\
+        head: "# ~/.codex/config.toml; the first line goes before any table. Codex keeps a token for 5 minutes.\n\
                model_provider = @{toml: LABEL}\n",
         each: "\n[model_providers.@{text: LABEL}]\n\
                name = @{toml: LABEL}\n\
                base_url = @{toml: BASE}\n\
-               auth = { command = @{toml: hallpass}, args = @{list: token PROFILE} }\n",
+               auth = { command = @{toml: hallpass}, args = @{list: token PROFILE --min-ttl 6m}, timeout_ms = 30000 }\n",
         ..PRINTED
     },
     Tool {
@@ -59,7 +59,8 @@ pub(super) const TOOLS: &[Tool] = &[
         feature: "an environment variable",
         head: "# ~/.gemini/settings.json\n\
                {\"security\": {\"auth\": {\"selectedType\": \"gemini-api-key\"}}}\n\n\
-               # then, for the API or a gateway in front of it (GOOGLE_GEMINI_BASE_URL)\n\
+               # then, for the API or a gateway in front of it (GOOGLE_GEMINI_BASE_URL). All that it starts has the token too, until it\n\
+               # expires: hallpass serve gives an address that needs no token\n\
                @{variable: GEMINI_API_KEY_AUTH_MECHANISM bearer}\n\
                @{shell: hallpass exec -e GEMINI_API_KEY=PROFILE --min-ttl 30m -- gemini}\n",
         ..PRINTED
@@ -88,7 +89,8 @@ pub(super) const TOOLS: &[Tool] = &[
         head: "# opencode.json in the project, or ~/.config/opencode/opencode.json; name your models\n{\n  \"provider\": {\n",
         each: "    @{json: LABEL}: {\"npm\": \"@ai-sdk/openai-compatible\", \"options\": {\"baseURL\": @{json: BASE}, \"apiKey\": \"{env:HALLPASS_TOKEN}\"}, \"models\": {\"MODEL\": {}}}",
         between: ",\n",
-        tail: "\n  }\n}\n\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- opencode}\n",
+        tail: "\n  }\n}\n\n# then. All that it starts has the token too, until it\n\
+               # expires: hallpass serve gives an address that needs no token\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- opencode}\n",
         ..PRINTED
     },
 ];

@@ -9,7 +9,8 @@ pub(super) const TOOLS: &[Tool] = &[
         found_by: &["bru", "bruno"],
         feature: "an environment variable",
         head: "# in the collection, Auth: Bearer Token\n{{process.env.HALLPASS_TOKEN}}\n\n\
-               # then, for the command line and for the app\n\
+               # then, for the command line and for the app. All that it starts has the token too, until it\n\
+               # expires: hallpass serve gives an address that needs no token\n\
                @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE -- bru run}\n\
                @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- bruno}\n",
         ..PRINTED
@@ -27,7 +28,7 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "grpcurl",
         found_by: &["grpcurl"],
         feature: "a header from an environment variable",
-        each: "@{shell: hallpass exec -e AUTHORIZATION=PROFILE:bearer -- grpcurl -expand-headers -H authorization:${AUTHORIZATION} HOST list}\n",
+        each: "@{shell: hallpass exec -e AUTHORIZATION=PROFILE:bearer -- grpcurl -expand-headers -H authorization:${AUTHORIZATION} -plaintext=HTTP ADDRESS list}\n",
         ..PRINTED
     },
     Tool {
@@ -63,9 +64,9 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "Insomnia",
         found_by: &["insomnia", "inso"],
         feature: "a file that the File tag reads",
-        head: "# write the file again before the token expires\n\
+        head: "# leave the second command running\n\
                mkdir @{shell: FOLDER}\n\
-               @{shell: hallpass token PROFILE --output FOLDER-FILE}\n\n\
+               @{shell: hallpass keep PROFILE=FOLDER-FILE}\n\n\
                # in Preferences, Security, let Insomnia read this folder\n\
                @{text: FOLDER}\n\n\
                # in the request, Auth: Bearer Token, with the File tag\n\
@@ -79,7 +80,8 @@ pub(super) const TOOLS: &[Tool] = &[
         feature: "an environment variable",
         head: "### in the .http file\n",
         each: "GET @{text: URL}\nAuthorization: Bearer {{$env.HALLPASS_TOKEN}}\n\n",
-        tail: "# then, with the IDE's own launcher\n\
+        tail: "# then, with the IDE's own launcher. All that it starts has the token too, until it\n\
+               # expires: hallpass serve gives an address that needs no token\n\
                @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- idea .}\n",
         ..PRINTED
     },
@@ -110,7 +112,8 @@ pub(super) const TOOLS: &[Tool] = &[
         feature: "an environment variable",
         head: "### in the .http file\n",
         each: "GET @{text: URL}\nAuthorization: Bearer {{$processEnv HALLPASS_TOKEN}}\n\n",
-        tail: "# then, while no VS Code is running\n\
+        tail: "# then, while no VS Code is running. All that it starts has the token too, until it\n\
+               # expires: hallpass serve gives an address that needs no token\n\
                @{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE --min-ttl 30m -- code .}\n",
         ..PRINTED
     },

@@ -8,8 +8,9 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "AWS command line and SDKs",
         found_by: &["aws", "~/.aws"],
         feature: "a web identity token file",
-        head: "# write the file again before the token expires\n\
-               @{shell: hallpass token PROFILE --output TOKEN-FILE}\n\
+        head: "# leave this running, or make it a service: hallpass setup systemd\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE}\n\n\
+               # then\n\
                @{variable: AWS_WEB_IDENTITY_TOKEN_FILE TOKEN-FILE}\n\
                # the role that trusts the authorization server\n\
                @{variable: AWS_ROLE_ARN arn:aws:iam::ACCOUNT:role/ROLE}\n",
@@ -20,8 +21,9 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "Azure SDKs",
         found_by: &["az", "~/.azure"],
         feature: "a federated token file",
-        head: "# write the file again before the token expires\n\
-               @{shell: hallpass token PROFILE --output TOKEN-FILE}\n\
+        head: "# leave this running, or make it a service: hallpass setup systemd\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE}\n\n\
+               # then\n\
                @{variable: AZURE_FEDERATED_TOKEN_FILE TOKEN-FILE}\n\
                # the application that trusts the authorization server\n\
                @{variable: AZURE_TENANT_ID TENANT}\n\
@@ -30,16 +32,18 @@ pub(super) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "databricks",
-        programs: "Databricks SDKs",
+        programs: "Databricks SDKs, Terraform",
         found_by: &["databricks", "~/.databrickscfg"],
         feature: "the Databricks CLI's own protocol",
-        head: "# ~/hallpass-databricks: the SDKs run it in place of the CLI, again before the token expires\n\
+        head: "# ~/hallpass-databricks: the SDK for Python runs it in place of the CLI, again before the token expires\n\
                #!/bin/sh\n\
                exec @{sh: hallpass token PROFILE --template {\"access_token\":\"{token}\",\"token_type\":\"{type}\",\"expiry\":\"{expires_at}\"}}\n\n\
                # then\n\
                @{sh: chmod +x HOME/hallpass-databricks}\n\
                @{variable: DATABRICKS_CLI_PATH HOME/hallpass-databricks}\n\
-               @{variable: DATABRICKS_AUTH_TYPE databricks-cli}\n",
+               @{variable: DATABRICKS_AUTH_TYPE databricks-cli}\n\n\
+               # or, for any SDK, also that for Go in Terraform and the CLI, which runs no script\n\
+               @{shell: hallpass exec -e DATABRICKS_TOKEN=PROFILE --min-ttl 30m -- PROGRAM}\n",
         ..PRINTED
     },
     Tool {
@@ -47,9 +51,10 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "gcloud",
         found_by: &["gcloud"],
         feature: "an access token file",
-        head: "# write the file again before the token expires; it has to be a token of Google, such as those of\n\
-               # hallpass login --provider google-wif\n\
-               @{shell: hallpass token PROFILE --output TOKEN-FILE}\n\
+        head: "# for tokens of Google, such as those of: hallpass login --provider google-wif\n\
+               # leave this running, or make it a service: hallpass setup systemd\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE}\n\n\
+               # then\n\
                @{variable: CLOUDSDK_AUTH_ACCESS_TOKEN_FILE TOKEN-FILE}\n",
         ..PRINTED
     },
@@ -97,12 +102,20 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "Terraform, OpenTofu",
         found_by: &[],
         feature: "an external data source",
-        head: "# Terraform saves the token in its state: protect it like a secret\n\
+        head: "# Terraform saves this token in its state and in a plan: protect them like a secret\n\
                data \"external\" \"@{text: LABEL}\" {\n\
-               \x20 program = @{hcl-list: hallpass token PROFILE --template {\"token\":\"{token}\"}}\n\
+               \x20 program = @{hcl-list: hallpass token PROFILE --min-ttl 30m --template {\"token\":\"{token}\"}}\n\
                }\n\n\
-               # the token\n\
-               data.external.@{text: LABEL}.result.token\n",
+               # the token, which Terraform does not print\n\
+               sensitive(data.external.@{text: LABEL}.result.token)\n\n\
+               # or without the data source, a token that it does not save: var.token (Terraform 1.10, OpenTofu 1.11)\n\
+               variable \"token\" {\n\
+               \x20 type      = string\n\
+               \x20 sensitive = true\n\
+               \x20 ephemeral = true\n\
+               }\n\n\
+               # then\n\
+               @{shell: hallpass exec -e TF_VAR_token=PROFILE --min-ttl 30m -- terraform apply}\n",
         ..PRINTED
     },
 ];

@@ -20,10 +20,28 @@ pub(super) const TOOLS: &[Tool] = &[
         feature: "a callback (Python)",
         head: "import json, subprocess, time\n\n\
                def oauth_cb(_):\n\
-               \x20   token = json.loads(subprocess.check_output(@{list: hallpass token PROFILE --format json}))\n\
+               \x20   token = json.loads(subprocess.check_output(@{list: hallpass token PROFILE --min-ttl 5m --format json}))\n\
                \x20   return token[\"access_token\"], time.time() + token[\"expires_in\"]\n\n\
                # in the client's settings\n\
                settings = {\"security.protocol\": \"SASL_SSL\", \"sasl.mechanism\": \"OAUTHBEARER\", \"oauth_cb\": oauth_cb}\n",
+        ..PRINTED
+    },
+    Tool {
+        name: "kafka-java",
+        programs: "Kafka clients for Java",
+        found_by: &[],
+        feature: "a token file",
+        head: "# the client's properties, for tokens that are JWTs; until Kafka 3.3, the handler is in the package\n\
+               # org.apache.kafka.common.security.oauthbearer.secured\n\
+               security.protocol=SASL_SSL\n\
+               sasl.mechanism=OAUTHBEARER\n\
+               sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;\n\
+               sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler\n\
+               sasl.oauthbearer.token.endpoint.url=@{file-url: TOKEN-FILE}\n\n\
+               # an option of Java, since Kafka 4\n\
+               -Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=@{file-url: TOKEN-FILE}\n\n\
+               # then leave this running, or make it a service: hallpass setup systemd\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE}\n",
         ..PRINTED
     },
     Tool {
@@ -41,8 +59,9 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "MongoDB drivers",
         found_by: &["mongosh"],
         feature: "an OIDC token file",
-        head: "# write the file again before the token expires\n\
-               @{shell: hallpass token PROFILE --output TOKEN-FILE}\n\
+        head: "# leave this running, or make it a service: hallpass setup systemd\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE}\n\n\
+               # then\n\
                @{variable: AZURE_FEDERATED_TOKEN_FILE TOKEN-FILE}\n\n\
                # in the connection string: the driver reads that file\n\
                mongodb://HOST/?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:k8s\n",
@@ -66,12 +85,14 @@ pub(super) const TOOLS: &[Tool] = &[
         head: "# prometheus.yml\nscrape_configs:\n",
         each: "- job_name: @{yaml: LABEL}\n\
                \x20 scheme: @{text: SCHEME}\n\
+               \x20 metrics_path: @{yaml: METRICS-PATH}\n\
                \x20 authorization:\n\
                \x20   credentials_file: @{yaml: TOKEN-FILE}\n\
                \x20 static_configs:\n\
                \x20 - targets: [@{yaml: HOST}]\n",
-        tail: "\n# then, again before the token expires, in an account that Prometheus shares\n\
-               @{shell: hallpass token PROFILE --output TOKEN-FILE}\n",
+        tail: "\n# then leave this running in the account of Prometheus; from another one, Prometheus can read only a file\n\
+               # elsewhere, with --group prometheus\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE}\n",
         ..PRINTED
     },
     Tool {
@@ -108,8 +129,8 @@ pub(super) const TOOLS: &[Tool] = &[
                account = \"ACCOUNT\"\n\
                authenticator = \"oauth\"\n\
                token_file_path = @{toml: TOKEN-FILE}\n\n\
-               # then, again before the token expires\n\
-               @{shell: hallpass token PROFILE --output TOKEN-FILE}\n",
+               # then leave this running, or make it a service: hallpass setup systemd\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE}\n",
         ..PRINTED
     },
 ];

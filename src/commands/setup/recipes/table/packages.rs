@@ -35,7 +35,8 @@ pub(super) const TOOLS: &[Tool] = &[
             each: "BUNDLE_@{bundle-key: HOSTNAME}=@{text: PROFILE}:@{percent: USER}:{token_percent}",
             ..NO_LIST
         },
-        tail: "@{shell: hallpass exec -e=LIST -- bundle install}\n",
+        tail: "# Bundler sends the token to this host, whatever the port and the path\n\
+               @{shell: hallpass exec -e=LIST -- bundle install}\n",
         ..PRINTED
     },
     Tool {
@@ -63,7 +64,8 @@ pub(super) const TOOLS: &[Tool] = &[
             between: ",",
             close: "}}",
         },
-        tail: "@{shell: hallpass exec -e COMPOSER_AUTH=PROFILE:LIST -- composer install}\n",
+        tail: "# Composer sends the token to this host, whatever the path\n\
+               @{shell: hallpass exec -e COMPOSER_AUTH=PROFILE:LIST -- composer install}\n",
         ..PRINTED
     },
     Tool {
@@ -178,15 +180,15 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "Nix",
         found_by: &["nix"],
         feature: "a netrc file",
-        head: "# /etc/nix/nix.conf or ~/.config/nix/nix.conf\n\
+        head: "# /etc/nix/nix.conf or ~/.config/nix/nix.conf; Nix sends the token to this host, whatever the port and the path\n\
                netrc-file = @{nix: TOKEN-FILE}\n",
         list: List {
             each: "machine @{netrc: HOSTNAME} login @{netrc: USER} password {token}",
             between: "\n",
             ..NO_LIST
         },
-        tail: "\n# then, and again before the token expires\n\
-               @{shell: hallpass token PROFILE --template LIST --output TOKEN-FILE}\n",
+        tail: "\n# then leave this running\n\
+               @{shell: hallpass keep PROFILE=TOKEN-FILE --template LIST}\n",
         ..PRINTED
     },
     Tool {
@@ -293,7 +295,7 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "sbt",
         found_by: &["sbt", "~/.sbt"],
         feature: "an environment variable",
-        head: "// build.sbt\n",
+        head: "// build.sbt; sbt sends the token to this host, whatever the port and the path\n",
         each: "credentials += Credentials(\"\", @{scala: HOSTNAME}, @{scala: USER}, sys.env(\"HALLPASS_TOKEN\"))\n",
         tail: "\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE -- sbt update}\n",
         ..PRINTED
@@ -315,7 +317,7 @@ pub(super) const TOOLS: &[Tool] = &[
                npmRegistries:\n",
         each: "  @{yaml: // UNDER}:\n\
                \x20   npmAlwaysAuth: true\n\
-               \x20   npmAuthToken: \"${HALLPASS_TOKEN}\"\n",
+               \x20   npmAuthToken: \"${HALLPASS_TOKEN-}\"\n",
         tail: "\n# then\n@{shell: hallpass exec -e HALLPASS_TOKEN=PROFILE -- yarn install}\n",
         ..PRINTED
     },

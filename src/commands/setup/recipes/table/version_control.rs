@@ -42,6 +42,23 @@ pub(super) const TOOLS: &[Tool] = &[
         ..PRINTED
     },
     Tool {
+        name: "git-send-email",
+        programs: "git send-email",
+        found_by: &[],
+        feature: "a credential helper for SMTP",
+        head: "# ~/.gitconfig, for mail servers that take a token as the password\n\
+               [sendemail]\n\
+               \tsmtpServer = SERVER\n\
+               \tsmtpServerPort = 587\n\
+               \tsmtpEncryption = tls\n\
+               \tsmtpUser = USER\n\
+               \tsmtpAuth = PLAIN\n\
+               [credential \"smtp://SERVER:587\"]\n\
+               \thelper =\n\
+               \thelper = @{git-function>git-value: hallpass token PROFILE --template password={token}}\n",
+        ..PRINTED
+    },
+    Tool {
         name: "mercurial",
         programs: "Mercurial",
         found_by: &["hg"],
