@@ -285,14 +285,14 @@ fn grpcurl_gets_the_port_of_the_scheme() {
     let bound = site.server.url("");
     site.machine.run(&["unbind", "prod", &bound]).success();
     for (url, address) in [
-        ("https://a.example/", "} a.example:443 list'"),
-        ("https://a.example:8443/x/", "} a.example:8443 list'"),
-        ("https://[::1]/", "} [::1]:443 list'"),
-        ("http://localhost/", "} -plaintext localhost:80 list'"),
+        ("https://a.example/", "} a.example:443 list"),
+        ("https://a.example:8443/x/", "} a.example:8443 list"),
+        ("https://[::1]/", "} [::1]:443 list"),
+        ("http://localhost/", "} -plaintext localhost:80 list"),
     ] {
         site.machine.run(&["bind", "prod", url]).success();
-        let text = site.setup("bin", &["grpcurl"]).replace("' ", " ");
-        assert!(text.contains(address.trim_end_matches('\'')), "{text}");
+        let text = site.setup("bin", &["grpcurl"]).replace('\'', "");
+        assert!(text.contains(address), "{text}");
         site.machine.run(&["unbind", "prod", url]).success();
     }
 }

@@ -73,7 +73,7 @@ fn git_send_email_gets_the_token_as_password() {
             let line =
                 "git send-email --from=me@example.com --to=you@example.com --confirm=never a.patch";
             recipe.shell("sh", line).success();
-            assert_eq!(server.received(), format!(" USER {}", recipe.token()));
+            assert_eq!(server.received(), format!("USER USER {}", recipe.token()));
             assert!(!recipe.machine.home().join(".git-credentials").exists());
             recipe.used_one_token();
         }
