@@ -115,7 +115,10 @@ fn is_name(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric())
         && !text.ends_with('.')
         && !is_device_name(text)
 }
@@ -123,6 +126,9 @@ fn is_name(text: &str) -> bool {
 /// Windows opens a device for these, whatever their extension.
 fn is_device_name(text: &str) -> bool {
     let stem = text.split('.').next().unwrap_or_default();
+    if !matches!(stem.len(), 3 | 4) {
+        return false;
+    }
     let numbered = |prefix| {
         stem.strip_prefix(prefix).is_some_and(|rest: &str| {
             rest.len() == 1 && rest.starts_with(|c: char| c.is_ascii_digit())
