@@ -1,4 +1,4 @@
-# Builds hallpass from this source: nix build 'git+file:///path/to/hallpass?dir=packaging'
+# Builds hallpass from this source: nix build --no-write-lock-file 'git+file:///path/to/hallpass?dir=packaging'
 {
   description = "OAuth 2.0 client credentials from the OS keychain, tokens for every tool";
 
