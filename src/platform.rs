@@ -28,9 +28,9 @@ pub(crate) use os::start;
 pub(crate) use os::{
     Inherited, QuietTerminal, ServiceSignals, ask_socket, check_writable, descriptor_limit,
     distrust, distrust_directory, duplicate, exit_code, file_kind, group_number, harden,
-    is_foreign, is_lack_of_descriptors, is_link_refusal, is_open_to_all, is_planted, is_same_file,
-    is_shared_as, link, lock_holder, notify, on_stop_signal, open_private, open_stream,
-    pass_signal_on, private_directory, screen, share, standard_input, write_to_stdout,
+    is_foreign, is_lack_of_descriptors, is_like, is_link_refusal, is_open_to_all, is_planted,
+    is_same_file, is_shared_as, link, lock_holder, notify, on_stop_signal, open_private,
+    open_stream, pass_signal_on, private_directory, screen, share, standard_input, write_to_stdout,
 };
 #[cfg(unix)]
 pub(crate) use os::{SocketFile, listen_on_socket, may_connect};

@@ -24,7 +24,7 @@ use super::{Screen, USUAL_WIDTH, signals};
 use crate::message;
 pub(crate) use files::{
     check_writable, distrust, distrust_directory, duplicate, file_kind, group_number, is_foreign,
-    is_link_refusal, is_open_to_all, is_planted, is_same_file, is_shared_as, lock_holder,
+    is_like, is_link_refusal, is_open_to_all, is_planted, is_same_file, is_shared_as, lock_holder,
     open_private, open_stream, private_directory, share,
 };
 pub(crate) use manager::{ServiceSignals, notify};

@@ -174,6 +174,11 @@ pub(crate) fn share(_: &File, sharing: &Sharing) -> io::Result<()> {
     ))
 }
 
+/// A new file gets the access list of its directory.
+pub(crate) fn is_like(_: &File, _: &Path, _: &Metadata) -> bool {
+    true
+}
+
 pub(crate) fn is_shared_as(_: &Metadata, _: &Sharing) -> bool {
     true
 }

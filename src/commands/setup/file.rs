@@ -50,13 +50,14 @@ pub(super) fn locate(file: &SettingsFile, home: &Path) -> Result<PathBuf> {
             .map_err(|error| Error::usage(format!("{name} is not a path")).because(error));
     }
     let in_home = home.join(file.in_home);
+    let only_in_config = file.in_home.is_empty();
     if let Some(below) = file.in_config
-        && in_home.symlink_metadata().is_err()
+        && (only_in_config || in_home.symlink_metadata().is_err())
     {
         let config = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty());
         let config = config.map_or_else(|| home.join(".config"), PathBuf::from);
         let in_config = config.join(below);
-        if in_config.symlink_metadata().is_ok() {
+        if only_in_config || in_config.symlink_metadata().is_ok() {
             return Ok(in_config);
         }
     }
@@ -109,7 +110,7 @@ impl UserFile {
         )))
     }
 
-    /// Replaces the content, and keeps the permissions.
+    /// Replaces the content, and keeps the owner, the group and the permissions.
     pub(super) fn write(&self, content: &[u8], record: &mut Record) -> Result<()> {
         record.make_directory(self.path.parent().unwrap_or(Path::new("/")))?;
         disk::rewrite(&self.path, content).map_err(|error| self.cannot_change(error))

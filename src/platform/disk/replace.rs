@@ -1,7 +1,7 @@
 //! Files are replaced atomically: a reader gets the old content or the new content, never a part.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -69,12 +69,32 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     replace_anywhere(path, content, |_| Ok(()))
 }
 
-/// Replaces a file in any directory, and keeps its permissions.
+/// Replaces a file in any directory by one with the same owner, group and permissions. A file of which
+/// a new one could not keep everything (a second name, an access list) is written in place.
 pub(crate) fn rewrite(path: &Path, content: &[u8]) -> io::Result<()> {
-    let old = std::fs::metadata(path).ok();
-    replace_anywhere(path, content, |file| match &old {
-        Some(old) => file.set_permissions(old.permissions()),
-        None => Ok(()),
+    let file = temporary_file(directory_of(path), content)?;
+    let Ok(old) = std::fs::metadata(path) else {
+        return persist(file, path);
+    };
+    if !platform::is_like(file.as_file(), path, &old) {
+        return write_in_place(path, content);
+    }
+    file.as_file().set_permissions(old.permissions())?;
+    persist(file, path)
+}
+
+/// Overwrites a file, or leaves what it had if the disk is full.
+fn write_in_place(path: &Path, content: &[u8]) -> io::Result<()> {
+    let before = std::fs::read(path)?;
+    let mut file = File::options().write(true).open(path)?;
+    let mut put = |content: &[u8]| {
+        file.rewind()?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        file.sync_all()
+    };
+    put(content).inspect_err(|_| {
+        let _ = put(&before);
     })
 }
 

@@ -196,6 +196,40 @@ pub(crate) fn share(file: &File, sharing: &Sharing) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode_of(sharing)))
 }
 
+/// Gives a new file the owner and group of the file that it is to replace. False if that is not possible,
+/// or if the old file has something else that would be lost: other names, or attributes.
+pub(crate) fn is_like(new: &File, path: &Path, old: &Metadata) -> bool {
+    if old.nlink() > 1 || has_attributes(path) {
+        return false;
+    }
+    let Ok(made) = new.metadata() else {
+        return false;
+    };
+    let other = |wanted: u32, made: u32| (wanted != made).then_some(wanted);
+    let (owner, group) = (other(old.uid(), made.uid()), other(old.gid(), made.gid()));
+    let is_same = owner.is_none() && group.is_none();
+    is_same || std::os::unix::fs::fchown(new, owner, group).is_ok()
+}
+
+/// Whether a file has an access list or other attributes. The system sets SELinux's for a new file.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn has_attributes(path: &Path) -> bool {
+    let mut names = [0; 4096];
+    let read: Result<usize, _> = rustix::fs::listxattr(path, &mut names);
+    match read {
+        Ok(length) => names[..length]
+            .split(|byte| *byte == 0)
+            .any(|name| !name.is_empty() && name != b"security.selinux"),
+        // No attributes on this file system, or more than fit.
+        Err(error) => error == rustix::io::Errno::RANGE,
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn has_attributes(_: &Path) -> bool {
+    false
+}
+
 /// Whether a file has these permissions, and this group.
 pub(crate) fn is_shared_as(file: &Metadata, sharing: &Sharing) -> bool {
     let is_of_group = sharing.group.is_none_or(|group| group == file.gid());
