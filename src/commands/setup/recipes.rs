@@ -80,6 +80,7 @@ pub(super) struct SettingsFile {
     pub(super) variables: &'static [&'static str],
     /// The file in the variable's directory; empty if the variable names the file itself.
     pub(super) below: &'static str,
+    /// Empty if there is none but the next.
     pub(super) in_home: &'static str,
     /// Below the user's directory of settings (XDG): used if only this one is there.
     pub(super) in_config: Option<&'static str>,

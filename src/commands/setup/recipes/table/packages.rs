@@ -262,7 +262,8 @@ pub(super) const TOOLS: &[Tool] = &[
         write: Write::Json {
             file: SettingsFile {
                 variables: &["REGISTRY_AUTH_FILE"],
-                in_home: ".config/containers/auth.json",
+                in_home: "",
+                in_config: Some("containers/auth.json"),
                 ..HOME_FILE
             },
             object: Some("credHelpers"),
@@ -270,9 +271,11 @@ pub(super) const TOOLS: &[Tool] = &[
             value: "hallpass",
         },
         check: Some(Check {
-            command: "docker-credential-hallpass list",
+            // The first one that is there: they read the same settings, and do not print the token.
+            command: "skopeo login --get-login @{shell: HOST} || podman login --get-login @{shell: HOST} \
+                      || buildah login --get-login @{shell: HOST}",
             input: "",
-            shows: "@{json: HOST}",
+            shows: "@{text: USER}",
         }),
         ..PRINTED
     },
