@@ -14,6 +14,7 @@ mod members;
 mod recipes;
 mod record;
 mod template;
+mod unmarked;
 mod variables;
 mod write;
 

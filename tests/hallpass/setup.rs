@@ -363,6 +363,7 @@ fn all_shows_the_tools_of_this_machine_and_undoes_what_was_written() {
         "cargo hallpass setup cargo",
         "docker hallpass setup docker --write creates ~/.docker/config.json",
         "maven hallpass setup maven",
+        "dockerfile hallpass setup dockerfile",
     ];
     assert_eq!(rows(&machine, &[]), shown);
     let named = rows(&machine, &["--profile", "prod"]);

@@ -1,7 +1,7 @@
 //! What `hallpass setup --write` changes in the user's files, and what `--undo` leaves of it: nothing.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
 use crate::machine::{HALLPASS, Machine, Ran, numbered_tokens};
@@ -352,4 +352,318 @@ fn a_profile_that_is_named_is_named_in_the_settings() {
     assert!(!helper(&machine, &[]));
     machine.set("HALLPASS_PROFILE", "a");
     assert!(helper(&machine, &[]));
+}
+
+/// A text without its comments, as npm writes a file again.
+fn without_comments(text: &str) -> String {
+    let kept = text.lines().filter(|line| !line.starts_with('#'));
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn lines_that_lost_their_marks_are_not_written_twice_and_are_removed() {
+    type Change = fn(&str) -> String;
+    let formatted: Change = |text| {
+        let text = without_comments(text).replace('\t', "    ");
+        text.replace(" = ", "=").replace(" =\n", "=\n")
+    };
+    let without_end: Change = |text| {
+        let kept = text.lines().filter(|line| !line.ends_with(") ends"));
+        kept.map(|line| format!("{line}\n")).collect()
+    };
+    let without_begin: Change = |text| {
+        let kept = text.lines().filter(|line| !line.ends_with(") begins"));
+        kept.map(|line| format!("{line}\n")).collect()
+    };
+    let moved: Change = |text| {
+        text.replace("# hallpass setup (a) begins\n", "")
+            + "# hallpass setup (a) begins\n# hallpass setup (a) ends\n"
+    };
+    let changes = [
+        without_comments,
+        formatted,
+        without_end,
+        without_begin,
+        moved,
+    ];
+    for (tool, file, own) in [
+        ("pnpm", ".npmrc", "fund=false\n"),
+        (
+            "git",
+            ".gitconfig",
+            "[user]\n    name=me\n[credential \"https://x.example\"]\n    helper=\n",
+        ),
+    ] {
+        let (machine, _server) = logged_in(&[("a", &["https://a.example", "https://b.example"])]);
+        let file = machine.home().join(file);
+        for change in changes {
+            fs::write(&file, own).expect("a file");
+            let before = tree(&machine);
+            setup(&machine, &[tool, "--write"]).success();
+            let text = fs::read_to_string(&file).expect("a file");
+            fs::write(&file, change(&text)).expect("a file");
+            let without_marks = tree(&machine);
+            let again = setup(&machine, &[tool, "--write"]).success();
+            assert!(again.stderr.contains("nothing to do"), "{again:?}");
+            assert_eq!(tree(&machine), without_marks, "{tool}");
+            let undone = setup(&machine, &[tool, "--undo"]).success();
+            assert!(
+                undone.stderr.contains(" lines of profile a from ~/"),
+                "{undone:?}"
+            );
+            assert_eq!(tree(&machine), before, "{tool}: {undone:?}");
+            assert!(!machine.config().join("setup").exists());
+        }
+        // Each binding's lines are removed without their marks, and then written for those that are left.
+        setup(&machine, &[tool, "--write"]).success();
+        let text = fs::read_to_string(&file).expect("a file");
+        fs::write(&file, without_comments(&text)).expect("a file");
+        machine.run(&["unbind", "a", "https://b.example"]).success();
+        setup(&machine, &[tool, "--write"]).success();
+        let text = fs::read_to_string(&file).expect("a file");
+        assert_eq!(text.matches("a.example").count(), 1, "{text}");
+        assert!(!text.contains("b.example"), "{text}");
+    }
+}
+
+#[test]
+fn npm_may_write_its_file_again_between_a_write_and_an_undo() {
+    let (machine, _server) = logged_in(&[("a", &["https://a.example"])]);
+    setup(&machine, &["pnpm", "--write"]).success();
+    let mut npm = machine.command("npm");
+    npm.args(["config", "set", "fund", "false"]);
+    ran(npm).success();
+    let file = machine.home().join(".npmrc");
+    let text = fs::read_to_string(&file).expect("a file");
+    assert!(
+        text.contains("tokenHelper") && !text.contains("begins"),
+        "{text}"
+    );
+    let undone = setup(&machine, &["pnpm", "--undo"]).success();
+    assert!(
+        undone.stderr.contains("removed 1 line of profile a"),
+        "{undone:?}"
+    );
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "fund=false\n");
+}
+
+#[test]
+fn a_line_that_was_changed_stays_recorded_until_it_is_gone() {
+    let (machine, _server) = logged_in(&[("a", &["https://a.example"])]);
+    let file = machine.home().join(".npmrc");
+    setup(&machine, &["pnpm", "--write"]).success();
+    let text = without_comments(&fs::read_to_string(&file).expect("a file"));
+    fs::write(&file, text.trim_end().to_owned() + " ; mine\n").expect("a file");
+    let before = tree(&machine);
+    for what in ["--undo", "--write"] {
+        let ran = setup(&machine, &["pnpm", what]).failure(2);
+        assert!(
+            ran.stderr
+                .contains("was changed since hallpass wrote it: //a.example/"),
+            "{ran:?}"
+        );
+        assert_eq!(tree(&machine), before);
+    }
+    setup(&machine, &["all", "--undo"]).failure(2);
+    assert_eq!(tree(&machine), before);
+    fs::write(&file, "").expect("a file");
+    // It is not shown as set up.
+    let all = machine.run(&["setup", "all"]).success();
+    assert!(
+        !all.stdout.contains("pnpm          already set up"),
+        "{all:?}"
+    );
+    let undone = setup(&machine, &["pnpm", "--undo"]).success();
+    assert!(
+        undone
+            .stderr
+            .contains("~/.npmrc no longer has the lines of profile a"),
+        "{undone:?}"
+    );
+    assert!(!machine.root().join("links").exists());
+    assert!(!machine.config().join("setup").exists());
+    // A member of a JSON file with another value is the user's.
+    setup(&machine, &["docker", "--write"]).success();
+    let docker = machine.home().join(".docker/config.json");
+    let other = "{\"credHelpers\": {\"a.example\": \"other\"}}";
+    fs::write(&docker, other).expect("a file");
+    let undone = setup(&machine, &["docker", "--undo"]).success();
+    assert!(
+        undone
+            .stderr
+            .contains("no longer has a.example as hallpass wrote it"),
+        "{undone:?}"
+    );
+    assert!(!undone.stderr.contains("removed a.example"), "{undone:?}");
+    assert_eq!(fs::read_to_string(&docker).expect("a file"), other);
+}
+
+#[test]
+fn what_cannot_be_undone_does_not_keep_the_rest() {
+    let (machine, _server) = logged_in(&[("a", &["https://a.example"])]);
+    for tool in ["docker", "podman", "git", "pnpm"] {
+        setup(&machine, &[tool, "--write"]).success();
+    }
+    let files = [".docker/config.json", ".config/containers/auth.json"];
+    let damage = |from: &str, to: &str| {
+        for file in files {
+            let file = machine.home().join(file);
+            let text = fs::read_to_string(&file).expect("a file");
+            fs::write(&file, text.replacen(from, to, 1)).expect("a file");
+        }
+    };
+    damage("{", "{ // c\n");
+    let undone = setup(&machine, &["all", "--undo"]).failure(2);
+    for file in files {
+        assert!(
+            undone.stderr.contains(&format!("{file} is not plain JSON")),
+            "{undone:?}"
+        );
+    }
+    assert!(!machine.home().join(".gitconfig").exists(), "{undone:?}");
+    assert!(!machine.home().join(".npmrc").exists(), "{undone:?}");
+    assert!(
+        !machine
+            .root()
+            .join("links/pnpm-tokenhelper-hallpass-a")
+            .exists()
+    );
+    // The link is still needed.
+    assert!(
+        machine
+            .root()
+            .join("links/docker-credential-hallpass")
+            .exists()
+    );
+    damage("{ // c\n", "{");
+    setup(&machine, &["all", "--undo"]).success();
+    assert!(!machine.home().join(".docker").exists());
+    assert!(!machine.root().join("links").exists());
+    assert!(!machine.config().join("setup").exists());
+}
+
+#[test]
+fn what_could_not_be_written_is_not_recorded() {
+    let (mut machine, _server) = logged_in(&[("a", &["https://a.example"])]);
+    // A regular file that not even root can replace.
+    for name in [
+        "GIT_CONFIG_GLOBAL",
+        "NPM_CONFIG_USERCONFIG",
+        "REGISTRY_AUTH_FILE",
+    ] {
+        machine.set(name, "/proc/version");
+    }
+    let before = tree(&machine);
+    for tool in ["git", "pnpm"] {
+        let ran = setup(&machine, &[tool, "--write"]).failure(1);
+        assert!(ran.stderr.contains("cannot "), "{ran:?}");
+        assert!(!machine.config().join("setup").exists());
+    }
+    setup(&machine, &["podman", "--write"]).failure(2);
+    assert_eq!(tree(&machine), before);
+    assert!(!machine.root().join("links").exists());
+    let all = machine.run(&["setup", "all"]).success().stdout;
+    assert!(!all.contains("already set up"), "{all}");
+}
+
+#[test]
+fn tools_can_be_set_up_at_the_same_time() {
+    let (machine, _server) = logged_in(&[("a", &["https://a.example"])]);
+    let links = machine.root().join("links");
+    let start = |arguments: [&str; 2]| {
+        let mut hallpass = machine.command(&*HALLPASS);
+        hallpass
+            .arg("setup")
+            .args(arguments)
+            .arg("--dir")
+            .arg(&links);
+        hallpass.spawn().expect("hallpass starts")
+    };
+    for what in ["--write", "--undo"] {
+        let tools = ["git", "pnpm", "docker", "claude-code", "podman", "links"];
+        let of_links = |tool: &str| tool != "links" || what == "--undo";
+        let running: Vec<_> = tools
+            .into_iter()
+            .filter(|tool| of_links(tool))
+            .map(|tool| start([tool, what]))
+            .collect();
+        for mut child in running {
+            assert!(child.wait().expect("an end").success());
+        }
+    }
+    assert!(!machine.home().join(".gitconfig").exists());
+    assert!(!links.exists());
+    assert!(!machine.config().join("setup").exists());
+}
+
+#[test]
+fn podman_is_set_up_in_the_file_that_it_reads() {
+    let (mut machine, _server) = logged_in(&[("a", &["https://a.example"])]);
+    let bin = machine.root().join("links");
+    let path = std::env::var("PATH").expect("a PATH");
+    machine.set("PATH", &format!("{}:{path}", bin.display()));
+    let config = machine.root().join("config");
+    fs::create_dir(&config).expect("a directory");
+    fs::rename(machine.config(), config.join("hallpass")).expect("moved");
+    let before = tree(&machine);
+    machine.set("XDG_CONFIG_HOME", config.to_str().expect("UTF-8"));
+    let ran = setup(&machine, &["podman", "--write"]).success();
+    assert!(
+        ran.stderr
+            .contains("checked with: skopeo login --get-login"),
+        "{ran:?}"
+    );
+    assert!(config.join("containers/auth.json").exists());
+    assert_eq!(tree(&machine), before);
+    // The check asks the program itself.
+    fs::write(
+        config.join("containers/auth.json"),
+        "{\"credHelpers\": {\"a.example\": \"hallpass\"}}",
+    )
+    .expect("a file");
+    machine.set("REGISTRY_AUTH_FILE", "/dev/null/nowhere");
+    setup(&machine, &["podman", "--undo"]).success();
+    assert!(!config.join("containers").exists());
+}
+
+#[test]
+fn a_file_keeps_its_owner_its_group_its_names_and_its_attributes() {
+    let (machine, _server) = logged_in(&[("a", &["https://a.example"])]);
+    let file = machine.home().join(".gitconfig");
+    let own = "[user]\n\tname = me\n";
+    fs::write(&file, own).expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("a mode");
+    // Only root may give a file away.
+    let _ = chown(&file, Some(12), Some(60));
+    let attributes = || {
+        let mut value = [0; 8];
+        let read = rustix::fs::getxattr(&file, "user.note", &mut value).ok();
+        read.map(|length: usize| value[..length].to_vec())
+    };
+    let state = || {
+        let file = fs::metadata(&file).expect("a file");
+        (file.uid(), file.gid(), file.mode(), file.nlink())
+    };
+    let check = || {
+        let before = (state(), attributes());
+        setup(&machine, &["git", "--write"]).success();
+        assert!(
+            fs::read_to_string(&file)
+                .expect("a file")
+                .contains("hallpass")
+        );
+        assert_eq!((state(), attributes()), before);
+        setup(&machine, &["git", "--undo"]).success();
+        assert_eq!(fs::read_to_string(&file).expect("a file"), own);
+        assert_eq!((state(), attributes()), before);
+    };
+    check();
+    // Not every file system has them.
+    let flags = rustix::fs::XattrFlags::empty();
+    let _ = rustix::fs::setxattr(&file, "user.note", b"mine", flags);
+    check();
+    fs::hard_link(&file, machine.home().join("dotfile")).expect("a second name");
+    check();
+    let _ = rustix::fs::removexattr(&file, "user.note");
+    check();
 }

@@ -6,7 +6,7 @@ use super::file::locate;
 use super::recipes::{self, GROUPS, Tool};
 use super::record::{Content, Record};
 use super::{Facts, links, tilde, write};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::program;
 
@@ -72,11 +72,9 @@ fn is_set_up(tool: &Tool, facts: &Facts, record: &Content) -> bool {
     let Some(profile) = &facts.profile else {
         return false;
     };
-    let has_profile = record.files.iter().any(|file| {
-        let name = profile.as_str();
-        let is_there = file.lines.contains_key(name) || file.members.contains_key(name);
-        file.tool == tool.name && is_there
-    });
+    let of_tool = record.files.iter().filter(|file| file.tool == tool.name);
+    let mut of_tool = of_tool.filter(|file| write::is_written(tool, profile.as_str(), file));
+    let has_profile = of_tool.next().is_some();
     has_profile || (tool.is_go() && record.go.is_some())
 }
 
@@ -93,17 +91,30 @@ fn changed_by_write(tool: &Tool, facts: &Facts) -> Option<String> {
     Some(format!("{what} {}", tilde(&path)))
 }
 
-/// Undoes everything that `--write` and `links` did, for one profile or for all.
+/// Undoes everything that `--write` and `links` did, for one profile or for all. What cannot be undone is
+/// no reason to leave the rest.
 pub(super) fn undo(profile: Option<&str>, home: &Path, record: &mut Record) -> Result<()> {
     let mut undone = false;
+    let mut failed: Option<Error> = None;
+    let mut note = |result| match result {
+        Ok(has_undone) => undone |= has_undone,
+        Err(error) => {
+            if let Some(earlier) = failed.replace(error) {
+                message::error(&earlier);
+            }
+        }
+    };
     for tool in recipes::tools().filter(|tool| tool.can_write()) {
-        undone |= write::undo_tool(tool, profile, home, record)?;
+        note(write::undo_tool(tool, profile, home, record));
     }
     if profile.is_none() {
-        undone |= links::undo_all(record)?;
+        note(links::undo_all(record));
     }
     record.remove_directories();
     record.save()?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
     if !undone {
         message::note("nothing to undo: hallpass has written nothing");
     }

@@ -42,8 +42,15 @@ pub(super) fn undo(home: &Path, record: &mut Record) -> Result<bool> {
     let Some(record::Go { value, before }) = record.content().go.take() else {
         return Ok(false);
     };
-    if env(home, &["GOAUTH"])?.trim() != value {
-        return Ok(false);
+    let current = env(home, &["GOAUTH"])?;
+    if current.trim() != value {
+        let command = value.trim_start_matches("netrc; ");
+        if current.contains(command) {
+            return Err(Error::usage("GOAUTH was changed since hallpass set it")
+                .hint(format!("remove this from it, with `go env -w`: {command}")));
+        }
+        message::note("GOAUTH no longer has the value that hallpass set");
+        return Ok(true);
     }
     match before {
         Some(before) => env(home, &["-w", &format!("GOAUTH={before}")])?,

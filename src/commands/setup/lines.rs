@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::unmarked::{self, Line};
 use crate::error::{Error, Result};
 
 /// The lines of one profile in a file.
@@ -13,7 +14,7 @@ pub(super) struct Block<'a> {
 }
 
 /// The lines of a text, each with its end.
-fn lines(text: &[u8]) -> Vec<&[u8]> {
+pub(super) fn lines(text: &[u8]) -> Vec<&[u8]> {
     text.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
@@ -37,12 +38,31 @@ const MARK: &str = "# hallpass setup (";
 
 /// The profiles that have lines in a file.
 pub(super) fn profiles(text: &[u8]) -> Vec<String> {
-    let name = |line: &[u8]| {
-        let line = std::str::from_utf8(bare(line)).ok()?;
-        let (name, what) = line.strip_prefix(MARK)?.split_once(") ")?;
-        what.starts_with("begins").then(|| name.to_owned())
-    };
-    lines(text).into_iter().filter_map(name).collect()
+    lines(text).into_iter().filter_map(begun).collect()
+}
+
+/// The profile whose lines begin after this one.
+fn begun(line: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(bare(line)).ok()?;
+    let (name, what) = line.strip_prefix(MARK)?.split_once(") ")?;
+    what.starts_with("begins").then(|| name.to_owned())
+}
+
+/// Whether each line of a text is in a block that has both of its marks.
+pub(super) fn in_blocks(text: &[u8]) -> Vec<bool> {
+    let all = lines(text);
+    let mut inside = vec![false; all.len()];
+    for begin in 0..all.len() {
+        let Some(name) = begun(all[begin]) else {
+            continue;
+        };
+        let ends = format!("{MARK}{name}) ends");
+        let is_end = |line: &&[u8]| bare(line) == ends.as_bytes();
+        if let Some(length) = all[begin..].iter().position(is_end) {
+            inside[begin..=begin + length].fill(true);
+        }
+    }
+    inside
 }
 
 impl Block<'_> {
@@ -59,15 +79,39 @@ impl Block<'_> {
         format!("{MARK}{}) ends", self.profile)
     }
 
-    /// The text without hallpass's lines, and their number.
+    /// The text without this profile's marks.
+    pub(super) fn remove_marks(&self, text: &[u8]) -> Vec<u8> {
+        let marks = [self.begins(), self.begins_after_bare_line(), self.ends()];
+        let is_mark = |line: &&[u8]| marks.iter().any(|mark| mark.as_bytes() == bare(line));
+        let kept = lines(text).into_iter().filter(|line| !is_mark(line));
+        kept.flatten().copied().collect()
+    }
+
+    /// The text without hallpass's lines in each block of the profile, and these.
     ///
     /// # Errors
-    /// `Usage` when the mark at the end is missing.
-    pub(super) fn remove(
+    /// As [`Block::remove`].
+    pub(super) fn remove_all(
         &self,
         text: &[u8],
         is_own: impl Fn(&str) -> bool,
-    ) -> Result<(Vec<u8>, usize)> {
+    ) -> Result<(Vec<u8>, Vec<Line>)> {
+        let (mut text, mut all_taken) = (text.to_owned(), Vec::new());
+        loop {
+            let (rest, taken) = self.remove(&text, &is_own)?;
+            all_taken.extend(taken);
+            if rest == text {
+                return Ok((rest, all_taken));
+            }
+            text = rest;
+        }
+    }
+
+    /// The text without hallpass's lines, and these.
+    ///
+    /// # Errors
+    /// `Usage` when the mark at the end is missing.
+    fn remove(&self, text: &[u8], is_own: impl Fn(&str) -> bool) -> Result<(Vec<u8>, Vec<Line>)> {
         let all = lines(text);
         let (begins, bare_begins) = (self.begins(), self.begins_after_bare_line());
         let is_begin = |line: &&[u8]| {
@@ -75,7 +119,7 @@ impl Block<'_> {
             line == begins.as_bytes() || line == bare_begins.as_bytes()
         };
         let Some(begin) = all.iter().position(is_begin) else {
-            return Ok((text.to_owned(), 0));
+            return Ok((text.to_owned(), Vec::new()));
         };
         let ends = self.ends();
         let length = all[begin..]
@@ -116,13 +160,16 @@ impl Block<'_> {
 }
 
 /// The other lines of a block, each below the header of the section that it is in.
-fn without_own(block: &[&[u8]], is_own: impl Fn(&str) -> bool) -> (Vec<u8>, usize) {
-    let (mut kept, mut taken) = (Vec::new(), 0);
+fn without_own(block: &[&[u8]], is_own: impl Fn(&str) -> bool) -> (Vec<u8>, Vec<Line>) {
+    let (mut kept, mut taken) = (Vec::new(), Vec::new());
     let mut header: Option<&[u8]> = None;
-    for line in block {
+    for (line, in_section) in block
+        .iter()
+        .zip(unmarked::in_sections(block.iter().copied()))
+    {
         let is_header = bare(line).starts_with(b"[");
         if std::str::from_utf8(bare(line)).is_ok_and(&is_own) {
-            taken += 1;
+            taken.push(in_section);
             if is_header {
                 header = Some(line);
             }
@@ -200,7 +247,7 @@ mod tests {
         assert!(block().remove(text, |_| true).is_err());
         assert_eq!(
             block().remove(b"x\n", |_| true).expect("no block"),
-            (b"x\n".to_vec(), 0)
+            (b"x\n".to_vec(), Vec::new())
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::Record;
+use super::record::{Content, Record};
 use super::{Facts, tilde};
 use crate::error::{Error, Result};
 use crate::message;
@@ -130,14 +130,31 @@ pub(super) fn undo(is_undone: impl Fn(&str) -> bool, record: &mut Record) -> Res
         !wanted_by.is_empty()
     });
     record.content().links = links;
-    for path in &unwanted {
-        // A file in its place is the user's. hallpass itself may have been moved by now.
-        if path.is_symlink() || (cfg!(windows) && path.is_file()) {
-            disk::remove(path).map_err(|error| cannot("remove", path, error))?;
-            message::note(&format!("removed {}", tilde(path)));
+    unwanted.iter().try_for_each(|path| remove(path))?;
+    Ok(!unwanted.is_empty())
+}
+
+/// A file in its place is the user's. hallpass itself may have been moved by now.
+fn remove(path: &Path) -> Result<()> {
+    if path.is_symlink() || (cfg!(windows) && path.is_file()) {
+        disk::remove(path).map_err(|error| cannot("remove", path, error))?;
+        message::note(&format!("removed {}", tilde(path)));
+    }
+    Ok(())
+}
+
+/// Sets the record to what it was before a change that failed, and removes the links that were made
+/// for it.
+pub(super) fn take_back(before: Content, record: &mut Record) -> Result<()> {
+    let after = std::mem::replace(record.content(), before);
+    for (path, wanted_by) in after.links {
+        if !record.content().links.contains_key(&path) && remove(&path).is_err() {
+            record.content().links.insert(path, wanted_by);
         }
     }
-    Ok(!unwanted.is_empty())
+    record.content().directories.extend(after.directories);
+    record.remove_directories();
+    record.save()
 }
 
 /// Removes the links that `hallpass setup links` created.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::file::{UserFile, locate};
 use super::recipes::{SettingsFile, Tool};
-use super::record::Record;
+use super::record::{Record, Written};
 use super::write::{Change, put_back};
 use super::{Facts, json, tilde};
 use crate::error::{Error, Result};
@@ -66,6 +66,23 @@ fn is_shared(members: &BTreeMap<String, BTreeMap<String, String>>, key: &str) ->
     members.values().any(|members| members.contains_key(key))
 }
 
+/// Whether all of a profile's members are there.
+pub(super) fn are_written(
+    object: Option<&str>,
+    profile: &str,
+    text: &[u8],
+    written: &Written,
+) -> bool {
+    let (Some(members), Ok(text)) = (written.members.get(profile), std::str::from_utf8(text))
+    else {
+        return false;
+    };
+    let is_there = |(key, value): (&String, &String)| {
+        json::remove(text, object, key, value, false).is_ok_and(|rest| rest != text)
+    };
+    members.iter().all(is_there)
+}
+
 fn object_of(file: &UserFile) -> Result<String> {
     match &file.content {
         None => Ok(json::EMPTY.to_owned()),
@@ -100,15 +117,22 @@ pub(super) fn undo(
             .cloned()
             .collect();
         let mut text = object_of(&file)?;
-        let before = text.clone();
+        let (before, mut notes) = (text.clone(), Vec::new());
         for name in names {
             for (key, value) in written.members.remove(&name).unwrap_or_default() {
-                if file.content.is_some() && !is_shared(&written.members, &key) {
-                    text = json::remove(&text, object, &key, &value, written.made_object)
-                        .map_err(|fault| unfit(&file, fault))?;
-                    message::note(&format!("removed {key} from {}", tilde(&file.path)));
-                }
                 undone = true;
+                if is_shared(&written.members, &key) {
+                    continue;
+                }
+                let rest = json::remove(&text, object, &key, &value, written.made_object)
+                    .map_err(|fault| unfit(&file, fault))?;
+                let of = tilde(&file.path);
+                notes.push(if rest == text {
+                    format!("{of} no longer has {key} as hallpass wrote it")
+                } else {
+                    format!("removed {key} from {of}")
+                });
+                text = rest;
             }
         }
         let made = written.made;
@@ -120,6 +144,9 @@ pub(super) fn undo(
             json::is_empty(&text),
             record,
         )?;
+        for note in &notes {
+            message::note(note);
+        }
     }
     Ok(undone)
 }

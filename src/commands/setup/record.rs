@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::message::{Waiting, WaitingFor};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Directories, Durability, Found, LockFile};
 
@@ -15,6 +17,9 @@ const FORMAT: u32 = 1;
 /// A record has some hundred bytes for each tool.
 const LIMIT: u64 = 1024 * 1024;
 
+/// How long a setup waits for another one.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+
 /// The record, with the lock to change it.
 pub(super) struct Record {
     path: PathBuf,
@@ -22,7 +27,7 @@ pub(super) struct Record {
     lock: Option<LockFile>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Content {
     format: u32,
@@ -40,7 +45,7 @@ pub(super) struct Content {
 }
 
 /// What was written into a file for a tool.
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
     pub(super) tool: String,
@@ -59,7 +64,7 @@ pub(super) struct Written {
     pub(super) members: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Go {
     pub(super) value: String,
@@ -127,6 +132,27 @@ fn read(path: &Path) -> Result<Content> {
     }
 }
 
+/// Takes the lock. Scripts set up several tools at the same time.
+fn wait_for(lock: &mut LockFile) -> Result<()> {
+    let deadline = Instant::now() + LOCK_LIMIT;
+    let mut waiting = Waiting::begin(WaitingFor::Other);
+    loop {
+        match lock.try_exclusive() {
+            Ok(false) => {}
+            // A file system without locks: two at once are then up to the person.
+            Ok(true) | Err(_) => return Ok(()),
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::unavailable("another hallpass setup is running")
+                .hint("try again when it has ended"));
+        }
+        waiting.note_if_due(|| "waiting for another hallpass setup".to_owned());
+        // If waiting is not possible, the lock itself tells why.
+        let _ = lock.wait_until_free(waiting.quiet(left));
+    }
+}
+
 impl Record {
     /// # Errors
     /// `Usage` when the record cannot be trusted, `Broken` when it cannot be read.
@@ -135,11 +161,8 @@ impl Record {
         let path = directory.join("record");
         // `save` reports a directory that cannot be written.
         let mut lock = LockFile::open(&directory.join("lock")).ok();
-        if let Some(lock) = &mut lock
-            && lock.try_exclusive().is_ok_and(|free| !free)
-        {
-            return Err(Error::unavailable("another hallpass setup is running")
-                .hint("try again when it has ended"));
+        if let Some(lock) = &mut lock {
+            wait_for(lock)?;
         }
         // Temporary files of a killed process.
         let _ = disk::sweep(&directory);

@@ -1,11 +1,13 @@
 //! Writes a tool's settings, and removes exactly that again.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::file::{UserFile, locate};
 use super::lines::{self, Block};
 use super::recipes::{SettingsFile, Tool, Write};
-use super::record::Record;
+use super::record::{Record, Written};
+use super::unmarked::{self, Rest};
 use super::{Facts, go, links, members, tilde};
 use crate::error::{Error, Result};
 use crate::message;
@@ -22,7 +24,13 @@ pub(super) fn write(tool: &Tool, facts: &Facts, record: &mut Record) -> Result<(
                 tool.name
             )));
         };
-        return write_for(tool, profile, facts, record);
+        let before = record.content().clone();
+        let written = write_for(tool, profile, facts, record);
+        if written.is_err() {
+            // The error is what matters: nothing more is said if this fails as well.
+            let _ = links::take_back(before, record);
+        }
+        return written;
     };
     Err(
         Error::usage(format!("hallpass cannot configure {} for you", tool.name)).hint(format!(
@@ -97,8 +105,23 @@ pub(super) fn undo(
     Ok(())
 }
 
-/// The same, before the record is saved. Returns whether there was anything to remove.
+/// The same, before the record is saved. Returns whether there was anything to remove. After an error
+/// the record still has everything.
 pub(super) fn undo_tool(
+    tool: &Tool,
+    profile: Option<&str>,
+    home: &Path,
+    record: &mut Record,
+) -> Result<bool> {
+    let before = record.content().clone();
+    let undone = undo_or_fail(tool, profile, home, record);
+    if undone.is_err() {
+        *record.content() = before;
+    }
+    undone
+}
+
+fn undo_or_fail(
     tool: &Tool,
     profile: Option<&str>,
     home: &Path,
@@ -171,19 +194,19 @@ fn write_lines(
     };
     let wanted: Vec<_> = text.lines().map(str::to_owned).collect();
     let written = record.file(tool.name, &file.path);
+    let rest = without_lines(tool.name, &block, &before, written, known)?;
     let old = written
         .lines
         .insert(profile.as_str().to_owned(), wanted.clone());
     written.made |= file.content.is_none();
-    let (rest, taken) = block.remove(&before, |line| is_own(line, old.as_deref(), known))?;
     // Other lines in the block are no reason to write it again.
-    let is_there = old.as_ref() == Some(&wanted) && taken == wanted.len();
+    let is_there = old.as_ref() == Some(&wanted) && rest.is_complete;
     let content = if is_there {
         before
     } else {
-        block.add(&rest, &wanted)
+        block.add(&rest.text, &wanted)
     };
-    let count = if taken == 0 { wanted.len() } else { 0 };
+    let count = if rest.taken == 0 { wanted.len() } else { 0 };
     let change = Change {
         tool: tool.name,
         file,
@@ -194,11 +217,70 @@ fn write_lines(
     change.make(record)
 }
 
-/// Whether hallpass wrote a line of its block, by the record or, without one, by its beginning.
-fn is_own(line: &str, recorded: Option<&[String]>, known: &[&str]) -> bool {
-    match recorded {
-        Some(recorded) => recorded.iter().any(|own| own == line),
-        None => known.iter().any(|known| line.starts_with(known)),
+/// The text without a profile's lines: those between the marks, by the record or, without one, by their
+/// beginnings, and those that the record has and that lost their marks.
+///
+/// # Errors
+/// `Usage` when a line was changed: without it, nobody would find it again.
+fn without_lines(
+    tool: &str,
+    block: &Block<'_>,
+    text: &[u8],
+    written: &Written,
+    known: &[&str],
+) -> Result<Rest> {
+    let Some(own) = written.lines.get(block.profile) else {
+        let is_own = |line: &str| known.iter().any(|known| line.starts_with(known));
+        let (text, taken) = block.remove_all(text, is_own)?;
+        return Ok(Rest {
+            text,
+            taken: taken.len(),
+            is_complete: true,
+            changed: None,
+        });
+    };
+    // With only one of its marks, its lines are found as without any.
+    let (text, taken) = block
+        .remove_all(text, |line| own.iter().any(|own| own == line))
+        .unwrap_or_else(|_| (block.remove_marks(text), Vec::new()));
+    let text = block.remove_marks(&text);
+    let others = written.lines.iter();
+    let others = others.filter(|(name, _)| *name != block.profile);
+    let others: Vec<_> = others.flat_map(|(_, lines)| lines).cloned().collect();
+    let rest = unmarked::remove(&text, own, &taken, &others);
+    if let Some(line) = &rest.changed {
+        let line = message::clean(line, message::FOREIGN_TEXT_LIMIT);
+        let fault = format!(
+            "a line of profile {} in {} was changed since hallpass wrote it: {line}",
+            block.profile,
+            tilde(block.path)
+        );
+        let hint = format!("remove it by hand, then: hallpass setup {tool} --undo");
+        return Err(Error::usage(fault).hint(hint));
+    }
+    Ok(Rest {
+        taken: rest.taken + taken.len(),
+        ..rest
+    })
+}
+
+/// Whether a profile's settings are where the record says.
+pub(super) fn is_written(tool: &Tool, profile: &str, written: &Written) -> bool {
+    let Ok(file) = UserFile::read(&written.path) else {
+        return false;
+    };
+    let text = file.content.unwrap_or_default();
+    let block = Block {
+        profile,
+        path: &written.path,
+    };
+    match &tool.write {
+        Write::Lines { known, .. } if written.lines.contains_key(profile) => {
+            without_lines(tool.name, &block, &text, written, known)
+                .is_ok_and(|rest| rest.is_complete)
+        }
+        Write::Json { object, .. } => members::are_written(*object, profile, &text, written),
+        _ => false,
     }
 }
 
@@ -224,34 +306,32 @@ fn undo_lines(
         let file = UserFile::read(&path)?;
         let written = record.file(tool.name, &path);
         let before = file.content.clone().unwrap_or_default();
-        let mut after = before.clone();
-        for profile in lines::profiles(&before)
-            .iter()
-            .filter(|name| is_meant(name))
-        {
-            let own = written.lines.get(profile).map(Vec::as_slice);
+        let (mut after, mut notes) = (before.clone(), Vec::new());
+        let mut profiles: BTreeSet<_> = lines::profiles(&before).into_iter().collect();
+        profiles.extend(written.lines.keys().cloned());
+        for profile in profiles.iter().filter(|name| is_meant(name)) {
             let block = Block {
                 profile,
                 path: &file.path,
             };
-            let (rest, taken) = block.remove(&after, |line| is_own(line, own, known))?;
-            after = rest;
+            let rest = without_lines(tool.name, &block, &after, written, known)?;
+            after = rest.text;
             let of = tilde(&file.path);
-            message::note(&format!(
-                "removed {} of profile {profile} from {of}",
-                counted(taken, "line")
-            ));
+            notes.push(match rest.taken {
+                0 => format!("{of} no longer has the lines of profile {profile}"),
+                taken => {
+                    let taken = counted(taken, "line");
+                    format!("removed {taken} of profile {profile} from {of}")
+                }
+            });
             undone = true;
         }
         written.lines.retain(|name, _| !is_meant(name));
-        put_back(
-            &file,
-            &before,
-            &after,
-            written.made,
-            after.is_empty(),
-            record,
-        )?;
+        let made = written.made;
+        put_back(&file, &before, &after, made, after.is_empty(), record)?;
+        for note in &notes {
+            message::note(note);
+        }
     }
     Ok(undone)
 }
