@@ -211,7 +211,7 @@ pub(crate) fn is_like(new: &File, path: &Path, old: &Metadata) -> bool {
     is_same || std::os::unix::fs::fchown(new, owner, group).is_ok()
 }
 
-/// Whether a file has an access list or other attributes. The system sets SELinux's for a new file.
+/// Whether a file has an access list or other attributes, but for those that each new file gets.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn has_attributes(path: &Path) -> bool {
     let mut names = [0; 4096];
