@@ -354,10 +354,15 @@ fn a_profile_that_is_named_is_named_in_the_settings() {
     assert!(helper(&machine, &[]));
 }
 
-/// A text without its comments, as npm writes a file again.
+/// A text without some of its lines.
+fn without(text: &str, is_lost: impl Fn(&str) -> bool) -> String {
+    let kept = text.split_inclusive('\n');
+    kept.filter(|line| !is_lost(line.trim_end())).collect()
+}
+
+/// As npm writes a file again.
 fn without_comments(text: &str) -> String {
-    let kept = text.lines().filter(|line| !line.starts_with('#'));
-    kept.map(|line| format!("{line}\n")).collect()
+    without(text, |line| line.starts_with('#'))
 }
 
 #[test]
@@ -367,14 +372,8 @@ fn lines_that_lost_their_marks_are_not_written_twice_and_are_removed() {
         let text = without_comments(text).replace('\t', "    ");
         text.replace(" = ", "=").replace(" =\n", "=\n")
     };
-    let without_end: Change = |text| {
-        let kept = text.lines().filter(|line| !line.ends_with(") ends"));
-        kept.map(|line| format!("{line}\n")).collect()
-    };
-    let without_begin: Change = |text| {
-        let kept = text.lines().filter(|line| !line.ends_with(") begins"));
-        kept.map(|line| format!("{line}\n")).collect()
-    };
+    let without_end: Change = |text| without(text, |line| line.ends_with(") ends"));
+    let without_begin: Change = |text| without(text, |line| line.ends_with(") begins"));
     let moved: Change = |text| {
         text.replace("# hallpass setup (a) begins\n", "")
             + "# hallpass setup (a) begins\n# hallpass setup (a) ends\n"
