@@ -63,10 +63,12 @@ fn faults_of_tools_are_found() {
                 set_up(world, "git");
             },
             plant: |world| {
-                let path = world.machine.home().join(".gitconfig");
-                let text = fs::read_to_string(&path).expect("settings");
-                let text = text.replace("/bin/hallpass", "/removed/hallpass");
-                fs::write(path, text).expect("a file");
+                let removed = world.path("removed");
+                let setup = format!(
+                    "mkdir {removed} && ln -s \"$(command -v hallpass)\" {removed}/hallpass && \
+                     {removed}/hallpass setup git --write --profile p && rm {removed}/hallpass"
+                );
+                assert_eq!(world.shell(&setup, "").code, 0);
             },
             check: "git",
             found: "/removed/hallpass, which it does not find",
