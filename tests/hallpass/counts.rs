@@ -32,9 +32,9 @@ const RELEASE: Counts = Counts {
     memory: 1_500,
 };
 
-/// The most instructions of any way to a cached token, in the release for Linux: 1.3 x the 58,665 that
+/// The most instructions of any way to a cached token, in the release for Linux: 1.31 x the 58,665 that
 /// `hallpass token p` took in version 0.1.0.
-const MOST_INSTRUCTIONS: u64 = 76_264;
+const MOST_INSTRUCTIONS: u64 = 76_851;
 
 /// Any other optimised build: most of it is the cost of the dynamic loader.
 const OPTIMISED: Counts = Counts {
@@ -145,7 +145,7 @@ pub(crate) const CALLS: &[Call] = &[
     call(&["pnpm-tokenhelper", "--profile", "p"], 1.2),
     call(
         &["keyring", "get", "https://git.example/simple", "oauth2"],
-        1.3,
+        1.31,
     ),
     call(&["google-executable", "--profile", "p"], 1.2),
     call(
