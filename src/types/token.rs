@@ -151,13 +151,15 @@ impl CachedToken {
     }
 }
 
+/// A token for unit tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod sample {
     use super::*;
 
-    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+    pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
-    fn token(life: Duration) -> CachedToken {
+    /// A token that was requested now.
+    pub(crate) fn token(life: Duration) -> CachedToken {
         CachedToken {
             access_token: AccessToken::parse("token").expect("a token"),
             token_type: "Bearer".to_owned(),
@@ -168,6 +170,12 @@ mod tests {
             warning: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{NOW, token};
+    use super::*;
 
     #[test]
     fn a_token_is_due_a_minute_before_its_end() {

@@ -38,6 +38,15 @@ impl Target {
             file: file.into(),
         })
     }
+
+    /// # Errors
+    /// `Usage` if it is no path.
+    pub(super) fn path(&self) -> Result<PathBuf> {
+        std::path::absolute(&self.file).map_err(|error| {
+            let shown = self.file.display();
+            Error::usage(format!("cannot keep {shown}: it is not a valid path")).because(error)
+        })
+    }
 }
 
 /// A file's permissions in octal digits. Nobody but the owner may write it, and nobody runs it.
@@ -47,17 +56,6 @@ pub(super) fn mode(text: &str) -> std::result::Result<u32, String> {
         .ok_or_else(|| {
             "use three octal digits such as 640; only the owner may write the file".to_owned()
         })
-}
-
-impl Target {
-    /// # Errors
-    /// `Usage` if it is no path.
-    pub(super) fn path(&self) -> Result<PathBuf> {
-        std::path::absolute(&self.file).map_err(|error| {
-            let shown = self.file.display();
-            Error::usage(format!("cannot keep {shown}: it is not a valid path")).because(error)
-        })
-    }
 }
 
 /// A file that this process keeps, and no other one.
@@ -122,7 +120,9 @@ impl SharedFile {
         }
         disk::write_shared(&self.path, content, &self.sharing)
             .map(|()| true)
-            .map_err(|error| self.broken("write", error))
+            .map_err(|error| {
+                Error::broken(format!("cannot write {}", self.path.display())).because(error)
+            })
     }
 
     /// Whether the command after a change is still to be run, also if another process changed the file.
@@ -133,10 +133,6 @@ impl SharedFile {
     /// Best effort: if the disk is full, the command is not repeated.
     pub(super) fn set_pending_command(&self, is_pending: bool) {
         let _ = self.lock.set_len(u64::from(is_pending));
-    }
-
-    fn broken(&self, action: &str, error: io::Error) -> Error {
-        Error::broken(format!("cannot {action} {}", self.path.display())).because(error)
     }
 }
 

@@ -110,23 +110,11 @@ fn lead(token: &CachedToken, min_ttl: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::types::secret::AccessToken;
-
-    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+    use crate::types::token::sample::{self, NOW};
 
     fn token(life: u64) -> CachedToken {
-        CachedToken {
-            access_token: AccessToken::parse("token").expect("a token"),
-            token_type: "Bearer".to_owned(),
-            scope: None,
-            members: BTreeMap::new(),
-            requested_at: NOW,
-            expires_at: NOW.plus(Duration::from_secs(life)),
-            warning: None,
-        }
+        sample::token(seconds(life))
     }
 
     fn seconds(count: u64) -> Duration {
