@@ -24,6 +24,7 @@ pub(crate) mod status;
 mod template;
 pub(crate) mod token;
 mod transaction;
+mod upstream;
 mod verification;
 
 use std::fmt::Display;

@@ -55,6 +55,8 @@ pub(super) struct Obtained {
     pub(super) scope: Option<Scope>,
     /// Whether it was requested by this call, not cached.
     pub(super) is_new: bool,
+    /// Whether the cache could not be written, and only this process has it.
+    pub(super) is_unsaved: bool,
     /// Why the token could not be renewed when it should have been.
     pub(super) failure: Option<TokenFailure>,
 }
@@ -98,6 +100,8 @@ pub(super) fn obtain(
             selected.update(latest)?;
         }
         let is_new = matches!(outcome, Outcome::Fresh { .. });
+        let is_unsaved =
+            matches!(&outcome, Outcome::Fresh { cache_error, .. } if cache_error.is_some());
         let failure = match &outcome {
             Outcome::Stale { failure, .. } => Some(failure.clone()),
             _ => None,
@@ -107,6 +111,7 @@ pub(super) fn obtain(
                 token,
                 scope: request.scope,
                 is_new,
+                is_unsaved,
                 failure,
             });
         }
@@ -126,6 +131,7 @@ pub(super) fn cached(directories: &Directories, selected: &SelectedProfile) -> O
         token,
         scope: request.scope,
         is_new: false,
+        is_unsaved: false,
         failure: None,
     })
 }

@@ -14,14 +14,11 @@ mod framing;
 mod headers;
 mod life;
 mod listener;
-mod pause;
 mod program;
 mod progress;
 mod rejection;
 mod route;
-mod selection;
 mod token_endpoint;
-mod tokens;
 
 use std::ffi::OsString;
 use std::io;
@@ -35,6 +32,10 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use super::upstream::race::first;
+use super::upstream::selection;
+use super::upstream::signals::{signal, stop_signals};
+use super::upstream::tokens::Tokens;
 use super::{duration, socket};
 use crate::error::{Error, Result};
 use crate::oauth::Upstream;
@@ -51,11 +52,10 @@ use crate::types::secret::CLIENT_SECRET_VARIABLE;
 use activity::Activity;
 use admission::Admission;
 use forward::Proxy;
-use life::{signal, stop_signals, until_stopped};
-use listener::{Listener, Server, Service, first};
+use life::until_stopped;
+use listener::{Listener, Server, Service};
 use route::{Address, Route};
 use token_endpoint::TokenEndpoint;
-use tokens::Tokens;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -129,6 +129,7 @@ fn read(body: &str, url: Option<&WebUrl>) -> Option<Remote> {
         token,
         scope: None::<Scope>,
         is_new: false,
+        is_unsaved: false,
         failure: None,
     };
     Some(Remote { obtained, selected })

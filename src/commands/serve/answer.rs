@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::body::ResponseBody;
 use super::rejection::Rejection;
-use super::tokens::Failure;
+use crate::commands::upstream::tokens::Failure;
 use crate::error::Kind;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -1,10 +1,8 @@
 //! Accepts connections, until it has to stop; then ends those that exist.
 
-use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -24,6 +22,7 @@ use super::connection::{Connection, Shared};
 use super::forward::Proxy;
 use super::rejection::Rejection;
 use super::token_endpoint::TokenEndpoint;
+use crate::commands::upstream::race::{First, first};
 use crate::platform;
 
 /// How long the head of a request may take, and a connection without requests lives.
@@ -177,24 +176,4 @@ async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<b
     if let Some(tunnel) = shared.take_tunnel() {
         let _ = tunnel.await;
     }
-}
-
-/// Which of two futures was ready first.
-pub(super) enum First<A, B> {
-    Left(A),
-    Right(B),
-}
-
-pub(super) async fn first<A, B>(
-    left: impl Future<Output = A>,
-    right: impl Future<Output = B>,
-) -> First<A, B> {
-    let (mut left, mut right) = (pin!(left), pin!(right));
-    poll_fn(|cx| {
-        if let Poll::Ready(left) = left.as_mut().poll(cx) {
-            return Poll::Ready(First::Left(left));
-        }
-        right.as_mut().poll(cx).map(First::Right)
-    })
-    .await
 }

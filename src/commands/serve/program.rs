@@ -7,8 +7,8 @@ use std::thread;
 
 use tokio::sync::{oneshot, watch};
 
-use super::life::signal;
-use super::listener::{First, first};
+use crate::commands::upstream::race::{First, first};
+use crate::commands::upstream::signals::signal;
 use crate::error::{Error, Kind, Result};
 use crate::platform::{self, Inherited};
 

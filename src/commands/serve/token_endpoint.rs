@@ -16,7 +16,7 @@ use super::body::{RequestBody, ResponseBody};
 use super::progress::Progress;
 use super::rejection::Rejection;
 use super::route::Address;
-use super::tokens::{Failure, Token, Tokens};
+use crate::commands::upstream::tokens::{Failure, Token, Tokens};
 use crate::error::Kind;
 use crate::profile::binding::Binding;
 use crate::types::token::Timestamp;

@@ -1,5 +1,6 @@
 //! Which token a request gets, and when a new one is requested.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -100,6 +101,33 @@ fn a_valid_token_is_used_during_an_outage_of_the_authorization_server() {
     assert!(requests <= 3, "{requests}");
     let ran = serving.stop();
     assert_eq!(ran.stderr.matches("warning").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn a_token_that_cannot_be_saved_is_used_for_its_life() {
+    let api =
+        Server::start(|request| Reply::json(200, request.header("authorization").unwrap_or("")));
+    let url = api.url("/");
+    let machine = machine_bound_to(&url);
+    let cache = machine.home().join(".cache/hallpass");
+    fs::remove_dir_all(&cache).expect("a cache");
+    fs::write(&cache, "").expect("a file in its place");
+    let serving = Serving::start(&machine, &["p"]);
+    assert!(serving.get("/").ends_with("Bearer token-2"));
+    // A change of the profile shows that the cache was looked at.
+    for (scheme, value) in [("raw", "\r\n\r\ntoken-2"), ("bearer", "Bearer token-2")] {
+        machine
+            .run(&["bind", "p", &url, "--scheme", scheme])
+            .success();
+        while !serving.get("/").ends_with(value) {
+            assert_eq!(machine.server().requests().len(), 2);
+        }
+    }
+    assert_eq!(machine.server().requests().len(), 2);
+    machine.run(&["unbind", "p", &url]).success();
+    while status(&serving.get("/")) == 200 {}
+    let ran = serving.stop();
+    assert_eq!(ran.stderr.matches("was not saved").count(), 1, "{ran:?}");
 }
 
 #[test]

@@ -1,25 +1,20 @@
-//! The token of a listener: reused for a moment, then read from the cache again, so that a logout or an
+//! The token of a command's requests: reused for a moment, then read from the cache again, so that a logout or an
 //! `unbind` has its effect. All requests that need a new one share it, and its failure.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::header::{HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::pause::Pause;
-use crate::commands::expiry;
-use crate::commands::obtain::{Obtained, TokenOptions, cached, obtain};
+pub(in crate::commands) use super::token::{Failure, Token};
+use super::token::{Way, get};
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::profile::ProfileName;
-use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
-use crate::profiles::{self, Profiles};
-use crate::protocols::header;
-use crate::types::token::{CachedToken, Timestamp};
-use crate::types::web_url::WebUrl;
+use crate::types::token::Timestamp;
 
 /// How long a token or a failure is reused without a look at the cache and the profile.
 const REUSE: Duration = Duration::from_secs(1);
@@ -27,57 +22,11 @@ const REUSE: Duration = Duration::from_secs(1);
 /// How long to wait after a token could not be renewed, while it is still valid.
 const RETRY: Duration = Duration::from_secs(15);
 
-/// A token, and the header that carries it.
-pub(super) struct Token {
-    pub(super) name: HeaderName,
-    pub(super) value: HeaderValue,
-    pub(super) cached: CachedToken,
-    /// The URLs that it is for.
-    pub(super) bindings: Vec<Binding>,
-    /// The scope of the token, if it is known.
-    pub(super) scope: Option<String>,
-}
-
-impl Token {
-    /// Of the bindings that cover a URL, the one with the longest path.
-    pub(super) fn binding(&self, url: &WebUrl) -> Option<&Binding> {
-        let covering = self
-            .bindings
-            .iter()
-            .filter(|binding| binding.url.covers(url));
-        covering.max_by_key(|binding| binding.url.prefix().len())
-    }
-
-    fn is_same_token(&self, other: &Self) -> bool {
-        self.cached.access_token == other.cached.access_token
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        self.cached == other.cached && self.value == other.value && self.bindings == other.bindings
-    }
-
-    fn is_due(&self) -> bool {
-        let now = Timestamp::now();
-        self.is_in_margin() || self.cached.is_in_early_refresh(now)
-    }
-
-    /// Whether it is too short to be given to a client that keeps it.
-    fn is_in_margin(&self) -> bool {
-        !self.cached.is_valid_for(Timestamp::now(), Duration::ZERO)
-    }
-}
-
-/// Why there is no token.
-pub(super) struct Failure {
-    pub(super) kind: Kind,
-    pub(super) text: String,
-}
-
 type Outcome = std::result::Result<Arc<Token>, Arc<Failure>>;
 
 /// The token of one profile for one URL.
 #[derive(Clone)]
-pub(super) struct Tokens(Arc<Shared>);
+pub(in crate::commands) struct Tokens(Arc<Shared>);
 
 struct Shared {
     selected: SelectedProfile,
@@ -98,8 +47,8 @@ impl Tokens {
     ///
     /// # Errors
     /// What [`obtain`] says.
-    pub(super) fn of(selected: SelectedProfile) -> Result<Self> {
-        let token = match get(&selected, Way::Cache) {
+    pub(in crate::commands) fn of(selected: SelectedProfile) -> Result<Self> {
+        let token = match get(&selected, Way::Cache(None)) {
             Err(error) if error.kind == Kind::Unavailable => get(&selected, Way::Obtain),
             found => found,
         };
@@ -115,12 +64,12 @@ impl Tokens {
         })))
     }
 
-    pub(super) fn profile(&self) -> &ProfileName {
+    pub(in crate::commands) fn profile(&self) -> &ProfileName {
         &self.0.selected.name
     }
 
     /// The token for a request. While there is one, nobody waits for its renewal.
-    pub(super) async fn current(&self) -> Outcome {
+    pub(in crate::commands) async fn current(&self) -> Outcome {
         let shared = &self.0;
         let mut state = shared.state.lock().await;
         let is_usable = match &state.outcome {
@@ -128,7 +77,7 @@ impl Tokens {
             Err(_) => true,
         };
         if !is_usable || state.since.elapsed() >= REUSE {
-            match shared.run(Way::Cache).await {
+            match shared.run(Way::Cache(state.token())).await {
                 Err(error) if error.kind == Kind::Unavailable => {
                     let obtained = shared.run(Way::Obtain).await;
                     state.settle(obtained);
@@ -151,7 +100,7 @@ impl Tokens {
 
     /// A token that a client can keep: renewed first if it is about to expire, unless that has just
     /// failed.
-    pub(super) async fn lasting(&self) -> Outcome {
+    pub(in crate::commands) async fn lasting(&self) -> Outcome {
         let outcome = self.current().await;
         if !outcome.as_ref().is_ok_and(|token| token.is_in_margin()) {
             return outcome;
@@ -163,7 +112,7 @@ impl Tokens {
 
     /// Another token than this one, which the server refused. None if there is none, or if another
     /// was requested for the same reason a short time ago.
-    pub(super) async fn other_than(&self, refused: &Token) -> Option<Arc<Token>> {
+    pub(in crate::commands) async fn other_than(&self, refused: &Token) -> Option<Arc<Token>> {
         let shared = &self.0;
         // Those who wait here find what the first one got.
         let _renewal = shared.renewal.lock().await;
@@ -171,7 +120,8 @@ impl Tokens {
             return Some(token);
         }
         // Another process may have replaced it.
-        match shared.run(Way::Cache).await {
+        let held = shared.state.lock().await.token();
+        match shared.run(Way::Cache(held)).await {
             Err(error) if error.kind != Kind::Unavailable => {
                 shared.state.lock().await.settle(Err(error));
                 return None;
@@ -202,7 +152,7 @@ impl Tokens {
     }
 
     /// The server accepted the same request with the token that replaced a refused one.
-    pub(super) fn replacement_was_accepted(&self) {
+    pub(in crate::commands) fn replacement_was_accepted(&self) {
         self.0.pause.end();
     }
 }
@@ -236,8 +186,14 @@ impl Shared {
 }
 
 impl State {
+    fn token(&self) -> Option<Arc<Token>> {
+        self.outcome.as_ref().ok().cloned()
+    }
+
     fn settle(&mut self, got: Result<Token>) {
-        let outcome = got.map(Arc::new).map_err(|error| Arc::new(failure(&error)));
+        let outcome = got
+            .map(Arc::new)
+            .map_err(|error| Arc::new(Failure::of(&error)));
         if let Err(new) = &outcome
             && !matches!(&self.outcome, Err(old) if old.text == new.text)
         {
@@ -249,66 +205,4 @@ impl State {
         };
         self.since = Instant::now();
     }
-}
-
-fn failure(error: &Error) -> Failure {
-    Failure {
-        kind: error.kind,
-        text: error.to_string(),
-    }
-}
-
-/// Where a token comes from.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Way {
-    /// From the cache. `Unavailable` if it has none.
-    Cache,
-    /// As `hallpass token` gets one.
-    Obtain,
-    /// From the server, because it refused the last one.
-    Replace,
-}
-
-/// Gets a token, and blocks meanwhile.
-fn get(selected: &SelectedProfile, way: Way) -> Result<Token> {
-    let directories = profiles::directories()?;
-    let profiles = Profiles::of(&directories);
-    let mut selected = selected.clone();
-    let name = &selected.name;
-    let latest = profiles.reload(&selected)?;
-    let logged_out = || {
-        Error::not_found(format!("profile {name} was logged out"))
-            .hint(format!("run `hallpass login {name}`"))
-    };
-    let latest = latest.ok_or_else(logged_out)?;
-    selected.update(latest)?;
-    let obtained = if way == Way::Cache {
-        let none = || Error::unavailable("no token in the cache");
-        cached(&directories, &selected).ok_or_else(none)?
-    } else {
-        let options = TokenOptions {
-            force_refresh: way == Way::Replace,
-            ..TokenOptions::default()
-        };
-        obtain(&directories, &profiles, &options, &mut selected)?
-    };
-    if obtained.is_new {
-        expiry::warn(&directories, &selected);
-    }
-    in_header(&selected, obtained)
-}
-
-fn in_header(selected: &SelectedProfile, obtained: Obtained) -> Result<Token> {
-    let unusable = || Error::broken("the token cannot be sent in a header");
-    let (name, value) = header(selected.binding.as_ref(), &obtained.token.access_token);
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
-    let mut value = HeaderValue::from_str(&value).map_err(|_| unusable())?;
-    value.set_sensitive(true);
-    Ok(Token {
-        name,
-        value,
-        bindings: selected.profile.bindings.clone(),
-        scope: obtained.scope().map(str::to_owned),
-        cached: obtained.token,
-    })
 }

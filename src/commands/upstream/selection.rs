@@ -10,7 +10,10 @@ use crate::types::web_url::WebUrl;
 ///
 /// # Errors
 /// `NotFound` if the profile is not bound to the URL, `Usage` if none is given and there are several.
-pub(super) fn bind(selected: &mut SelectedProfile, given: Option<&BoundUrl>) -> Result<BoundUrl> {
+pub(in crate::commands) fn bind(
+    selected: &mut SelectedProfile,
+    given: Option<&BoundUrl>,
+) -> Result<BoundUrl> {
     let name = selected.name.clone();
     let profile = &selected.profile;
     let web: Vec<_> = profile

@@ -1,0 +1,9 @@
+//! What the commands have in common that send requests with a token to a bound URL for as long as they
+//! run: `serve` and `mcp`.
+
+mod pause;
+pub(super) mod race;
+pub(super) mod selection;
+pub(super) mod signals;
+mod token;
+pub(super) mod tokens;
