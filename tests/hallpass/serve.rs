@@ -1,5 +1,6 @@
 //! `hallpass serve`: which requests are sent on, with what, and what comes back.
 
+mod clients;
 mod hostile;
 mod life;
 mod socket;

@@ -118,6 +118,22 @@ impl Server {
         );
     }
 
+    /// Blocks until a request for this target was received whole, and returns it.
+    pub(crate) fn wait_for_request(&self, target: &str) -> Request {
+        let find = |log: &Log| {
+            let mut requests = log.requests.iter();
+            requests.find(|request| request.target == target).cloned()
+        };
+        let waited = self.shared.changed.wait_timeout_while(
+            self.shared.log(),
+            WAIT_LIMIT,
+            |log: &mut Log| find(log).is_none(),
+        );
+        let log = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let found = find(&log);
+        found.unwrap_or_else(|| panic!("no request for {target} within {WAIT_LIMIT:?}"))
+    }
+
     /// The connections accepted, whatever became of them.
     pub(crate) fn connections(&self) -> usize {
         self.shared.log().connections

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{AWKWARD, Recipe, commands, settings_and_commands};
 use crate::clients::Demands;
 use crate::machine::{finish, spawn};
-use crate::real_servers::{prometheus_program, service_client};
+use crate::real_servers::{duckdb_extension, prometheus_program, service_client};
 use crate::server::{Reply, Request, Server};
 
 /// A server of tests/service-clients/doubles.py.
@@ -55,15 +55,9 @@ fn each(tool: &str) -> [Recipe; 2] {
     Recipe::each(tool, AWKWARD, "/", Demands::Bearer, |_| Reply::new(200))
 }
 
-/// The files of `DuckDB`'s extensions, which `DuckDB` itself would load from the network.
+/// Loads an extension, as `DuckDB` would from the network.
 fn load(extension: &str) -> String {
-    let library = service_client("").with_file_name("lib");
-    let path = format!("{extension}/extensions/v1.5.5");
-    let file = extension.replace("duckdb_extension_", "") + ".duckdb_extension";
-    let mut pythons = fs::read_dir(library).expect("Python's libraries");
-    let python = pythons.next().expect("a version").expect("a directory");
-    let file = python.path().join("site-packages").join(path).join(file);
-    assert!(file.exists(), "{}", file.display());
+    let file = duckdb_extension(extension);
     format!("-unsigned -cmd \"LOAD '{}'\"", file.display())
 }
 
@@ -79,7 +73,7 @@ fn duckdb_reads_the_variable_for_each_url() {
             sql.push_str("a.txt');\n");
         }
         let file = recipe.project_file("script.sql", &sql);
-        let input = format!("{} < '{}'", load("duckdb_extension_httpfs"), file.display());
+        let input = format!("{} < '{}'", load("httpfs"), file.display());
         recipe.python_client("duckdb", &input);
         let printed = recipe.shell("sh", command).success();
         let read = printed.stdout.matches("a.txt").count();
@@ -97,7 +91,7 @@ fn psql_sends_the_token_as_password_and_duckdb_by_oauth() {
             "-c \"ATTACH '{connection} user=oauth oauth_client_id=c \
              oauth_issuer=https://a.example/.well-known/openid-configuration' AS p (TYPE postgres)\""
         );
-        let extension = load("duckdb_extension_postgres_scanner");
+        let extension = load("postgres_scanner");
         recipe.python_client("duckdb", &format!("{extension} {attach} || true"));
         let quoted = format!("'{connection} user=me'");
         let commands = recipe.text.replace("CONNECTION", &quoted);
