@@ -71,3 +71,4 @@ mod terminal;
 mod time;
 mod tls;
 mod transport;
+mod vectors;

@@ -342,7 +342,7 @@ fn a_page_of_another_site_gets_nothing_through_a_browser() {
     }
     assert_eq!(report.lines().count(), 2 * 19, "{report}");
     assert_eq!(report.matches("opaque: opaque").count(), 2, "{report}");
-    // Nor does somebody who opens the address.
+    // Nor does one who opens the address.
     let shown = start(&["--dump-dom", &serving.url]).output();
     let shown = Ran::from(shown.expect("a browser that starts"))
         .success()
