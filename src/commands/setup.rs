@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 
 use crate::error::{Error, Result};
+use crate::message;
 use crate::platform::disk::{self, Directories};
 use crate::profile::ProfileName;
 use crate::profile::binding::Binding;
@@ -81,12 +82,17 @@ pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     }
     let directories = Directories::locate()?;
     let facts = Facts::of_profile(args, called, &directories)?;
-    if !args.write {
-        return tool.text(&facts);
+    let text = if args.write {
+        write::write(tool, &facts, &mut Record::open(&directories)?)?;
+        check::run(tool, &facts)?;
+        String::new()
+    } else {
+        tool.text(&facts)?
+    };
+    if let Some(note) = tool.left_out(&facts) {
+        message::note(&note);
     }
-    write::write(tool, &facts, &mut Record::open(&directories)?)?;
-    check::run(tool, &facts)?;
-    Ok(String::new())
+    Ok(text)
 }
 
 impl Args {

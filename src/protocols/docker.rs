@@ -124,13 +124,14 @@ fn username(selected: &SelectedProfile) -> &str {
     }
 }
 
+/// The hosts that a client can ask for: it never asks for a path.
 fn list(call: &mut Call<'_>) -> Result<Answer> {
     let mut names = Map::new();
     for bound in call.provider.all_bindings()? {
         if let Some(binding) = bound
             .binding
             .as_ref()
-            .filter(|binding| binding.url.is_web())
+            .filter(|binding| binding.url.is_web() && binding.url.prefix().is_empty())
         {
             let origin = binding.url.origin();
             // The clients expect the host without the scheme.

@@ -17,7 +17,6 @@ pub(super) const SYNTAXES: &[(&str, Syntax)] = &[
     ("system", |words| system_shell(words)),
     ("text", |words| Ok(words.concat())),
     ("git-helper", |words| Ok(git_helper(words))),
-    ("git-function", |words| Ok(git_function(words))),
     ("git-value", |words| Ok(git_value(&words.concat()))),
     ("git-section", |words| {
         Ok(backslashes(&words.concat(), "\"\\"))
@@ -187,13 +186,6 @@ fn git_helper(words: &[String]) -> String {
     } else {
         format!("!{line}")
     }
-}
-
-/// A helper of git that runs a command when git asks for a credential, and does nothing when git has one
-/// to store. git puts the operation at the end.
-fn git_function(words: &[String]) -> String {
-    let line = posix_line(words);
-    format!("!f() {{ test \"$1\" = get && {line}; }}; f")
 }
 
 /// A value in git's settings.

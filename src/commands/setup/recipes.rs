@@ -6,6 +6,7 @@ mod table;
 use super::Facts;
 use super::template::{Context, Url};
 use crate::error::{Error, Result};
+use crate::profile::binding::BoundUrl;
 
 pub(super) use mcp_clients::MCP_CLIENTS;
 pub(super) use table::GROUPS;
@@ -29,11 +30,32 @@ pub(super) struct Tool {
     list: List,
     /// The program name that the tool looks for on the PATH, a link to hallpass.
     pub(super) link: Option<&'static str>,
-    /// The tool asks for a host without a path, so a binding to a path never matches.
-    hosts_only: bool,
+    asks_for: AsksFor,
     pub(super) write: Write,
     /// What is run after `--write`.
     check: Option<Check>,
+}
+
+/// Which of the profile's URLs a tool can ask for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum AsksFor {
+    Any,
+    Web,
+    /// A host without a path, so a binding to a path never matches.
+    Hosts,
+    /// The server of a mail program.
+    Smtp,
+}
+
+impl AsksFor {
+    fn fits(self, url: &BoundUrl) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Web => url.is_web(),
+            Self::Hosts => url.is_web() && url.prefix().is_empty(),
+            Self::Smtp => url.as_str().starts_with("smtp:"),
+        }
+    }
 }
 
 /// A run of the tool that shows whether it finds hallpass. The texts are filled for the first URL.
@@ -189,12 +211,8 @@ impl Tool {
 
     /// A text for each URL that the tool could ask for, at least one, each text once.
     pub(super) fn for_each(&self, text: &str, facts: &Facts) -> Result<Vec<String>> {
-        let fits = |url: &str| !self.hosts_only || url.is_empty();
-        let fitting = facts
-            .bindings
-            .iter()
-            .filter(|binding| fits(binding.url.prefix()));
-        let urls = Url::all(fitting);
+        let bindings = facts.bindings.iter();
+        let urls = Url::all(bindings.filter(|binding| self.asks_for.fits(&binding.url)));
         if urls.is_empty() {
             return Err(self.not_bound(facts));
         }
@@ -208,24 +226,47 @@ impl Tool {
         Ok(texts)
     }
 
+    /// The URLs with a path that the settings leave out, if the tool asks for hosts.
+    pub(super) fn left_out(&self, facts: &Facts) -> Option<String> {
+        if self.asks_for != AsksFor::Hosts || self.each.is_empty() {
+            return None;
+        }
+        let urls = facts.bindings.iter().map(|binding| &binding.url);
+        let urls = urls.filter(|url| url.is_web() && !AsksFor::Hosts.fits(url));
+        let urls: Vec<_> = urls.map(BoundUrl::as_str).collect();
+        (!urls.is_empty()).then(|| {
+            format!(
+                "left out {}: {} asks for a host without a path",
+                urls.join(", "),
+                self.name
+            )
+        })
+    }
+
     fn not_bound(&self, facts: &Facts) -> Error {
+        let url = match self.asks_for {
+            AsksFor::Smtp => "smtp://HOST:587",
+            _ => "https://HOST/",
+        };
         let (profile, hint) = match &facts.profile {
             Some(name) => (
                 format!("profile {name}"),
-                format!("bind it first: hallpass bind {name} https://HOST/"),
+                format!("bind it first: hallpass bind {name} {url}"),
             ),
             None => (
                 "the profile of the environment".to_owned(),
-                "set HALLPASS_FOR=https://HOST/".to_owned(),
+                format!("set HALLPASS_FOR={url}"),
             ),
         };
-        let fault = if facts.bindings.is_empty() {
-            format!("{profile} is not bound to any URL")
-        } else {
-            format!(
+        let is_web = facts.bindings.iter().any(|binding| binding.url.is_web());
+        let fault = match self.asks_for {
+            AsksFor::Smtp => format!("{profile} is not bound to an smtp:// server"),
+            _ if facts.bindings.is_empty() => format!("{profile} is not bound to any URL"),
+            AsksFor::Hosts if is_web => format!(
                 "{profile} is bound only to URLs with a path, but {} needs a whole host",
                 self.name
-            )
+            ),
+            _ => format!("{profile} is bound only to mail servers"),
         };
         Error::not_found(fault).hint(hint)
     }

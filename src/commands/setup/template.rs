@@ -57,6 +57,16 @@ impl Url {
             // git passes the path to a helper only with this setting.
             "USE-PATH" if self.binding.url.prefix().is_empty() => "",
             "USE-PATH" => "\tuseHttpPath = true\n",
+            // git send-email asks for the port only if its settings have one.
+            "SMTP-PORT" => {
+                let line = port.map(|at| {
+                    let number = &host[after_address + at + 1..];
+                    format!("\tsmtpServerPort = {number}\n")
+                });
+                return Some(line.into_iter().collect());
+            }
+            "SMTP-ENCRYPTION" if host.ends_with(":465") => "ssl",
+            "SMTP-ENCRYPTION" => "tls",
             _ => return None,
         };
         Some(vec![value.to_owned()])
@@ -186,12 +196,13 @@ impl Facts {
         })
     }
 
-    /// A word with LABELS or IDENTIFIERS in it, once for each URL that the profile is bound to.
+    /// A word with LABELS or IDENTIFIERS in it, once for each web URL that the profile is bound to.
     fn each_label(&self, word: &str) -> Vec<String> {
         if !word.contains("LABELS") && !word.contains("IDENTIFIERS") {
             return vec![word.to_owned()];
         }
-        let filled = (0..self.bindings.len()).map(|number| {
+        let web = self.bindings.iter().filter(|binding| binding.url.is_web());
+        let filled = (0..web.count()).map(|number| {
             let word = word.replace("LABELS", &self.label(number));
             word.replace("IDENTIFIERS", &self.identifier(number))
         });

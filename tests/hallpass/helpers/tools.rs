@@ -32,6 +32,10 @@ fn docker_gets_the_error_texts_that_it_knows() {
     let ran = machine.run_with_input(get, "other.example");
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
     assert_eq!(ran.stdout, "credentials not found in native keychain\n");
+    // Docker asks for no path, so it would ask for this in vain.
+    machine
+        .run(&["bind", "prod", "https://path.example/team/"])
+        .success();
     assert_eq!(
         machine
             .run_with_input(&["docker-credential", "list"], "")

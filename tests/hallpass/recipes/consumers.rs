@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AWKWARD, Recipe, settings_and_commands};
+use super::{AWKWARD, Recipe, commands, settings_and_commands};
 use crate::clients::Demands;
 use crate::machine::skip;
 use crate::server::Reply;
@@ -40,6 +40,34 @@ fn hurl_reads_the_variable_as_a_secret() {
         recipe.project_file("FILE", file);
         recipe.consumer("hurl", &program);
         recipe.shell("sh", command).success();
+        assert_eq!(recipe.accepted().len(), recipe.urls("/").len());
+        recipe.used_one_token();
+    }
+}
+
+/// In its sandbox, the program has a token of nono's, which nono's proxy replaces.
+#[test]
+fn nono_captures_the_credential_for_its_proxy() {
+    let Some((program, recipes)) = each("nono") else {
+        return;
+    };
+    for recipe in recipes {
+        let profile = recipe.project_file("profile.json", &commands(&recipe.text));
+        recipe.consumer("nono", &program);
+        for url in [
+            "$PROD_BASE_URL",
+            "$HALLPASS_BASE_URL",
+            "$HALLPASS_2_BASE_URL",
+        ] {
+            let fetch = format!(
+                "test -z \"{url}\" || curl -sSf -H \"Authorization: Bearer $HALLPASS_TOKEN\" \"{url}/x\""
+            );
+            let line = format!(
+                "nono run -s -p '{}' --allow-cwd -- sh -c '{fetch}'",
+                profile.display()
+            );
+            recipe.shell("sh", &line).success();
+        }
         assert_eq!(recipe.accepted().len(), recipe.urls("/").len());
         recipe.used_one_token();
     }

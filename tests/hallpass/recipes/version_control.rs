@@ -56,25 +56,43 @@ fn git_asks_the_askpass_program() {
 #[test]
 fn git_send_email_gets_the_token_as_password() {
     let reply = |_: &_| Reply::new(200);
+    let mut server = Double::start("smtp");
+    let url = format!("smtp://127.0.0.1:{}", server.port);
     for directory in [AWKWARD, QUOTES] {
-        for recipe in Recipe::each("git-send-email", directory, "/", Demands::Bearer, reply) {
-            let mut server = Double::start("smtp");
+        for recipe in Recipe::each_at("git-send-email", directory, Demands::Bearer, reply, |_| {
+            url.clone()
+        }) {
             let settings = recipe
                 .text
-                .replace("SERVER", "127.0.0.1")
-                .replace("587", &server.port)
                 .replace("smtpEncryption = tls", "smtpEncryption = none");
             let settings =
                 "[user]\n\tname = me\n\temail = me@example.com\n[credential]\n\thelper = store\n"
                     .to_owned()
                     + &settings;
-            fs::write(recipe.machine.home().join(".gitconfig"), settings).expect("a file");
+            let file = recipe.machine.home().join(".gitconfig");
+            fs::write(&file, &settings).expect("a file");
             recipe.project_file("a.patch", "From: me@example.com\nSubject: a\n\nhello\n");
-            let line =
-                "git send-email --from=me@example.com --to=you@example.com --confirm=never a.patch";
-            recipe.shell("sh", line).success();
-            assert_eq!(server.received(), format!("USER USER {}", recipe.token()));
+            let options = "--from=me@example.com --to=you@example.com --confirm=never a.patch";
+            let lines = recipe.text.lines();
+            let lines = lines.filter_map(|line| line.strip_prefix("# then: "));
+            let lines = lines.map(|line| line.replace("FILE", options));
+            let lines: Vec<_> = lines.collect();
+            assert_eq!(lines.len(), recipe.urls("/").len());
+            for line in &lines {
+                recipe.shell("sh", line).success();
+                assert_eq!(
+                    server.received(),
+                    format!("oauth2 oauth2 {}", recipe.token())
+                );
+            }
             assert!(!recipe.machine.home().join(".git-credentials").exists());
+            recipe.used_one_token();
+            // Another server gets no token, whatever the settings say.
+            let other = Double::start("smtp");
+            fs::write(&file, settings.replace(&server.port, &other.port)).expect("a file");
+            let line = format!("GIT_TERMINAL_PROMPT=0 {}", lines[0]);
+            let ran = recipe.shell("sh", &line);
+            assert!(ran.stderr.contains("could not read Password"), "{ran:?}");
             recipe.used_one_token();
         }
     }

@@ -8,7 +8,7 @@ mod machines;
 mod packages;
 mod version_control;
 
-use super::{List, SettingsFile, Tool, Write};
+use super::{AsksFor, List, SettingsFile, Tool, Write};
 
 /// Tools of one kind, under a title in the list.
 pub(in crate::commands::setup) struct Group {
@@ -60,7 +60,7 @@ pub(super) const PRINTED: Tool = Tool {
     tail: "",
     list: NO_LIST,
     link: None,
-    hosts_only: false,
+    asks_for: AsksFor::Web,
     write: Write::Never,
     check: None,
 };

@@ -70,13 +70,14 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "nono",
         found_by: &["nono"],
         feature: "a captured credential",
+        // nono makes the name of a variable of each name.
         head: "# in nono's profile, which keeps a token for 15 minutes\n\
                {\n  \"credential_capture\": {\"hallpass\": {\n\
                \x20   \"command\": @{list: hallpass token PROFILE --min-ttl 16m --template {\"headers\":{\"Authorization\":\"Bearer\\u0020{token}\"}}},\n\
                \x20   \"cache_ttl_secs\": 900, \"timeout_secs\": 60,\n\
                \x20   \"output\": {\"format\": \"json\", \"allow_headers\": [\"Authorization\"]}}},\n\
-               \x20 \"network\": {\n    \"credentials\": @{list: LABELS},\n    \"custom_credentials\": {\n",
-        each: "      @{json: LABEL}: {\"upstream\": @{json: BASE}, \"credential_key\": \"cmd://hallpass\", \"env_var\": \"HALLPASS_TOKEN\"}",
+               \x20 \"network\": {\n    \"credentials\": @{list: IDENTIFIERS},\n    \"custom_credentials\": {\n",
+        each: "      @{json: IDENTIFIER}: {\"upstream\": @{json: BASE}, \"credential_key\": \"cmd://hallpass\", \"env_var\": \"HALLPASS_TOKEN\"}",
         between: ",\n",
         tail: "\n    }\n  }\n}\n",
         ..PRINTED

@@ -1,7 +1,7 @@
 //! Package managers and registries, in alphabetical order.
 
 use super::{HOME_FILE, NO_LIST, PRINTED, Tool};
-use crate::commands::setup::recipes::{Check, List, SettingsFile, Write};
+use crate::commands::setup::recipes::{AsksFor, Check, List, SettingsFile, Write};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -106,7 +106,7 @@ pub(super) const TOOLS: &[Tool] = &[
         between: ", ",
         tail: "}}\n",
         link: Some("docker-credential-hallpass"),
-        hosts_only: true,
+        asks_for: AsksFor::Hosts,
         write: Write::Json {
             file: SettingsFile {
                 variables: &["DOCKER_CONFIG"],
@@ -258,7 +258,7 @@ pub(super) const TOOLS: &[Tool] = &[
         between: ", ",
         tail: "}}\n",
         link: Some("docker-credential-hallpass"),
-        hosts_only: true,
+        asks_for: AsksFor::Hosts,
         write: Write::Json {
             file: SettingsFile {
                 variables: &["REGISTRY_AUTH_FILE"],

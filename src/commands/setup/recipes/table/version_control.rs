@@ -1,7 +1,7 @@
 //! Version control, in alphabetical order.
 
 use super::{HOME_FILE, PRINTED, Tool};
-use crate::commands::setup::recipes::{Check, SettingsFile, Write};
+use crate::commands::setup::recipes::{AsksFor, Check, SettingsFile, Write};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -18,6 +18,7 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "git, git-lfs",
         found_by: &["git"],
         feature: "a credential helper",
+        asks_for: AsksFor::Any,
         head: "# ~/.gitconfig\n",
         // The empty helper first: no other one stores the token, or answers before.
         each: "[credential \"@{git-section: BASE}\"]\n\
@@ -46,16 +47,18 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "git send-email",
         found_by: &[],
         feature: "a credential helper for SMTP",
-        head: "# ~/.gitconfig, for mail servers that take a token as the password\n\
-               [sendemail]\n\
-               \tsmtpServer = SERVER\n\
-               \tsmtpServerPort = 587\n\
-               \tsmtpEncryption = tls\n\
-               \tsmtpUser = USER\n\
+        head: "# ~/.gitconfig, for mail servers that take a token as the password\n",
+        each: "# then: @{sh: git send-email --identity LABEL} FILE\n\
+               [sendemail \"@{git-section: LABEL}\"]\n\
+               \tsmtpServer = @{git-value: HOSTNAME}\n\
+               @{text: SMTP-PORT}\
+               \tsmtpEncryption = @{text: SMTP-ENCRYPTION}\n\
+               \tsmtpUser = @{git-value: USER}\n\
                \tsmtpAuth = PLAIN\n\
-               [credential \"smtp://SERVER:587\"]\n\
+               [credential \"@{git-section: BASE}\"]\n\
                \thelper =\n\
-               \thelper = @{git-function>git-value: hallpass token PROFILE --template password={token}}\n",
+               \thelper = @{git-helper>git-value: hallpass git-credential --profile=NAMED}\n",
+        asks_for: AsksFor::Smtp,
         ..PRINTED
     },
     Tool {
