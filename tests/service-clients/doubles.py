@@ -122,6 +122,28 @@ def smtp(connection, _):
             connection.sendall(b"250 fine\r\n")
 
 
+def grpc():
+    """Reflection, which lists one service."""
+    from concurrent import futures
+
+    import grpc
+
+    def list_services(requests, context):
+        received(dict(context.invocation_metadata()).get("authorization", "").encode())
+        for _ in requests:
+            # list_services_response { service { name } }
+            yield b"\x32\x0c\x0a\x0a\x0a\x08a.Search"
+
+    methods = {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(list_services)}
+    name = "grpc.reflection.v1alpha.ServerReflection"
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    print(port, flush=True)
+    sys.stdin.read()
+
+
 def serve(kind, connection, port):
     connection.settimeout(60)
     with connection:
@@ -131,8 +153,7 @@ def serve(kind, connection, port):
             pass
 
 
-def main():
-    kind = {"postgres": postgres, "kafka": kafka, "mongodb": mongodb, "smtp": smtp}[sys.argv[1]]
+def listen(kind):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     print(port, flush=True)
@@ -144,6 +165,13 @@ def main():
 
     threading.Thread(target=accept, daemon=True).start()
     sys.stdin.read()
+
+
+def main():
+    if sys.argv[1] == "grpc":
+        grpc()
+    else:
+        listen({"postgres": postgres, "kafka": kafka, "mongodb": mongodb, "smtp": smtp}[sys.argv[1]])
     os._exit(0)
 
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{AWKWARD, QUOTES, Recipe, commands, settings_and_commands};
-use crate::clients::{Demands, Site};
+use crate::clients::{Demands, Site, shown};
 use crate::real_servers::python_program;
 use crate::server::{Reply, Server};
 
@@ -13,32 +13,48 @@ use crate::server::{Reply, Server};
 fn kubectl_reads_the_user_of_its_settings() {
     use crate::tls::Authority;
     let authority = Authority::new();
-    let identity = authority.identity(&["127.0.0.1"]);
-    let cluster = Server::start_tls(&identity, |request| match request.header("authorization") {
-        Some("Bearer token-1") => Reply::json(200, r#"{"major":"1"}"#),
-        _ => Reply::json(401, r#"{"kind":"Status","status":"Failure","code":401}"#),
+    let identity = authority.identity(&["127.0.0.1", "localhost"]);
+    let cluster = Server::start_tls(&identity, |request| match shown(request, Demands::Bearer) {
+        Some(_) => Reply::json(200, r#"{"major":"1"}"#),
+        None => Reply::json(401, r#"{"kind":"Status","status":"Failure","code":401}"#),
     });
-    let site = Site::start(Demands::Bearer, |_| Reply::new(200));
-    site.machine
-        .run(&["bind", "prod", &cluster.url("")])
-        .success();
-    let ca = site
-        .machine
-        .private_file("ca.pem", authority.pem().as_bytes());
-    let settings = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
-        contexts: [{{ name: c, context: {{ cluster: k, user: prod }} }}]\n\
-        clusters: [{{ name: k, cluster: {{ server: \"{}\", certificate-authority: \"{}\" }} }}]\n{}",
-        cluster.url(""),
-        ca.display(),
-        // Clients of that age know it under this name only.
-        site.setup(AWKWARD, &["kubectl"])
-            .replace("k8s.io/v1\n", "k8s.io/v1beta1\n"),
-    );
-    let file = site.machine.private_file("kubeconfig", settings.as_bytes());
-    let file = file.to_str().expect("UTF-8");
-    let get = ["--kubeconfig", file, "get", "--raw", "/version"];
-    assert!(site.run("kubectl", &get).success().stdout.contains("major"));
+    let nothing = |_: &_| Reply::new(200);
+    for recipe in Recipe::each_at("kubectl", AWKWARD, Demands::Bearer, nothing, |_| {
+        cluster.url("")
+    }) {
+        if !recipe.compiled_client("kubectl") {
+            return;
+        }
+        let ca = recipe
+            .machine
+            .private_file("ca.pem", authority.pem().as_bytes());
+        let settings = format!(
+            "apiVersion: v1\nkind: Config\n\
+            clusters: [{{ name: k, cluster: {{ certificate-authority: \"{}\" }} }}]\n{}",
+            ca.display(),
+            recipe.text,
+        );
+        let file = recipe
+            .machine
+            .private_file("kubeconfig", settings.as_bytes());
+        let user = if recipe.variables.is_empty() {
+            "prod"
+        } else {
+            "hallpass"
+        };
+        let urls = [
+            cluster.url(""),
+            cluster.url("").replace("127.0.0.1", "localhost"),
+        ];
+        for url in &urls[..recipe.urls("").len()] {
+            let line = format!(
+                "kubectl --kubeconfig '{}' --cluster k --user {user} --server {url} get --raw /version",
+                file.display()
+            );
+            assert!(recipe.shell("sh", &line).success().stdout.contains("major"));
+        }
+        recipe.used_one_token();
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "hurl",
-        programs: "Hurl (7.1 or later)",
+        programs: "Hurl 7.1 or later",
         found_by: &["hurl"],
         feature: "a secret variable",
         head: "# in the .hurl file\n",

@@ -141,7 +141,7 @@ pub(super) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "gradle",
-        programs: "Gradle (7.5 or later)",
+        programs: "Gradle 7.5 or later",
         found_by: &["gradle", "~/.gradle"],
         feature: "a command in the build file",
         head: "// build.gradle.kts\n\
@@ -214,7 +214,7 @@ pub(super) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "pip",
-        programs: "pip (23.1 or later), uv",
+        programs: "pip 23.1 or later, uv",
         found_by: &["pip", "pip3", "uv"],
         feature: "the keyring program",
         head: "# the link is made by: hallpass setup links\n\
