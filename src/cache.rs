@@ -1,12 +1,13 @@
 //! Cached tokens and failures on disk, and the lock of each entry.
 //!
 //! A profile has a directory, and each token request has an entry in it, named by the request's key:
-//! `KEY.json` holds the token, `KEY.lock` is locked by the caller that requests a new one, and
+//! `KEY.json` holds the token (with the key that it is bound to, if hallpass made one), `KEY.lock` is locked by the caller that requests a new one, and
 //! `KEY.failure` records that the last request brought no token that others can share, and why.
 
 mod entry;
 mod format;
 mod lock;
+mod nonces;
 mod rotation;
 mod sweep;
 

@@ -16,6 +16,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 mod obtain;
 pub(crate) mod profile;
+mod proofs;
 pub(crate) mod rotate;
 pub(crate) mod serve;
 pub(crate) mod setup;

@@ -20,6 +20,7 @@ mod lifetime;
 mod pinned;
 mod private_address;
 mod probe;
+mod proof;
 mod protected_resource;
 mod proxy;
 mod public_key;
@@ -40,8 +41,10 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::message;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Profile, ProfileName};
 use crate::types::identity_token::IdentityToken;
@@ -62,24 +65,28 @@ pub(crate) use external_signer::public_key_of;
 pub(crate) use introspection::introspect;
 pub(crate) use private_address::is_private;
 pub(crate) use probe::{Reached, proxy_to, reach, resolve};
+pub(crate) use proof::{ProvenRequest, Prover, asks_for_nonce};
 pub(crate) use protected_resource::{OfferedScopes, ProtectedResource, discover_resource};
 pub(crate) use revocation::revoke;
 pub(crate) use signer::{choose_among, signer};
 pub(crate) use token_client::{OtherCredentials, TokenClient};
 pub(crate) use trust::trust_in_effect;
-pub(crate) use upstream::{Upstream, UpstreamBody, resolve_location};
+pub(crate) use upstream::{Unanswered, Upstream, UpstreamBody, resolve_location};
 
 /// Why there is no token yet, and whether one more try is worth it.
 struct FailedAttempt {
     refusal: TokenFailure,
     /// Try once more, after this pause.
     retry_in: Option<Duration>,
+    /// Try once more at once: the server named a nonce for the proof (RFC 9449 §8).
+    needs_nonce: bool,
 }
 
 /// Requests a token (RFC 6749 §4.4).
 ///
 /// One request, and one more if the response to the first was cut off or a server error, or named a
-/// time to wait that is within the deadline. Redirects are not followed: the secret goes to this
+/// time to wait that is within the deadline. Another one follows if the server wants a nonce in the proof
+/// of possession, which is part of each request if the tokens are bound to a key (RFC 9449). Redirects are not followed: the secret goes to this
 /// origin only.
 ///
 /// Each request presents an identity token of its own, as many servers accept one only once: the
@@ -104,23 +111,32 @@ pub(crate) fn request_token(
     // Before the time limit begins: a program that signs may wait for a person.
     let first_message = attempts.message(identity)?;
     within(profile.timeout(), async |deadline| {
-        let outcome = match attempts.send(first_message, identity, deadline).await {
-            Err(FailedAttempt {
-                retry_in: Some(pause),
-                ..
-            }) if pause < deadline.saturating_duration_since(Instant::now()) => {
-                wait(origin, pause).await;
-                let identity = match identity {
-                    Some(_) => on_another_thread(new_identity).map_err(|error| not_sent(&error))?,
-                    None => None,
-                };
-                let identity = identity.as_ref();
-                let message = attempts.message(identity)?;
-                attempts.send(message, identity, deadline).await
+        let first = attempts.send(first_message, identity, deadline).await;
+        let mut outcome = first;
+        let (mut may_retry, mut may_repeat) = (true, true);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match &outcome {
+                Err(failed) if failed.needs_nonce && may_repeat => {
+                    may_repeat = false;
+                    message::step(|| "request: again, with the server's nonce".to_owned());
+                }
+                Err(FailedAttempt {
+                    retry_in: Some(pause),
+                    ..
+                }) if may_retry && *pause < left => {
+                    may_retry = false;
+                    wait(origin, *pause).await;
+                }
+                _ => return outcome.map_err(|failed| failed.refusal),
             }
-            first => first,
-        };
-        outcome.map_err(|failed| failed.refusal)
+            let identity = match identity {
+                Some(_) => on_another_thread(new_identity).map_err(|error| not_sent(&error))?,
+                None => None,
+            };
+            let message = attempts.message(identity.as_ref())?;
+            outcome = attempts.send(message, identity.as_ref(), deadline).await;
+        }
     })
     .map_err(|error| not_sent(&error))?
 }
@@ -141,9 +157,27 @@ impl Attempts<'_> {
         authenticate(profile, client.name.as_ref(), &client.credential, identity)
             .and_then(|authentication| {
                 let headers = &client.headers;
-                Message::token_request(profile, self.request, &authentication, identity, headers)
+                let (request, proof) = (self.request, self.proof()?);
+                let message =
+                    Message::token_request(profile, request, &authentication, identity, headers)?;
+                Ok(message.with_proof(proof))
             })
             .map_err(|error| not_sent(&error))
+    }
+
+    /// The proof of one attempt, if the token is to be bound to a key (RFC 9449 §5).
+    fn proof(&self) -> Result<Option<Zeroizing<String>>> {
+        let Some(prover) = &self.client.prover else {
+            return Ok(None);
+        };
+        let nonce = self.client.nonce();
+        let request = ProvenRequest {
+            method: "POST",
+            url: self.profile.token_endpoint.url(),
+            token: None,
+            nonce: nonce.as_ref(),
+        };
+        prover.proof_of(&request).map(Some)
     }
 
     async fn send(
@@ -169,7 +203,14 @@ impl Attempts<'_> {
         let response = timeout_at(deadline, post(&client.http, endpoint, &message));
         let response = noting(endpoint.origin(), response).await;
         match response.unwrap_or(Err(TransportError::TooLate)) {
-            Ok(response) => response::read(&response, &context, sent_at),
+            Ok(response) => {
+                if let Some(nonce) = response.nonce() {
+                    client.nonce.replace(Some(nonce));
+                }
+                let token = response::read(&response, &context, sent_at)?;
+                let proof_key = client.prover.as_ref().map(|prover| Box::new(prover.key()));
+                Ok(CachedToken { proof_key, ..token })
+            }
             Err(error) => Err(failed_attempt(error, profile, name)),
         }
     }
@@ -207,5 +248,9 @@ fn failed_attempt(
     } else {
         TokenFailure::local(&error, Timestamp::now())
     };
-    FailedAttempt { refusal, retry_in }
+    FailedAttempt {
+        refusal,
+        retry_in,
+        needs_nonce: false,
+    }
 }

@@ -3,6 +3,7 @@
 mod assertion;
 pub(crate) mod binding;
 mod client_auth;
+mod dpop;
 pub(crate) mod external_key;
 mod extra;
 pub(crate) mod headers;
@@ -26,7 +27,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub(crate) use assertion::{ASSERTION_TYPE, Assertion, CertificateHeader, JwtAlgorithm};
 use binding::Binding;
 pub(crate) use client_auth::{BasicEncoding, ClientAuth, CredentialKind};
-use external_key::KeyReference;
+pub(crate) use dpop::Dpop;
+use external_key::{AgentKey, KeyReference};
 pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
 use headers::{Headers, SecretHeaders};
 use identity::Identity;
@@ -94,6 +96,9 @@ pub(crate) struct Profile {
     /// An encrypted private key: then the secret is its passphrase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) encrypted_key: Option<PathBuf>,
+    /// The tokens are bound to a key (RFC 9449).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dpop: Option<Box<Dpop>>,
     #[serde(default)]
     pub(crate) body: BodyFormat,
     /// Overrides the response's `token_type`.
@@ -292,6 +297,12 @@ impl Profile {
     pub(crate) fn has_agent_key(&self) -> bool {
         matches!(self.secret, Some(SecretSource::Agent(_)))
             || matches!(self.certificate_key, Some(KeyReference::Agent(_)))
+            || self.proof_key().is_some()
+    }
+
+    /// The key in an ssh-agent that the tokens are bound to.
+    pub(crate) fn proof_key(&self) -> Option<&AgentKey> {
+        self.dpop.as_ref()?.key.as_ref()
     }
 
     /// Whether a token request may have to wait for another program, or for a person that it asks.

@@ -39,7 +39,7 @@ use situation::Situation;
 pub(crate) use headers::{HeaderValue, headers, headers_content};
 pub(crate) use items::{check_keychain, check_unchanged, delete, write};
 pub(crate) use keychain::Unwritten;
-pub(crate) use keys::{certificate_key, list_agent_keys, read_key_file};
+pub(crate) use keys::{certificate_key, list_agent_keys, proof_key, read_key_file};
 pub(crate) use wait_limit::WaitLimit;
 
 /// The hint for a store that cannot keep the secret.

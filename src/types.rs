@@ -4,6 +4,7 @@ pub(crate) mod checked_text;
 pub(crate) mod choice;
 pub(crate) mod date;
 pub(crate) mod digest;
+pub(crate) mod dpop;
 pub(crate) mod duration;
 pub(crate) mod external_key;
 pub(crate) mod identity_token;

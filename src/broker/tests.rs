@@ -396,6 +396,7 @@ fn token(text: &str, requested_at: Timestamp, life: Duration) -> CachedToken {
         members: BTreeMap::new(),
         requested_at,
         expires_at: requested_at.plus(life),
+        proof_key: None,
         warning: None,
     }
 }

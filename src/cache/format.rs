@@ -11,6 +11,7 @@ use crate::platform::Trust;
 use crate::platform::disk::{self, Found};
 use crate::profile::token_request::Overrides;
 use crate::types::digest::hex;
+use crate::types::dpop::ProofKey;
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 
@@ -38,6 +39,8 @@ pub(super) struct EntryContent<'a> {
     pub(super) overrides: Cow<'a, Overrides>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     members: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof_key: Option<Box<ProofKey>>,
     /// Milliseconds since 1970, as `expires_at_ms`.
     requested_at_ms: u64,
     expires_at_ms: u64,
@@ -52,6 +55,7 @@ impl EntryContent<'_> {
             members: self.members,
             requested_at: Timestamp(self.requested_at_ms),
             expires_at: Timestamp(self.expires_at_ms),
+            proof_key: self.proof_key,
             warning: None,
         })
     }
@@ -72,6 +76,7 @@ pub(super) fn serialize(
         scope: token.scope.clone(),
         overrides: Cow::Borrowed(overrides),
         members: token.members.clone(),
+        proof_key: token.proof_key.clone(),
         requested_at_ms: token.requested_at.0,
         expires_at_ms: token.expires_at.0,
     })?;
@@ -141,6 +146,7 @@ mod tests {
             members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
             requested_at: Timestamp(1_795_000_000_123),
             expires_at: Timestamp(1_795_086_400_123),
+            proof_key: Some(Box::new(ProofKey::External("thumbprint".to_owned()))),
             warning: None,
         }
     }

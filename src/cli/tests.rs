@@ -228,6 +228,7 @@ fn values(option: &Arg) -> Vec<Option<String>> {
         let value = match option.get_id().as_str() {
             "min_ttl" => "5m",
             "url" | "introspection_url" => "https://a.example/",
+            "request" => "GET https://a.example/",
             "template" => "{token}",
             _ => "x",
         };

@@ -108,6 +108,11 @@ fn change(which: &Which, step: impl Fn(&mut Profile, &BoundUrl) -> Result<()>) -
         [] => format!("profile {name} is no longer bound to any URL"),
         urls => format!("profile {name} is now used for {}", urls.join(", ")),
     });
+    if profile.dpop.is_some() && !urls.is_empty() {
+        message::note(&format!(
+            "its tokens are bound to a key (DPoP): git, docker and other tools can only send bearer tokens, so they get none; use `hallpass serve {name}`"
+        ));
+    }
     Ok(String::new())
 }
 

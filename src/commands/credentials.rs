@@ -20,6 +20,8 @@ pub(super) fn read_others(
     Ok(OtherCredentials {
         identity: identity(profile, wait)?,
         certificate_key: secrets::certificate_key(name, profile, wait)?,
+        proof_key: secrets::proof_key(name, profile, wait)?,
+        nonce: None,
         secret_headers: secrets::headers(name, profile, wait)?,
         other_secrets: Vec::new(),
     })

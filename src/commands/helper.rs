@@ -10,6 +10,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use super::obtain::{TokenOptions, obtain, request};
+use super::proofs::bearer_only;
 use super::socket;
 use crate::cache::{Cache, CacheEntry};
 use crate::error::{Error, Kind, Result};
@@ -219,6 +220,14 @@ impl TokenProvider for ProfileTokens {
             }
         }
         self.loaded.replace(loaded);
+        // A profile whose tokens no helper can use must not keep it from those of others.
+        let is_bearer = |selected: &&SelectedProfile| selected.profile.dpop.is_none();
+        if let Some(first) = all.first()
+            && !all.iter().any(|selected| is_bearer(&selected))
+        {
+            return Err(bearer_only(&first.name));
+        }
+        all.retain(|selected| is_bearer(&selected));
         Ok(all)
     }
 
@@ -246,6 +255,9 @@ impl TokenProvider for ProfileTokens {
     fn cached_token(&self, selected: &SelectedProfile) -> Option<CachedToken> {
         if let Some(token) = self.remote.borrow().clone() {
             return Some(token);
+        }
+        if selected.profile.dpop.is_some() {
+            return None;
         }
         let (_, directories) = self.stores().ok()?;
         let token = cache_entry(directories, selected).token()?;

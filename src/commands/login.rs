@@ -9,6 +9,7 @@ mod given;
 mod mcp;
 mod options;
 mod prepare;
+mod proofs;
 mod replace;
 mod secret_headers;
 mod sign;
@@ -107,6 +108,9 @@ fn finish(
         message::warning(&format!(
             "the previous cached tokens were not removed: {error}"
         ));
+    }
+    if let Some(nonce) = &verified.nonce {
+        cache.store_nonce(profile.token_endpoint.origin(), nonce);
     }
     clean_up(editor, name, profile, &before);
     if login.args.is_edit {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::broker::{Broker, Outcome, ReusePolicy, TokenSource};
 use crate::cache::Cache;
 use crate::commands::credentials;
+use crate::commands::proofs::bearer_only;
 use crate::error::{Error, Result};
 use crate::oauth::{self, OtherCredentials, TokenClient};
 use crate::platform::disk::Directories;
@@ -20,6 +21,7 @@ use crate::profile::token_request::TokenRequest;
 use crate::profiles::Profiles;
 use crate::secrets::{self, WaitLimit};
 use crate::types::checked_text::Scope;
+use crate::types::dpop::Nonce;
 use crate::types::secret::{ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
@@ -43,6 +45,9 @@ pub(super) struct TokenOptions {
     pub(super) force_refresh: bool,
     /// The client secret, if it was given for this call only.
     pub(super) secret: Option<ClientSecret>,
+    /// Whether the caller can send proofs of possession, or print them. Else the tokens of a profile that
+    /// are bound to a key are of no use to it.
+    pub(super) sends_proofs: bool,
     /// Print no warnings: some programs take standard error for part of the answer.
     pub(super) quiet: bool,
 }
@@ -80,6 +85,9 @@ pub(super) fn obtain(
     selected: &mut SelectedProfile,
 ) -> Result<Obtained> {
     for _ in 0..ATTEMPTS {
+        if selected.profile.dpop.is_some() && !options.sends_proofs {
+            return Err(bearer_only(&selected.name));
+        }
         let source = ProfileSource {
             directories,
             profiles,
@@ -203,9 +211,8 @@ impl ProfileSource<'_> {
             min_ttl: self.options.min_ttl,
             force_refresh: self.options.force_refresh,
         };
-        let cache = Cache::of(self.directories, &self.selected.name);
         let broker = Broker {
-            entry: &cache.entry(&self.request),
+            entry: &self.cache().entry(&self.request),
             policy,
             source: self,
         };
@@ -218,7 +225,8 @@ impl ProfileSource<'_> {
         let client = if let Some(Credentials { credential, others }) = self.read.take() {
             TokenClient::of(Some(name), profile, credential, others)?
         } else {
-            let others = credentials::read_others(name, profile, WaitLimit::Program)?;
+            let mut others = credentials::read_others(name, profile, WaitLimit::Program)?;
+            others.nonce = self.nonce();
             let credential = || match &self.options.secret {
                 Some(secret) => Ok(Credential::Secret(secret.clone())),
                 None => secrets::read(name, profile, WaitLimit::Program),
@@ -233,7 +241,25 @@ impl ProfileSource<'_> {
     fn request_with(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
         let profile = &self.selected.profile;
         let new_identity = || credentials::identity(profile, WaitLimit::Program);
-        oauth::request_token(profile, &self.request, client, &new_identity)
+        let response = oauth::request_token(profile, &self.request, client, &new_identity);
+        if let Some(nonce) = client.nonce()
+            && self.nonce().as_ref() != Some(&nonce)
+        {
+            self.cache()
+                .store_nonce(profile.token_endpoint.origin(), &nonce);
+        }
+        response
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::of(self.directories, &self.selected.name)
+    }
+
+    /// The newest nonce of the token endpoint, for a proof of possession.
+    fn nonce(&self) -> Option<Nonce> {
+        let profile = &self.selected.profile;
+        profile.dpop.as_ref()?;
+        self.cache().nonce(profile.token_endpoint.origin())
     }
 
     /// Reads the profile of the login that replaced this one.

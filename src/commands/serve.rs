@@ -142,7 +142,10 @@ pub(crate) fn run(
         Served::Url(base, Box::new(upstream))
     };
     // Before it listens: what is wrong with the profile ends the command with its exit code.
-    let tokens = Tokens::of(selected)?;
+    let tokens = match &target {
+        Served::Url(..) => Tokens::of(selected)?,
+        Served::Tokens => Tokens::for_clients(selected)?,
+    };
     let key = digest::unique()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 
+use super::proofs::bearer_only;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::{self, Directories};
@@ -83,6 +84,7 @@ pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     let directories = Directories::locate()?;
     let facts = Facts::of_profile(args, called, &directories)?;
     let text = if args.write {
+        facts.check_bearer()?;
         write::write(tool, &facts, &mut Record::open(&directories)?)?;
         check::run(tool, &facts)?;
         String::new()
@@ -194,6 +196,8 @@ struct Facts {
     /// The user named the profile, so every setting that can names it too.
     named: bool,
     bindings: Vec<Binding>,
+    /// Its name, if no tool can use its tokens.
+    bound_to_key: Option<ProfileName>,
     /// They describe the profile elsewhere.
     variables: Variables,
 }
@@ -205,6 +209,7 @@ impl Facts {
         Ok(Self {
             named: is_stored && name_given(args.profile())?.is_some(),
             variables: Variables::of(&found.name, &found.profile),
+            bound_to_key: found.profile.dpop.as_ref().map(|_| found.name.clone()),
             profile: is_stored.then_some(found.name),
             bindings: found.profile.bindings,
             ..Self::without_profile(args, called)?
@@ -229,8 +234,17 @@ impl Facts {
             profile: None,
             named: false,
             bindings: Vec::new(),
+            bound_to_key: None,
             variables: Variables::default(),
         })
+    }
+
+    /// Tools send bearer tokens.
+    fn check_bearer(&self) -> Result<()> {
+        match &self.bound_to_key {
+            Some(name) => Err(bearer_only(name)),
+            None => Ok(()),
+        }
     }
 
     fn home(&self) -> Result<&Path> {

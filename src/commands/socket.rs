@@ -106,6 +106,7 @@ fn read(body: &str, url: Option<&WebUrl>) -> Option<Remote> {
         members: BTreeMap::new(),
         requested_at: now,
         expires_at: now.plus(Duration::from_secs(issued.expires_in)),
+        proof_key: None,
         warning: None,
     };
     let is_for = |binding: &Binding| url.is_some_and(|url| binding.url.covers(url));

@@ -4,6 +4,7 @@ pub(super) mod format;
 mod inspect;
 mod lines;
 mod remote;
+mod request;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,11 +24,13 @@ use crate::platform::variables;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{INSPECT, ProfileName, TokenEndpoint};
 use crate::profiles::{self, Bound, Profiles, from_environment};
+use crate::types::dpop::Nonce;
 use crate::types::shell;
 use crate::types::web_url::WebUrl;
 use clap::ValueEnum as _;
 use format::{Format, no_machine};
 use inspect::inspect;
+use request::{HttpRequest, check_bound, headers_of};
 
 pub(crate) use remote::run_with_socket;
 
@@ -63,7 +66,13 @@ pub(crate) struct Args {
     /// Print the token of the profile that is bound to this URL
     #[arg(long, value_name = "URL", value_parser = web_url)]
     url: Option<WebUrl>,
-    /// Output format [default: raw]
+    /// Print the headers of this request, such as `GET https://api.example/x` (formats header, headers-json and curl); with `--dpop` at the login, only this request can use them
+    #[arg(long, value_name = "METHOD URL", value_parser = HttpRequest::parse, conflicts_with_all = ["url", "secret_stdin"])]
+    request: Option<HttpRequest>,
+    /// With `--request`: the nonce that the API sent in its `DPoP-Nonce` header
+    #[arg(long, value_parser = Nonce::parse)]
+    nonce: Option<Nonce>,
+    /// Output format [default: raw, or header with `--request`]
     #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
     format: Option<Format>,
     /// Same as `--format json`
@@ -76,13 +85,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = variable)]
     variable: Option<String>,
     /// Show what is known of the token (the claims of a JWT), but not the token itself
-    #[arg(long, conflicts_with_all = ["format", "template", "output"])]
+    #[arg(long, conflicts_with_all = ["request", "format", "template", "output"])]
     inspect: bool,
     /// With `--inspect`: ask this endpoint about the token (RFC 7662), at the token URL's server [default, for an opaque token: the one in the server's metadata at login]
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     introspection_url: Option<TokenEndpoint>,
     /// Remove the cached tokens of the profile, without a logout
-    #[arg(long, conflicts_with_all = ["min_ttl", "scope", "audience", "refresh", "secret_stdin", "url", "format", "json", "template", "variable", "inspect", "introspection_url", "output"])]
+    #[arg(long, conflicts_with_all = ["min_ttl", "scope", "audience", "refresh", "secret_stdin", "url", "request", "nonce", "format", "json", "template", "variable", "inspect", "introspection_url", "output"])]
     forget: bool,
     /// Write the token to this file, readable only by you, without a newline (`-`: standard output)
     #[arg(long, value_name = "FILE")]
@@ -125,6 +134,12 @@ impl Args {
                 Word::Option("--refresh") => flag(&mut args.refresh)?,
                 Word::Option("--secret-stdin") => flag(&mut args.secret_stdin)?,
                 Word::Option("--url") => once(&mut args.url, web_url(words.value()?).ok()?)?,
+                Word::Option("--request") => {
+                    once(&mut args.request, HttpRequest::parse(words.value()?).ok()?)?;
+                }
+                Word::Option("--nonce") => {
+                    once(&mut args.nonce, Nonce::parse(words.value()?).ok()?)?;
+                }
                 Word::Option("--format") => {
                     let format = Format::from_str(words.value()?, false).ok()?;
                     once(&mut args.format, format)?;
@@ -157,7 +172,9 @@ impl Args {
         let formats = [args.json, args.format.is_some(), args.template.is_some()];
         let conflict = formats.into_iter().filter(|given| *given).count() > 1
             || (args.inspect && args.prints_token())
-            || (args.secret_stdin && args.url.is_some());
+            || (args.secret_stdin && args.url.is_some())
+            || (args.request.is_some()
+                && (args.url.is_some() || args.secret_stdin || args.inspect));
         (!conflict).then_some(args)
     }
 
@@ -169,11 +186,21 @@ impl Args {
     /// # Errors
     /// `Usage` if the format needs another option, or has no use for one that is given.
     fn format(&self) -> Result<Format> {
-        let format = if self.json {
-            Format::Json
-        } else {
-            self.format.unwrap_or_default()
+        let format = match (self.json, self.format) {
+            (true, _) => Format::Json,
+            (false, Some(format)) => format,
+            (false, None) if self.request.is_some() => Format::Header,
+            (false, None) => Format::default(),
         };
+        let has_headers = matches!(format, Format::Header | Format::HeadersJson | Format::Curl);
+        if self.request.is_some() && (!has_headers || self.template.is_some()) {
+            return Err(Error::usage(
+                "--request works only with --format header, headers-json and curl",
+            ));
+        }
+        if self.nonce.is_some() && self.request.is_none() {
+            return Err(Error::usage("--nonce needs --request"));
+        }
         if self.variable.is_some() && !format.has_variable() {
             return Err(Error::usage(
                 "--variable works only with --format env, dotenv and powershell",
@@ -223,10 +250,15 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         )
         .hint("to change the profile's secret: hallpass login PROFILE --secret-stdin"));
     }
-    let mut selected = match &args.url {
+    let url = args.request.as_ref().map(|request| &request.url);
+    let mut selected = match args.url.as_ref().or(url) {
         Some(url) => bound_to(&profiles, url, named)?,
         None => profiles.find(named)?,
     };
+    let prints_token = args.request.is_none() && !is_inspected;
+    if selected.profile.dpop.is_some() && prints_token {
+        check_bound(&selected.name, format)?;
+    }
     // Checked before a token is requested.
     let file = args
         .output
@@ -234,20 +266,36 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         .filter(|path| path.as_os_str() != "-");
     let output = file.map(Output::to).transpose()?;
     let secret = args.secret_stdin.then(prompt::read_secret_from_stdin);
-    let options = TokenOptions {
+    let mut options = TokenOptions {
         secret: secret.transpose()?,
         scope,
         audience: audience.filter(|audience| !audience.is_empty()),
         min_ttl: args.min_ttl,
         force_refresh: args.refresh,
+        sends_proofs: true,
         ..TokenOptions::default()
     };
-    let obtained = obtain(&directories, &profiles, &options, &mut selected)?;
+    let mut headers = None;
+    let obtained = if let Some(request) = &args.request {
+        let stores = (&directories, &profiles);
+        let options = &mut options;
+        let (obtained, text) = headers_of(request, args, format, stores, options, &mut selected)?;
+        headers = Some(text);
+        obtained
+    } else {
+        obtain(&directories, &profiles, &options, &mut selected)?
+    };
+    // Another login may have turned DPoP on meanwhile.
+    if obtained.token.proof_key.is_some() && prints_token {
+        check_bound(&selected.name, format)?;
+    }
     if obtained.is_new {
         variables::warn_about_unknown();
         expiry::warn(&directories, &selected);
     }
-    let mut text = if is_inspected {
+    let mut text = if let Some(headers) = headers {
+        headers
+    } else if is_inspected {
         let endpoint = args.introspection_url.as_ref();
         inspect(endpoint, &selected, &options, &obtained)?.write(&obtained, format)
     } else if let Some(template) = &args.template {

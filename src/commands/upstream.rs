@@ -2,6 +2,7 @@
 //! run: `serve` and `mcp`.
 
 mod pause;
+pub(super) mod proofs;
 pub(super) mod race;
 pub(super) mod selection;
 pub(super) mod signals;

@@ -25,7 +25,7 @@ const LIFETIME: u64 = 60;
 
 /// How far an assertion is dated back, in seconds: some servers refuse one that their clock, a little
 /// behind this one, puts into the future. `nbf` is left out for the same reason (RFC 7523 §3).
-const CLOCK_SKEW: u64 = 5;
+pub(super) const CLOCK_SKEW: u64 = 5;
 
 /// The longest time that a program or a person may take to sign, so that some validity is left.
 const LONGEST_SIGNING: Duration = Duration::from_secs(45);

@@ -47,6 +47,10 @@ impl Challenge {
         self.scheme.eq_ignore_ascii_case("bearer")
     }
 
+    pub(super) fn is_dpop(&self) -> bool {
+        self.scheme.eq_ignore_ascii_case("dpop")
+    }
+
     /// The first parameter of this name, in any case.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         let mut parameters = self.parameters.iter();

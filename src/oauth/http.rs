@@ -301,6 +301,7 @@ async fn receive(
         www_authenticate: header("www-authenticate"),
         content_type: header("content-type"),
         date: header("date"),
+        dpop_nonce: header("dpop-nonce"),
         body: Vec::new(),
     };
     if limit == 0 {

@@ -42,6 +42,13 @@ impl Message {
         Self::new(headers, profile.body, parameters, authentication)
     }
 
+    /// With a proof of possession (RFC 9449 §5).
+    pub(super) fn with_proof(mut self, proof: Option<Zeroizing<String>>) -> Self {
+        let proof = proof.map(|proof| ("dpop".to_owned(), proof));
+        self.headers.extend(proof);
+        self
+    }
+
     /// Revocation and introspection (RFC 7009 §2.1, RFC 7662 §2.1): a form, whatever the token endpoint
     /// takes.
     ///

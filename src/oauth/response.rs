@@ -9,14 +9,15 @@ use super::advice;
 use super::json::{Json, in_utf8};
 use super::lifetime::{Clocks, date_header};
 use super::redact::Redactor;
-use super::verdict::{refusal_in_success, refuses_client, verdict};
+use super::verdict::{about_proofs, refusal_in_success, refuses_client, verdict};
 use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{ClientAuth, Profile, ProfileName};
+use crate::types::dpop::Nonce;
 use crate::types::duration;
 use crate::types::identity_token::IdentityToken;
 use crate::types::token::{CachedToken, Timestamp};
-use crate::types::token_failure::TokenFailure;
+use crate::types::token_failure::{AboutProofs, TokenFailure};
 use crate::types::web_url::WebUrl;
 
 /// An HTTP response, read whole.
@@ -29,7 +30,16 @@ pub(super) struct HttpResponse {
     pub(super) www_authenticate: Option<String>,
     pub(super) content_type: Option<String>,
     pub(super) date: Option<String>,
+    /// For the next proof (RFC 9449 §8).
+    pub(super) dpop_nonce: Option<String>,
     pub(super) body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// The nonce for the next proof, if the server gave a usable one (RFC 9449 §8.2).
+    pub(super) fn nonce(&self) -> Option<Nonce> {
+        Nonce::parse(self.dpop_nonce.as_deref()?).ok()
+    }
 }
 
 /// The request that a response is read against.
@@ -66,6 +76,21 @@ impl ResponseContext<'_> {
         }
     }
 
+    /// How to change a setting of a profile that stays as it is otherwise.
+    pub(super) fn edit(&self, option: &str, variable: &str) -> String {
+        match self.name {
+            Some(name) if name.is_from_environment() => format!("set {variable}"),
+            Some(name) => format!("hallpass profile edit {name} {option}"),
+            None => format!("add {option}"),
+        }
+    }
+
+    /// The hint for a server that requires proofs of possession.
+    pub(super) fn turn_on_proofs(&self) -> String {
+        let edit = self.edit("--dpop", "HALLPASS_DPOP=1");
+        format!("the server requires proofs of possession (DPoP); to send them: {edit}")
+    }
+
     /// The hint for a client that was refused.
     pub(super) fn check_client(&self) -> String {
         let what = match self.profile.client_auth {
@@ -98,8 +123,11 @@ pub(super) fn read(
     let document = Json::document(&body);
     if let Some(fault) = verdict(response, document, &body, context) {
         let refuses_client = refuses_client(&fault, response, document);
+        let proofs = about_proofs(&fault, response, document, context);
         let mut failed = failed(fault, response, context.name);
+        failed.needs_nonce = proofs == Some(AboutProofs::NeedNonce) && response.nonce().is_some();
         failed.refusal = failed.refusal.refusing_client(refuses_client);
+        failed.refusal = failed.refusal.about_proofs(proofs);
         return Err(failed);
     }
     let Some((document, members)) = document.and_then(|json| Some((json, json.members()?))) else {
@@ -117,7 +145,13 @@ pub(super) fn read(
             .unwrap_or_else(|| token::absent("has no access_token", context))),
         Some(access_token) => token::read(access_token, &members, sent_at, clocks, context),
     };
-    token.map_err(|fault| refused_for_now(&fault))
+    token.map_err(|fault| {
+        let mut failed = refused_for_now(&fault);
+        if token::ignores_proof(&members, context) {
+            failed.refusal = failed.refusal.about_proofs(Some(AboutProofs::Ignored));
+        }
+        failed
+    })
 }
 
 /// A pause before a retry, so that many machines do not retry at the same moment.
@@ -155,6 +189,7 @@ fn refused_for_now(fault: &Error) -> FailedAttempt {
     FailedAttempt {
         refusal: TokenFailure::from_response(fault, Timestamp::now()),
         retry_in: None,
+        needs_nonce: false,
     }
 }
 
@@ -187,10 +222,12 @@ fn failed(fault: Error, response: &HttpResponse, name: Option<&ProfileName>) -> 
                 pause,
             ),
             retry_in: Some(pause),
+            needs_nonce: false,
         },
         None => FailedAttempt {
             retry_in: (response.status >= 500).then(jitter),
             refusal: TokenFailure::from_response(&fault, now),
+            needs_nonce: false,
         },
     }
 }

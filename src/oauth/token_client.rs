@@ -1,12 +1,17 @@
 //! What a token request needs besides its parameters: the credential, and HTTP for the token endpoint.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::thread;
 
 use super::client_auth::tls_key;
 use super::http::Http;
+use super::proof::Prover;
 use crate::error::Result;
 use crate::profile::headers::Headers;
 use crate::profile::{Profile, ProfileName, SecretSource};
+use crate::types::dpop::Nonce;
+use crate::types::external_key::ExternalKey;
 use crate::types::identity_token::IdentityToken;
 use crate::types::secret::{ClientSecret, Credential};
 
@@ -16,6 +21,10 @@ pub(crate) struct OtherCredentials {
     pub(crate) identity: Option<IdentityToken>,
     /// The key of a client certificate that the profile has as well.
     pub(crate) certificate_key: Option<Credential>,
+    /// The key of another program that the token is to be bound to (RFC 9449).
+    pub(crate) proof_key: Option<Arc<dyn ExternalKey>>,
+    /// The newest nonce of the token endpoint, for the proof.
+    pub(crate) nonce: Option<Nonce>,
     pub(crate) secret_headers: Headers,
     /// Other client secrets of the profile. They are not sent, but a server may repeat them.
     pub(crate) other_secrets: Vec<ClientSecret>,
@@ -36,6 +45,10 @@ pub(crate) struct TokenClient {
     pub(super) secret_headers: Headers,
     /// See [`OtherCredentials`].
     pub(super) other_secrets: Vec<ClientSecret>,
+    /// Signs the proofs of a profile whose tokens are bound to a key.
+    pub(super) prover: Option<Prover>,
+    /// The newest nonce of the token endpoint.
+    pub(super) nonce: RefCell<Option<Nonce>>,
     pub(super) http: Http,
     /// The profile that hints name; none during a login.
     pub(super) name: Option<ProfileName>,
@@ -55,7 +68,7 @@ impl TokenClient {
         let certificate_key = others.certificate_key.as_ref();
         let tls_key = tls_key(profile, name, Some(&credential), certificate_key)?;
         let http = Http::to(&profile.token_endpoint, profile, name, tls_key)?;
-        Ok(Self::new(name, profile, credential, others, http))
+        Self::new(name, profile, credential, others, http)
     }
 
     fn new(
@@ -64,16 +77,28 @@ impl TokenClient {
         credential: Credential,
         others: OtherCredentials,
         http: Http,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let prover = match (&profile.dpop, &others.proof_key) {
+            (None, _) => None,
+            (Some(_), Some(key)) => Some(Prover::external(key)?),
+            (Some(_), None) => Some(Prover::generate()?),
+        };
+        Ok(Self {
             credential,
+            prover,
+            nonce: RefCell::new(others.nonce.clone()),
             headers: others.all_headers(profile),
             identity: others.identity,
             secret_headers: others.secret_headers,
             other_secrets: others.other_secrets,
             http,
             name: name.cloned(),
-        }
+        })
+    }
+
+    /// The newest nonce of the token endpoint, for the proof of the next request.
+    pub(crate) fn nonce(&self) -> Option<Nonce> {
+        self.nonce.borrow().clone()
     }
 
     /// Removes these secrets, too, from what the server says.
@@ -116,7 +141,7 @@ impl TokenClient {
             // If no thread could be started, it is done now.
             let http = http.ok().and_then(|thread| thread.join().ok());
             let http = http.unwrap_or_else(set_up)?;
-            Ok(Self::new(Some(name), profile, credential, others, http))
+            Self::new(Some(name), profile, credential, others, http)
         })
     }
 }

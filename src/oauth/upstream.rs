@@ -23,6 +23,13 @@ pub(crate) type UpstreamBody = reqwest::Body;
 /// How long a connection that is not used is kept.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
+/// Why there is no response.
+pub(crate) struct Unanswered {
+    pub(crate) error: Error,
+    /// The server closed the connection, perhaps before the request, which is safe and has no body.
+    pub(crate) may_repeat: bool,
+}
+
 /// A client of one server, which keeps connections.
 pub(crate) struct Upstream {
     client: Client,
@@ -83,30 +90,29 @@ impl Upstream {
         url: &str,
         headers: HeaderMap,
         body: Option<B>,
-    ) -> Result<Response<UpstreamBody>>
+    ) -> std::result::Result<Response<UpstreamBody>, Unanswered>
     where
         B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let url = Url::parse(url).map_err(|_| broken())?;
+        let url = Url::parse(url).map_err(|_| Unanswered {
+            error: broken(),
+            may_repeat: false,
+        })?;
         let is_repeatable = body.is_none() && method.is_safe();
         let mut request = Request::new(method, url);
         *request.headers_mut() = headers;
         *request.body_mut() = body.map(UpstreamBody::wrap);
-        let again = request.try_clone().filter(|_| is_repeatable);
-        let mut sent = self.client.execute(request).await;
-        if let Some(again) = again
-            && sent.as_ref().is_err_and(is_of_closed_connection)
-            && let Ok(response) = self.client.execute(again).await
-        {
-            sent = Ok(response);
-        }
-        match sent {
+        match self.client.execute(request).await {
             Ok(response) => Ok(response.into()),
             Err(error) => {
+                let may_repeat = is_repeatable && is_of_closed_connection(&error);
                 let route = self.route.clone();
                 let error = TransportError::Network { error, route };
-                Err(error.error(&self.origin, self.connect_limit, Some(&self.name)))
+                Err(Unanswered {
+                    error: error.error(&self.origin, self.connect_limit, Some(&self.name)),
+                    may_repeat,
+                })
             }
         }
     }

@@ -6,6 +6,7 @@ use super::error_texts::{ServerError, is_failure};
 use super::json::Json;
 use super::response::{HttpResponse, ResponseContext};
 use crate::error::{Error, Kind};
+use crate::types::token_failure::AboutProofs;
 
 use hints::hints;
 
@@ -57,6 +58,24 @@ pub(super) fn refuses_client(
     let code = ServerError::find(document, challenge, response.status).code;
     let is_invalid = code.as_deref() == Some("invalid_client");
     fault.kind == Kind::Refused && (response.status == 401 || is_invalid)
+}
+
+/// What a refusal says about proofs of possession (RFC 9449 §5 and §8).
+pub(super) fn about_proofs(
+    fault: &Error,
+    response: &HttpResponse,
+    document: Option<Json<'_>>,
+    context: &ResponseContext<'_>,
+) -> Option<AboutProofs> {
+    let challenge = response.www_authenticate.as_deref();
+    let reported = ServerError::find(document, challenge, response.status);
+    let was_sent = context.profile.dpop.is_some();
+    match reported.code.as_deref() {
+        _ if fault.kind != Kind::Refused => None,
+        Some("use_dpop_nonce") if was_sent => Some(AboutProofs::NeedNonce),
+        _ if !was_sent && reported.mentions("dpop") => Some(AboutProofs::Required),
+        _ => None,
+    }
 }
 
 /// A success without an access token that is about a failure, in the server's own form.

@@ -18,11 +18,12 @@ pub(crate) const UUID: &str = "{uuid}";
 
 /// Headers that hallpass, the client or the connection sets (RFC 9110 §7.6.1), or that hold credentials
 /// of another kind. So do all that begin with one of [`RESERVED_PREFIXES`].
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 13] = [
     "accept-encoding",
     "authorization",
     "connection",
     "cookie",
+    "dpop",
     "expect",
     "host",
     "http2-settings",

@@ -150,6 +150,10 @@ pub(crate) struct Settings {
     pub(crate) certificate: Setting<PathBuf>,
     /// Its private key, where the client authenticates with something else as well.
     pub(crate) certificate_key: Setting<KeyReference>,
+    /// Tokens are bound to a key (RFC 9449).
+    pub(crate) dpop: Setting<()>,
+    /// The key in an ssh-agent that they are bound to, instead of one that hallpass makes.
+    pub(crate) dpop_key: Setting<AgentKey>,
     /// The newest version of TLS.
     pub(crate) tls_max: Setting<TlsVersion>,
     pub(crate) bindings: Setting<Vec<Binding>>,

@@ -19,6 +19,10 @@ impl TokenEndpoint {
         self.0.as_str()
     }
 
+    pub(crate) fn url(&self) -> &WebUrl {
+        &self.0
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.0.is_https()
     }

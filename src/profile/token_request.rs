@@ -66,6 +66,10 @@ fn add_rare_settings(mut key: Digest, profile: &Profile) -> Digest {
     if let Some(certificate) = &profile.certificate {
         key = key.field(certificate.to_string_lossy().as_ref());
     }
+    if let Some(dpop) = &profile.dpop {
+        let agent_key = dpop.key.as_ref();
+        key = key.field("DPoP").optional(agent_key.map(|key| &key.name));
+    }
     if !profile.headers.is_empty() {
         let headers = profile.headers.iter();
         let headers: Vec<_> = headers.flat_map(|(name, value)| [name, value]).collect();
@@ -176,6 +180,7 @@ mod tests {
             key(None, None, Some("a"), |_| ()),
             key(None, None, None, |p| p.generation.push('0')),
             key(None, None, None, |p| p.ca_file = Some("/ca.pem".into())),
+            key(None, None, None, |p| p.dpop = Some(Box::default())),
             key(None, None, None, |p| {
                 p.client_id = ClientId::parse("other").ok();
             }),

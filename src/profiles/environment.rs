@@ -7,11 +7,11 @@ mod variables;
 
 use std::str::FromStr as _;
 
-use credential::{SigningKey, jwt_key, set_credential};
+use credential::{SigningKey, dpop_key, jwt_key, set_credential};
 pub(crate) use origins::variable_of;
 use variables::{
     bad, bindings, checked, choice, choices, claims, headers, names_and_values, parameters, path,
-    resource, seconds, variable,
+    resource, seconds, switch, variable,
 };
 
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::platform::disk::Directories;
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::settings::presets::Preset;
-use crate::profile::settings::{self, AssertionAudience, Layers, MergeError, Settings};
+use crate::profile::settings::{self, AssertionAudience, Layers, MergeError, Setting, Settings};
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
     BasicEncoding, BodyFormat, ClientAuth, JwtAlgorithm, Profile, ProfileName, TlsVersion,
@@ -128,6 +128,8 @@ fn settings() -> Result<Settings> {
         default_ttl_seconds: seconds("HALLPASS_DEFAULT_TTL")?.into(),
         max_ttl_seconds: seconds("HALLPASS_MAX_TTL")?.into(),
         agent_socket: path("HALLPASS_AGENT_SOCKET")?.into(),
+        dpop: switch("HALLPASS_DPOP")?,
+        dpop_key: dpop_key()?.into(),
         tls_max: choice::<TlsVersion>("HALLPASS_TLS_MAX")?.into(),
         identity: checked(IDENTITY, IdentitySource::from_str)?.into(),
         identity_role: choice::<IdentityRole>("HALLPASS_IDENTITY_AS")?.into(),
@@ -143,6 +145,15 @@ fn settings() -> Result<Settings> {
         jwt_claims: settings::named(&claims()?),
         ..Settings::default()
     };
+    match (&given.dpop, given.dpop_key.value()) {
+        (Setting::Unset, Some(_)) => given.dpop = Setting::Set(()),
+        (Setting::Removed, Some(_)) => {
+            return Err(Error::usage(
+                "HALLPASS_DPOP_KEY is set but HALLPASS_DPOP is 0",
+            ));
+        }
+        _ => {}
+    }
     set_credential(&mut given)?;
     Ok(given)
 }

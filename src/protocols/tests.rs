@@ -319,6 +319,7 @@ fn token() -> CachedToken {
         members: BTreeMap::new(),
         requested_at: Timestamp(1_795_000_000_000),
         expires_at: Timestamp(1_795_003_600_000),
+        proof_key: None,
         warning: None,
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::platform;
 use crate::profile::external_key::{AgentKey, KeyReference};
 use crate::profile::{Profile, ProfileName};
+use crate::types::external_key::ExternalKey;
 use crate::types::secret::{Credential, PrivateKey};
 
 /// The keys of an ssh-agent that can sign, one in each line.
@@ -48,16 +49,34 @@ pub(crate) fn certificate_key(
     }))
 }
 
+/// The key in an ssh-agent that the tokens of a profile are bound to (RFC 9449).
+pub(crate) fn proof_key(
+    name: &ProfileName,
+    profile: &Profile,
+    wait: WaitLimit,
+) -> Result<Option<Arc<dyn ExternalKey>>> {
+    let key = profile.proof_key();
+    key.map(|key| find(key, name, profile, wait)).transpose()
+}
+
 pub(super) fn agent_key(
     key: &AgentKey,
     name: &ProfileName,
     profile: &Profile,
     wait: WaitLimit,
 ) -> Result<Credential> {
+    find(key, name, profile, wait).map(Credential::External)
+}
+
+fn find(
+    key: &AgentKey,
+    name: &ProfileName,
+    profile: &Profile,
+    wait: WaitLimit,
+) -> Result<Arc<dyn ExternalKey>> {
     let situation = Situation::of(name, wait);
     let agent = Agent::at(profile.agent_socket.as_deref(), wait.limit()?, situation)?;
-    let key = KeyInAgent::find(key, agent, situation)?;
-    Ok(Credential::External(Arc::new(key)))
+    Ok(Arc::new(KeyInAgent::find(key, agent, situation)?))
 }
 
 /// Reads a private key's file, which may be encrypted.

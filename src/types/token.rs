@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::types::dpop::ProofKey;
 use crate::types::duration;
 use crate::types::secret::AccessToken;
 
@@ -102,6 +103,8 @@ pub(crate) struct CachedToken {
     /// Just before the request was sent, because the lifetime cannot begin earlier.
     pub(crate) requested_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    /// The key that the token is bound to (RFC 9449): without a proof of it, no server accepts the token.
+    pub(crate) proof_key: Option<Box<ProofKey>>,
     /// What the user should know when it is issued. It is not cached.
     pub(crate) warning: Option<String>,
 }
@@ -167,6 +170,7 @@ pub(crate) mod sample {
             members: BTreeMap::new(),
             requested_at: NOW,
             expires_at: NOW.plus(life),
+            proof_key: None,
             warning: None,
         }
     }

@@ -18,6 +18,17 @@ pub(crate) const FAILURE_TTL: Duration = Duration::from_secs(2);
 /// The longest time that a server may keep us away (`Retry-After`).
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// What a failure says about proofs of possession (RFC 9449).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AboutProofs {
+    /// The server requires one, and none was sent.
+    Required,
+    /// The server wants a nonce in it.
+    NeedNonce,
+    /// The server issued a token that is not bound to the key of the proof.
+    Ignored,
+}
+
 /// Why there is no token, in a form that the next process can read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct TokenFailure {
@@ -32,6 +43,9 @@ pub(crate) struct TokenFailure {
     /// The credential was refused, whatever was requested with it.
     #[serde(default)]
     refuses_client: bool,
+    /// Only a login reads it.
+    #[serde(skip)]
+    about_proofs: Option<AboutProofs>,
 }
 
 impl TokenFailure {
@@ -59,6 +73,7 @@ impl TokenFailure {
             not_before: now.plus(pause).0,
             is_retry_after,
             refuses_client: false,
+            about_proofs: None,
         }
     }
 
@@ -83,6 +98,21 @@ impl TokenFailure {
     /// Whether the server refused the credential, so that another one may be accepted.
     pub(crate) fn refuses_client(&self) -> bool {
         self.refuses_client
+    }
+
+    pub(crate) fn about_proofs(mut self, what: Option<AboutProofs>) -> Self {
+        self.about_proofs = what;
+        self
+    }
+
+    /// Whether the server requires proofs of possession, and got none.
+    pub(crate) fn requires_proofs(&self) -> bool {
+        self.about_proofs == Some(AboutProofs::Required)
+    }
+
+    /// Whether the server issued a token that is not bound to the key of the proof.
+    pub(crate) fn ignores_proofs(&self) -> bool {
+        self.about_proofs == Some(AboutProofs::Ignored)
     }
 
     /// Until when the token endpoint wants no request.

@@ -170,6 +170,14 @@ impl WebUrl {
         }
     }
 
+    /// The URL without its query, as HTTP libraries and servers write it (the URL standard of WHATWG): the
+    /// `htu` of a proof of possession (RFC 9449 §4.2).
+    pub(crate) fn without_query(&self) -> String {
+        let text = split_before(&self.text, |b| b == b'?').0;
+        // Only an IPv6 address with an IPv4 address in it is written in another way.
+        url::Url::parse(text).map_or_else(|_| text.to_owned(), String::from)
+    }
+
     pub(crate) fn has_query(&self) -> bool {
         self.text.bytes().any(|b| b == b'?')
     }

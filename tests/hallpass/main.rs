@@ -18,6 +18,7 @@ mod crowd;
 mod dialogues;
 mod django;
 mod doctor;
+mod dpop;
 mod environment;
 mod exec;
 mod expiry;

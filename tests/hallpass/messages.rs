@@ -63,6 +63,7 @@ tables! {
     agents
     arguments
     doctor
+    dpop
     environment
     expiry
     helpers

@@ -1,7 +1,7 @@
 //! What is sent with each provider's preset, and from the environment only.
 
 use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens};
-use crate::server::{Request, Server};
+use crate::server::{Reply, Request, Server};
 
 /// A preset, the answers to its questions, and the parameters that it sends besides the client's.
 const ROWS: [(&str, &[&str], &str); 13] = [
@@ -169,10 +169,35 @@ fn the_preset_of_oktas_own_apis_signs_an_assertion_and_names_the_setting_that_ok
         .run(&[&login[..], &answers, &rest].concat())
         .success();
     assert!(ran.stderr.contains("Proof of Possession (DPoP)"), "{ran:?}");
-    let request = server.requests().pop().expect("a request");
-    let text = request.text();
-    assert!(text.contains("scope=okta.users.read"), "{text}");
-    assert!(text.contains("client_assertion="), "{text}");
+    // An app for which it is turned off issues bearer tokens.
+    assert!(ran.stderr.contains("DPoP is turned off"), "{ran:?}");
+    let requests = server.requests();
+    let has_proof = requests.iter().map(|it| it.header("dpop").is_some());
+    assert_eq!(has_proof.collect::<Vec<_>>(), [true, false]);
+    for text in requests.iter().map(Request::text) {
+        assert!(text.contains("scope=okta.users.read"), "{text}");
+        assert!(text.contains("client_assertion="), "{text}");
+    }
+    // Okta's default: no grant fails.
+    let server = Server::start(|request| match request.header("dpop") {
+        Some(_) => Reply::json(
+            200,
+            r#"{"access_token":"t","token_type":"DPoP","expires_in":60}"#,
+        ),
+        None => Reply::json(400, r#"{"error":"invalid_dpop_proof"}"#),
+    });
+    let url = server.url("/oauth2/v1/token");
+    let login = [
+        "login",
+        "okta",
+        "--provider",
+        "okta-org",
+        "--token-url",
+        &url,
+    ];
+    let ran = machine.run(&[&login[..], &answers, &rest].concat());
+    assert!(!ran.success().stderr.contains("turned off"));
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]

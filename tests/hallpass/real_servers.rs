@@ -360,7 +360,16 @@ fn pip_install(target: &Path) {
 }
 
 fn node_modules() -> PathBuf {
-    npm_packages("oidc-provider", &["server.mjs"])
+    npm_packages("oidc-provider", &["server.mjs", "dpop_api.mjs"])
+}
+
+/// An API that npm's `oauth4webapi` guards, for tokens that are bound to a key, with this argument.
+pub(crate) fn dpop_api(argument: &str) -> Command {
+    let mut command = Command::new(node_program());
+    command
+        .arg(node_modules().join("dpop_api.mjs"))
+        .arg(argument);
+    command
 }
 
 /// What requests the identity token of a job as actions do it: npm's `@actions/core`.

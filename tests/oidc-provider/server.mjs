@@ -7,7 +7,7 @@
 //
 // With TRUSTED_ISSUER and TRUSTED_SUBJECT in the environment, it grants tokens for identity tokens of that issuer, for
 // this server and of that subject: as assertions (RFC 7523, section 2.1) and to exchange (RFC 8693).
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -24,12 +24,16 @@ const IDENTITY_GRANTS = {
 };
 const SCOPE = 'api:read api:write';
 const RESOURCE = 'https://api.example/';
+// Its tokens are JWTs, which dpop_api.mjs verifies.
+const RESOURCE_WITH_JWT = 'https://jwt.example/';
 const LIFETIME = 3600;
 
 // RFC 6749 allows the characters 0x20-0x7E in a secret, and this server refuses to start with others.
 const CLIENTS = [
   client('post-client', 'client_secret_post', { client_secret: 'another-s%cr+t:&=/ "#?~' }),
   client('basic-client', 'client_secret_basic', { client_secret: 's%cr+t:&=/ "#?~' }),
+  // It must send proofs of possession (RFC 9449), with nonces.
+  client('dpop-client', 'client_secret_basic', { client_secret: 's3cret', dpop_bound_access_tokens: true }),
   client('jwt-client', 'client_secret_jwt', { client_secret: 'a-secret-that-is-long-enough-for-hmac-sha256' }),
 ];
 if (material) {
@@ -72,6 +76,7 @@ const provider = new Provider(origin, {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     introspection: { enabled: true },
     mTLS: {
       enabled: scheme === 'https',
@@ -169,8 +174,9 @@ function read(name) {
 }
 
 function resourceServer(_context, resource) {
-  if (resource !== RESOURCE) {
+  if (![RESOURCE, RESOURCE_WITH_JWT].includes(resource)) {
     throw new errors.InvalidTarget();
   }
-  return { scope: SCOPE, audience: resource, accessTokenTTL: LIFETIME, accessTokenFormat: 'opaque' };
+  const accessTokenFormat = resource === RESOURCE_WITH_JWT ? 'jwt' : 'opaque';
+  return { scope: SCOPE, audience: resource, accessTokenTTL: LIFETIME, accessTokenFormat };
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Machine;
@@ -16,6 +17,7 @@ use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{Profile, ProfileName, Store};
 use crate::secrets::{self, WaitLimit};
+use crate::types::external_key::ExternalKey;
 use crate::types::identity_token::IdentityToken;
 use crate::types::secret::Credential;
 use crate::types::token::Timestamp;
@@ -53,6 +55,7 @@ impl<T> Step<T> {
 pub(super) struct Credentials {
     pub(super) credential: Credential,
     certificate_key: Option<Credential>,
+    proof_key: Option<Arc<dyn ExternalKey>>,
     secret_headers: Headers,
     pub(super) took: Duration,
 }
@@ -96,6 +99,7 @@ impl<'a> Subject<'a> {
         Ok(Credentials {
             credential,
             certificate_key: secrets::certificate_key(name, profile, WaitLimit::Program)?,
+            proof_key: secrets::proof_key(name, profile, WaitLimit::Program)?,
             secret_headers: secrets::headers(name, profile, WaitLimit::Program)?,
             took,
         })
@@ -194,6 +198,8 @@ impl<'a> Subject<'a> {
             others: OtherCredentials {
                 identity: identity.cloned(),
                 certificate_key: read.certificate_key.clone(),
+                proof_key: read.proof_key.clone(),
+                nonce: None,
                 secret_headers: read.secret_headers.clone(),
                 other_secrets: Vec::new(),
             },

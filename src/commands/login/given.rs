@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::options::Args;
-use crate::commands::scope;
+use crate::commands::{OrNothing, scope};
 use crate::error::{Error, Result};
 use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
 use crate::profile::identity::IdentitySource;
@@ -85,6 +85,15 @@ impl Args {
             jwt_claims: settings::named(&self.jwt_claim),
             certificate: certificate.map_or(Setting::Unset, Setting::or_removed),
             certificate_key: certificate_key.transpose()?.into(),
+            dpop: match (self.no_dpop, self.dpop, &self.dpop_key) {
+                (true, ..) => Setting::Removed,
+                (_, true, _) | (.., Some(OrNothing(Some(_)))) => Setting::Set(()),
+                _ => Setting::Unset,
+            },
+            dpop_key: match &self.dpop_key {
+                None => Setting::Unset,
+                Some(given) => Setting::or_removed(given.0.clone()),
+            },
             tls_max: self.tls_max.into(),
             bindings: match self.bound_urls.as_slice() {
                 [] => Setting::Unset,
@@ -199,6 +208,7 @@ impl Args {
     pub(super) fn lists_agent_keys(&self) -> bool {
         let mut keys = [&self.jwt_key, &self.key].into_iter().flatten();
         keys.any(|key| matches!(key, KeyReference::Agent(key) if key.name.is_empty()))
+            || matches!(&self.dpop_key, Some(OrNothing(Some(key))) if key.name.is_empty())
     }
 
     /// Whether the secret that is there stays, perhaps in another store of hallpass.

@@ -1,12 +1,13 @@
 //! Command-line options of login, and how their values are parsed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::commands::{OrNothing, choice, choice_or_nothing, or_nothing};
 use crate::profile::binding::BoundUrl;
-use crate::profile::external_key::{CommandLine, KeyReference};
+use crate::profile::external_key::{AgentKey, CommandLine, KeyReference};
 use crate::profile::headers::{Headers, header_name};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
@@ -108,6 +109,15 @@ pub(crate) struct Args {
     /// Resource that the token is for, RFC 8707 (repeatable)
     #[arg(long, help_heading = TOKEN, value_name = "URI", value_parser = or_nothing(Resource::parse))]
     pub(super) resource: Vec<OrNothing<Resource>>,
+    /// Bind tokens to a key, and send a proof of it with each request (RFC 9449) [default: if the server requires it]
+    #[arg(long, help_heading = TOKEN)]
+    pub(super) dpop: bool,
+    /// Request bearer tokens, which need no key
+    #[arg(long, help_heading = TOKEN, conflicts_with_all = ["dpop", "dpop_key"])]
+    pub(super) no_dpop: bool,
+    /// P-256 key in an ssh-agent to bind tokens to (agent: lists the keys) [default: a new key for each token, in the cache]
+    #[arg(long, help_heading = TOKEN, value_name = "agent:KEY", value_parser = or_nothing(agent_key))]
+    pub(super) dpop_key: Option<OrNothing<AgentKey>>,
     /// Allow tools to use this profile's tokens for this URL (repeatable)
     #[arg(long = "for", help_heading = TOKEN, value_name = "URL", value_parser = or_nothing(bound_url))]
     pub(super) bound_urls: Vec<OrNothing<BoundUrl>>,
@@ -278,6 +288,13 @@ fn secret_header(text: &str) -> std::result::Result<(String, HeaderValue), Strin
         }
     };
     Ok((header_name(name)?, value))
+}
+
+fn agent_key(text: &str) -> std::result::Result<AgentKey, &'static str> {
+    match KeyReference::from(OsString::from(text)) {
+        KeyReference::Agent(key) => Ok(key),
+        KeyReference::File(_) => Err("use agent:KEY, with the fingerprint or the comment of a key"),
+    }
 }
 
 fn claim(text: &str) -> std::result::Result<(ClaimName, String), String> {

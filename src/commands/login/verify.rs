@@ -13,6 +13,7 @@ use crate::profile::external_key::KeyReference;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{Item, Profile, SecretSource};
 use crate::secrets::{self, WaitLimit};
+use crate::types::dpop::Nonce;
 use crate::types::secret::Credential;
 use crate::types::token::CachedToken;
 use crate::types::token_failure::TokenFailure;
@@ -24,6 +25,14 @@ pub(super) struct Verified {
     /// None if no token was requested.
     pub(super) token: Option<CachedToken>,
     pub(super) input: Input,
+    /// The server's nonce for the next proof of possession.
+    pub(super) nonce: Option<Nonce>,
+}
+
+/// What a token request of a login brought.
+enum Attempt {
+    Verified(Box<Verified>),
+    Refused(Box<TokenFailure>, Box<Input>),
 }
 
 impl Login<'_> {
@@ -67,8 +76,24 @@ impl Login<'_> {
     }
 
     /// Completes the profile, and requests a token with it unless the user does not want that: one
-    /// real token request, before anything is stored.
-    pub(super) fn verify(&self, input: Input) -> Result<Verified> {
+    /// real token request, before anything is stored. If the server requires proofs of possession, or does
+    /// not bind tokens, another one follows.
+    pub(super) fn verify(&mut self, input: Input) -> Result<Verified> {
+        let (failure, input) = match self.attempt(input)? {
+            Attempt::Verified(verified) => return Ok(*verified),
+            Attempt::Refused(failure, input) => (failure, input),
+        };
+        if !self.follow_server(&failure) {
+            return Err(failure.into_error());
+        }
+        let merged = self.merge()?;
+        match self.attempt(Input { merged, ..*input })? {
+            Attempt::Verified(verified) => Ok(*verified),
+            Attempt::Refused(failure, _) => Err(failure.into_error()),
+        }
+    }
+
+    fn attempt(&self, input: Input) -> Result<Attempt> {
         let mut profile = input.merged.clone();
         if self.replaces_secret(&input) && self.layers.given.secret_expires.is_unset() {
             profile.secret_expires = None;
@@ -86,6 +111,7 @@ impl Login<'_> {
         {
             settings.public_key = Some(oauth::public_key_of(&**key)?);
         }
+        let proof_key = self.record_proof_key(&mut profile)?;
         oauth::check_tls_key(
             &profile,
             input.credential.as_ref(),
@@ -110,6 +136,7 @@ impl Login<'_> {
             input.version.clone()
         };
         let request = TokenRequest::new(&self.name, &profile, None, None, version.as_deref());
+        let mut nonce = None;
         let token = match &input.credential {
             Some(credential) if !self.args.no_verify => {
                 let credential = credential.clone();
@@ -117,23 +144,31 @@ impl Login<'_> {
                 let others = OtherCredentials {
                     identity: identity()?,
                     certificate_key,
+                    proof_key,
+                    nonce: None,
                     secret_headers: input.secret_headers.clone(),
                     other_secrets: input.previous_secret().into_iter().collect(),
                 };
                 let client = TokenClient::of(None, &profile, credential, others)?;
-                let token = oauth::request_token(&profile, &request, &client, &identity);
-                let token = token.map_err(TokenFailure::into_error)?;
+                let token = match oauth::request_token(&profile, &request, &client, &identity) {
+                    Ok(token) => token,
+                    Err(failure) => {
+                        return Ok(Attempt::Refused(Box::new(failure), Box::new(input)));
+                    }
+                };
+                nonce = client.nonce();
                 warn_of_response(&request, &token);
                 Some(token)
             }
             _ => None,
         };
-        Ok(Verified {
+        Ok(Attempt::Verified(Box::new(Verified {
             profile,
             request,
             token,
             input,
-        })
+            nonce,
+        })))
     }
 
     /// Merges the layers once more with the profile as it is now, when nobody else can change it.

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 
 use super::ProfileSource;
 use crate::broker::TokenSource as _;
-use crate::cache::{Accepted, Cache};
+use crate::cache::Accepted;
 use crate::error::Result;
 use crate::message;
 use crate::oauth::TokenClient;
@@ -172,9 +172,5 @@ impl ProfileSource<'_> {
         }
         let generation = self.selected.profile.secret_generation();
         self.cache().record_accepted(generation, known);
-    }
-
-    fn cache(&self) -> Cache {
-        Cache::of(self.directories, &self.selected.name)
     }
 }

@@ -17,6 +17,7 @@ use super::headers::{asks_for_websocket, of_request, of_response};
 use super::progress::Progress;
 use super::rejection::Rejection;
 use super::route::Route;
+use crate::commands::upstream::proofs::ApiRequest;
 use crate::commands::upstream::race::{First, first};
 use crate::commands::upstream::tokens::{Token, Tokens};
 use crate::message;
@@ -123,7 +124,7 @@ impl Proxy {
         self.passed_on(&admitted, response, is_upgraded, progress)
     }
 
-    /// Sends a request, and once more if the token was refused.
+    /// Sends a request, and once more with another token if this one was refused.
     async fn send_with(
         &self,
         admitted: &Admitted,
@@ -133,7 +134,9 @@ impl Proxy {
     ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
         let replay = body.replay();
         let response = self.send(admitted, body, &token, progress).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        if response.status() != StatusCode::UNAUTHORIZED
+            || self.tokens.needs_nonce(&token, &response)
+        {
             return Ok(response);
         }
         // Also for a body that cannot be sent again: the next request needs another token, too.
@@ -150,6 +153,7 @@ impl Proxy {
         Ok(response)
     }
 
+    /// Sends a request, and once more if the server wants its nonce in the proof.
     async fn send(
         &self,
         admitted: &Admitted,
@@ -157,12 +161,31 @@ impl Proxy {
         token: &Token,
         progress: &Progress,
     ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
-        let mut headers = of_request(&admitted.headers, &token.name, admitted.is_websocket);
-        headers.insert(token.name.clone(), token.value.clone());
-        let method = admitted.method.clone();
-        let sent = self
-            .upstream
-            .send(method, admitted.url.as_str(), headers, body.into_some());
+        let replay = body.replay();
+        let response = self.send_once(admitted, body, token, progress).await?;
+        if !self.tokens.needs_nonce(token, &response) {
+            return Ok(response);
+        }
+        match replay.body() {
+            Some(body) => self.send_once(admitted, body, token, progress).await,
+            None => Ok(response),
+        }
+    }
+
+    async fn send_once(
+        &self,
+        admitted: &Admitted,
+        body: RequestBody,
+        token: &Token,
+        progress: &Progress,
+    ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
+        let request = ApiRequest {
+            method: &admitted.method,
+            url: &admitted.url,
+            headers: of_request(&admitted.headers, &token.name, admitted.is_websocket),
+        };
+        let (tokens, upstream) = (&self.tokens, &self.upstream);
+        let sent = tokens.send(upstream, token, request, body.into_some());
         progress.made();
         match first(sent, progress.server_pauses_for(self.limit)).await {
             First::Left(Ok(response)) => Ok(response),

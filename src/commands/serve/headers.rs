@@ -7,6 +7,8 @@ use hyper::header::{
 };
 use hyper::{Method, Version};
 
+use crate::commands::upstream::proofs::DPOP;
+
 /// What belongs to one connection (RFC 9110 §7.6.1).
 const OF_CONNECTION: [HeaderName; 10] = [
     CONNECTION,
@@ -23,11 +25,12 @@ const OF_CONNECTION: [HeaderName; 10] = [
 
 /// What hallpass sets itself, and the credentials of the client. Cookies of 127.0.0.1 are shared by all
 /// its ports: they are those of other programs. An origin and a referer name this address and its key.
-const OF_REQUEST: [HeaderName; 7] = [
+const OF_REQUEST: [HeaderName; 8] = [
     HOST,
     CONTENT_LENGTH,
     EXPECT,
     AUTHORIZATION,
+    DPOP,
     COOKIE,
     ORIGIN,
     REFERER,

@@ -152,6 +152,7 @@ impl Tool {
 
     /// The settings as they are printed.
     pub(super) fn text(&self, facts: &Facts) -> Result<String> {
+        facts.check_bearer()?;
         let lines = self.lines(facts)?.join(self.between);
         let items = if self.list.each.is_empty() {
             Vec::new()

@@ -37,6 +37,7 @@ const VARIABLES: &[(&str, &str)] = &[
 const NOT_NEEDED: &[&str] = &[
     "format",
     "generation",
+    "dpop",
     "identity",
     "for",
     "issuer",

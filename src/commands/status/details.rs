@@ -22,6 +22,7 @@ const TITLES: &[(&str, &str)] = &[
     ("issuer", "issuer"),
     ("client_id", "client id"),
     ("client_auth", "authentication"),
+    ("dpop", "DPoP"),
     ("audience", "audience"),
     ("scope", "scope"),
     ("resource", "resource"),
@@ -188,6 +189,11 @@ impl Usable {
         }
         if let Some(KeyReference::Agent(key)) = &profile.certificate_key {
             settings.insert("certificate_key".to_owned(), in_agent(key).into());
+        }
+        if let Some(dpop) = &profile.dpop {
+            let key = dpop.key.as_ref().map(in_agent);
+            let key = key.unwrap_or_else(|| "a key for each token, in the cache".to_owned());
+            settings.insert("dpop".to_owned(), key.into());
         }
         if let Some(identity) = &profile.identity {
             let shown = format!("{}, as {}", identity.source, identity.role.as_str());

@@ -37,6 +37,7 @@ const NULL: &[&str] = &[
     "secret_expires",
     "secret_headers",
     "agent_socket",
+    "dpop",
     "tls_max",
     "trust",
 ];

@@ -17,6 +17,7 @@ fn token(access_token: &str, token_type: &str) -> CachedToken {
         members: BTreeMap::new(),
         requested_at: NOW,
         expires_at: NOW.plus(Duration::from_secs(3600)),
+        proof_key: None,
         warning: None,
     }
 }

@@ -75,8 +75,7 @@ impl Format {
             }
             Self::Curl => {
                 let (name, value) = header()?;
-                let quoted = value.replace('\\', r"\\").replace('"', "\\\"");
-                format!("header = \"{name}: {quoted}\"")
+                curl_line(name, &value)
             }
             Self::Json => {
                 let json = serde_json::to_string(&Contract::of(obtained));
@@ -94,6 +93,12 @@ impl Format {
     pub(super) fn is_line(self) -> bool {
         self.has_variable() || self == Self::Netrc
     }
+}
+
+/// A header for a file of curl's options.
+pub(super) fn curl_line(name: &str, value: &str) -> String {
+    let quoted = value.replace('\\', r"\\").replace('"', "\\\"");
+    format!("header = \"{name}: {quoted}\"")
 }
 
 /// `Bearer TOKEN`.

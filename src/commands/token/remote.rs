@@ -2,6 +2,7 @@
 //! names.
 
 use super::inspect::Inspected;
+use super::request::bearer_header;
 use super::{Args, Template, Values};
 use crate::commands::{DEFAULT_VARIABLE, socket};
 use crate::error::{Error, Kind, Result};
@@ -22,7 +23,8 @@ pub(crate) fn run_with_socket(args: &Args, error: Error) -> Result<String> {
     // The word is no name of a profile.
     let is_inspected = args.inspect || args.profile.as_deref() == Some(INSPECT);
     let named = args.profile.as_deref().filter(|name| *name != INSPECT);
-    let remote = socket::token(args.url.as_ref(), named)?;
+    let url = args.request.as_ref().map(|request| &request.url);
+    let remote = socket::token(args.url.as_ref().or(url), named)?;
     let Some(socket::Remote { obtained, selected }) = remote else {
         return Err(error);
     };
@@ -38,7 +40,13 @@ pub(crate) fn run_with_socket(args: &Args, error: Error) -> Result<String> {
         ));
     }
     let format = args.format()?;
-    let mut text = if is_inspected {
+    let mut text = if args.request.is_some() {
+        bearer_header(
+            &obtained.token.access_token,
+            selected.binding.as_ref(),
+            format,
+        )
+    } else if is_inspected {
         Inspected::of(&obtained).write(&obtained, format)
     } else if let Some(template) = &args.template {
         Template::fill(template, &Values::of(&obtained))

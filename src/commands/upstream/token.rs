@@ -6,8 +6,10 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::commands::expiry;
-use crate::commands::obtain::{Obtained, TokenOptions, cached, obtain, request};
+use crate::commands::obtain::{Obtained, TokenOptions, cached, request};
+use crate::commands::proofs::{authorization, bearer_only, obtain_provable, prover_of};
 use crate::error::{Error, Kind, Result};
+use crate::oauth::Prover;
 use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
@@ -19,6 +21,8 @@ use crate::types::web_url::WebUrl;
 pub(in crate::commands) struct Token {
     pub(in crate::commands) name: HeaderName,
     pub(in crate::commands) value: HeaderValue,
+    /// Signs a proof for each request, if the token is bound to a key (RFC 9449).
+    pub(super) prover: Option<Arc<Prover>>,
     pub(in crate::commands) cached: CachedToken,
     /// The URLs that it is for.
     pub(in crate::commands) bindings: Vec<Binding>,
@@ -36,6 +40,11 @@ impl Token {
             .iter()
             .filter(|binding| binding.url.covers(url));
         covering.max_by_key(|binding| binding.url.prefix().len())
+    }
+
+    /// Whether it is of use only with a proof of its key.
+    pub(in crate::commands) fn is_bound(&self) -> bool {
+        self.prover.is_some()
     }
 
     /// The token again, if only this process has it, and it still is the one of the profile.
@@ -96,8 +105,8 @@ pub(super) enum Way {
     Replace,
 }
 
-/// Gets a token, and blocks meanwhile.
-pub(super) fn get(selected: &SelectedProfile, way: Way) -> Result<Token> {
+/// Gets a token, and blocks meanwhile. `sends_proofs` says whether proofs are sent with it.
+pub(super) fn get(selected: &SelectedProfile, way: Way, sends_proofs: bool) -> Result<Token> {
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
     let mut selected = selected.clone();
@@ -109,38 +118,61 @@ pub(super) fn get(selected: &SelectedProfile, way: Way) -> Result<Token> {
     };
     let latest = latest.ok_or_else(logged_out)?;
     selected.update(latest)?;
+    if selected.profile.dpop.is_some() && !sends_proofs {
+        return Err(bearer_only(&selected.name));
+    }
     let force_refresh = matches!(way, Way::Replace);
-    let obtained = if let Way::Cache(held) = way {
+    let (obtained, prover) = if let Way::Cache(held) = way {
+        let of_held = held.clone();
         let saved = cached(&directories, &selected);
         let unsaved = held.and_then(|held| held.if_unsaved(&selected));
         let none = || Error::unavailable("no token in the cache");
         // A token of before may still be in a cache that cannot be written.
         let found = saved.into_iter().chain(unsaved);
-        found
-            .max_by_key(|obtained| obtained.token.requested_at)
-            .ok_or_else(none)?
+        let newest = found.max_by_key(|obtained| obtained.token.requested_at);
+        let obtained = newest.ok_or_else(none)?;
+        let prover = match of_held.filter(|held| held.cached == obtained.token) {
+            Some(held) => held.prover.clone(),
+            None => prover_of(&obtained, &selected)?.map(Arc::new),
+        };
+        if obtained.token.proof_key.is_some() && prover.is_none() {
+            return Err(none());
+        }
+        (obtained, prover)
     } else {
-        let options = TokenOptions {
+        let mut options = TokenOptions {
             force_refresh,
+            sends_proofs,
             ..TokenOptions::default()
         };
-        obtain(&directories, &profiles, &options, &mut selected)?
+        let (obtained, prover) =
+            obtain_provable(&directories, &profiles, &mut options, &mut selected)?;
+        (obtained, prover.map(Arc::new))
     };
     if obtained.is_new {
         expiry::warn(&directories, &selected);
     }
-    in_header(&selected, obtained)
+    in_header(&selected, obtained, prover)
 }
 
-fn in_header(selected: &SelectedProfile, obtained: Obtained) -> Result<Token> {
+fn in_header(
+    selected: &SelectedProfile,
+    obtained: Obtained,
+    prover: Option<Arc<Prover>>,
+) -> Result<Token> {
     let unusable = || Error::broken("the token cannot be sent in a header");
-    let (name, value) = header(selected.binding.as_ref(), &obtained.token.access_token);
+    let access_token = &obtained.token.access_token;
+    let (name, value) = match prover {
+        Some(_) => authorization(access_token),
+        None => header(selected.binding.as_ref(), access_token),
+    };
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
     let mut value = HeaderValue::from_str(&value).map_err(|_| unusable())?;
     value.set_sensitive(true);
     Ok(Token {
         name,
         value,
+        prover,
         bindings: selected.profile.bindings.clone(),
         scope: obtained.scope().map(str::to_owned),
         unsaved: obtained.is_unsaved.then(|| key(selected)),

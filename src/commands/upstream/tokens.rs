@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::profile::ProfileName;
 use crate::profile::selected::SelectedProfile;
+use crate::types::dpop::Nonce;
 use crate::types::token::Timestamp;
 
 /// How long a token or a failure is reused without a look at the cache and the profile.
@@ -30,6 +31,10 @@ pub(in crate::commands) struct Tokens(Arc<Shared>);
 
 struct Shared {
     selected: SelectedProfile,
+    /// Whether proofs of possession are sent with the tokens.
+    sends_proofs: bool,
+    /// The newest nonce of the API, for these proofs. All tokens are for one origin.
+    nonce: std::sync::Mutex<Option<Nonce>>,
     state: Mutex<State>,
     /// Held during a request for a token while there is one. When the next such request may be sent.
     renewal: Mutex<Option<Instant>>,
@@ -43,18 +48,33 @@ struct State {
 }
 
 impl Tokens {
-    /// Gets the first token.
+    /// Gets the first token. They are sent with [`Tokens::send`].
     ///
     /// # Errors
     /// What [`obtain`] says.
     pub(in crate::commands) fn of(selected: SelectedProfile) -> Result<Self> {
-        let token = match get(&selected, Way::Cache(None)) {
-            Err(error) if error.kind == Kind::Unavailable => get(&selected, Way::Obtain),
+        Self::begin(selected, true)
+    }
+
+    /// The same for clients that can only send bearer tokens.
+    ///
+    /// # Errors
+    /// As [`Tokens::of`]; `Usage` if the tokens are bound to a key.
+    pub(in crate::commands) fn for_clients(selected: SelectedProfile) -> Result<Self> {
+        Self::begin(selected, false)
+    }
+
+    fn begin(selected: SelectedProfile, sends_proofs: bool) -> Result<Self> {
+        let get = |way| get(&selected, way, sends_proofs);
+        let token = match get(Way::Cache(None)) {
+            Err(error) if error.kind == Kind::Unavailable => get(Way::Obtain),
             found => found,
         };
         let token = Arc::new(token?);
         Ok(Self(Arc::new(Shared {
             selected,
+            sends_proofs,
+            nonce: std::sync::Mutex::default(),
             state: Mutex::new(State {
                 outcome: Ok(token),
                 since: Instant::now(),
@@ -62,6 +82,10 @@ impl Tokens {
             renewal: Mutex::new(None),
             pause: Pause::default(),
         })))
+    }
+
+    pub(super) fn nonce_of_api(&self) -> &std::sync::Mutex<Option<Nonce>> {
+        &self.0.nonce
     }
 
     pub(in crate::commands) fn profile(&self) -> &ProfileName {
@@ -179,8 +203,8 @@ impl Shared {
     }
 
     async fn run(&self, way: Way) -> Result<Token> {
-        let selected = self.selected.clone();
-        let got = spawn_blocking(move || get(&selected, way)).await;
+        let (selected, sends_proofs) = (self.selected.clone(), self.sends_proofs);
+        let got = spawn_blocking(move || get(&selected, way, sends_proofs)).await;
         got.unwrap_or_else(|_| Err(Error::broken("cannot start a thread")))
     }
 }

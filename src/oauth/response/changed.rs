@@ -64,8 +64,9 @@ proptest! {
         www_authenticate in proptest::option::of("(Basic|Bearer|error|=|\"|,| |s3cret-s3cret|.){0,9}"),
         content_type in proptest::option::of("(text|/|html|json|.){0,5}"),
         date in proptest::option::of("(Wed, )?[0-9]{1,2} Nov [0-9]{4} [0-9:]{8} GMT"),
+        dpop_nonce in proptest::option::of(".{0,20}"),
     ) {
-        let response = HttpResponse { status, retry_after, location, www_authenticate, content_type, date, body };
+        let response = HttpResponse { status, retry_after, location, www_authenticate, content_type, date, dpop_nonce, body };
         match read_with(&response, |_| ()) {
             Ok(token) => {
                 prop_assert!((200..300).contains(&status));

@@ -544,12 +544,7 @@ fn a_token_is_read_from_any_success_if_it_is_one_word() {
         );
     }
     let bearer = |profile: &mut Profile| profile.token_type = Some(TokenType::Bearer);
-    for (kind, may_be_bearer) in [
-        ("mac", false),
-        ("DPoP", false),
-        ("N_A", false),
-        ("JWT", true),
-    ] {
+    for (kind, may_be_bearer) in [("mac", false), ("N_A", false), ("JWT", true)] {
         let body = format!(r#"{{"access_token":"t","token_type":"{kind}"}}"#);
         let error = error(200, &body);
         assert_eq!(error.kind, Kind::Refused);

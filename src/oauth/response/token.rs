@@ -1,5 +1,6 @@
 //! The members of a successful response (RFC 6749 §5.1): the token, its type and its scope.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::super::json::{Json, Members};
@@ -14,6 +15,7 @@ use crate::types::token::{CachedToken, Timestamp};
 const MEMBERS_FOR_CALLERS: [&str; 2] = ["instance_url", "api_url"];
 
 const BEARER: &str = "Bearer";
+const DPOP: &str = "DPoP";
 
 /// # Errors
 /// `Unavailable` when there is no usable token, `Refused` for one that is not a bearer token.
@@ -44,6 +46,7 @@ pub(super) fn read(
         members: members_for_callers(members, context),
         requested_at: sent_at,
         expires_at: sent_at.plus(lifetime),
+        proof_key: None,
         warning,
         access_token,
     })
@@ -55,18 +58,54 @@ pub(super) fn absent(fault: &str, context: &ResponseContext<'_>) -> Error {
         .hint("check the token URL, or ask the server's administrator")
 }
 
-/// `Bearer`, in the server's upper and lower case.
+/// `Bearer`, in the server's upper and lower case; `DPoP` if the token is to be bound to a key.
 fn token_type(members: &Members<'_>, context: &ResponseContext<'_>) -> Result<String, Error> {
-    let sent = members.get("token_type").filter(|kind| !kind.is_null());
-    let Some(sent) = sent.map(Json::text) else {
+    let sent = sent_type(members);
+    if context.profile.dpop.is_some() {
+        // A token of another type is not bound: to use it anyway would be what an attacker wants
+        // (RFC 9449 §5).
+        let is_bound = sent.trim().eq_ignore_ascii_case(DPOP);
+        return if is_bound {
+            Ok(DPOP.to_owned())
+        } else {
+            Err(not_bound(&sent, context))
+        };
+    }
+    if sent.is_empty() {
         return Ok(BEARER.to_owned());
-    };
-    let sent = sent.as_deref().unwrap_or("unknown");
+    }
+    let sent = sent.as_ref();
     if !is_bearer(sent, context.profile.token_type) {
         return Err(other_type(sent, context));
     }
     let spelt = Some(sent.trim()).filter(|kind| kind.eq_ignore_ascii_case(BEARER));
     Ok(spelt.unwrap_or(BEARER).to_owned())
+}
+
+/// The `token_type` of a response; empty if it has none.
+fn sent_type<'a>(members: &Members<'a>) -> Cow<'a, str> {
+    let sent = members.get("token_type").filter(|kind| !kind.is_null());
+    let sent = sent.map(|sent| sent.text().unwrap_or(Cow::Borrowed("unknown")));
+    sent.unwrap_or_default()
+}
+
+/// Whether the server issued a bearer token, although the request had a proof of possession.
+pub(super) fn ignores_proof(members: &Members<'_>, context: &ResponseContext<'_>) -> bool {
+    let profile = context.profile;
+    profile.dpop.is_some() && is_bearer(&sent_type(members), profile.token_type)
+}
+
+fn not_bound(kind: &str, context: &ResponseContext<'_>) -> Error {
+    let kind = if kind.trim().is_empty() { BEARER } else { kind };
+    Error::refused(format!(
+        "the server issued a token of type \"{}\", which is not bound to the key of the proof (DPoP)",
+        context.redactor.clean(kind)
+    ))
+    .hint(format!(
+        "for tokens that are not bound to a key: {}",
+        context.edit("--no-dpop", "HALLPASS_DPOP=0")
+    ))
+    .hint("or ask the server's administrator to enable DPoP for this client")
 }
 
 /// Bearer by its name (RFC 6750), by the name that Apigee's documentation gives it, or by none.
@@ -85,6 +124,10 @@ pub(super) fn is_bearer(kind: &str, setting: Option<TokenType>) -> bool {
 }
 
 fn other_type(kind: &str, context: &ResponseContext<'_>) -> Error {
+    if kind.trim().eq_ignore_ascii_case(DPOP) {
+        let what = "the server issued a token that is bound to a key (DPoP), although the request had no proof";
+        return Error::refused(what).hint(context.turn_on_proofs());
+    }
     let error = Error::refused(format!(
         "the server issued a token of type \"{}\"; hallpass supports only bearer tokens",
         context.redactor.clean(kind)

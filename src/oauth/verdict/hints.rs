@@ -39,9 +39,7 @@ fn usual(
         return vec![hint];
     }
     if reported.mentions("dpop") {
-        return vec![administrator(
-            "register this client for bearer tokens: hallpass does not send proofs of possession (DPoP)",
-        )];
+        return vec![about_proofs(reported, context)];
     }
     let code = reported.code.as_deref().unwrap_or_default();
     let mut hints = about_parameters(code, reported, context);
@@ -149,6 +147,22 @@ fn about_client(
         ));
     }
     hints
+}
+
+/// The hint for a request whose proof of possession is missing, or was refused (RFC 9449).
+fn about_proofs(reported: &ServerError, context: &ResponseContext<'_>) -> String {
+    if context.profile.dpop.is_none() {
+        return context.turn_on_proofs();
+    }
+    match reported.code.as_deref() {
+        Some("use_dpop_nonce") => {
+            "the server asks for a nonce, but gave none that it accepts; try again later".to_owned()
+        }
+        _ => format!(
+            "check this machine's clock, and that the server knows its token endpoint as {}",
+            context.url()
+        ),
+    }
 }
 
 fn administrator(what: &str) -> String {

@@ -12,7 +12,7 @@ use crate::profile::headers::Headers;
 use crate::profile::identity::{Identity, IdentityRole};
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{
-    ASSERTION_TYPE, Assertion, BodyFormat, ClientAuth, CredentialKind, FORMAT, Profile,
+    ASSERTION_TYPE, Assertion, BodyFormat, ClientAuth, CredentialKind, Dpop, FORMAT, Profile,
     SecretSource, Store, TokenEndpoint,
 };
 
@@ -88,8 +88,14 @@ impl Layers {
             .has_assertion()
             .then(|| merge.assertion(client_auth, &token_endpoint, issuer.as_deref()))
             .transpose()?;
+        let dpop = pick!(merge, dpop).map(|()| {
+            Box::new(Dpop {
+                key: pick!(merge, dpop_key),
+            })
+        });
         let has_agent_key = matches!(secret, Some(SecretSource::Agent(_)))
-            || matches!(certificate_key, Some(KeyReference::Agent(_)));
+            || matches!(certificate_key, Some(KeyReference::Agent(_)))
+            || dpop.as_ref().is_some_and(|dpop| dpop.key.is_some());
         let agent_socket = pick!(merge, agent_socket).filter(|_| has_agent_key);
         let headers = merge.each("headers.", |layer| &layer.headers);
         // No user chose another server for it.
@@ -109,6 +115,7 @@ impl Layers {
             agent_socket,
             tls_max: pick!(merge, tls_max),
             encrypted_key,
+            dpop,
             body,
             grant_type: pick!(merge, grant_type),
             token_type: pick!(merge, token_type),

@@ -64,6 +64,8 @@ impl Settings {
                 .filter(|list| !list.is_empty());
             certificate: profile.certificate.clone();
             certificate_key: profile.certificate_key.clone();
+            dpop: profile.dpop.as_ref().map(|_| ());
+            dpop_key: profile.proof_key().cloned();
             tls_max: profile.tls_max;
             bindings: Some(profile.bindings.clone()).filter(|list| !list.is_empty());
             revocation_endpoint: profile.revocation_endpoint.clone();

@@ -17,6 +17,7 @@ const PLAIN: Preset = Preset {
     parameters: &[],
     headers: &[],
     assertion: None,
+    dpop: false,
     identity: None,
     questions: &[],
     note: "",
@@ -209,8 +210,9 @@ pub(crate) const PRESETS: &[Preset] = &[
         ],
         ..PLAIN
     },
-    // The org server accepts only private_key_jwt:
+    // The org server accepts only private_key_jwt, and new apps require DPoP:
     // https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/
+    // https://developer.okta.com/docs/guides/dpop/oktaresourceserver/main/
     Preset {
         name: "okta-org",
         title: "Okta, the org's own APIs",
@@ -218,11 +220,12 @@ pub(crate) const PRESETS: &[Preset] = &[
         auth: ClientAuth::PrivateKeyJwt,
         scope: "{scopes}",
         assertion: Some((JwtAlgorithm::RS256, "token_endpoint", "JWT")),
+        dpop: true,
         questions: &[
             question("domain", "Okta domain", "acme.okta.com", Kind::Host),
             question("scopes", "Scopes", "okta.users.read", Kind::Text),
         ],
-        note: "Okta requires DPoP for new apps, which hallpass does not support: in the app's settings, turn off \"Require Demonstrating Proof of Possession (DPoP) header in token requests\"",
+        note: "Okta's new apps require DPoP, so tokens are bound to a key: use them with `hallpass serve` or `hallpass token --request`; for bearer tokens, turn off \"Require Demonstrating Proof of Possession (DPoP) header in token requests\" in the app's settings, and add --no-dpop",
         ..PLAIN
     },
     // As the openai packages request it: https://platform.openai.com/docs/guides/workload-identity-federation

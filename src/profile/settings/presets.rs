@@ -27,6 +27,8 @@ pub(crate) struct Preset {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// How assertions are made, if the client has a private key: algorithm, `aud`, `typ`.
     pub(super) assertion: Option<(JwtAlgorithm, &'static str, &'static str)>,
+    /// Whether tokens are bound to a key (RFC 9449).
+    pub(super) dpop: bool,
     /// What the identity token is in the request, if the client presents one.
     pub(super) identity: Option<IdentityRole>,
     /// What only the user knows; each `{name}` above is one of these.
@@ -256,6 +258,7 @@ impl Preset {
                 .map(|(_, audience, _)| AssertionAudience::parse(audience))
                 .into(),
             identity_role: self.identity.into(),
+            dpop: self.dpop.then_some(()).into(),
             jwt_type: assertion.map(|(.., typ)| (*typ).to_owned()).into(),
             ..Settings::default()
         })

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::variables::{bad, checked, path, variable};
 use super::{CERT, JWT_KEY, KEY};
 use crate::error::{Error, Result};
-use crate::profile::external_key::{CommandLine, KeyReference, SignCommand};
+use crate::profile::external_key::{AgentKey, CommandLine, KeyReference, SignCommand};
 use crate::profile::settings::{KeyPlace, Setting, Settings};
 use crate::profile::{ClientAuth, SecretSource};
 use crate::types::secret::CLIENT_SECRET_VARIABLE;
@@ -14,6 +14,7 @@ use crate::types::secret::CLIENT_SECRET_VARIABLE;
 const SECRET_FILE: &str = "HALLPASS_CLIENT_SECRET_FILE";
 const JWT_SIGN_COMMAND: &str = "HALLPASS_JWT_SIGN_COMMAND";
 const JWT_PUBLIC: &str = "HALLPASS_JWT_PUBLIC";
+const DPOP_KEY: &str = "HALLPASS_DPOP_KEY";
 
 /// Where the secret is, or the private key and its passphrase, and the certificate.
 pub(super) fn set_credential(given: &mut Settings) -> Result<()> {
@@ -115,6 +116,15 @@ fn key_reference(name: &str) -> Result<Option<KeyReference>> {
             Err(bad(name, "names no key after `agent:`").hint(hint))
         }
         other => Ok(other),
+    }
+}
+
+/// The key in an ssh-agent that tokens are bound to.
+pub(super) fn dpop_key() -> Result<Option<AgentKey>> {
+    match key_reference(DPOP_KEY)? {
+        Some(KeyReference::Agent(key)) => Ok(Some(key)),
+        Some(KeyReference::File(_)) => Err(bad(DPOP_KEY, "is not agent: and the name of a key")),
+        None => Ok(None),
     }
 }
 

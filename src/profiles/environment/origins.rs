@@ -29,6 +29,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("certificate", &["HALLPASS_CERT"]),
     ("certificate_key", &["HALLPASS_KEY"]),
     ("agent_socket", &["HALLPASS_AGENT_SOCKET"]),
+    ("dpop", &["HALLPASS_DPOP", "HALLPASS_DPOP_KEY"]),
     ("tls_max", &["HALLPASS_TLS_MAX"]),
     ("encrypted_key", &["HALLPASS_JWT_KEY", "HALLPASS_KEY"]),
     ("body", &["HALLPASS_BODY"]),

@@ -79,6 +79,16 @@ pub(super) fn bindings() -> Result<Setting<Vec<Binding>>> {
     Ok(Some(bindings).filter(|list| !list.is_empty()).into())
 }
 
+/// 1 sets a setting, and 0 removes it.
+pub(super) fn switch(name: &str) -> Result<Setting<()>> {
+    match variable(name)?.as_deref() {
+        None => Ok(Setting::Unset),
+        Some("1") => Ok(Setting::Set(())),
+        Some("0") => Ok(Setting::Removed),
+        Some(_) => Err(bad(name, "is neither 1 nor 0")),
+    }
+}
+
 /// One of several names.
 pub(super) fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
     let Some(given) = variable(name)? else {

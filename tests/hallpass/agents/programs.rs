@@ -23,7 +23,7 @@ pub(super) fn output(command: &mut Command) -> String {
 }
 
 /// Whether all of these programs or files are installed; otherwise the test is reported as skipped.
-pub(super) fn installed(needed: &[&str]) -> bool {
+pub(crate) fn installed(needed: &[&str]) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     let is_installed = |name: &&str| {
         if name.starts_with('/') {
