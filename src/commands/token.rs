@@ -68,7 +68,7 @@ pub(crate) struct Args {
     url: Option<WebUrl>,
     /// Print the headers of this request, such as `GET https://api.example/x` (formats header, headers-json and curl); with `--dpop` at the login, only this request can use them
     #[arg(long, value_name = "METHOD URL", value_parser = HttpRequest::parse, conflicts_with_all = ["url", "secret_stdin"])]
-    request: Option<HttpRequest>,
+    request: Option<Box<HttpRequest>>,
     /// With `--request`: the nonce that the API sent in its `DPoP-Nonce` header
     #[arg(long, value_parser = Nonce::parse)]
     nonce: Option<Nonce>,

@@ -28,6 +28,8 @@ pub(crate) struct ProtectedResource {
     /// Issuers in the server's order, not checked yet.
     pub(crate) authorization_servers: Vec<String>,
     pub(crate) scopes: OfferedScopes,
+    /// Whether it takes only tokens that are bound to a key (RFC 9449).
+    pub(crate) requires_dpop: bool,
 }
 
 /// The scopes that a server asks for, not checked yet.
@@ -254,6 +256,9 @@ fn read(
         resource: checked,
         authorization_servers: list("authorization_servers"),
         scopes,
+        requires_dpop: members
+            .get("dpop_bound_access_tokens_required")
+            .is_some_and(|value| value.scalar() == Some("true")),
     })
 }
 

@@ -318,6 +318,28 @@ fn metadata_are_found_where_servers_publish_them() {
     }
 }
 
+/// RFC 9728 §2.
+#[test]
+fn a_server_that_requires_proofs_of_possession_gets_them_from_the_first_request() {
+    let site = Site::new();
+    let mut document = site.resource();
+    document["dpop_bound_access_tokens_required"] = json!(true);
+    site.challenge(&site.bearer(), document);
+    let metadata = site.metadata();
+    site.authorization
+        .set(move |request| match request.header("dpop") {
+            _ if request.method == "GET" => Reply::json(200, metadata.to_string()),
+            Some(_) => Reply::json(
+                200,
+                r#"{"access_token":"t","token_type":"DPoP","expires_in":60}"#,
+            ),
+            None => Reply::json(400, r#"{"error":"invalid_dpop_proof"}"#),
+        });
+    let issuer = site.issuer();
+    site.login(&["--issuer", &issuer]).success();
+    assert_eq!(site.token_requests().len(), 1);
+}
+
 #[test]
 fn a_server_that_needs_no_token_at_first_may_answer_with_an_endless_stream() {
     let site = Site::new();

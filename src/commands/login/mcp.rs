@@ -28,6 +28,8 @@ pub(super) struct McpServer {
     grant_types: Option<Vec<String>>,
     /// The client authentication methods that the authorization server lists.
     methods: Vec<String>,
+    /// Whether it takes only tokens that are bound to a key.
+    requires_dpop: bool,
 }
 
 impl Login<'_> {
@@ -63,6 +65,7 @@ impl Login<'_> {
             url: url.clone(),
             binding,
             resource: found.resource,
+            requires_dpop: found.requires_dpop,
             issuer,
             scope: scope.transpose()?,
             grant_types: None,
@@ -160,6 +163,9 @@ impl Login<'_> {
         mcp.grant_types.clone_from(&metadata.grant_types);
         mcp.methods.clone_from(&metadata.methods);
         let layers = &mut self.layers;
+        if mcp.requires_dpop {
+            layers.metadata.dpop = Setting::Set(());
+        }
         if let Some((scope, _)) = &mcp.scope {
             layers.metadata.scope = Setting::Set(scope.clone());
         }

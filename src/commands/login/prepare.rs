@@ -46,6 +46,8 @@ pub(super) struct Login<'a> {
     pub(super) secret_headers: Option<Headers>,
     /// The algorithms that the server lists for assertions.
     pub(super) algorithms: Vec<String>,
+    /// Whether the server supports proofs of possession, as far as its metadata says.
+    pub(super) offers_dpop: bool,
     pub(super) generation: String,
     /// How often a person may still type the secret.
     pub(super) attempts: Attempts,
@@ -134,6 +136,7 @@ impl<'a> Login<'a> {
                 ..Layers::default()
             },
             algorithms: Vec::new(),
+            offers_dpop: false,
             generation: unique()?,
             attempts: Attempts::new(),
             secret_headers: None,
@@ -235,6 +238,7 @@ impl<'a> Login<'a> {
             self.layers.metadata = derived::of_metadata(&metadata, &self.layers);
             self.use_mcp_metadata(&metadata);
             self.algorithms = metadata.signing_algorithms;
+            self.offers_dpop = metadata.dpop_algorithms.iter().any(|it| it == "ES256");
         }
         if let Some(preset) = self.preset.filter(|preset| !preset.note.is_empty()) {
             message::note(preset.note);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::prepare::Login;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::oauth::{self, Prover};
 use crate::profile::Profile;
@@ -36,6 +36,24 @@ impl Login<'_> {
             return true;
         }
         false
+    }
+
+    /// Some servers refuse a request without a proof of possession and do not say why.
+    pub(super) fn with_hint_at_proofs(&self, failure: TokenFailure, profile: &Profile) -> Error {
+        let is_about_client = failure.refuses_client();
+        let error = failure.into_error();
+        let has_hint = error.hints.iter().any(|hint| hint.contains("--dpop"));
+        if self.offers_dpop
+            && profile.dpop.is_none()
+            && error.kind == Kind::Refused
+            && !is_about_client
+            && !has_hint
+        {
+            return error.hint(
+                "if the server requires proofs of possession (DPoP) for this client: add --dpop",
+            );
+        }
+        error
     }
 
     /// Reads the key in an ssh-agent that the tokens are to be bound to, and records it.

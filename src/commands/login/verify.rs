@@ -84,7 +84,7 @@ impl Login<'_> {
             Attempt::Refused(failure, input) => (failure, input),
         };
         if !self.follow_server(&failure) {
-            return Err(failure.into_error());
+            return Err(self.with_hint_at_proofs(*failure, &input.merged));
         }
         let merged = self.merge()?;
         match self.attempt(Input { merged, ..*input })? {

@@ -29,7 +29,7 @@ pub(super) struct HttpRequest {
 impl HttpRequest {
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(text: &str) -> std::result::Result<Self, String> {
+    pub(super) fn parse(text: &str) -> std::result::Result<Box<Self>, String> {
         let (method, url) = text
             .split_once(' ')
             .ok_or("use a method and a URL in one argument, such as 'GET https://api.example/'")?;
@@ -39,10 +39,10 @@ impl HttpRequest {
             return Err("the method has other characters than capital letters".to_owned());
         }
         let url = WebUrl::parse(url.trim()).and_then(WebUrl::for_secrets);
-        Ok(Self {
+        Ok(Box::new(Self {
             method: method.to_owned(),
             url: url.map_err(|fault| format!("the URL {fault}"))?,
-        })
+        }))
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Metadata {
     /// In the server's order. Not complete: some servers leave out methods that they support.
     pub(crate) methods: Vec<String>,
     pub(crate) signing_algorithms: Vec<String>,
+    /// For proofs of possession (RFC 9449 §5.1). It does not say for which clients they are required.
+    pub(crate) dpop_algorithms: Vec<String>,
     /// None if the metadata has no such list.
     pub(crate) grant_types: Option<Vec<String>>,
 }
@@ -81,6 +83,7 @@ pub(super) fn read(
         mtls_introspection_endpoint: alias("introspection_endpoint"),
         methods: document.list("token_endpoint_auth_methods_supported"),
         signing_algorithms: document.list("token_endpoint_auth_signing_alg_values_supported"),
+        dpop_algorithms: document.list("dpop_signing_alg_values_supported"),
         grant_types: document
             .members
             .get("grant_types_supported")

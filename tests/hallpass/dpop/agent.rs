@@ -3,11 +3,15 @@
 use std::fs;
 use std::process::Command;
 
+use super::client::{get, send};
 use super::proof::DpopProof;
-use super::{strict, with_nonces};
+use super::{strict, url_of, with_nonces};
 use crate::agents::programs::{Agent, installed};
 use crate::machine::Machine;
+use crate::serve::Serving;
+use crate::server::{Reply, Server};
 
+/// Adds a new key to an agent.
 fn add_key(agent: &Agent, kind: &[&str], comment: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("key");
@@ -155,4 +159,31 @@ fn a_token_of_a_replaced_key_is_requested_again() {
         let expected = format!("Authorization: DPoP bound-{}\n", number + 1);
         assert!(ran.stdout.starts_with(&expected), "{ran:?}");
     }
+}
+
+#[test]
+fn serve_lets_the_agent_sign_each_request() {
+    if !installed(&["ssh-agent", "ssh-add", "ssh-keygen"]) {
+        return;
+    }
+    let agent = Agent::openssh();
+    add_key(&agent, &["-t", "ecdsa", "-b", "256"], "proofs");
+    let api = Server::start(|request| {
+        let proof = DpopProof::of(request).expect("a proof");
+        proof.verify_with("GET", &url_of(request), "bound-1");
+        Reply::new(200).body(proof.id())
+    });
+    let mut machine = Machine::new().with_server(strict());
+    machine.set("SSH_AUTH_SOCK", &agent.socket);
+    let bound = api.url("/");
+    let more = ["--dpop-key", "agent:proofs", "--for", &bound];
+    machine.login("p", machine.server(), &more);
+    let serving = Serving::start(&machine, &["p"]);
+    let [first, second] = [(); 2].map(|()| get(&serving.url));
+    assert_ne!(first, second);
+    // Without the agent, the client learns why.
+    drop(agent);
+    let response = send("GET", &serving.url, &[], "");
+    assert!(response.starts_with("HTTP/1.1 502"), "{response}");
+    assert!(response.contains("ssh-agent"), "{response}");
 }

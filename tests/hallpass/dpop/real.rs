@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::client::{get, open, send};
 use super::proof::DpopProof;
 use super::{logged_in, strict};
-use crate::machine::Machine;
+use crate::machine::{Machine, Ran};
 use crate::real_servers::{OidcProvider, dpop_api};
 use crate::serve::Serving;
 
@@ -43,9 +43,8 @@ impl Api {
     }
 }
 
-/// A machine with a profile of `oidc-provider` whose tokens are for this API.
-fn logged_in_at(server: &OidcProvider, api: &Api, more: &[&str]) -> Machine {
-    let machine = Machine::new();
+/// A login at `oidc-provider` for tokens for this API.
+fn login(machine: &Machine, server: &OidcProvider, api: &Api, more: &[&str]) -> Ran {
     let secret = machine.private_file("secret", b"s3cret");
     let secret = secret.to_str().expect("a path");
     let login = [
@@ -65,9 +64,12 @@ fn logged_in_at(server: &OidcProvider, api: &Api, more: &[&str]) -> Machine {
         "api:read",
     ];
     let bound = ["--for", &api.url];
-    machine
-        .run(&[&login[..], &rest, &bound, more].concat())
-        .success();
+    machine.run(&[&login[..], &rest, &bound, more].concat())
+}
+
+fn logged_in_at(server: &OidcProvider, api: &Api) -> Machine {
+    let machine = Machine::new();
+    login(&machine, server, api, &["--dpop"]).success();
     machine
 }
 
@@ -81,7 +83,7 @@ fn token_requests(server: &OidcProvider) -> usize {
 fn a_real_server_with_nonces_gets_two_requests_cold_and_one_warm() {
     let server = OidcProvider::start();
     let api = Api::start(server.issuer());
-    let machine = logged_in_at(&server, &api, &["--dpop"]);
+    let machine = logged_in_at(&server, &api);
     assert_eq!(token_requests(&server), 2);
     for warm in 1..=2 {
         let json = machine.run(&["token", "p", "--json", "--refresh"]).json();
@@ -90,13 +92,19 @@ fn a_real_server_with_nonces_gets_two_requests_cold_and_one_warm() {
     }
     let inspected = machine.run(&["token", "inspect", "p"]).success();
     assert!(inspected.stdout.contains("jkt"), "{inspected:?}");
+    // This server does not say what is missing.
+    let ran = login(&Machine::new(), &server, &api, &[]).failure(4);
+    assert!(
+        ran.stderr.contains("(DPoP) for this client: add --dpop"),
+        "{ran:?}"
+    );
 }
 
 #[test]
 fn a_real_api_accepts_each_request_of_serve_and_those_with_printed_headers() {
     let server = OidcProvider::start();
     let api = Api::start(server.issuer());
-    let machine = logged_in_at(&server, &api, &["--dpop"]);
+    let machine = logged_in_at(&server, &api);
     let serving = Serving::start(&machine, &["p"]);
     for number in 0..7 {
         let (method, body) = if number % 2 == 0 {
