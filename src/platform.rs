@@ -26,11 +26,11 @@ use windows as os;
 #[cfg(all(unix, not(test)))]
 pub(crate) use os::start;
 pub(crate) use os::{
-    Inherited, QuietTerminal, ServiceSignals, ask_socket, check_writable, descriptor_limit,
-    distrust, distrust_directory, duplicate, exit_code, file_kind, group_number, harden,
-    is_foreign, is_lack_of_descriptors, is_like, is_link_refusal, is_open_to_all, is_planted,
-    is_same_file, is_shared_as, link, lock_holder, notify, on_stop_signal, open_private,
-    open_stream, pass_signal_on, private_directory, screen, share, standard_input, write_to_stdout,
+    Inherited, QuietTerminal, StopSignals, ask_socket, check_writable, descriptor_limit, distrust,
+    distrust_directory, duplicate, exit_code, file_kind, group_number, harden, is_foreign,
+    is_lack_of_descriptors, is_like, is_link_refusal, is_open_to_all, is_planted, is_reload,
+    is_same_file, is_shared_as, link, lock_holder, notify, open_private, open_stream,
+    pass_signal_on, private_directory, screen, share, standard_input, write_to_stdout,
 };
 #[cfg(unix)]
 pub(crate) use os::{SocketFile, listen_on_socket, may_connect};
@@ -82,16 +82,6 @@ pub(crate) fn is_short_of_descriptors() -> bool {
     pipes
         .iter()
         .any(|pipe| pipe.as_ref().err().is_some_and(is_lack_of_descriptors))
-}
-
-/// What a service manager wants of a process that runs for long.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[cfg_attr(windows, allow(dead_code, reason = "it has no such signals"))]
-pub(crate) enum ServiceSignal {
-    /// SIGTERM, SIGINT: end.
-    End,
-    /// SIGHUP: look again.
-    Again,
 }
 
 /// Who may read a file besides its owner.

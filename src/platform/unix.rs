@@ -27,8 +27,8 @@ pub(crate) use files::{
     is_like, is_link_refusal, is_open_to_all, is_planted, is_same_file, is_shared_as, lock_holder,
     open_private, open_stream, private_directory, share,
 };
-pub(crate) use manager::{ServiceSignals, notify};
-pub(crate) use service::{exit_code, on_stop_signal, pass_signal_on};
+pub(crate) use manager::notify;
+pub(crate) use service::{StopSignals, exit_code, is_reload, pass_signal_on};
 pub(crate) use socket::{SocketFile, ask_socket, listen_on_socket, may_connect};
 pub(crate) use terminal::QuietTerminal;
 

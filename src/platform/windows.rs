@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus};
 
 use zeroize::Zeroizing;
 
-use super::{Access, FileKind, Screen, ServiceSignal, Sharing, Trust, USUAL_WIDTH};
+use super::{Access, FileKind, Screen, Sharing, Trust, USUAL_WIDTH};
 
 /// Nothing to do: no core dumps, no umask.
 pub(crate) fn harden(_: bool) -> Inherited {
@@ -31,12 +31,6 @@ impl Inherited {
     pub(crate) fn spawn(self, command: &mut Command) -> io::Result<Child> {
         command.spawn()
     }
-}
-
-/// Nothing to do: Ctrl-C ends this process, and what it runs.
-#[expect(clippy::unnecessary_wraps, reason = "other platforms can fail")]
-pub(crate) fn on_stop_signal(_: impl Fn(i32) + Send + 'static) -> io::Result<()> {
-    Ok(())
 }
 
 /// Sockets with a path are for Unix.
@@ -188,24 +182,28 @@ pub(crate) fn group_number(_: &str) -> Option<u32> {
     None
 }
 
-/// There are no signals here. Ctrl-C ends the process at once.
-pub(crate) struct ServiceSignals(());
+/// There are no signals here. Ctrl-C ends the process at once, and what it runs.
+pub(crate) struct StopSignals(());
 
 #[expect(
     clippy::unused_self,
     clippy::unnecessary_wraps,
     reason = "other platforms have signals"
 )]
-impl ServiceSignals {
+impl StopSignals {
     pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self(()))
     }
 
-    pub(crate) fn next(&mut self) -> ServiceSignal {
+    pub(crate) fn next(&mut self) -> i32 {
         loop {
             std::thread::park();
         }
     }
+}
+
+pub(crate) fn is_reload(_: i32) -> bool {
+    false
 }
 
 /// Services of Windows report in another way.

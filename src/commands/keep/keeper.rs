@@ -13,7 +13,7 @@ use crate::commands::template::{Template, Values};
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform::disk::{self, Directories};
-use crate::platform::{Alarm, ServiceSignal, ServiceSignals, Woken, notify};
+use crate::platform::{Alarm, StopSignals, Woken, is_reload, notify};
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::Profiles;
 use crate::types::duration::in_words;
@@ -91,7 +91,7 @@ impl Keeper {
     /// not respond delays no other file.
     pub(super) fn run(self, files: Vec<TokenFile>, remove: bool) -> Result<String> {
         let broken = |error| Error::broken("cannot wait for signals").because(error);
-        let mut signals = ServiceSignals::catch().map_err(broken)?;
+        let mut signals = StopSignals::catch().map_err(broken)?;
         let keeper = Arc::new(self);
         let states = Arc::new(States::of(files.len()));
         let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
@@ -112,7 +112,7 @@ impl Keeper {
             };
             thread::Builder::new().spawn(watch).map_err(broken)?;
         }
-        while signals.next() == ServiceSignal::Again {
+        while is_reload(signals.next()) {
             for alarm in &alarms {
                 alarm.ring().map_err(broken)?;
             }

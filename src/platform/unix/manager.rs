@@ -1,29 +1,7 @@
-//! What a service manager sends and wants to know.
+//! What a service manager wants to know.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
-use crate::platform::ServiceSignal;
-
-/// The signals for a service, from when this is created.
-pub(crate) struct ServiceSignals(Signals);
-
-impl ServiceSignals {
-    pub(crate) fn catch() -> io::Result<Self> {
-        Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Self)
-    }
-
-    /// Waits for the next one.
-    pub(crate) fn next(&mut self) -> ServiceSignal {
-        match self.0.forever().next() {
-            Some(SIGHUP) => ServiceSignal::Again,
-            _ => ServiceSignal::End,
-        }
-    }
-}
 
 /// Tells the service manager about this process (`sd_notify(3)`), if one wants to know.
 pub(crate) fn notify(state: &str) -> io::Result<()> {

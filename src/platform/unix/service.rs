@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
-use std::thread;
 
 use rustix::process::{Pid, Signal, getpgrp, kill_process, umask};
 use rustix::termios::tcgetpgrp;
@@ -15,12 +14,23 @@ use signal_hook::iterator::Signals;
 use super::Inherited;
 use crate::platform::signals;
 
-/// From now on, calls this for each signal that ends a process, with its number, instead of
-/// ending.
-pub(crate) fn on_stop_signal(call: impl Fn(i32) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let watch = move || signals.forever().for_each(call);
-    thread::Builder::new().spawn(watch).map(drop)
+/// The signals that end a process, which no longer end this one when this was created.
+pub(crate) struct StopSignals(Signals);
+
+impl StopSignals {
+    pub(crate) fn catch() -> io::Result<Self> {
+        Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Self)
+    }
+
+    /// Waits for the next one, and returns its number.
+    pub(crate) fn next(&mut self) -> i32 {
+        self.0.forever().next().unwrap_or(SIGTERM)
+    }
+}
+
+/// Whether a signal asks a service to look at its settings again.
+pub(crate) fn is_reload(number: i32) -> bool {
+    number == SIGHUP
 }
 
 /// Sends a signal that this process got to a program that it runs. A terminal sends SIGINT and SIGHUP
