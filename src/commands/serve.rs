@@ -6,18 +6,18 @@
 
 mod activity;
 mod admission;
-mod answer;
 mod body;
 mod connection;
 mod forward;
 mod framing;
 mod headers;
-mod life;
 mod listener;
 mod program;
 mod progress;
 mod rejection;
+mod responses;
 mod route;
+mod shutdown;
 mod token_endpoint;
 
 use std::ffi::OsString;
@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use super::upstream::client;
 use super::upstream::race::first;
 use super::upstream::selection;
 use super::upstream::signals::{signal, stop_signals};
@@ -52,9 +53,9 @@ use crate::types::secret::CLIENT_SECRET_VARIABLE;
 use activity::Activity;
 use admission::Admission;
 use forward::Proxy;
-use life::until_stopped;
 use listener::{Listener, Server, Service};
 use route::{Address, Route};
+use shutdown::until_stopped;
 use token_endpoint::TokenEndpoint;
 
 const EXAMPLES: &str = "\
@@ -62,6 +63,7 @@ Examples:
   hallpass serve prod                          # prints http://127.0.0.1:PORT/k-KEY/
   hallpass serve prod --port 8123 --idle 8h
   hallpass serve prod --as-token-endpoint      # prints http://127.0.0.1:PORT/k-KEY/token
+  hallpass serve prod --allow-host host.docker.internal   # prints an address for Docker Desktop, too
   hallpass serve prod -- sh -c 'curl \"$HALLPASS_URL\"'";
 
 /// The variable with the address, for the program that is run.
@@ -85,6 +87,9 @@ pub(crate) struct Args {
     /// Serve tokens to hallpass in a container, through this socket: there, set `HALLPASS_SOCKET` to its path
     #[arg(long, value_name = "PATH", conflicts_with_all = ["url", "as_token_endpoint", "port"])]
     socket: Option<PathBuf>,
+    /// Accept requests to this name of the machine, too, as containers have one (host.docker.internal)
+    #[arg(long, value_name = "NAME", value_parser = host_name, conflicts_with = "socket")]
+    allow_host: Vec<String>,
     /// Listen on this port of 127.0.0.1 [default: any free one]
     #[arg(
         long,
@@ -108,6 +113,19 @@ fn bound_url(text: &str) -> std::result::Result<BoundUrl, String> {
     BoundUrl::parse(text).map_err(|fault| format!("the URL {fault}"))
 }
 
+fn host_name(text: &str) -> std::result::Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.bytes().all(is_fine)
+    };
+    if name.split('.').all(is_label) {
+        Ok(name)
+    } else {
+        Err("write a host name, without a port or a wildcard".to_owned())
+    }
+}
+
 /// What is served.
 enum Served {
     Url(BoundUrl, Box<Upstream>),
@@ -118,7 +136,7 @@ enum Served {
 struct Endpoint {
     listener: Listener,
     /// None for a socket.
-    origin: Option<String>,
+    port: Option<u16>,
     /// Removes the socket at the end.
     #[cfg(unix)]
     _file: Option<platform::SocketFile>,
@@ -138,7 +156,7 @@ pub(crate) fn run(
         Served::Tokens
     } else {
         let base = selection::bind(&mut selected, args.url.as_ref())?;
-        let upstream = Upstream::to(base.as_url(), &selected)?;
+        let upstream = client::of(base.as_url(), &selected)?;
         Served::Url(base, Box::new(upstream))
     };
     // Before it listens: what is wrong with the profile ends the command with its exit code.
@@ -156,11 +174,11 @@ pub(crate) fn run(
             Some(path) => listen_on_socket(path)?,
             None => listen(args.port).await?,
         };
-        let (service, name) = service(target, tokens, endpoint.origin.as_deref(), &key, args);
+        let (service, names) = service(target, tokens, endpoint.port, &key, args);
         let signals = stop_signals()?;
         let program = match &args.command[..] {
             [] => {
-                print(&format!("{name}\n"))?;
+                print(&(names.join("\n") + "\n"))?;
                 None
             }
             command => {
@@ -168,7 +186,7 @@ pub(crate) fn run(
                     Some(_) => socket::VARIABLE,
                     None => URL_VARIABLE,
                 };
-                let variable = (variable, name.as_str());
+                let variable = (variable, names[0].as_str());
                 Some(program::start(command, variable, &hidden, inherited)?)
             }
         };
@@ -203,16 +221,16 @@ pub(crate) fn run(
     }
 }
 
-/// What answers the requests, and what names it: a URL, or the path of the socket.
+/// What answers the requests, and what names it: URLs, or the path of the socket.
 fn service(
     target: Served,
     tokens: Tokens,
-    origin: Option<&str>,
+    port: Option<u16>,
     key: &str,
     args: &Args,
-) -> (Service, String) {
+) -> (Service, Vec<String>) {
     let limit = args.timeout;
-    let Some(origin) = origin else {
+    let Some(port) = port else {
         let path = args.socket.as_deref().unwrap_or(Path::new(""));
         let endpoint = TokenEndpoint {
             admission: Admission::of_socket(),
@@ -221,24 +239,27 @@ fn service(
             limit,
         };
         let name = path.display().to_string();
-        return (Service::TokenEndpoint(Box::new(endpoint)), name);
+        return (Service::TokenEndpoint(Box::new(endpoint)), vec![name]);
     };
-    let admission = Admission::of(origin);
-    let address = Address::new(key, origin.to_owned());
+    let names = args.allow_host.iter().map(String::as_str);
+    let names = ["127.0.0.1"].into_iter().chain(names);
+    let origins: Vec<_> = names.map(|name| format!("http://{name}:{port}")).collect();
+    let admission = Admission::of(&origins);
+    let address = Address::new(key, origins);
     match target {
         Served::Tokens => {
-            let url = address.url(token_endpoint::PATH);
+            let urls = address.urls(token_endpoint::PATH);
             let endpoint = TokenEndpoint {
                 admission,
                 address: Some(address),
                 tokens,
                 limit,
             };
-            (Service::TokenEndpoint(Box::new(endpoint)), url)
+            (Service::TokenEndpoint(Box::new(endpoint)), urls)
         }
         Served::Url(base, upstream) => {
             let route = Route { address, base };
-            let url = route.url();
+            let urls = route.urls();
             let proxy = Proxy {
                 admission,
                 route,
@@ -246,7 +267,7 @@ fn service(
                 upstream: *upstream,
                 limit,
             };
-            (Service::Proxy(Box::new(proxy)), url)
+            (Service::Proxy(Box::new(proxy)), urls)
         }
     }
 }
@@ -267,7 +288,7 @@ fn listen_on_socket(path: &Path) -> Result<Endpoint> {
         .map_err(|error| Error::broken("cannot start the network").because(error))?;
     Ok(Endpoint {
         listener: Listener::Unix(listener),
-        origin: None,
+        port: None,
         _file: Some(file),
     })
 }
@@ -285,7 +306,7 @@ async fn listen(port: u16) -> Result<Endpoint> {
     let address = address.map_err(|error| cannot_listen(port, error))?;
     Ok(Endpoint {
         listener: Listener::Tcp(listener),
-        origin: Some(format!("http://{address}")),
+        port: Some(address.port()),
         #[cfg(unix)]
         _file: None,
     })

@@ -253,7 +253,11 @@ pub(super) fn broken() -> Error {
     Error::broken("cannot set up HTTP")
 }
 
-fn identity(profile: &Profile, key: Arc<dyn SigningKey>) -> Result<Arc<SingleCertAndKey>> {
+/// The certificate of a profile, with its key.
+pub(super) fn identity(
+    profile: &Profile,
+    key: Arc<dyn SigningKey>,
+) -> Result<Arc<SingleCertAndKey>> {
     let path = profile.certificate.as_deref().unwrap_or(Path::new(""));
     let unusable = || Error::locked(format!("cannot use the certificate {}", path.display()));
     let pem = std::fs::read(path).map_err(|error| unusable().because(error))?;

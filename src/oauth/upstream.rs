@@ -8,13 +8,15 @@ use hyper::body::{Body, Bytes};
 use hyper::http::{HeaderMap, Method, Response};
 use reqwest::{Client, Request, Url};
 
-use super::http::{Setup, broken, no_authorities, tls_versions};
+use super::client_auth::tls_key;
+use super::http::{Setup, broken, identity, no_authorities, tls_versions};
 use super::proxy::Proxy;
 use super::transport_error::{Route, TransportError};
 use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{ProfileName, TokenEndpoint};
+use crate::types::secret::Credential;
 use crate::types::web_url::WebUrl;
 
 /// The body of a response.
@@ -40,12 +42,18 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// With the certificate authorities of the profile, and the proxy of the environment. All
+    /// With the certificate authorities of the profile, the proxy of the environment, and the profile's
+    /// client certificate, whose key is one of these: a token can be bound to it (RFC 8705 §3). All
     /// authorities that the system trusts are read: a request cannot be repeated with more of them.
     ///
     /// # Errors
-    /// The certificates or the proxy cannot be used.
-    pub(crate) fn to(url: &WebUrl, selected: &SelectedProfile) -> Result<Self> {
+    /// The certificates, the key or the proxy cannot be used.
+    pub(crate) fn to(
+        url: &WebUrl,
+        selected: &SelectedProfile,
+        credential: Option<&Credential>,
+        certificate_key: Option<&Credential>,
+    ) -> Result<Self> {
         let SelectedProfile { name, profile, .. } = selected;
         let endpoint = TokenEndpoint::parse(url.as_str());
         let endpoint = endpoint.map_err(|fault| Error::usage(format!("the bound URL {fault}")))?;
@@ -53,9 +61,10 @@ impl Upstream {
             let recorded = profile.trust.clone();
             Trust::new(profile.ca_file.as_deref(), recorded, Some(name))
         };
+        let tls_key = tls_key(profile, Some(name), credential, certificate_key)?;
         let setup = Setup {
             trust: endpoint.is_https().then(trust).transpose()?,
-            identity: None,
+            identity: tls_key.map(|key| identity(profile, key)).transpose()?,
             tls_versions: tls_versions(profile),
             proxy: Proxy::to(&endpoint)?,
         };

@@ -10,7 +10,9 @@ use std::fmt;
 use percent_encoding::{percent_decode, percent_encode};
 
 use encoding::NOT_IN_PATH;
-pub(crate) use encoding::{decode_lossy, encode_all_reserved, reencoded_path};
+pub(crate) use encoding::{
+    decode_lossy, encode_all_reserved, encode_non_ascii, has_overlong_sequence, reencoded_path,
+};
 use parts::{check_characters, check_path, parse_host, split_before, split_port, split_scheme};
 
 /// An absolute `http` or `https` URL in its one canonical spelling (RFC 3986): scheme and host in

@@ -15,12 +15,16 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// For the listener of an origin. Clients leave out the port 80.
-    pub(super) fn of(origin: &str) -> Self {
-        let host = origin.strip_prefix("http://").unwrap_or(origin);
-        let without_port = host.strip_suffix(":80").map(str::to_owned);
+    /// For the listener of these origins. Clients leave out the port 80.
+    pub(super) fn of(origins: &[String]) -> Self {
+        let hosts = origins.iter().filter_map(|it| it.strip_prefix("http://"));
+        let without_port = hosts.clone().filter_map(|host| host.strip_suffix(":80"));
         Self {
-            hosts: [host.to_owned()].into_iter().chain(without_port).collect(),
+            hosts: hosts
+                .clone()
+                .chain(without_port)
+                .map(str::to_owned)
+                .collect(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The bytes of a client's connection: requests are checked before hyper reads them, and a client that
 //! does not read its response is given up.
 
+use std::cell::RefCell;
 use std::future::{Future as _, pending};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,6 +21,11 @@ use super::rejection::Rejection;
 /// How much is read at once, in bytes.
 const READ_SIZE: usize = 16 * 1024;
 
+thread_local! {
+    /// All connections read into the same space, so that those that wait need none.
+    static SPACE: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
+}
+
 /// How many reads of what a refused client still sends.
 const DISCARDED_READS: usize = 16;
 
@@ -28,7 +34,7 @@ const REPLACEMENT: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
 
 /// What the connection and the handler of its requests tell each other. It lasts as long as the
 /// connection, also after that was upgraded.
-pub(super) struct Shared {
+pub(super) struct ConnectionState {
     rejection: Mutex<Option<Rejection>>,
     is_upgraded: AtomicBool,
     has_request: AtomicBool,
@@ -36,13 +42,13 @@ pub(super) struct Shared {
     activity: Arc<Activity>,
 }
 
-impl Drop for Shared {
+impl Drop for ConnectionState {
     fn drop(&mut self) {
         self.activity.end();
     }
 }
 
-impl Shared {
+impl ConnectionState {
     pub(super) fn new(activity: &Arc<Activity>) -> Self {
         activity.begin();
         Self {
@@ -98,7 +104,7 @@ impl Shared {
 /// A connection whose requests are checked.
 pub(super) struct Connection<S> {
     stream: S,
-    shared: Arc<Shared>,
+    state: Arc<ConnectionState>,
     framing: Framing,
     /// What was received and not passed on yet.
     received: Vec<u8>,
@@ -111,10 +117,10 @@ pub(super) struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(stream: S, shared: Arc<Shared>, limit: Duration) -> Self {
+    pub(super) fn new(stream: S, state: Arc<ConnectionState>, limit: Duration) -> Self {
         Self {
             stream,
-            shared,
+            state,
             framing: Framing::Head,
             received: Vec::new(),
             checked: 0,
@@ -126,14 +132,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Checks what comes next of what was received.
     fn check(&mut self) -> io::Result<()> {
-        if self.shared.is_upgraded.load(Relaxed) {
+        if self.state.is_upgraded.load(Relaxed) {
             self.framing = Framing::Upgraded;
         }
         let is_head = self.framing == Framing::Head;
         match self.framing.next(&self.received) {
             Ok(checked) => self.checked = checked,
             Err(rejection) if is_head => {
-                self.shared.refuse(rejection);
+                self.state.refuse(rejection);
                 self.is_refused = true;
                 self.received = REPLACEMENT.to_vec();
                 self.checked = REPLACEMENT.len();
@@ -145,14 +151,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Receives more. False at the end of the stream.
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let before = self.received.len();
-        self.received.resize(before + READ_SIZE, 0);
-        let mut space = ReadBuf::new(&mut self.received[before..]);
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, &mut space);
-        let count = space.filled().len();
-        self.received.truncate(before + count);
-        ready!(outcome)?;
-        Poll::Ready(Ok(count > 0))
+        SPACE.with_borrow_mut(|space| {
+            let mut space = ReadBuf::new(space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+            self.received.extend_from_slice(space.filled());
+            Poll::Ready(Ok(!space.filled().is_empty()))
+        })
     }
 
     /// Reads some of what a refused client still sends: if that were left, the system would reset the
@@ -182,8 +186,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
             if this.checked > 0 {
                 let count = this.checked.min(buffer.remaining());
                 buffer.put_slice(&this.received[..count]);
-                this.received.drain(..count);
                 this.checked -= count;
+                if count < this.received.len() {
+                    this.received.drain(..count);
+                } else {
+                    // A connection that waits keeps no memory.
+                    this.received = Vec::new();
+                }
                 return Poll::Ready(Ok(()));
             }
             if this.is_refused {
@@ -213,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
-        if written.is_ready() || this.shared.is_upgraded.load(Relaxed) {
+        if written.is_ready() || this.state.is_upgraded.load(Relaxed) {
             this.stalled = None;
             return written;
         }

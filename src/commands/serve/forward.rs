@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, LOCATION};
+use hyper::header::{CONTENT_LOCATION, HOST, HeaderMap, LINK, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use super::admission::Admission;
-use super::answer::{no_token, refused, text};
 use super::body::{Paced, RequestBody, ResponseBody};
-use super::connection::Shared;
-use super::headers::{asks_for_websocket, of_request, of_response};
+use super::connection::ConnectionState;
+use super::headers::{asks_for_websocket, change, of_request, of_response};
 use super::progress::Progress;
 use super::rejection::Rejection;
-use super::route::Route;
+use super::responses::{no_token, refused, text};
+use super::route::{References, Route};
 use crate::commands::upstream::proofs::ApiRequest;
 use crate::commands::upstream::race::{First, first};
 use crate::commands::upstream::tokens::{Token, Tokens};
@@ -49,7 +49,7 @@ impl Proxy {
         &self,
         request: Request<Incoming>,
         rejection: Option<Rejection>,
-        connection: &Shared,
+        connection: &ConnectionState,
     ) -> Response<ResponseBody> {
         let url = match self.admit(&request, rejection) {
             Ok(url) => url,
@@ -80,7 +80,7 @@ impl Proxy {
         &self,
         mut request: Request<Incoming>,
         url: WebUrl,
-        connection: &Shared,
+        connection: &ConnectionState,
     ) -> Response<ResponseBody> {
         let client = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();
@@ -213,12 +213,15 @@ impl Proxy {
         let has_no_body =
             admitted.method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
         let mut headers = of_response(&parts.headers, has_no_body, is_upgraded);
-        if let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) {
-            let location = self.route.location(&admitted.url, location);
-            if let Some(location) = location.and_then(|text| text.try_into().ok()) {
-                headers.insert(LOCATION, location);
-            }
-        }
+        let host = admitted.headers.get(HOST).and_then(|it| it.to_str().ok());
+        let references = References {
+            route: &self.route,
+            url: &admitted.url,
+            host: host.unwrap_or_default(),
+        };
+        change(&mut headers, LOCATION, |it| references.location(it));
+        change(&mut headers, CONTENT_LOCATION, |it| references.location(it));
+        change(&mut headers, LINK, |it| Some(references.links(it)));
         let body = if is_upgraded {
             ResponseBody::Own(None)
         } else {

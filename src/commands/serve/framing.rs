@@ -181,8 +181,10 @@ fn body_after(head: &[u8]) -> Result<Framing, Rejection> {
 }
 
 fn check_request_line(line: &[u8]) -> Result<(), Rejection> {
-    let words: Vec<_> = line.split(|byte| *byte == b' ').collect();
-    let [method, target, version] = words[..] else {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(Rejection::Malformed);
     };
     if method.is_empty() || !method.iter().copied().all(is_of_token) {

@@ -1,13 +1,14 @@
 //! Which headers are passed on.
 
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, SET_COOKIE,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, HOST, HeaderMap,
+    HeaderName, HeaderValue, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, SET_COOKIE,
     STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::{Method, Version};
 
 use crate::commands::upstream::proofs::DPOP;
+use crate::types::web_url::encode_non_ascii;
 
 /// What belongs to one connection (RFC 9110 §7.6.1).
 const OF_CONNECTION: [HeaderName; 10] = [
@@ -95,6 +96,23 @@ pub(super) fn asks_for_websocket(method: &Method, version: Version, headers: &He
         && version == Version::HTTP_11
         && headers.get(UPGRADE).is_some_and(is_websocket)
         && of_this_connection(headers).any(|name| name == UPGRADE)
+}
+
+/// Changes each value of a header. What is not ASCII in it is percent-encoded: many servers send URLs so.
+pub(super) fn change(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    change: impl Fn(&str) -> Option<String>,
+) {
+    if let Entry::Occupied(mut values) = headers.entry(name) {
+        for value in values.iter_mut() {
+            let changed =
+                change(&encode_non_ascii(value.as_bytes())).and_then(|text| text.try_into().ok());
+            if let Some(changed) = changed {
+                *value = changed;
+            }
+        }
+    }
 }
 
 fn add_upgrade(headers: &mut HeaderMap, from: &HeaderMap) {

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::activity::Activity;
 use super::body::ResponseBody;
-use super::connection::{Connection, Shared};
+use super::connection::{Connection, ConnectionState};
 use super::forward::Proxy;
 use super::rejection::Rejection;
 use super::token_endpoint::TokenEndpoint;
@@ -97,7 +97,7 @@ impl Service {
         &self,
         request: Request<Incoming>,
         rejection: Option<Rejection>,
-        connection: &Shared,
+        connection: &ConnectionState,
     ) -> Response<ResponseBody> {
         match self {
             Self::Proxy(proxy) => proxy.answer(request, rejection, connection).await,
@@ -144,15 +144,18 @@ fn connections_limit(may_raise: bool) -> usize {
 }
 
 async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<bool>) {
-    let shared = Arc::new(Shared::new(&server.activity));
+    let state = Arc::new(ConnectionState::new(&server.activity));
     let limit = server.limit;
-    let stream = TokioIo::new(Connection::new(stream, Arc::clone(&shared), limit));
+    let stream = TokioIo::new(Connection::new(stream, Arc::clone(&state), limit));
     let service = service_fn(|request| {
         // Now, not when the future runs: a later request on this connection can be refused by then.
-        let rejection = shared.rejection();
-        shared.has_request();
-        let (server, shared) = (Arc::clone(server), Arc::clone(&shared));
-        async move { Ok::<_, hyper::Error>(server.service.answer(request, rejection, &shared).await) }
+        let rejection = state.rejection();
+        state.has_request();
+        let (server, state) = (Arc::clone(server), Arc::clone(&state));
+        // Boxed: otherwise a connection that waits has room for the future, too.
+        Box::pin(async move {
+            Ok::<_, hyper::Error>(server.service.answer(request, rejection, &state).await)
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -162,7 +165,7 @@ async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<b
     let mut connection = pin!(connection);
     let stopped = first(
         stop.changed(),
-        shared.first_request_is_late(FIRST_HEAD_LIMIT),
+        state.first_request_is_late(FIRST_HEAD_LIMIT),
     );
     match first(connection.as_mut(), stopped).await {
         First::Left(_) => {}
@@ -173,7 +176,7 @@ async fn serve(stream: Stream, server: &Arc<Server>, mut stop: watch::Receiver<b
         }
     }
     // A WebSocket is a request in progress, too.
-    if let Some(tunnel) = shared.take_tunnel() {
+    if let Some(tunnel) = state.take_tunnel() {
         let _ = tunnel.await;
     }
 }

@@ -40,7 +40,7 @@ impl Rejection {
             Self::Browser => "requests from web pages are refused",
             Self::NotFound => "no such path",
             Self::Path => {
-                "the path cannot be sent on safely: it has an empty, dot or doubly encoded part, or an encoded slash"
+                "the path cannot be sent on safely: it has an empty part, dots, a backslash, or an encoding that servers read differently"
             }
             Self::Method => "this method is refused",
             Self::BodyTooLate => "the body of the request did not arrive",

@@ -5,27 +5,32 @@ use std::hint::black_box;
 use super::rejection::Rejection;
 use crate::oauth;
 use crate::profile::binding::BoundUrl;
-use crate::types::web_url::{WebUrl, decode_lossy, encode_all_reserved};
+use crate::types::web_url::{WebUrl, decode_lossy, encode_all_reserved, has_overlong_sequence};
 
 /// The address of a listener.
 pub(super) struct Address {
     /// `k-` and 128 random bits. Without it, every path is 404.
     key: String,
-    /// `http://127.0.0.1:PORT`
-    origin: String,
+    /// `http://127.0.0.1:PORT`, and those with the names of `--allow-host`.
+    origins: Vec<String>,
 }
 
 impl Address {
-    pub(super) fn new(key: &str, origin: String) -> Self {
+    pub(super) fn new(key: &str, origins: Vec<String>) -> Self {
         Self {
             key: format!("k-{key}"),
-            origin,
+            origins,
         }
     }
 
-    /// The URL of a path below the key.
-    pub(super) fn url(&self, path: &str) -> String {
-        [&self.origin, "/", &self.key, path].concat()
+    /// The URLs of a path below the key.
+    pub(super) fn urls(&self, path: &str) -> Vec<String> {
+        let origins = self.origins.iter();
+        origins.map(|origin| self.url(origin, path)).collect()
+    }
+
+    fn url(&self, origin: &str, path: &str) -> String {
+        [origin, "/", &self.key, path].concat()
     }
 
     /// The part of a target after the key.
@@ -50,9 +55,9 @@ pub(super) struct Route {
 
 impl Route {
     /// What a client puts in place of the base URL. It ends with a slash if that one does.
-    pub(super) fn url(&self) -> String {
+    pub(super) fn urls(&self) -> Vec<String> {
         let ends_with_slash = self.base.as_str().ends_with('/');
-        self.address.url(if ends_with_slash { "/" } else { "" })
+        self.address.urls(if ends_with_slash { "/" } else { "" })
     }
 
     /// The URL that the rest of a target stands for.
@@ -69,32 +74,77 @@ impl Route {
         ]
         .concat();
         let url = WebUrl::parse(&url).map_err(|_| Rejection::Path)?;
-        if self.base.covers(&url) {
+        if self.rest(&url).is_some() {
             Ok(url)
         } else {
             Err(Rejection::Path)
         }
     }
 
-    /// What a client gets as `Location` in the response to a request for `url`: a URL of this address
-    /// where the base URL covers it, else the absolute URL, which the client requests without a token.
-    pub(super) fn location(&self, url: &WebUrl, location: &str) -> Option<String> {
-        let resolved = oauth::resolve_location(url.as_str(), location)?;
+    /// What a URL has after the base URL, if it is that one or below it.
+    fn rest<'a>(&self, url: &'a WebUrl) -> Option<&'a str> {
+        let path = url.as_str().strip_prefix(self.base.origin())?;
+        let rest = path.strip_prefix(self.base.prefix())?;
+        let is_below = rest.is_empty() || rest.starts_with(['/', '?']);
+        is_below.then_some(rest)
+    }
+}
+
+/// A request, whose response has references to other URLs.
+pub(super) struct References<'a> {
+    pub(super) route: &'a Route,
+    pub(super) url: &'a WebUrl,
+    /// The name that the client has for this address: its `Host`.
+    pub(super) host: &'a str,
+}
+
+impl References<'_> {
+    /// What a client gets in place of a reference in a header: a URL of this address where the base URL
+    /// covers it, else the absolute URL, which the client requests without a token.
+    pub(super) fn location(&self, reference: &str) -> Option<String> {
+        let resolved = oauth::resolve_location(self.url.as_str(), reference)?;
         let (resolved, fragment) = match resolved.split_once('#') {
             Some((resolved, fragment)) => (resolved.to_owned(), format!("#{fragment}")),
             None => (resolved, String::new()),
         };
         let target = WebUrl::parse(&resolved).ok();
-        let covered = target.filter(|target| self.base.covers(target));
-        let rest = covered.as_ref().and_then(|target| {
-            let path = target.as_str().strip_prefix(self.base.origin())?;
-            path.strip_prefix(self.base.prefix())
-        });
+        let rest = target.as_ref().and_then(|target| self.route.rest(target));
         Some(match rest {
-            Some(rest) => self.address.url(rest) + &fragment,
+            Some(rest) => {
+                let origin = ["http://", self.host].concat();
+                self.route.address.url(&origin, rest) + &fragment
+            }
             None => resolved + &fragment,
         })
     }
+
+    /// The same for each target in a `Link` header (RFC 8288 §3).
+    pub(super) fn links(&self, header: &str) -> String {
+        let (mut links, mut rest) = (String::with_capacity(header.len()), header);
+        while let Some((before, target, after)) = split_at_target(rest) {
+            let location = self.location(target);
+            links.extend([before, location.as_deref().unwrap_or(target)]);
+            rest = after;
+        }
+        links + rest
+    }
+}
+
+/// What comes before, in and after the next `<` and `>` outside of quotes.
+fn split_at_target(links: &str) -> Option<(&str, &str, &str)> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let start = links.find(|c| {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = is_quoted,
+            '"' => is_quoted = !is_quoted,
+            _ => return c == '<' && !is_quoted,
+        }
+        false
+    })?;
+    let (before, rest) = links.split_at(start + 1);
+    let (target, after) = rest.split_at(rest.find('>')?);
+    Some((before, target, after))
 }
 
 /// Whether two texts are equal, in a time that does not depend on where they differ.
@@ -106,11 +156,33 @@ fn is_equal(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && differences == 0
 }
 
-/// Whether every server reads this path alike: no segment is empty, leads upwards, or becomes another
-/// when it is decoded, or decoded twice.
+/// Whether this path stays below the base URL however often a server decodes it: no segment is empty or
+/// leads upwards, also if each encoded slash is one.
 fn is_safe(path: &str) -> bool {
+    if !path.contains('%') {
+        return path.is_empty() || has_safe_segments(path);
+    }
+    let mut text = path.to_owned();
+    for _ in 0..3 {
+        if !has_safe_segments(&text) {
+            return false;
+        }
+        let decoded = decode_lossy(&text);
+        if decoded == text {
+            return true;
+        }
+        // Some servers decode these to ASCII, such as a dot.
+        if has_overlong_sequence(&text) {
+            return false;
+        }
+        text = decoded;
+    }
+    false
+}
+
+fn has_safe_segments(path: &str) -> bool {
     let Some(path) = path.strip_prefix('/') else {
-        return path.is_empty();
+        return false;
     };
     let count = path.split('/').count();
     path.split('/').enumerate().all(|(number, segment)| {
@@ -120,22 +192,13 @@ fn is_safe(path: &str) -> bool {
 }
 
 fn is_safe_segment(segment: &str) -> bool {
-    let mut text = segment.to_owned();
-    for _ in 0..3 {
-        // Some servers cut a segment off at its first parameter, and those on Windows strip spaces.
-        let name = text.split(is_like_end).next().unwrap_or_default();
-        let is_nothing = |c: char| c.is_whitespace() || is_like_dot(c);
-        let leads_upwards = !name.is_empty() && name.chars().all(is_nothing);
-        if leads_upwards || text.contains(|c: char| is_like_slash(c) || c.is_control()) {
-            return false;
-        }
-        let decoded = decode_lossy(&text);
-        if decoded == text {
-            return true;
-        }
-        text = decoded;
-    }
-    false
+    // Some servers cut a segment off at its first parameter, those on Windows strip spaces, and others
+    // leave out what is not UTF-8.
+    let name = segment.split(is_like_end).next().unwrap_or_default();
+    let is_nothing =
+        |c: char| c.is_whitespace() || is_like_dot(c) || c == char::REPLACEMENT_CHARACTER;
+    let leads_upwards = !name.is_empty() && name.chars().all(is_nothing);
+    !leads_upwards && !segment.contains(|c: char| is_like_slash(c) || c.is_control())
 }
 
 // Each of these characters, and those that some servers take for it (NFKC, best fit of Windows).
@@ -150,12 +213,12 @@ fn is_like_dot(c: char) -> bool {
     c == '.' || similar.contains(&c)
 }
 
-/// Or like a percent sign, or bytes that are not UTF-8.
+/// Or like a percent sign.
 fn is_like_slash(c: char) -> bool {
     let of_slash = ['\u{2044}', '\u{2215}', '\u{29f8}', '\u{ff0f}'];
     let of_backslash = ['\u{2216}', '\u{29f5}', '\u{fe68}', '\u{ff3c}'];
     let with_slash = ['\u{2100}', '\u{2101}', '\u{2105}', '\u{2106}'];
-    let of_percent = ['\u{fe6a}', '\u{ff05}', '\u{fffd}'];
+    let of_percent = ['\u{fe6a}', '\u{ff05}'];
     let similar = [of_slash, of_backslash, with_slash].concat();
     matches!(c, '/' | '\\') || similar.contains(&c) || of_percent.contains(&c)
 }
@@ -176,11 +239,11 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, BoundUrl, Rejection, Route};
+    use super::{Address, BoundUrl, References, Rejection, Route};
 
     fn route(base: &str) -> Route {
         let base = BoundUrl::parse(base).expect("a URL to bind");
-        let address = Address::new("0a", "http://127.0.0.1:1".to_owned());
+        let address = Address::new("0a", vec!["http://127.0.0.1:1".to_owned()]);
         Route { address, base }
     }
 
@@ -208,6 +271,11 @@ mod tests {
                 "/k-0a/{b}|?{\"c\"}",
                 "https://a.example/%7Bb%7D%7C?%7B%22c%22%7D",
             ),
+            (
+                "https://a.example/v1",
+                "/k-0a/group%2Fproject/foo%25bar/caf%E9/@a%2fb/100%25",
+                "https://a.example/v1/group%2Fproject/foo%25bar/caf%E9/@a%2fb/100%25",
+            ),
         ] {
             assert_eq!(
                 upstream(base, target).as_deref(),
@@ -229,13 +297,22 @@ mod tests {
             "/.%2e",
             "//b",
             "/b//c",
-            "/b%2fc",
+            "/%2fb",
+            "/b%2f%2fc",
+            "/b%2f..",
+            "/b%2f..%2f..%2fc",
+            "/b%2f%2e%2e%2fc",
+            "/b%252f..%252fc",
+            "/b/%2f..",
+            "/.%C2./b",
+            "/%FF../b",
+            "/%e0%80%ae%e0%80%ae/b",
+            "/%f0%80%80%ae/b",
             "/b%5Cc",
             "/b\\c",
             "/..;/b",
             "/..;x=y/b",
             "/%252e%252e/b",
-            "/b%252fc",
             "/%25252e%25252e/",
             "/b%00",
             "/b%0d%0a",
@@ -280,24 +357,49 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_within_the_bound_url_is_one_of_this_address() {
+    fn a_reference_within_the_bound_url_is_one_of_this_address() {
         let route = route("https://a.example/v1");
         let url = route.upstream_url("/b/c").expect("a URL");
+        let references = References {
+            route: &route,
+            url: &url,
+            host: "host.example:1",
+        };
         for (location, rewritten) in [
             (
                 "https://a.example/v1/d?e#f",
-                "http://127.0.0.1:1/k-0a/d?e#f",
+                "http://host.example:1/k-0a/d?e#f",
             ),
-            ("/v1", "http://127.0.0.1:1/k-0a"),
-            ("d", "http://127.0.0.1:1/k-0a/b/d"),
-            ("../d", "http://127.0.0.1:1/k-0a/d"),
+            ("/v1", "http://host.example:1/k-0a"),
+            ("/v1?a", "http://host.example:1/k-0a?a"),
+            ("/v1/é", "http://host.example:1/k-0a/%C3%A9"),
+            ("/v1/a%2fb", "http://host.example:1/k-0a/a%2fb"),
+            ("d", "http://host.example:1/k-0a/b/d"),
+            ("../d", "http://host.example:1/k-0a/d"),
             ("/v2/", "https://a.example/v2/"),
+            ("/v1a", "https://a.example/v1a"),
             ("../../d", "https://a.example/d"),
             ("//b.example/v1/", "https://b.example/v1/"),
             ("http://a.example/v1/", "http://a.example/v1/"),
         ] {
-            let found = route.location(&url, location);
+            let found = references.location(location);
             assert_eq!(found.as_deref(), Some(rewritten), "{location}");
+        }
+        for (links, rewritten) in [
+            ("", ""),
+            ("a", "a"),
+            ("<", "<"),
+            (
+                "<https://a.example/v1/b?page=2>; rel=\"next\", <?page=9>; rel=last",
+                "<http://host.example:1/k-0a/b?page=2>; rel=\"next\", \
+                 <http://host.example:1/k-0a/b/c?page=9>; rel=last",
+            ),
+            (
+                "</v1>; title=\"a \\\" <b>\", <https://b.example/>",
+                "<http://host.example:1/k-0a>; title=\"a \\\" <b>\", <https://b.example/>",
+            ),
+        ] {
+            assert_eq!(references.links(links), rewritten);
         }
     }
 }

@@ -11,10 +11,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::admission::Admission;
-use super::answer::{json, refused};
 use super::body::{RequestBody, ResponseBody};
 use super::progress::Progress;
 use super::rejection::Rejection;
+use super::responses::{json, refused};
 use super::route::Address;
 use crate::commands::upstream::tokens::{Failure, Token, Tokens};
 use crate::error::Kind;

@@ -50,6 +50,29 @@ pub(crate) fn decode_lossy(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// Encodes what is not a visible ASCII character or a space.
+pub(crate) fn encode_non_ascii(bytes: &[u8]) -> String {
+    percent_encode(bytes, CONTROLS).to_string()
+}
+
+/// Whether each `%XX` decoded gives bytes of a longer encoding than UTF-8 has for the character.
+pub(crate) fn has_overlong_sequence(text: &str) -> bool {
+    let mut bytes = percent_decode_str(text).peekable();
+    while let Some(byte) = bytes.next() {
+        let next = bytes.peek().copied().unwrap_or_default();
+        let is_overlong = match byte {
+            0xc0 | 0xc1 | 0xf8.. => true,
+            0xe0 => next < 0xa0,
+            0xf0 => next < 0x90,
+            _ => false,
+        };
+        if is_overlong {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::encode_all_reserved;
