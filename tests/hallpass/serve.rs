@@ -7,6 +7,7 @@ mod socket;
 mod streams;
 mod token_endpoint;
 mod tokens;
+mod upstream;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -14,7 +15,6 @@ use std::process::{Child, Command, Stdio};
 
 use crate::machine::{Machine, Ran, finish};
 use crate::server::{Reply, Request, Server};
-use crate::tls::Authority;
 
 /// A running `hallpass serve`.
 pub(crate) struct Serving {
@@ -93,6 +93,21 @@ impl Serving {
         let head =
             format!("{method} {key}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
         self.exchange(format!("{head}{lines}\r\n{body}").as_bytes())
+    }
+
+    /// Sends the head of a request to the bound URL, with these header lines, and keeps the connection.
+    fn begin(&self, method: &str, headers: &[&str]) -> BufReader<TcpStream> {
+        let mut head = format!("{method} {}/ HTTP/1.1\r\n", self.path());
+        let host = format!("Host: {}", self.address());
+        for line in [&[host.as_str()], headers].concat() {
+            head += line;
+            head += "\r\n";
+        }
+        let mut stream = self.connect();
+        stream
+            .write_all((head + "\r\n").as_bytes())
+            .expect("a head");
+        BufReader::new(stream)
     }
 
     fn get(&self, path: &str) -> String {
@@ -261,49 +276,55 @@ fn the_token_is_written_as_the_binding_says() {
 fn a_redirect_is_left_to_the_client_and_leads_through_the_same_address() {
     let api = Server::start(|request| {
         let location = request.target.split_once("to=").expect("a target").1;
-        Reply::new(302).header("Location", location)
+        let location = location.replace("%C3%A9", "é");
+        Reply::new(302)
+            .header("Location", &location)
+            .header("Content-Location", &location)
+            .header("Link", &format!("<{location}>; rel=\"next\", <?page=2>"))
     });
     let machine = machine_bound_to(&api.url("/v1"));
-    let serving = Serving::start(&machine, &["p"]);
-    let local = |path: &str| [&serving.url, path].concat();
-    for (to, location) in [
-        (api.url("/v1/b?c=d"), local("/b?c=d")),
-        ("/v1/b#c".to_owned(), local("/b#c")),
-        ("/v2".to_owned(), api.url("/v2")),
-        (
-            "https://b.example/v1".to_owned(),
-            "https://b.example/v1".to_owned(),
-        ),
+    let allowed = ["p", "--allow-host", "Host.docker.internal"];
+    let serving = Serving::start(&machine, &allowed);
+    let port = serving.address().replace("127.0.0.1:", "");
+    let by_name = format!("host.docker.internal:{port}");
+    let (at_v1, at_v2) = (api.url("/v1/b?c=d"), api.url("/v2"));
+    let elsewhere = "https://b.example/v1";
+    for (host, status_of_host) in [
+        (serving.address(), 302),
+        (&by_name, 302),
+        (&format!("a.{by_name}"), 421),
+        (&by_name.replace('h', "H"), 421),
+        (&format!("localhost:{port}"), 421),
     ] {
-        let to = to.replace('#', "%23");
-        let response = serving.get(&format!("/a?to={to}"));
-        let location = location.replace('#', "%23");
-        assert!(
-            response.contains(&format!("location: {location}\r\n")),
-            "{response}"
-        );
+        let own = format!("http://{host}{}", serving.path());
+        for (to, location) in [
+            (at_v1.as_str(), format!("{own}/b?c=d")),
+            ("/v1/b%23c", format!("{own}/b%23c")),
+            ("/v1/%C3%A9", format!("{own}/%C3%A9")),
+            ("/v1/a%2Fb", format!("{own}/a%2Fb")),
+            ("/v2", at_v2.clone()),
+            (elsewhere, elsewhere.to_owned()),
+        ] {
+            let request = format!(
+                "GET {}/a?to={to} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
+                serving.path()
+            );
+            let response = serving.exchange(request.as_bytes());
+            assert_eq!(status(&response), status_of_host, "{response}");
+            if status_of_host != 302 {
+                continue;
+            }
+            let links = format!("<{location}>; rel=\"next\", <{own}/a?page=2>");
+            for line in [
+                format!("\r\nlocation: {location}\r\n"),
+                format!("\r\ncontent-location: {location}\r\n"),
+                format!("\r\nlink: {links}\r\n"),
+            ] {
+                assert!(response.contains(&line), "{line}: {response}");
+            }
+        }
     }
-    assert_eq!(api.requests().len(), 4, "no redirect was followed");
-}
-
-#[test]
-fn a_server_with_tls_is_verified_as_at_the_login() {
-    let authority = Authority::new();
-    let identity = authority.identity(&["127.0.0.1"]);
-    let api = Server::start_tls(&identity, |_| Reply::json(200, "over TLS"));
-    let machine = Machine::new();
-    let ca = machine.private_file("ca.pem", authority.pem().as_bytes());
-    let ca = ca.to_str().expect("UTF-8");
-    let url = api.url("/");
-    machine.login("p", machine.server(), &["--for", &url, "--ca-file", ca]);
-    let serving = Serving::start(&machine, &["p"]);
-    assert!(serving.get("/").ends_with("over TLS"));
-    let machine = machine_bound_to(&url);
-    let serving = Serving::start(&machine, &["p"]);
-    let response = serving.get("/");
-    assert_eq!(status(&response), 502, "{response}");
-    assert!(response.contains("unknown issuer"), "{response}");
-    assert_eq!(api.requests().len(), 1);
+    assert_eq!(api.requests().len(), 12, "no redirect was followed");
 }
 
 #[test]

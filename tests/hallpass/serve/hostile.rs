@@ -92,6 +92,9 @@ const REQUESTS: &[(u16, &str)] = &[
     (400, "GET KEY/%252e%252e/b HTTP/1.1\r\nHost: HOST\r\n\r\n"),
     (400, "GET KEY/..%2fb HTTP/1.1\r\nHost: HOST\r\n\r\n"),
     (400, "GET KEY/a%2f..%2fb HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+    (400, "GET KEY/a%2f%2fb HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+    (400, "GET KEY/%2fb HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+    (400, "GET KEY/.%ff./b HTTP/1.1\r\nHost: HOST\r\n\r\n"),
     (400, "GET KEY/..%5cb HTTP/1.1\r\nHost: HOST\r\n\r\n"),
     (400, "GET KEY/..\\b HTTP/1.1\r\nHost: HOST\r\n\r\n"),
     (400, "GET KEY//b HTTP/1.1\r\nHost: HOST\r\n\r\n"),
@@ -194,12 +197,17 @@ const REQUESTS: &[(u16, &str)] = &[
 ];
 
 #[test]
+#[allow(clippy::print_stdout, reason = "how many there were")]
 fn hostile_requests_reach_no_server() {
     assert!(REQUESTS.len() >= 60);
     let api = Server::start(|_| Reply::json(200, "{}"));
     let machine = machine_bound_to(&api.url("/v1"));
     let serving = Serving::start(&machine, &["-v", "p"]);
     let (host, key) = (serving.address().to_owned(), serving.path().to_owned());
+    // 128 bits, and others each time.
+    let digits = key.strip_prefix("/k-").expect("a key");
+    assert!(digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_ne!(key, Serving::start(&machine, &["p"]).path());
     let port = host.rsplit(':').next().expect("a port");
     for (expected, request) in REQUESTS {
         let request = request
@@ -224,13 +232,14 @@ fn hostile_requests_reach_no_server() {
         }
     }
     // The body of a request cannot be changed into another one.
-    for body in [
+    let bodies = [
         "1\na\r\n0\r\n\r\n",
         "x\r\n",
         "1\r\nab\r\n",
         "0\r\nA b\r\n\r\n",
         "-1\r\n",
-    ] {
+    ];
+    for body in bodies {
         let head =
             format!("POST {key}/ HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n");
         let response = serving.exchange(format!("{head}\r\n{body}").as_bytes());
@@ -238,7 +247,13 @@ fn hostile_requests_reach_no_server() {
         assert!(matches!(code, 400 | 408 | 502), "{body:?}: {response}");
     }
     assert_eq!(api.requests().len(), 0, "{:?}", api.requests());
+    let count = REQUESTS.len() + bodies.len();
+    println!("{count} hostile requests, 0 requests to the server");
+    // The one that is not hostile.
+    assert_eq!(status(&serving.get("/fine?a=secret")), 200);
     let ran = serving.stop();
+    assert!(ran.stderr.contains("GET /v1/fine: 200"), "{ran:?}");
+    assert!(!ran.stderr.contains("secret"), "{ran:?}");
     let key = key.trim_start_matches("/k-");
     assert!(
         !ran.stderr.contains(key) && !ran.stderr.contains("token-1"),

@@ -18,24 +18,31 @@ fn a_signal_lets_the_requests_in_progress_end() {
         let api = Server::start(move |_| Reply::json(200, "late").held_by(&held));
         let machine = machine_bound_to(&api.url("/"));
         let serving = Serving::start(&machine, &["p"]);
-        let mut stream = serving.connect();
-        let request = format!(
-            "GET {}/ HTTP/1.1\r\nHost: {}\r\n\r\n",
-            serving.path(),
-            serving.address()
-        );
-        stream.write_all(request.as_bytes()).expect("a request");
+        let stream = serving.begin("GET", &[]);
         let idle = serving.connect();
         api.wait_for_requests(1);
         serving.signal(signal);
         // No longer accepted, from the moment on in which it was noticed.
         while std::net::TcpStream::connect(serving.address()).is_ok() {}
         gate.open();
-        let response = read_to_end(stream);
+        let response = read_to_end(stream.into_inner());
         assert!(response.ends_with("late"), "{response}");
         assert_eq!(serving.finish().code, 0);
         drop(idle);
     }
+    // Another one ends it at once.
+    let gate = Gate::new();
+    let held = gate.clone();
+    let api = Server::start(move |_| Reply::json(200, "late").held_by(&held));
+    let machine = machine_bound_to(&api.url("/"));
+    let serving = Serving::start(&machine, &["p"]);
+    let stream = serving.begin("GET", &[]);
+    api.wait_for_requests(1);
+    serving.signal("TERM");
+    while std::net::TcpStream::connect(serving.address()).is_ok() {}
+    assert_eq!(serving.stop().code, 0);
+    assert_eq!(read_to_end(stream.into_inner()), "");
+    gate.open();
 }
 
 #[test]
@@ -68,16 +75,8 @@ fn an_open_websocket_is_a_connection() {
     });
     let machine = machine_bound_to(&url);
     let serving = Serving::start(&machine, &["p", "--idle", "1s"]);
-    let mut stream = BufReader::new(serving.connect());
-    let request = format!(
-        "GET {}/ HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-        serving.path(),
-        serving.address()
-    );
-    stream
-        .get_ref()
-        .write_all(request.as_bytes())
-        .expect("a head");
+    let upgrade = ["Connection: Upgrade", "Upgrade: websocket"];
+    let mut stream = serving.begin("GET", &upgrade);
     head(&mut stream);
     // Nothing comes for longer than the time of --idle, not even the end.
     let quiet = Some(Duration::from_millis(1500));

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use super::{Serving, machine_bound_to, read_to_end, status};
+use crate::machine::RUN_LIMIT;
 use crate::server::{Reply, Server};
 
 /// A server with one connection, which a test reads and writes itself.
@@ -58,16 +59,7 @@ fn each_part_of_a_body_is_passed_on_when_it_comes() {
     });
     let machine = machine_bound_to(&url);
     let serving = Serving::start(&machine, &["p"]);
-    let mut stream = BufReader::new(serving.connect());
-    let request = format!(
-        "POST {}/ HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
-        serving.path(),
-        serving.address()
-    );
-    stream
-        .get_ref()
-        .write_all(request.as_bytes())
-        .expect("a head");
+    let mut stream = serving.begin("POST", &["Transfer-Encoding: chunked"]);
     for number in 0..3 {
         stream
             .get_ref()
@@ -114,17 +106,13 @@ fn a_websocket_is_passed_through() {
     });
     let machine = machine_bound_to(&url);
     let serving = Serving::start(&machine, &["p"]);
-    let mut stream = BufReader::new(serving.connect());
-    let request = format!(
-        "GET {}/ HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        serving.path(),
-        serving.address()
-    );
-    stream
-        .get_ref()
-        .write_all(request.as_bytes())
-        .expect("a head");
+    let upgrade = [
+        "Connection: keep-alive, Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: x",
+        "Sec-WebSocket-Version: 13",
+    ];
+    let mut stream = serving.begin("GET", &upgrade);
     let head = head(&mut stream);
     assert_eq!(status(&head), 101, "{head}");
     assert!(
@@ -257,13 +245,57 @@ fn a_client_that_sends_no_body_or_a_server_that_pauses_is_given_up() {
     let serving = Serving::start(&machine, &["p", "--timeout", "1s"]);
     let response = serving.get("/");
     assert!(response.ends_with("\r\n\r\nabc"), "{response}");
-    let mut stream = serving.connect();
-    let request = format!(
-        "POST {}/ HTTP/1.1\r\nHost: {}\r\nContent-Length: 10\r\n\r\nabc",
-        serving.path(),
-        serving.address()
-    );
-    stream.write_all(request.as_bytes()).expect("a request");
-    let response = read_to_end(stream);
+    let stream = serving.begin("POST", &["Content-Length: 10"]);
+    stream.get_ref().write_all(b"abc").expect("a part");
+    let response = read_to_end(stream.into_inner());
     assert_eq!(status(&response), 408, "{response}");
+}
+
+/// And with it the connection to the server, which may do long and expensive work for it.
+#[test]
+fn a_client_that_is_gone_or_does_not_read_is_given_up() {
+    let (sender, events) = mpsc::channel();
+    let wait = || events.recv_timeout(RUN_LIMIT).expect("an event");
+    let event = sender.clone();
+    let url = one_connection(move |mut stream| {
+        head(&mut stream);
+        let _ = event.send(());
+        // Until the proxy closes the connection.
+        let _ = stream.read(&mut [0]);
+        let _ = event.send(());
+    });
+    let machine = machine_bound_to(&url);
+    let serving = Serving::start(&machine, &["p"]);
+    let gone = serving.begin("GET", &[]);
+    wait();
+    drop(gone);
+    wait();
+    let url = one_connection(move |mut stream| {
+        head(&mut stream);
+        let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n";
+        let mut stream = stream.into_inner();
+        let mut written = stream.write_all(endless);
+        while written.is_ok() {
+            written = stream.write_all(&[b'a'; 8 * 1024]);
+        }
+        let _ = sender.send(());
+    });
+    let machine = machine_bound_to(&url);
+    let serving = Serving::start(&machine, &["p", "--timeout", "1s"]);
+    let unread = serving.begin("GET", &[]);
+    wait();
+    drop(unread);
+}
+
+/// Every user of this machine can connect.
+#[test]
+fn a_connection_without_a_request_is_closed() {
+    let machine = machine_bound_to("http://127.0.0.1:9/");
+    let serving = Serving::start(&machine, &["p"]);
+    let mut slow = serving.connect();
+    let request = format!("GET {}/ HTTP/1.1\r\nHost", serving.path());
+    slow.write_all(request.as_bytes()).expect("a part");
+    let silent = serving.connect();
+    assert_eq!(read_to_end(slow), "");
+    assert_eq!(read_to_end(silent), "");
 }
