@@ -166,6 +166,16 @@ fn memory(child: &Child, name: &str) -> u64 {
     number.parse().expect("a number")
 }
 
+/// The time that a process has spent on a processor, which depends less on what else runs.
+fn processor_time(child: &Child) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("a process");
+    let (_, values) = stat.rsplit_once(')').expect("a name");
+    let values = values.split_whitespace().skip(11).take(2);
+    let ticks: u64 = values.map(|it| it.parse::<u64>().expect("a number")).sum();
+    // Each is a hundredth of a second (`USER_HZ`).
+    Duration::from_millis(10 * ticks)
+}
+
 pub(crate) fn measure(binary: &Path, size: &Size) {
     let url = upstream(size.long);
     let machine = Machine::new();
@@ -195,6 +205,7 @@ pub(crate) fn measure(binary: &Path, size: &Size) {
 
     let mut rows = [Row::new("direct"), Row::new("hallpass serve")];
     let mut fastest = Duration::MAX;
+    let before = processor_time(&serve);
     for _ in 0..size.repetitions {
         rows[0].add(direct.at_once(size.each), None);
         let time = through.at_once(size.each);
@@ -207,6 +218,11 @@ pub(crate) fn measure(binary: &Path, size: &Size) {
     let rate = u32::try_from(count).expect("a number");
     let rate = f64::from(rate) / fastest.as_secs_f64();
     println!("hallpass serve, at best: {rate:.0} requests/s");
+    let used = (processor_time(&serve) - before).as_secs_f64();
+    let requests = size.repetitions * (size.each + 1) * CONNECTIONS;
+    let requests = u32::try_from(requests).expect("a number");
+    let each = 1e6 * used / f64::from(requests);
+    println!("its time on a processor: {each:.0} \u{b5}s for a request");
 
     let before = memory(&serve, "VmRSS");
     let started = Instant::now();
