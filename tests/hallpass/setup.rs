@@ -19,8 +19,11 @@ fn machine_bound_to(urls: &[&str]) -> (Machine, Server) {
 
 #[test]
 fn setup_prints_the_configuration_of_every_tool_without_a_secret() {
-    let (machine, server) =
-        machine_bound_to(&["https://acme.example:8443", "https://acme.example/api/"]);
+    let (machine, server) = machine_bound_to(&[
+        "https://acme.example:8443",
+        "https://acme.example/api/",
+        "smtp://mail.example:587",
+    ]);
     let tools = tools(&machine);
     for wanted in [
         "git",
