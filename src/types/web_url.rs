@@ -230,6 +230,33 @@ mod tests {
     }
 
     #[test]
+    fn a_url_without_its_query_is_written_as_servers_write_it() {
+        for (given, expected) in [
+            ("https://Api.example:443", "https://api.example/"),
+            (
+                "https://api.example/a%7Eb/%c3%a9?c=/d?",
+                "https://api.example/a%7Eb/%c3%a9",
+            ),
+            (
+                "https://api.example:8443//a/",
+                "https://api.example:8443//a/",
+            ),
+            (
+                "https://xn--bcher-kva.example/",
+                "https://xn--bcher-kva.example/",
+            ),
+            ("https://[::ffff:192.0.2.1]/", "https://[::ffff:c000:201]/"),
+            (
+                "https://api.example/a;b,c:d@e'(f)!$&*+=~",
+                "https://api.example/a;b,c:d@e'(f)!$&*+=~",
+            ),
+        ] {
+            let url = WebUrl::parse(given).expect("a URL");
+            assert_eq!(url.without_query(), expected);
+        }
+    }
+
+    #[test]
     fn what_another_parser_would_repair_is_refused() {
         for given in [
             "",

@@ -22,7 +22,7 @@ impl Login<'_> {
             return false;
         }
         if failure.requires_proofs() {
-            layers.metadata.dpop = Setting::Set(());
+            layers.answered.dpop = Setting::Set(());
             message::note(
                 "the server requires proofs of possession (DPoP), so tokens are bound to a key",
             );
