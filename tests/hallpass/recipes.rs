@@ -267,7 +267,7 @@ impl Site {
     pub(crate) fn compiled_client(&self, name: &str) -> bool {
         let file = match name {
             "helm" | "kubectl" => format!("unpacked/{name}/{name}"),
-            "k6" => "packages/bin/k6".to_owned(),
+            "fnox" | "k6" => format!("packages/bin/{name}"),
             name => format!("packages/{name}_binary_wrapper/lib/{name}"),
         };
         let program = recipe_clients().join(file);

@@ -215,7 +215,7 @@ fn opencode_reads_the_variable_for_its_provider() {
     }
 }
 
-/// What they read; fnox itself is run by tests/consumers.
+/// What they read.
 #[test]
 fn nono_and_fnox_get_the_json_of_their_contracts() {
     for recipe in each("nono") {

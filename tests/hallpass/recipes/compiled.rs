@@ -49,6 +49,22 @@ fn grpcurl_expands_the_variable_in_the_header() {
     }
 }
 
+#[test]
+fn fnox_gets_its_lease_from_the_command() {
+    let nothing = |_: &_| Reply::new(200);
+    for recipe in Recipe::each("fnox", AWKWARD, "/", Demands::Bearer, nothing) {
+        if !recipe.compiled_client("fnox") {
+            return;
+        }
+        let (settings, command) = settings_and_commands(&recipe.text);
+        recipe.project_file("fnox.toml", settings);
+        recipe.script("PROGRAM", "#!/bin/sh\nprintenv HALLPASS_TOKEN\n");
+        let printed = recipe.shell("sh", command).success().stdout;
+        assert_eq!(printed, format!("{}\n", recipe.token()));
+        recipe.used_one_token();
+    }
+}
+
 /// What kubectl asks a cluster before it applies a secret.
 fn cluster(request: &Request) -> Reply {
     let path = request.target.split('?').next().unwrap_or_default();
