@@ -218,7 +218,7 @@ pub(crate) fn measure(binary: &Path, size: &Size) {
     let rate = u32::try_from(count).expect("a number");
     let rate = f64::from(rate) / fastest.as_secs_f64();
     println!("hallpass serve, at best: {rate:.0} requests/s");
-    let used = (processor_time(&serve) - before).as_secs_f64();
+    let used = processor_time(&serve).saturating_sub(before).as_secs_f64();
     let requests = size.repetitions * (size.each + 1) * CONNECTIONS;
     let requests = u32::try_from(requests).expect("a number");
     let each = 1e6 * used / f64::from(requests);
