@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Str
         }
     }
     let output = match rows.as_slice() {
-        rows if args.json => report::json(rows),
+        rows if args.json => report::json(rows, used(&profiles, args.profile.as_deref()).as_ref()),
         [Row::Usable(row)] => details::text(row, platform::screen()),
         rows => table::table(rows, &directories),
     };
@@ -117,6 +117,11 @@ fn selected(profiles: &Profiles, named: Option<&str>) -> Result<Option<SelectedP
     let is_selected =
         named.is_some() || name_given(None)?.is_some() || from_environment()?.is_some();
     is_selected.then(|| profiles.find(named)).transpose()
+}
+
+/// The profile of a `hallpass token` with this argument, in this directory and environment; none if that is an error.
+fn used(profiles: &Profiles, named: Option<&str>) -> Option<ProfileName> {
+    profiles.find(named).ok().map(|selected| selected.name)
 }
 
 /// The table of all profiles, with the one from the environment.

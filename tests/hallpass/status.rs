@@ -259,7 +259,7 @@ fn status_as_json_has_a_member_for_each_setting() {
     };
     assert_eq!(
         print(&["status", "--json"]),
-        json!({ "version": 1, "profiles": [] })
+        json!({ "version": 1, "profiles": [], "selected": null })
     );
 
     let revoke = server.url("/revoke");
@@ -328,7 +328,14 @@ fn status_as_json_has_a_member_for_each_setting() {
     assert_eq!(few["audience"], Value::Null);
     assert_eq!(few["for"], json!([]));
     let one = print(&["status", "--json", "few"]);
-    assert_eq!(one, json!({ "version": 1, "profiles": [few] }));
+    assert_eq!(
+        one,
+        json!({ "version": 1, "profiles": [few], "selected": "few" })
+    );
+    // As `hallpass token` does: nothing selects one of several, then the default profile does.
+    assert_eq!(printed["selected"], Value::Null);
+    machine.run(&["profile", "use", "all"]).success();
+    assert_eq!(print(&["status", "--json"])["selected"], "all");
 }
 
 #[test]

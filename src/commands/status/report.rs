@@ -8,8 +8,8 @@ use super::{Row, Usable};
 use crate::commands::obtain::Checked;
 use crate::error::Error;
 use crate::message;
-use crate::profile::SecretSource;
 use crate::profile::token_request::Overrides;
+use crate::profile::{ProfileName, SecretSource};
 use crate::types::token::{CachedToken, Timestamp};
 
 /// A later version may have more members, but these stay as they are.
@@ -45,9 +45,14 @@ const NULL: &[&str] = &[
 /// What the profile's file has for hallpass itself.
 const INTERNAL: &[&str] = &["format", "generation", "derived", "removed", "rotation"];
 
-pub(super) fn json(rows: &[Row]) -> String {
+/// With the profile that `hallpass token` would use.
+pub(super) fn json(rows: &[Row], selected: Option<&ProfileName>) -> String {
     let rows: Vec<_> = rows.iter().map(Row::json).collect();
-    format!("{:#}\n", json!({ "version": VERSION, "profiles": rows }))
+    let selected = selected.map(ProfileName::as_str);
+    format!(
+        "{:#}\n",
+        json!({ "version": VERSION, "profiles": rows, "selected": selected })
+    )
 }
 
 /// A secret, by where it is.
