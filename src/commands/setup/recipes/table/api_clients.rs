@@ -110,7 +110,8 @@ pub(super) const TOOLS: &[Tool] = &[
         programs: "VS Code REST Client",
         found_by: &["code", "codium"],
         feature: "an environment variable",
-        head: "### in the .http file\n",
+        head: "### in the .http file; with the extension hallpass for VS Code (editors/vscode in the source) it\n\
+               ### needs neither this variable nor a new start of VS Code\n",
         each: "GET @{text: URL}\nAuthorization: Bearer {{$processEnv HALLPASS_TOKEN}}\n\n",
         tail: "# then, while no VS Code is running. All that it starts has the token too, until it\n\
                # expires: hallpass serve gives an address that needs no token\n\
