@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
 use crate::commands::{
-    bind, completions, doctor, exec, help, helper, keep, login, logout, profile, rotate, serve,
-    setup, status, token,
+    bind, completions, doctor, exec, help, helper, keep, login, logout, mcp, profile, rotate,
+    serve, setup, status, token,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message;
@@ -68,6 +68,7 @@ enum Command {
     Exec(exec::Args),
     Keep(keep::Args),
     Serve(serve::Args),
+    Mcp(mcp::Args),
     Setup(setup::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -182,6 +183,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Exec(args) => exec::run(&args, inherited),
         Command::Keep(args) => keep::run(args),
         Command::Serve(args) => serve::run(&args, inherited, &print),
+        Command::Mcp(args) => mcp::run(&args),
         Command::Setup(args) => setup::run(&args, program),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Complete(args) => Ok(completing::complete(&args)),

@@ -14,6 +14,7 @@ pub(crate) mod helper;
 pub(crate) mod keep;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod mcp;
 mod obtain;
 pub(crate) mod profile;
 mod proofs;

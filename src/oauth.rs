@@ -71,7 +71,7 @@ pub(crate) use revocation::revoke;
 pub(crate) use signer::{choose_among, signer};
 pub(crate) use token_client::{OtherCredentials, TokenClient};
 pub(crate) use trust::trust_in_effect;
-pub(crate) use upstream::{Unanswered, Upstream, UpstreamBody, resolve_location};
+pub(crate) use upstream::{Unanswered, Upstream, UpstreamBody, bearer_error, resolve_location};
 
 /// Why there is no token yet, and whether one more try is worth it.
 struct FailedAttempt {

@@ -5,15 +5,15 @@ use clap::{Args as _, Command, CommandFactory as _};
 
 use super::{Cli, Global};
 use crate::commands::{
-    bind, completions, doctor, exec, keep, login, logout, profile, rotate, serve, setup, status,
-    token,
+    bind, completions, doctor, exec, keep, login, logout, mcp, profile, rotate, serve, setup,
+    status, token,
 };
 
 /// Adds a command's options and arguments.
 type Build = fn(Command) -> Command;
 
 /// The commands that take a profile.
-const COMMANDS: [(&str, Build); 13] = [
+const COMMANDS: [(&str, Build); 14] = [
     ("login", login::Args::augment_args),
     ("token", token::Args::augment_args),
     ("rotate", rotate::Args::augment_args),
@@ -26,6 +26,7 @@ const COMMANDS: [(&str, Build); 13] = [
     ("exec", exec::Args::augment_args),
     ("keep", keep::Args::augment_args),
     ("serve", serve::Args::augment_args),
+    ("mcp", mcp::Args::augment_args),
     ("setup", setup::Args::augment_args),
 ];
 

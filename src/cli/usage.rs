@@ -122,7 +122,7 @@ impl<'a> Problem<'a> {
                 _ => "two options cannot be used together".to_owned(),
             },
             ErrorKind::MissingRequiredArgument => match self.command.as_deref() {
-                Some("bind" | "unbind") => "no URL given".to_owned(),
+                Some("bind" | "unbind" | "mcp") => "no URL given".to_owned(),
                 Some("exec") => "no program given".to_owned(),
                 Some("keep") => "no file given".to_owned(),
                 _ => with("an argument is missing"),

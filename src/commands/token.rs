@@ -342,7 +342,11 @@ fn forget(named: Option<&str>) -> Result<String> {
     Ok(String::new())
 }
 
-fn bound_to(profiles: &Profiles, url: &WebUrl, named: Option<&str>) -> Result<SelectedProfile> {
+pub(super) fn bound_to(
+    profiles: &Profiles,
+    url: &WebUrl,
+    named: Option<&str>,
+) -> Result<SelectedProfile> {
     let named = named.map(ProfileName::parse).transpose()?;
     let bound = profiles.bound_to(url, named.as_ref())?;
     let profile = named.as_ref().map_or("PROFILE", ProfileName::as_str);

@@ -5,9 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes};
+use hyper::header::WWW_AUTHENTICATE;
 use hyper::http::{HeaderMap, Method, Response};
 use reqwest::{Client, Request, Url};
 
+use super::challenge::Challenge;
 use super::client_auth::tls_key;
 use super::http::{Setup, broken, identity, no_authorities, tls_versions};
 use super::proxy::Proxy;
@@ -125,6 +127,26 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Why a server refused a token, in its own words (RFC 6750 §3).
+pub(crate) fn bearer_error(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter();
+    let mut challenges =
+        values.flat_map(|value| Challenge::all(value.to_str().unwrap_or_default()));
+    let challenge = challenges.find(Challenge::is_bearer)?;
+    let error = challenge.parameter("error")?;
+    let scope = challenge
+        .parameter("scope")
+        .filter(|_| error == "insufficient_scope");
+    let needed = scope.map(|scope| format!("it needs the scope {scope}"));
+    let description = challenge.parameter("error_description").map(str::to_owned);
+    let more: Vec<_> = [description, needed].into_iter().flatten().collect();
+    Some(if more.is_empty() {
+        error.to_owned()
+    } else {
+        format!("{error} ({})", more.join("; "))
+    })
 }
 
 /// Whether the server closed the connection instead of a response: it may have done so just as a

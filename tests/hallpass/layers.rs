@@ -154,7 +154,10 @@ const CRATES: [(&str, &[&str]); 34] = [
     ("rustls_native_certs", &["oauth"]),
     ("rustls_platform_verifier", &["oauth"]),
     ("flate2", &["oauth"]),
-    ("base64", &["oauth", "protocols", "secrets", "types"]),
+    (
+        "base64",
+        &["commands", "oauth", "protocols", "secrets", "types"],
+    ),
     ("rpassword", &["platform"]),
     ("tempfile", &["platform"]),
     ("libc", &["platform"]),

@@ -1,6 +1,7 @@
 //! `hallpass login --mcp`: the authorization server of an MCP server is found, shown and confirmed
 //! before a secret goes anywhere.
 
+mod bridge;
 mod clients;
 mod conformance;
 mod hostile;

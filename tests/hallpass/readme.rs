@@ -67,6 +67,7 @@ fn the_manual_names_every_option_and_no_other() {
         "unbind",
         "exec",
         "keep",
+        "mcp",
         "setup",
         "completions",
         "help",

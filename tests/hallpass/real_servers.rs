@@ -443,6 +443,11 @@ pub(crate) fn duckdb_extension(name: &str) -> PathBuf {
     in_python_packages(&environment, &file)
 }
 
+/// The Python that has the official MCP SDK.
+pub(crate) fn mcp_python() -> PathBuf {
+    python_environment_of("mcp-python").join("environment/bin/python")
+}
+
 /// Debian's Prometheus, below target/: to install the package would start it as a service.
 pub(crate) fn prometheus_program() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("prometheus");

@@ -247,6 +247,16 @@ pub(crate) struct Reply {
     body: Vec<u8>,
     gate: Option<Gate>,
     drip: Option<(usize, Duration)>,
+    stream: Option<Vec<Part>>,
+}
+
+/// A part of a body that is streamed.
+#[derive(Clone, Debug)]
+enum Part {
+    Bytes(Vec<u8>),
+    Gate(Gate),
+    /// The connection is closed here, in the middle of the body.
+    Cut,
 }
 
 /// Issues tokens, but holds the response to a request that contains "wait".
@@ -270,7 +280,36 @@ impl Reply {
             body: Vec::new(),
             gate: None,
             drip: None,
+            stream: None,
         }
+    }
+
+    /// A stream of events (HTML, section 9.2) which begins with this text.
+    pub(crate) fn events(text: &str) -> Reply {
+        let reply = Reply::new(200).header("Content-Type", "text/event-stream");
+        let mut reply = reply.header("Transfer-Encoding", "chunked");
+        reply.stream = Some(Vec::new());
+        reply.then(text)
+    }
+
+    /// The stream goes on with this text.
+    pub(crate) fn then(self, text: &str) -> Reply {
+        self.part(Part::Bytes(text.as_bytes().to_vec()))
+    }
+
+    /// The stream goes on when the gate is opened.
+    pub(crate) fn after(self, gate: &Gate) -> Reply {
+        self.part(Part::Gate(gate.clone()))
+    }
+
+    /// The stream is cut off.
+    pub(crate) fn cut(self) -> Reply {
+        self.part(Part::Cut)
+    }
+
+    fn part(mut self, part: Part) -> Reply {
+        self.stream.get_or_insert_default().push(part);
+        self
     }
 
     pub(crate) fn json(status: u16, body: impl Into<Vec<u8>>) -> Reply {
@@ -325,9 +364,25 @@ impl Reply {
         self
     }
 
-    fn write(&self, stream: &mut impl Write) -> io::Result<()> {
+    fn write(&self, stream: &mut impl Write, hold: impl Fn(&Gate)) -> io::Result<()> {
         let mut bytes = self.head();
-        if let Some((chunk_size, pause)) = self.drip {
+        if let Some(parts) = &self.stream {
+            stream.write_all(&bytes)?;
+            for part in parts {
+                stream.flush()?;
+                match part {
+                    Part::Gate(gate) => hold(gate),
+                    Part::Cut => return Ok(()),
+                    Part::Bytes(bytes) if bytes.is_empty() => {}
+                    Part::Bytes(bytes) => {
+                        let size = format!("{:x}\r\n", bytes.len());
+                        let chunk = [size.as_bytes(), bytes, b"\r\n"];
+                        stream.write_all(&chunk.concat())?;
+                    }
+                }
+            }
+            stream.write_all(b"0\r\n\r\n")?;
+        } else if let Some((chunk_size, pause)) = self.drip {
             stream.write_all(&bytes)?;
             for chunk in self.body.chunks(chunk_size) {
                 stream.flush()?;
@@ -438,7 +493,7 @@ fn serve(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
     if let Some(gate) = &reply.gate {
         hold(gate, shared);
     }
-    reply.write(&mut stream.get_mut().stream)
+    reply.write(&mut stream.get_mut().stream, |gate| hold(gate, shared))
 }
 
 fn hold(gate: &Gate, shared: &Shared) {

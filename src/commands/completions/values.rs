@@ -40,6 +40,7 @@ pub(super) fn of_argument(argument: &Arg, known: &Known<'_>) -> Vec<Candidate> {
         (_, "profile" | "mcp_profile", _) | (_, _, "PROFILE") => profiles("", ""),
         ("bind" | "unbind", "words", _) if known.arguments.is_empty() => profiles("", ""),
         ("unbind", "words", _) => bound_urls(known.arguments[0]),
+        ("mcp", "url", _) => every_bound_url(),
         ("serve", "url", _) if !known.arguments.is_empty() => bound_urls(known.arguments[0]),
         ("exec", "variables", _) => match known.current.split_once('=') {
             Some((variable, _)) => profiles(&[variable, "="].concat(), ""),
@@ -95,6 +96,16 @@ fn bound_urls(profile: &str) -> Vec<Candidate> {
     let bindings = load().map(|profile| profile.bindings).unwrap_or_default();
     let urls = bindings.iter().map(|binding| binding.url.as_str());
     urls.map(|url| Candidate::new(url, "")).collect()
+}
+
+/// The URLs of all profiles.
+fn every_bound_url() -> Vec<Candidate> {
+    let names = profiles::directories().and_then(|at| Profiles::of(&at).names());
+    let names = names.unwrap_or_default();
+    names
+        .iter()
+        .flat_map(|name| bound_urls(name.as_str()))
+        .collect()
 }
 
 fn presets() -> Vec<Candidate> {

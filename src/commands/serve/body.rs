@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::progress::Progress;
 use super::rejection::Rejection;
+use crate::commands::upstream::body::next_frame;
 use crate::oauth::UpstreamBody;
 
 /// The longest body of a request that is buffered, to be sent again with another token.
@@ -243,10 +244,6 @@ impl RequestBody {
     pub(super) fn into_some(self) -> Option<Self> {
         Some(self).filter(|body| !matches!(body, Self::None))
     }
-}
-
-async fn next_frame(body: &mut Paced<Incoming>) -> Option<Result<Frame<Bytes>, BodyError>> {
-    std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
 }
 
 type PolledFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;

@@ -17,6 +17,9 @@ use crate::protocols::header;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::web_url::WebUrl;
 
+/// The shortest token that is looked for in a text: shorter ones are parts of words.
+const SHORTEST: usize = 4;
+
 /// A token, and the header that carries it.
 pub(in crate::commands) struct Token {
     pub(in crate::commands) name: HeaderName,
@@ -45,6 +48,12 @@ impl Token {
     /// Whether it is of use only with a proof of its key.
     pub(in crate::commands) fn is_bound(&self) -> bool {
         self.prover.is_some()
+    }
+
+    /// Whether a text that a program would read has the token.
+    pub(in crate::commands) fn is_in(&self, text: &[u8]) -> bool {
+        let token = self.cached.access_token.expose().as_bytes();
+        token.len() >= SHORTEST && text.windows(token.len()).any(|part| part == token)
     }
 
     /// The token again, if only this process has it, and it still is the one of the profile.

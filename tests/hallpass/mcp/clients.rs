@@ -2,9 +2,10 @@
 //! documented format.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -63,16 +64,6 @@ impl Site {
         let mut setup = self.machine.command(hallpass);
         setup.args(["setup", "mcp", "linear", "--client", client]);
         finish(spawn(&mut setup)).success().stdout
-    }
-
-    /// The settings, and the line that starts the client with a token, if there is one.
-    fn settings(&self, client: &str) -> (String, Option<String>) {
-        let text = self.setup(client);
-        let (settings, start) = match text.split_once("\n# then") {
-            Some((settings, start)) => (settings.to_owned(), start.lines().nth(1)),
-            None => (text.clone(), None),
-        };
-        (settings, start.map(str::to_owned))
     }
 
     fn write(&self, file: &str, settings: &str) {
@@ -136,32 +127,29 @@ fn package(file: &str) -> PathBuf {
 #[test]
 fn gemini_connects_to_the_mcp_server() {
     let site = logged_in();
-    let (settings, start) = site.settings("gemini");
+    let settings = site.setup("gemini");
     site.write(".gemini/settings.json", without_comment(&settings));
-    let line = start.expect("a command") + " mcp list";
-    let mut shell = site.shell(&package(".bin/gemini"), &line);
+    let mut shell = site.shell(&package(".bin/gemini"), "gemini mcp list");
     site.connects("gemini", shell.env("GEMINI_CLI_TRUST_WORKSPACE", "true"));
 }
 
 #[test]
 fn opencode_connects_to_the_mcp_server() {
     let site = logged_in();
-    let (settings, start) = site.settings("opencode");
+    let settings = site.setup("opencode");
     let file = ".config/opencode/opencode.json";
     site.write(file, without_comment(&settings));
-    let line = start.expect("a command") + " mcp list";
     let program = package("opencode-linux-x64/bin/opencode");
     if !program.exists() {
         return skip("npm's opencode for x86-64 cannot run on this machine");
     }
-    site.connects("opencode", &mut site.shell(&program, &line));
+    site.connects("opencode", &mut site.shell(&program, "opencode mcp list"));
 }
 
 #[test]
 fn codex_runs_hallpass_for_its_headers() {
     let site = logged_in();
-    let (settings, start) = site.settings("codex");
-    assert_eq!(start, None);
+    let settings = site.setup("codex");
     // A model that is not there: the servers are started before it is needed.
     let model = format!(
         "model = \"none\"\nmodel_provider = \"none\"\n\n[model_providers.none]\nname = \"none\"\n\
@@ -176,10 +164,9 @@ fn codex_runs_hallpass_for_its_headers() {
 #[test]
 fn copilot_connects_to_the_mcp_server() {
     let site = logged_in();
-    let (settings, start) = site.settings("copilot");
+    let settings = site.setup("copilot");
     site.write(".copilot/mcp-config.json", without_comment(&settings));
-    let line = start.expect("a command") + " -p hello";
-    let mut shell = site.shell(&package(".bin/copilot"), &line);
+    let mut shell = site.shell(&package(".bin/copilot"), "copilot -p hello");
     // A model that is not there: the servers are started before it is needed.
     let model = site.mcp.server.url("/v1");
     for (name, value) in [
@@ -195,7 +182,7 @@ fn copilot_connects_to_the_mcp_server() {
 #[test]
 fn claude_code_gets_a_command_that_prints_headers() {
     let site = logged_in();
-    let (settings, _) = site.settings("claude-code");
+    let settings = site.setup("claude-code");
     let settings = parse(&settings);
     let server = &settings["mcpServers"]["linear"];
     assert_eq!(server["type"], "http");
@@ -208,26 +195,32 @@ fn claude_code_gets_a_command_that_prints_headers() {
 }
 
 #[test]
-fn editors_get_the_token_from_their_environment() {
-    for (client, object, program) in [
-        ("vscode", "servers", "code"),
-        ("cursor", "mcpServers", "cursor"),
-    ] {
+fn editors_start_a_command_that_sets_the_token() {
+    for (client, object) in [("vscode", "servers"), ("cursor", "mcpServers")] {
         let site = logged_in();
-        let (settings, start) = site.settings(client);
+        let settings = site.setup(client);
         let settings = parse(&settings);
         let server = &settings[object]["linear"];
-        assert_eq!(server["url"], site.url());
-        let header = server["headers"]["Authorization"].as_str();
-        let variable = header.and_then(|it| it.strip_prefix("Bearer ${env:")?.strip_suffix('}'));
-        let variable = variable.expect("a variable");
-        let start = start.expect("a command");
-        let line = start
-            .strip_suffix(&format!("{program} ."))
-            .expect("the editor");
-        let mut shell = site.machine.command("sh");
-        shell.args(["-c", &format!("{line} printenv {variable}")]);
-        assert_eq!(finish(spawn(&mut shell)).success().stdout, "token-1\n");
+        let arguments = json!(["mcp", site.url(), "--profile", "linear"]);
+        assert_eq!(server["args"], arguments);
+        let mut command = site
+            .machine
+            .command(server["command"].as_str().expect("a program"));
+        for argument in arguments.as_array().expect("a list") {
+            command.arg(argument.as_str().expect("a text"));
+        }
+        let mut editor = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("hallpass");
+        let mut stdin = editor.stdin.take().expect("a pipe");
+        let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}});
+        write!(stdin, "{initialize}").expect("a reader");
+        drop(stdin);
+        let output = editor.wait_with_output().expect("an end");
+        let response: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(response["result"]["protocolVersion"], "2025-11-25");
     }
 }
 

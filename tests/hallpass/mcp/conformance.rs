@@ -2,6 +2,7 @@
 //! SDK's client and server with `hallpass serve` between them.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use crate::machine::{HALLPASS, Machine};
@@ -11,6 +12,11 @@ use crate::server::{Reply, Server};
 use crate::support::ran;
 
 const FILES: &[&str] = &["client.mjs", "served.mjs"];
+
+/// A client and a server of the official SDK.
+pub(super) fn script() -> PathBuf {
+    npm_packages("mcp-conformance", FILES).join("served.mjs")
+}
 
 #[test]
 fn the_conformance_suite_passes_with_every_kind_of_client_credentials() {

@@ -26,43 +26,41 @@ pub(in crate::commands::setup) const MCP_CLIENTS: &[Tool] = &[
     Tool {
         name: "copilot",
         head: "# ~/.copilot/mcp-config.json\n{\n  \"mcpServers\": {\n",
-        each: "    @{json: LABEL}: {\"type\": \"http\", \"url\": @{json: URL}, \"headers\": {\"Authorization\": \"Bearer ${@{text: TOKEN-VARIABLE}}\"}, \"tools\": [\"*\"]}",
+        each: "    @{json: LABEL}: {\"type\": \"local\", \"command\": @{json: hallpass}, \"args\": @{list: mcp URL --profile=PROFILE}, \"tools\": [\"*\"]}",
         between: ",\n",
-        tail: "\n  }\n}\n\n# then\n@{shell: hallpass exec -e TOKEN-VARIABLE=PROFILE --min-ttl 30m -- copilot}\n",
+        tail: "\n  }\n}\n",
         ..PRINTED
     },
     Tool {
         name: "cursor",
         head: "# ~/.cursor/mcp.json\n{\n  \"mcpServers\": {\n",
-        each: "    @{json: LABEL}: {\"url\": @{json: URL}, \"headers\": {\"Authorization\": \"Bearer ${env:@{text: TOKEN-VARIABLE}}\"}}",
+        each: "    @{json: LABEL}: {\"command\": @{json: hallpass}, \"args\": @{list: mcp URL --profile=PROFILE}}",
         between: ",\n",
-        tail: "\n  }\n}\n\n# then, while no Cursor is running\n\
-               @{shell: hallpass exec -e TOKEN-VARIABLE=PROFILE --min-ttl 30m -- cursor .}\n",
+        tail: "\n  }\n}\n",
         ..PRINTED
     },
     Tool {
         name: "gemini",
         head: "# ~/.gemini/settings.json\n{\n  \"mcpServers\": {\n",
-        each: "    @{json: LABEL}: {\"httpUrl\": @{json: URL}, \"headers\": {\"Authorization\": \"Bearer ${@{text: TOKEN-VARIABLE}}\"}}",
+        each: "    @{json: LABEL}: {\"command\": @{json: hallpass}, \"args\": @{list: mcp URL --profile=PROFILE}}",
         between: ",\n",
-        tail: "\n  }\n}\n\n# then\n@{shell: hallpass exec -e TOKEN-VARIABLE=PROFILE --min-ttl 30m -- gemini}\n",
+        tail: "\n  }\n}\n",
         ..PRINTED
     },
     Tool {
         name: "opencode",
         head: "# opencode.json in the project, or ~/.config/opencode/opencode.json\n{\n  \"mcp\": {\n",
-        each: "    @{json: LABEL}: {\"type\": \"remote\", \"url\": @{json: URL}, \"oauth\": false, \"headers\": {\"Authorization\": \"Bearer {env:@{text: TOKEN-VARIABLE}}\"}}",
+        each: "    @{json: LABEL}: {\"type\": \"local\", \"command\": @{list: hallpass mcp URL --profile=PROFILE}}",
         between: ",\n",
-        tail: "\n  }\n}\n\n# then\n@{shell: hallpass exec -e TOKEN-VARIABLE=PROFILE --min-ttl 30m -- opencode}\n",
+        tail: "\n  }\n}\n",
         ..PRINTED
     },
     Tool {
         name: "vscode",
         head: "# .vscode/mcp.json in the project\n{\n  \"servers\": {\n",
-        each: "    @{json: LABEL}: {\"type\": \"http\", \"url\": @{json: URL}, \"headers\": {\"Authorization\": \"Bearer ${env:@{text: TOKEN-VARIABLE}}\"}}",
+        each: "    @{json: LABEL}: {\"type\": \"stdio\", \"command\": @{json: hallpass}, \"args\": @{list: mcp URL --profile=PROFILE}}",
         between: ",\n",
-        tail: "\n  }\n}\n\n# then, while no VS Code is running\n\
-               @{shell: hallpass exec -e TOKEN-VARIABLE=PROFILE --min-ttl 30m -- code .}\n",
+        tail: "\n  }\n}\n",
         ..PRINTED
     },
 ];

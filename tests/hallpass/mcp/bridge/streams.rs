@@ -1,0 +1,156 @@
+//! Streams: as they come, and after their connection was closed.
+
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use super::{Client, event, message, methods, response, site, usual};
+use crate::server::{Gate, Reply};
+
+/// A notification of the server.
+fn note(text: &str) -> String {
+    event(&json!({"jsonrpc": "2.0", "method": "note", "params": text}))
+}
+
+#[test]
+fn each_message_of_a_stream_is_passed_on_when_it_comes() {
+    let gates = [Gate::new(), Gate::new()];
+    let held = gates.clone();
+    let (machine, _server, url) = site(move |request| {
+        let message = message(request);
+        match message["method"].as_str() {
+            Some("slow") => Reply::events(&note("one"))
+                .after(&held[0])
+                .then(&note("two"))
+                .after(&held[1])
+                .then(&event(&response(&message)))
+                .then(&note("after it")),
+            _ => usual(request),
+        }
+    });
+    let mut client = Client::start(&machine, &url);
+    client.initialize();
+    client.request(1, "slow");
+    assert_eq!(client.receive()["params"], "one");
+    // Others do not wait for it.
+    client.request(2, "ping");
+    assert_eq!(client.receive()["id"], 2);
+    gates[0].open();
+    assert_eq!(client.receive()["params"], "two");
+    gates[1].open();
+    assert_eq!(client.receive()["id"], 1);
+    assert_eq!(client.receive()["params"], "after it");
+    client.end();
+}
+
+/// The server closes the connection, and says when to come back.
+#[test]
+fn a_stream_is_resumed_at_its_last_event_until_the_response() {
+    for is_cut in [false, true] {
+        let (machine, server, url) = site(move |request| {
+            let message = message(request);
+            let end = |reply: Reply| if is_cut { reply.cut() } else { reply };
+            let answer = event(&json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
+            match (message["method"].as_str(), request.header("last-event-id")) {
+                (Some("slow"), _) => {
+                    end(Reply::events("id: a1\nretry: 20\ndata:\n\n").then(&note("one")))
+                }
+                // Nothing new.
+                (None, Some("a1")) => end(Reply::events(&format!("id: a2\n{}", note("two")))),
+                (None, Some("a2")) => end(Reply::events("id: a3\ndata:\n\nid: unfinished\n")),
+                (None, Some("a3")) => Reply::events(&answer),
+                (None, Some(_)) => Reply::new(400),
+                _ => usual(request),
+            }
+        });
+        let mut client = Client::start(&machine, &url);
+        client.initialize();
+        client.request(1, "slow");
+        for text in ["one", "two"] {
+            assert_eq!(client.receive()["params"], text);
+        }
+        assert_eq!(client.receive()["id"], 1);
+        client.end();
+        let resumed: Vec<_> = server.requests();
+        let resumed = resumed
+            .iter()
+            .filter(|request| request.header("last-event-id").is_some());
+        for request in resumed {
+            assert_eq!(request.method, "GET");
+            assert_eq!(request.header("mcp-session-id"), Some("session-1"));
+            assert_eq!(request.header("accept"), Some("text/event-stream"));
+            assert_eq!(request.header("authorization"), Some("Bearer token-1"));
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_resumed_is_an_error() {
+    let (machine, _server, url) = site(|request| {
+        let message = message(request);
+        match (message["method"].as_str(), request.header("last-event-id")) {
+            (Some("slow"), _) => Reply::events("id: 1\nretry: 10\ndata:\n\n"),
+            (None, Some(_)) => Reply::new(405),
+            _ => usual(request),
+        }
+    });
+    let mut client = Client::start(&machine, &url);
+    client.initialize();
+    client.request(1, "slow");
+    let expected = format!("the stream of its response cannot be resumed: {url} answered 405");
+    assert_eq!(client.error(1), expected);
+    client.end();
+}
+
+#[test]
+fn messages_of_the_server_come_without_a_request_and_also_after_a_break() {
+    let replies = Mutex::new(vec![
+        Reply::events("").then(&note("three")).after(&Gate::new()),
+        Reply::new(503),
+        Reply::events(&format!("id: 7\nretry: 10\n{}", note("two"))).cut(),
+        Reply::events(&note("one")).then("id: 5\nretry: 20\ndata:\n\n"),
+    ]);
+    let (machine, server, url) = site(move |request| {
+        if request.method != "GET" {
+            return usual(request);
+        }
+        let mut replies = replies.lock().expect("replies");
+        replies.pop().unwrap_or_else(|| Reply::new(500))
+    });
+    let mut client = Client::start(&machine, &url);
+    client.initialize();
+    for text in ["one", "two", "three"] {
+        assert_eq!(client.receive()["params"], text);
+    }
+    // A request of the server, and its answer.
+    client.send(&json!({"jsonrpc": "2.0", "id": "s", "result": {}}));
+    client.request(1, "ping");
+    assert_eq!(client.receive()["id"], 1);
+    client.end();
+    let mut opened = server.requests();
+    opened.retain(|request| request.method == "GET");
+    let positions: Vec<_> = opened
+        .iter()
+        .map(|request| request.header("last-event-id"))
+        .collect();
+    assert_eq!(positions, [None, Some("5"), Some("7"), Some("7")]);
+}
+
+#[test]
+fn a_server_without_messages_of_its_own_is_asked_once() {
+    for status in [405, 404, 400] {
+        let (machine, server, url) = site(move |request| match request.method.as_str() {
+            "GET" => Reply::new(status),
+            _ => usual(request),
+        });
+        let mut client = Client::start(&machine, &url);
+        client.initialize();
+        server.wait_for_requests(3);
+        client.request(1, "ping");
+        assert_eq!(client.receive()["id"], 1);
+        let ran = client.end();
+        assert_eq!(ran.stderr, "");
+        let count = |name: &str| methods(&server).iter().filter(|it| *it == name).count();
+        assert_eq!((count("GET"), count("initialize")), (1, 1), "{status}");
+    }
+}
