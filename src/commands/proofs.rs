@@ -19,7 +19,7 @@ pub(super) fn bearer_only(name: &ProfileName) -> Error {
     let tokens = tokens_of(name);
     let fault = "are bound to a key (DPoP), and this tool can only send bearer tokens";
     let error = Error::usage(format!("{tokens} {fault}")).hint(format!(
-        "for a program that cannot send proofs: {}",
+        "for a program that cannot send proofs: {}, or for an MCP server: hallpass mcp URL",
         serve(name)
     ));
     if name.is_from_environment() {

@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 
-use super::proofs::bearer_only;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::{self, Directories};
@@ -84,7 +83,7 @@ pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     let directories = Directories::locate()?;
     let facts = Facts::of_profile(args, called, &directories)?;
     let text = if args.write {
-        facts.check_bearer()?;
+        tool.check_bearer(&facts)?;
         write::write(tool, &facts, &mut Record::open(&directories)?)?;
         check::run(tool, &facts)?;
         String::new()
@@ -237,14 +236,6 @@ impl Facts {
             bound_to_key: None,
             variables: Variables::default(),
         })
-    }
-
-    /// Tools send bearer tokens.
-    fn check_bearer(&self) -> Result<()> {
-        match &self.bound_to_key {
-            Some(name) => Err(bearer_only(name)),
-            None => Ok(()),
-        }
     }
 
     fn home(&self) -> Result<&Path> {

@@ -1,6 +1,7 @@
 //! Proofs of possession (RFC 9449): tokens that are bound to a key, with a proof of it in each request.
 
 mod agent;
+mod bridge;
 mod client;
 mod logins;
 mod proof;

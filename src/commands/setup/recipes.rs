@@ -5,6 +5,7 @@ mod table;
 
 use super::Facts;
 use super::template::{Context, Url};
+use crate::commands::proofs::bearer_only;
 use crate::error::{Error, Result};
 use crate::profile::binding::BoundUrl;
 
@@ -150,9 +151,21 @@ impl Tool {
         format!("{}: {}{marks}", self.programs, self.feature)
     }
 
+    /// # Errors
+    /// `Usage` if the tool sends requests itself, and the tokens are bound to a key.
+    pub(super) fn check_bearer(&self, facts: &Facts) -> Result<()> {
+        let texts = [self.head, self.each, self.tail];
+        match &facts.bound_to_key {
+            Some(name) if !texts.iter().any(|text| text.contains(": hallpass mcp ")) => {
+                Err(bearer_only(name))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The settings as they are printed.
     pub(super) fn text(&self, facts: &Facts) -> Result<String> {
-        facts.check_bearer()?;
+        self.check_bearer(facts)?;
         let lines = self.lines(facts)?.join(self.between);
         let items = if self.list.each.is_empty() {
             Vec::new()
