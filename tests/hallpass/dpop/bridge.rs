@@ -32,7 +32,8 @@ fn each_message_to_an_mcp_server_has_a_proof_with_its_nonce() {
     let machine = Machine::new().with_server(strict());
     machine.login("p", machine.server(), &["--dpop", "--for", &url]);
     let messages = (1..=4).map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "ping"}));
-    let input: String = messages.map(|message| format!("{message}\n")).collect();
+    let lines: Vec<_> = messages.map(|message| message.to_string()).collect();
+    let input = lines.join("\n") + "\n";
     let ran = machine.run_with_input(&["mcp", &url], input).success();
     assert_eq!(ran.stdout.lines().count(), 4, "{ran:?}");
     assert!(!ran.stdout.contains("error"), "{ran:?}");
