@@ -78,6 +78,7 @@ fn words_are_completed_by_their_place() {
             &["=", "unbind", "prod-one"],
             "https://a.example/$(touch%20x);b'c&d(e)",
         ),
+        (&["=", "mcp"], "https://a.example/$(touch%20x);b'c&d(e)"),
         (&["=exit", "help"], "exit-status"),
         (&["=--verb", "token"], "--verbose"),
         (&["=--verb"], "--verbose"),
