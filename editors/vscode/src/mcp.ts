@@ -55,7 +55,8 @@ export class McpServers implements vscode.McpServerDefinitionProvider<vscode.Mcp
 /** Adds a URL to the user's own list. */
 export async function addMcpServer(url: string): Promise<void> {
   const settings = vscode.workspace.getConfiguration("hallpass");
-  const urls = new Set([...settings.get<string[]>(SETTING, []), url]);
+  const listed = settings.get<unknown>(SETTING);
+  const urls = new Set([...(Array.isArray(listed) ? (listed as unknown[]) : []), url]);
   await settings.update(SETTING, [...urls], vscode.ConfigurationTarget.Global);
 }
 

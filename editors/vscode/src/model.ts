@@ -71,25 +71,19 @@ export class Model implements vscode.Disposable {
   }
 
   /** Reads the status again. Calls while it is read lead to one more reading. */
-  async refresh(): Promise<void> {
-    if (this.reading !== undefined) {
-      this.isStale = true;
-      return this.reading;
-    }
-    this.reading = this.readUntilFresh();
-    try {
-      await this.reading;
-    } finally {
-      this.reading = undefined;
-    }
+  refresh(): Promise<void> {
+    this.isStale = true;
+    this.reading ??= this.readUntilFresh();
+    return this.reading;
   }
 
   private async readUntilFresh(): Promise<void> {
-    do {
+    while (this.isStale) {
       this.isStale = false;
       this.current = await read();
-      // Set in the loop, by another call.
-    } while (this.isStale as boolean);
+    }
+    // Before the event, so that a call from one of its listeners reads again.
+    this.reading = undefined;
     this.changed.fire(this.current);
   }
 
@@ -141,7 +135,8 @@ function missing(found: { kind: "missing" } | { kind: "unusable"; setting: strin
 
 /** Of the user or the machine: its scope does not let a workspace set it. */
 function pathSetting(): string {
-  return vscode.workspace.getConfiguration("hallpass").get<string>("path", "").trim();
+  const path = vscode.workspace.getConfiguration("hallpass").get<unknown>("path");
+  return typeof path === "string" ? path.trim() : "";
 }
 
 /** The folder of the workspace, in which a `.hallpass.toml` may select a profile. */
