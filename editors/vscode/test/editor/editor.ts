@@ -250,7 +250,7 @@ export class Window {
 export async function until(
   what: string,
   check: () => boolean | Promise<boolean>,
-  within = 20_000,
+  within = 60_000,
 ): Promise<void> {
   const end = Date.now() + within;
   while (!(await check())) {

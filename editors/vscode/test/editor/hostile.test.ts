@@ -78,6 +78,13 @@ async function keepsItsProfile(window: Window): Promise<void> {
   await until("the profile", async () => (await window.statusBar.innerText()).includes("prod"));
 }
 
+/** Starts the workspace's task, once the editor has read it. */
+async function startTask(window: Window): Promise<void> {
+  const names = `return (await vscode.tasks.fetchTasks()).map(({ name }) => name)`;
+  await until("the task", async () => (await window.run<string[]>(names)).includes("it"), 60_000);
+  void window.command("workbench.action.tasks.runTask", "it").catch(() => undefined);
+}
+
 function workspaces(): Hostile[] {
   const { origin } = authority;
   const bound = `${origin}/api`;
@@ -190,7 +197,7 @@ function workspaces(): Hostile[] {
       name: "a task that binds the attacker's host",
       files: input("hallpass.bind", evil.origin),
       act: async (window) => {
-        void window.command("workbench.action.tasks.runTask", "it").catch(() => undefined);
+        await startTask(window);
         await until("the question", async () => (await window.quickInput.innerText()).includes(evil.origin));
         await window.page.keyboard.press("Escape");
         assert.ok(!home.hallpass("status", "--json").includes(evil.origin));
@@ -200,7 +207,7 @@ function workspaces(): Hostile[] {
       name: "a task that adds an MCP server",
       files: input("hallpass.addMcpServer", { profile: { name: "prod" }, binding: { url: `${evil.origin}/mcp` } }),
       act: async (window) => {
-        void window.command("workbench.action.tasks.runTask", "it").catch(() => undefined);
+        await startTask(window);
         await until("the refusal", async () => (await window.notifications.innerText()).includes("no profile is bound"));
       },
     },
@@ -208,7 +215,7 @@ function workspaces(): Hostile[] {
       name: "a task that serves the attacker's host",
       files: input("hallpass.serve", evil.origin),
       act: async (window) => {
-        void window.command("workbench.action.tasks.runTask", "it").catch(() => undefined);
+        await startTask(window);
         await until("the refusal", async () => (await window.notifications.innerText()).includes("no profile is bound"));
       },
     },
@@ -216,7 +223,7 @@ function workspaces(): Hostile[] {
       name: "a task whose profile is an option",
       files: input("hallpass.token", "--template={token}"),
       act: async (window) => {
-        void window.command("workbench.action.tasks.runTask", "it").catch(() => undefined);
+        await startTask(window);
         await until("the refusal", async () => (await window.page.locator(".monaco-workbench").innerText()).includes("not the name of a profile"));
       },
     },
