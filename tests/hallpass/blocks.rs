@@ -25,6 +25,7 @@ const DOCUMENTS: &[&str] = &[
     "CONTRIBUTING.md",
     "SECURITY.md",
     "packaging/README.md",
+    "tests/vectors/README.md",
     "man/hallpass.1",
     "man/hallpass-helpers.1",
     "man/hallpass-contract.5",
@@ -49,6 +50,17 @@ const ROWS: &[(&str, RunBy)] = &[
         RunBy::Script(
             "packaging/build",
             "cargo build --locked --release --target \"$target\"",
+        ),
+    ),
+    (
+        "hallpass serve blooma --allow-host",
+        RunBy::Test("tests/hallpass/serve.rs", "--allow-host"),
+    ),
+    (
+        "tests/vectors/run",
+        RunBy::Test(
+            "tests/hallpass/vectors.rs",
+            "tests/vectors/adapter-hallpass",
         ),
     ),
     (
