@@ -54,14 +54,11 @@ const ROWS: &[(&str, RunBy)] = &[
     ),
     (
         "hallpass serve blooma --allow-host",
-        RunBy::Test("tests/hallpass/serve.rs", "--allow-host"),
+        RunBy::Test("serve.rs", "--allow-host"),
     ),
     (
         "tests/vectors/run",
-        RunBy::Test(
-            "tests/hallpass/vectors.rs",
-            "tests/vectors/adapter-hallpass",
-        ),
+        RunBy::Test("vectors.rs", "tests/vectors/adapter-hallpass"),
     ),
     (
         "cargo fmt --check",

@@ -127,8 +127,10 @@ fn bearer_in_any_case_or_nothing_is_the_token_type_and_others_are_refused() {
         let printed = json["token_type"].as_str().expect("a type");
         assert!(printed.eq_ignore_ascii_case("Bearer"), "{json}");
     }
+    let bound = Reply::json(200, r#"{"access_token":"t","token_type":"DPoP"}"#);
+    let ran = refused(bound, 4, 1);
+    assert!(ran.stderr.contains("is bound to a key (DPoP)"), "{ran:?}");
     for kind in [
-        r#""DPoP""#,
         r#""mac""#,
         r#""N_A""#,
         r#""JWT""#,
