@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -266,6 +266,7 @@ fn service(
                 tokens,
                 upstream: *upstream,
                 limit,
+                last_warning: Mutex::default(),
             };
             (Service::Proxy(Box::new(proxy)), urls)
         }

@@ -122,7 +122,7 @@ impl Serving {
 
     /// Tells it to stop, and returns what it printed.
     #[track_caller]
-    fn stop(self) -> Ran {
+    pub(crate) fn stop(self) -> Ran {
         self.signal("TERM");
         self.finish()
     }

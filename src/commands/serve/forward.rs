@@ -1,6 +1,6 @@
 //! One request: checked, sent on with a token, and once more with another one after a 401.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -15,13 +15,15 @@ use super::connection::ConnectionState;
 use super::headers::{asks_for_websocket, change, of_request, of_response};
 use super::progress::Progress;
 use super::rejection::Rejection;
-use super::responses::{no_token, refused, text};
+use super::responses::{later, no_token, refused, text};
 use super::route::{References, Route};
-use crate::commands::upstream::proofs::ApiRequest;
+use crate::commands::upstream::proofs::{ApiRequest, wanted_nonce};
 use crate::commands::upstream::race::{First, first};
 use crate::commands::upstream::tokens::{Token, Tokens};
+use crate::error::Kind;
 use crate::message;
 use crate::oauth::{Upstream, UpstreamBody};
+use crate::types::dpop::Nonce;
 use crate::types::duration;
 use crate::types::web_url::WebUrl;
 
@@ -33,7 +35,11 @@ pub(super) struct Proxy {
     pub(super) upstream: Upstream,
     /// How long either side may pause within a request.
     pub(super) limit: Duration,
+    /// About requests, to say it once.
+    pub(super) last_warning: Mutex<String>,
 }
+
+const WANTS_NONCE: &str = "the API wants a new nonce in the proof (DPoP), and the body of the request is too long to be sent again; send the request again";
 
 /// A request that may be sent on.
 struct Admitted {
@@ -135,7 +141,7 @@ impl Proxy {
         let replay = body.replay();
         let response = self.send(admitted, body, &token, progress).await?;
         if response.status() != StatusCode::UNAUTHORIZED
-            || self.tokens.needs_nonce(&token, &response)
+            || wanted_nonce(&token, &response).is_some()
         {
             return Ok(response);
         }
@@ -162,14 +168,23 @@ impl Proxy {
         progress: &Progress,
     ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
         let replay = body.replay();
-        let response = self.send_once(admitted, body, token, progress).await?;
-        if !self.tokens.needs_nonce(token, &response) {
+        let nonce = self.tokens.nonce();
+        let response = self.send_once(admitted, body, token, nonce, progress);
+        let response = response.await?;
+        let Some(nonce) = wanted_nonce(token, &response) else {
             return Ok(response);
-        }
-        match replay.body() {
-            Some(body) => self.send_once(admitted, body, token, progress).await,
-            None => Ok(response),
-        }
+        };
+        let Some(body) = replay.body() else {
+            // The client knows nothing of nonces. The next request has this one.
+            self.warn(WANTS_NONCE);
+            return Err(later(WANTS_NONCE));
+        };
+        message::step(|| {
+            let (method, path) = (&admitted.method, admitted.url.path());
+            format!("{method} {path}: again, with the server's nonce")
+        });
+        self.send_once(admitted, body, token, Some(nonce), progress)
+            .await
     }
 
     async fn send_once(
@@ -177,6 +192,7 @@ impl Proxy {
         admitted: &Admitted,
         body: RequestBody,
         token: &Token,
+        nonce: Option<Nonce>,
         progress: &Progress,
     ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
         let request = ApiRequest {
@@ -185,20 +201,37 @@ impl Proxy {
             headers: of_request(&admitted.headers, &token.name, admitted.is_websocket),
         };
         let (tokens, upstream) = (&self.tokens, &self.upstream);
-        let sent = tokens.send(upstream, token, request, body.into_some());
+        let sent = tokens.send_with_nonce(upstream, token, request, body.into_some(), nonce);
         progress.made();
         match first(sent, progress.server_pauses_for(self.limit)).await {
             First::Left(Ok(response)) => Ok(response),
             First::Left(Err(_)) if progress.is_client_late() => {
                 Err(refused(Rejection::BodyTooLate))
             }
-            First::Left(Err(error)) => Err(text(StatusCode::BAD_GATEWAY, &error.to_string())),
+            First::Left(Err(error)) => {
+                let fault = error.to_string();
+                // As for a token that cannot be got.
+                if error.kind == Kind::Locked {
+                    self.warn(&fault);
+                }
+                Err(text(StatusCode::BAD_GATEWAY, &fault))
+            }
             First::Right(()) => {
                 let origin = admitted.url.origin();
                 let limit = duration::in_words(self.limit);
                 let late = format!("{origin} did not answer within {limit}");
                 Err(text(StatusCode::GATEWAY_TIMEOUT, &late))
             }
+        }
+    }
+
+    /// Prints a warning, unless it was the last one.
+    fn warn(&self, warning: &str) {
+        let last = self.last_warning.lock();
+        let mut last = last.unwrap_or_else(PoisonError::into_inner);
+        if *last != warning {
+            warning.clone_into(&mut last);
+            message::warning(warning);
         }
     }
 

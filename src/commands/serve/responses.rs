@@ -41,7 +41,12 @@ pub(super) fn no_token(failure: &Failure) -> Response<ResponseBody> {
     if failure.kind != Kind::Unavailable {
         return text(StatusCode::BAD_GATEWAY, &failure.text);
     }
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, &failure.text);
+    later(&failure.text)
+}
+
+/// The client should send the request again in a moment.
+pub(super) fn later(why: &str) -> Response<ResponseBody> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("1"));

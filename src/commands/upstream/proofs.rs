@@ -2,7 +2,6 @@
 //! (RFC 9449 §7 to §9).
 
 use std::error::Error as StdError;
-use std::sync::PoisonError;
 
 use hyper::body::{Body, Bytes};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
@@ -43,13 +42,57 @@ impl Tokens {
         B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
+        let nonce = self.nonce();
+        self.send_with_nonce(upstream, token, request, body, nonce)
+            .await
+    }
+
+    /// The same with the nonce that the response to the last try of this request has: others may have used
+    /// newer ones.
+    ///
+    /// # Errors
+    /// As [`Tokens::send`].
+    pub(in crate::commands) async fn send_with_nonce<B>(
+        &self,
+        upstream: &Upstream,
+        token: &Token,
+        request: ApiRequest<'_>,
+        body: Option<B>,
+        nonce: Option<Nonce>,
+    ) -> Result<Response<UpstreamBody>>
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let response = self.answer(upstream, token, request, body, nonce.as_ref());
+        let response = response.await?;
+        if token.is_bound()
+            && let Some(newest) = nonce_of(&response)
+        {
+            self.set_nonce(newest);
+        }
+        Ok(response)
+    }
+
+    async fn answer<B>(
+        &self,
+        upstream: &Upstream,
+        token: &Token,
+        request: ApiRequest<'_>,
+        body: Option<B>,
+        nonce: Option<&Nonce>,
+    ) -> Result<Response<UpstreamBody>>
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
         let ApiRequest {
             method,
             url,
             mut headers,
         } = request;
         let mut again = body.is_none().then(|| headers.clone());
-        self.authorize(token, &mut headers, method, url).await?;
+        authorize(token, &mut headers, method, url, nonce).await?;
         let sent = upstream.send(method.clone(), url.as_str(), headers, body);
         match sent.await {
             Ok(response) => Ok(response),
@@ -58,81 +101,76 @@ impl Tokens {
                     return Err(error);
                 };
                 // With a proof of its own: a server may have seen the first one.
-                self.authorize(token, &mut headers, method, url).await?;
+                authorize(token, &mut headers, method, url, nonce).await?;
                 let sent = upstream.send(method.clone(), url.as_str(), headers, None::<B>);
                 sent.await.map_err(|_| error)
             }
         }
     }
 
-    /// Sets the header that carries the token, and a proof for this request if the token is bound to a key.
-    /// A request that is repeated needs another proof.
-    ///
-    /// # Errors
-    /// `Locked` when another program does not sign.
-    async fn authorize(
-        &self,
-        token: &Token,
-        headers: &mut HeaderMap,
-        method: &Method,
-        url: &WebUrl,
-    ) -> Result<()> {
-        headers.insert(token.name.clone(), token.value.clone());
-        let Some(prover) = token.prover.clone() else {
-            return Ok(());
-        };
-        let nonce = self.nonce();
-        let access_token = token.cached.access_token.clone();
-        let (method, url) = (method.clone(), url.clone());
-        let is_external = prover.is_external();
-        let sign = move || {
-            prover.proof_of(&ProvenRequest {
-                method: method.as_str(),
-                url: &url,
-                token: Some(&access_token),
-                nonce: nonce.as_ref(),
-            })
-        };
-        // Another program may wait for a person.
-        let proof = if is_external {
-            let proof = spawn_blocking(sign).await;
-            proof.unwrap_or_else(|_| Err(Error::broken("cannot start a thread")))?
-        } else {
-            sign()?
-        };
-        let proof = HeaderValue::from_str(&proof);
-        let mut proof = proof.map_err(|_| Error::broken("the proof cannot be sent in a header"))?;
-        proof.set_sensitive(true);
-        headers.insert(DPOP, proof);
-        Ok(())
-    }
-
-    /// Keeps the nonce of a response, for the next proof. Returns whether the server only asks for it: then
-    /// the token was not refused.
+    /// Whether the server only asks for a nonce in the proof: then the token was not refused.
     pub(in crate::commands) fn needs_nonce<B>(
         &self,
         token: &Token,
         response: &Response<B>,
     ) -> bool {
-        if !token.is_bound() {
-            return false;
-        }
-        let nonce = response.headers().get(DPOP_NONCE);
-        let nonce = nonce.and_then(|nonce| Nonce::parse(nonce.to_str().ok()?).ok());
-        let has_nonce = nonce.is_some();
-        if has_nonce {
-            *self
-                .nonce_of_api()
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = nonce;
-        }
-        let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
-        let mut challenges = challenges.filter_map(|challenge| challenge.to_str().ok());
-        has_nonce && response.status() == StatusCode::UNAUTHORIZED && challenges.any(asks_for_nonce)
+        self.sends_proofs() && wanted_nonce(token, response).is_some()
     }
+}
 
-    fn nonce(&self) -> Option<Nonce> {
-        let nonce = self.nonce_of_api().lock();
-        nonce.unwrap_or_else(PoisonError::into_inner).clone()
+/// The nonce that the server only asks for in the proof: then the token was not refused.
+pub(in crate::commands) fn wanted_nonce<B>(token: &Token, response: &Response<B>) -> Option<Nonce> {
+    if !token.is_bound() || response.status() != StatusCode::UNAUTHORIZED {
+        return None;
     }
+    let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    let mut challenges = challenges.filter_map(|challenge| challenge.to_str().ok());
+    nonce_of(response).filter(|_| challenges.any(asks_for_nonce))
+}
+
+fn nonce_of<B>(response: &Response<B>) -> Option<Nonce> {
+    let nonce = response.headers().get(DPOP_NONCE)?;
+    Nonce::parse(nonce.to_str().ok()?).ok()
+}
+
+/// Sets the header that carries the token, and a proof for this request if the token is bound to a key.
+/// A request that is repeated needs another proof.
+///
+/// # Errors
+/// `Locked` when another program does not sign.
+async fn authorize(
+    token: &Token,
+    headers: &mut HeaderMap,
+    method: &Method,
+    url: &WebUrl,
+    nonce: Option<&Nonce>,
+) -> Result<()> {
+    headers.insert(token.name.clone(), token.value.clone());
+    let Some(prover) = token.prover.clone() else {
+        return Ok(());
+    };
+    let nonce = nonce.cloned();
+    let access_token = token.cached.access_token.clone();
+    let (method, url) = (method.clone(), url.clone());
+    let is_external = prover.is_external();
+    let sign = move || {
+        prover.proof_of(&ProvenRequest {
+            method: method.as_str(),
+            url: &url,
+            token: Some(&access_token),
+            nonce: nonce.as_ref(),
+        })
+    };
+    // Another program may wait for a person.
+    let proof = if is_external {
+        let proof = spawn_blocking(sign).await;
+        proof.unwrap_or_else(|_| Err(Error::broken("cannot start a thread")))?
+    } else {
+        sign()?
+    };
+    let proof = HeaderValue::from_str(&proof);
+    let mut proof = proof.map_err(|_| Error::broken("the proof cannot be sent in a header"))?;
+    proof.set_sensitive(true);
+    headers.insert(DPOP, proof);
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The token of a command's requests: reused for a moment, then read from the cache again, so that a logout or an
 //! `unbind` has its effect. All requests that need a new one share it, and its failure.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -84,8 +84,19 @@ impl Tokens {
         })))
     }
 
-    pub(super) fn nonce_of_api(&self) -> &std::sync::Mutex<Option<Nonce>> {
-        &self.0.nonce
+    pub(super) fn sends_proofs(&self) -> bool {
+        self.0.sends_proofs
+    }
+
+    /// The newest nonce of the API.
+    pub(in crate::commands) fn nonce(&self) -> Option<Nonce> {
+        let nonce = self.0.nonce.lock();
+        nonce.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_nonce(&self, newest: Nonce) {
+        let nonce = self.0.nonce.lock();
+        *nonce.unwrap_or_else(PoisonError::into_inner) = Some(newest);
     }
 
     pub(in crate::commands) fn profile(&self) -> &ProfileName {

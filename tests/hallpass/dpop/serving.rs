@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
 
 use super::client::send;
 use super::proof::DpopProof;
@@ -100,10 +101,72 @@ fn an_api_that_always_wants_another_nonce_gets_two_requests() {
     assert_eq!(api.requests().len(), 2);
     // A body that is too long to be sent again.
     let long = "x".repeat(100_000);
-    let response = send("POST", &serving.url, &[], &long);
-    assert!(response.starts_with("HTTP/1.1 401"), "{response}");
-    assert_eq!(api.requests().len(), 3);
+    for _ in 0..2 {
+        let response = send("POST", &serving.url, &[], &long);
+        assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+        for expected in ["retry-after: 1", "nonce", "send the request again"] {
+            assert!(response.contains(expected), "{response}");
+        }
+    }
+    assert_eq!(api.requests().len(), 4);
     assert_eq!(machine.server().requests().len(), 1);
+    let said = serving.stop().stderr;
+    assert_eq!(
+        said.matches("warning: the API wants a new nonce").count(),
+        1,
+        "{said}"
+    );
+}
+
+#[test]
+fn a_nonce_that_is_good_once_is_sent_in_the_next_request() {
+    let next = AtomicUsize::new(0);
+    let api = Server::start(move |request| {
+        let (_, proof) = verified(request);
+        let nonce = |number: usize| format!("n{number}");
+        let number = next.fetch_add(1, SeqCst);
+        if proof.claims["nonce"] != nonce(number) {
+            return wants_nonce(&nonce(number + 1));
+        }
+        Reply::new(200).header("DPoP-Nonce", &nonce(number + 1))
+    });
+    let (_, serving) = serving(&api);
+    for _ in 0..4 {
+        let response = send("GET", &serving.url, &[], "");
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    }
+    assert_eq!(
+        api.requests().len(),
+        5,
+        "only the first nonce was not known"
+    );
+}
+
+#[test]
+fn requests_at_the_same_time_have_the_nonces_of_their_own_responses() {
+    // Each nonce is good once, and a request that has none gets one of its own.
+    let good = Mutex::new(HashSet::new());
+    let count = AtomicUsize::new(0);
+    let api = Server::start(move |request| {
+        let (_, proof) = verified(request);
+        let nonce = proof.claims["nonce"].as_str().unwrap_or_default();
+        let mut good = good.lock().expect("a set");
+        if good.remove(nonce) {
+            return Reply::new(200);
+        }
+        let nonce = format!("n{}", count.fetch_add(1, SeqCst));
+        good.insert(nonce.clone());
+        wants_nonce(&nonce)
+    });
+    let (_, serving) = serving(&api);
+    thread::scope(|scope| {
+        let send = || send("GET", &serving.url, &[], "");
+        let callers: Vec<_> = (0..20).map(|_| scope.spawn(send)).collect();
+        for caller in callers {
+            let response = caller.join().expect("a response");
+            assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        }
+    });
 }
 
 #[test]
