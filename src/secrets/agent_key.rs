@@ -22,6 +22,9 @@ const FINGERPRINT: &str = "SHA256:";
 /// What helps if the key cannot be used as it is.
 const ADD_KEY: &str = "add the key: ssh-add FILE, or unlock the agent: ssh-add -X";
 
+/// The option and the variable that name a key.
+pub(super) type KeySetting = (&'static str, &'static str);
+
 /// An agent, and how long it may take.
 #[derive(Debug)]
 pub(super) struct Agent {
@@ -41,6 +44,7 @@ impl Agent {
         socket: Option<&Path>,
         limit: Duration,
         situation: Situation<'_>,
+        (option, variable): KeySetting,
     ) -> Result<Self> {
         let way = |option: &str, variable: &str| match situation {
             Situation::Environment => format!("set {variable}"),
@@ -58,7 +62,7 @@ impl Agent {
             socket,
             limit,
             other_socket,
-            other_key: way("--jwt-key agent:KEY", "HALLPASS_JWT_KEY"),
+            other_key: way(&format!("{option} agent:KEY"), variable),
         })
     }
 

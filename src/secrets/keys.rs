@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::agent_key::{self, Agent, KeyInAgent};
+use super::agent_key::{self, Agent, KeyInAgent, KeySetting};
 use super::file::{self, KEY_FILE};
 use super::situation::Situation;
 use super::wait_limit::WaitLimit;
@@ -14,13 +14,17 @@ use crate::profile::{Profile, ProfileName};
 use crate::types::external_key::ExternalKey;
 use crate::types::secret::{Credential, PrivateKey};
 
+const JWT_KEY: KeySetting = ("--jwt-key", "HALLPASS_JWT_KEY");
+const CERTIFICATE_KEY: KeySetting = ("--key", "HALLPASS_KEY");
+const PROOF_KEY: KeySetting = ("--dpop-key", "HALLPASS_DPOP_KEY");
+
 /// The keys of an ssh-agent that can sign, one in each line.
 ///
 /// # Errors
 /// `Locked` when there is no agent, or no such key in it.
 pub(crate) fn list_agent_keys(socket: Option<&Path>) -> Result<String> {
     let limit = WaitLimit::Person.limit()?;
-    agent_key::list(&Agent::at(socket, limit, Situation::LoggingIn)?)
+    agent_key::list(&Agent::at(socket, limit, Situation::LoggingIn, JWT_KEY)?)
 }
 
 /// The private key of a client certificate that is used with another authentication method.
@@ -31,7 +35,10 @@ pub(crate) fn certificate_key(
 ) -> Result<Option<Credential>> {
     let path = match &profile.certificate_key {
         Some(KeyReference::File(path)) => path,
-        Some(KeyReference::Agent(key)) => return agent_key(key, name, profile, wait).map(Some),
+        Some(KeyReference::Agent(key)) => {
+            let key = find(key, name, profile, wait, CERTIFICATE_KEY)?;
+            return Ok(Some(Credential::External(key)));
+        }
         None => return Ok(None),
     };
     let key = read_key_file(path)?;
@@ -56,7 +63,8 @@ pub(crate) fn proof_key(
     wait: WaitLimit,
 ) -> Result<Option<Arc<dyn ExternalKey>>> {
     let key = profile.proof_key();
-    key.map(|key| find(key, name, profile, wait)).transpose()
+    key.map(|key| find(key, name, profile, wait, PROOF_KEY))
+        .transpose()
 }
 
 pub(super) fn agent_key(
@@ -65,7 +73,13 @@ pub(super) fn agent_key(
     profile: &Profile,
     wait: WaitLimit,
 ) -> Result<Credential> {
-    find(key, name, profile, wait).map(Credential::External)
+    // The key of a TLS method is the certificate's.
+    let setting = if profile.client_auth.is_tls() {
+        CERTIFICATE_KEY
+    } else {
+        JWT_KEY
+    };
+    find(key, name, profile, wait, setting).map(Credential::External)
 }
 
 fn find(
@@ -73,9 +87,11 @@ fn find(
     name: &ProfileName,
     profile: &Profile,
     wait: WaitLimit,
+    setting: KeySetting,
 ) -> Result<Arc<dyn ExternalKey>> {
     let situation = Situation::of(name, wait);
-    let agent = Agent::at(profile.agent_socket.as_deref(), wait.limit()?, situation)?;
+    let socket = profile.agent_socket.as_deref();
+    let agent = Agent::at(socket, wait.limit()?, situation, setting)?;
     Ok(Arc::new(KeyInAgent::find(key, agent, situation)?))
 }
 
