@@ -11,7 +11,7 @@ use crate::platform::Trust;
 use crate::platform::disk::{self, Found};
 use crate::profile::token_request::Overrides;
 use crate::types::digest::hex;
-use crate::types::dpop::ProofKey;
+use crate::types::dpop::{DPOP, ProofKey};
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 
@@ -47,7 +47,11 @@ pub(super) struct EntryContent<'a> {
 }
 
 impl EntryContent<'_> {
+    /// None if its type and its key do not fit.
     pub(super) fn into_token(self) -> Option<CachedToken> {
+        if self.proof_key.is_some() != (self.token_type == DPOP) {
+            return None;
+        }
         Some(CachedToken {
             access_token: AccessToken::parse(&self.access_token)?,
             token_type: self.token_type.to_owned(),
@@ -141,7 +145,7 @@ mod tests {
     fn token() -> CachedToken {
         CachedToken {
             access_token: AccessToken::parse("eyJz93a-k4laUWw").expect("a token"),
-            token_type: "Bearer".to_owned(),
+            token_type: DPOP.to_owned(),
             scope: Some("USER".to_owned()),
             members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
             requested_at: Timestamp(1_795_000_000_123),

@@ -2,6 +2,7 @@
 //! profile's tokens only for these.
 
 use super::{OrNothing, choice_or_nothing, or_nothing};
+use crate::commands::proofs::note_bearer_only;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
@@ -108,11 +109,7 @@ fn change(which: &Which, step: impl Fn(&mut Profile, &BoundUrl) -> Result<()>) -
         [] => format!("profile {name} is no longer bound to any URL"),
         urls => format!("profile {name} is now used for {}", urls.join(", ")),
     });
-    if profile.dpop.is_some() && !urls.is_empty() {
-        message::note(&format!(
-            "its tokens are bound to a key (DPoP): git, docker and other tools can only send bearer tokens, so they get none; use `hallpass serve {name}`"
-        ));
-    }
+    note_bearer_only(&name, &profile);
     Ok(String::new())
 }
 

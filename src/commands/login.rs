@@ -16,6 +16,7 @@ mod sign;
 mod verify;
 mod without_effect;
 
+use super::proofs::note_bearer_only;
 use super::transaction::{clean_up, commit};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
@@ -119,6 +120,7 @@ fn finish(
     } else {
         report(name, profile, verified.token.as_ref());
     }
+    note_bearer_only(name, profile);
     login.report_replaced(profile);
     variables::warn_about_unknown();
     Ok(String::new())
@@ -141,6 +143,7 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
             "each token request presents the identity from {}",
             source.unwrap_or_default()
         ));
+        report_agent_key(profile);
         report_headers(profile);
         report_token(token);
         return;
@@ -169,13 +172,22 @@ fn report(name: &ProfileName, profile: &Profile, token: Option<&CachedToken>) {
     if let Some(date) = profile.secret_expires {
         message::note(&format!("it expires on {}", date.with_days_left()));
     }
-    if profile.has_agent_key() {
+    report_agent_key(profile);
+    report_headers(profile);
+    report_token(token);
+}
+
+/// How often a person is asked.
+fn report_agent_key(profile: &Profile) {
+    if profile.proof_key().is_some() {
+        message::note(
+            "if the ssh-agent asks for each use of the key, it will ask at each token request and at each request to the API",
+        );
+    } else if profile.has_agent_key() {
         message::note(
             "if the ssh-agent asks for each use of the key, it will ask at each token request",
         );
     }
-    report_headers(profile);
-    report_token(token);
 }
 
 fn report_headers(profile: &Profile) {

@@ -4,11 +4,12 @@ use zeroize::Zeroizing;
 
 use super::obtain::{Obtained, TokenOptions, obtain};
 use crate::error::{Error, Result};
+use crate::message;
 use crate::oauth::{ProvenRequest, Prover};
 use crate::platform::disk::Directories;
-use crate::profile::ProfileName;
 use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
+use crate::profile::{Profile, ProfileName};
 use crate::profiles::Profiles;
 use crate::protocols::header;
 use crate::secrets::{self, WaitLimit};
@@ -17,16 +18,33 @@ use crate::types::secret::AccessToken;
 /// The error of a tool that cannot use tokens that are bound to a key (RFC 9449).
 pub(super) fn bearer_only(name: &ProfileName) -> Error {
     let tokens = tokens_of(name);
-    let fault = "are bound to a key (DPoP), and this tool can only send bearer tokens";
-    let error = Error::usage(format!("{tokens} {fault}")).hint(format!(
-        "for a program that cannot send proofs: {}, or for an MCP server: hallpass mcp URL",
-        serve(name)
-    ));
-    if name.is_from_environment() {
-        error.hint("for bearer tokens, if the server issues them: set HALLPASS_DPOP=0")
-    } else {
-        error
+    let fault = "are bound to a key (DPoP), and can only be used with proofs of it";
+    Error::usage(format!("{tokens} {fault}"))
+        .hint(format!(
+            "for a program that cannot send proofs: {}, or for an MCP server: hallpass mcp URL",
+            serve(name)
+        ))
+        .hint(turn_off(name))
+}
+
+/// Says which tools get no token, if the profile is for URLs and its tokens are bound to a key.
+pub(super) fn note_bearer_only(name: &ProfileName, profile: &Profile) {
+    if profile.dpop.is_some() && !profile.bindings.is_empty() {
+        message::note(&format!(
+            "its tokens are bound to a key (DPoP): git, docker and other tools can only send bearer tokens, so they get none; use `{}`",
+            serve(name)
+        ));
     }
+}
+
+/// The command for bearer tokens, if the server issues them.
+pub(super) fn turn_off(name: &ProfileName) -> String {
+    let way = if name.is_from_environment() {
+        "set HALLPASS_DPOP=0".to_owned()
+    } else {
+        format!("hallpass profile edit {name} --no-dpop")
+    };
+    format!("for bearer tokens, if the server issues them: {way}")
 }
 
 /// Whose tokens they are, for the beginning of a message.
@@ -66,7 +84,8 @@ pub(super) fn obtain_provable(
     if let Some(prover) = prover_of(&obtained, selected)? {
         return Ok((obtained, Some(prover)));
     }
-    if obtained.token.proof_key.is_none() {
+    // Also an entry without a key, if the profile wants one.
+    if obtained.token.proof_key.is_none() && selected.profile.dpop.is_none() {
         return Ok((obtained, None));
     }
     options.force_refresh = true;

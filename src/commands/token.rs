@@ -70,7 +70,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "METHOD URL", value_parser = HttpRequest::parse, conflicts_with_all = ["url", "secret_stdin"])]
     request: Option<Box<HttpRequest>>,
     /// With `--request`: the nonce that the API sent in its `DPoP-Nonce` header
-    #[arg(long, value_parser = Nonce::parse)]
+    #[arg(long, value_parser = Nonce::parse, allow_hyphen_values = true)]
     nonce: Option<Nonce>,
     /// Output format [default: raw, or header with `--request`]
     #[arg(long, value_name = "FORMAT", conflicts_with = "json")]

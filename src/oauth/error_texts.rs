@@ -82,6 +82,26 @@ impl ServerError {
         self.text.as_ref().is_some_and(has) || self.code.as_ref().is_some_and(has)
     }
 
+    /// Whether its code is one of proofs of possession (RFC 9449 §5 and §8).
+    pub(super) fn has_code_of_proofs(&self) -> bool {
+        let code = self.code.as_deref();
+        matches!(code, Some("invalid_dpop_proof" | "use_dpop_nonce"))
+    }
+
+    /// Whether its text may be about a wrong proof of possession, or none.
+    pub(super) fn mentions_proofs(&self) -> bool {
+        const WORDS: [&str; 5] = ["proof", "header", "missing", "requir", "must"];
+        self.mentions("dpop") && WORDS.iter().any(|word| self.mentions(word))
+    }
+
+    /// Whether a proof of possession is missing or wrong. Some servers say so only in the text, with a
+    /// code that has no other meaning.
+    pub(super) fn is_about_proofs(&self) -> bool {
+        let code = self.code.as_deref();
+        let is_of_any_fault = matches!(code, None | Some("invalid_request" | "invalid_grant"));
+        self.has_code_of_proofs() || (is_of_any_fault && self.mentions_proofs())
+    }
+
     /// Whether a JWT was refused because the server has already accepted it (RFC 7519 §4.1.7).
     pub(super) fn is_about_reuse(&self) -> bool {
         const WORDS: [&str; 6] = [

@@ -147,9 +147,8 @@ pub(super) fn read(
     };
     token.map_err(|fault| {
         let mut failed = refused_for_now(&fault);
-        if token::ignores_proof(&members, context) {
-            failed.refusal = failed.refusal.about_proofs(Some(AboutProofs::Ignored));
-        }
+        let proofs = token::about_proofs(&members, context);
+        failed.refusal = failed.refusal.about_proofs(proofs);
         failed
     })
 }

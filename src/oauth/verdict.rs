@@ -55,9 +55,11 @@ pub(super) fn refuses_client(
     document: Option<Json<'_>>,
 ) -> bool {
     let challenge = response.www_authenticate.as_deref();
-    let code = ServerError::find(document, challenge, response.status).code;
-    let is_invalid = code.as_deref() == Some("invalid_client");
-    fault.kind == Kind::Refused && (response.status == 401 || is_invalid)
+    let reported = ServerError::find(document, challenge, response.status);
+    let is_invalid = reported.code.as_deref() == Some("invalid_client");
+    fault.kind == Kind::Refused
+        && (response.status == 401 || is_invalid)
+        && !reported.is_about_proofs()
 }
 
 /// What a refusal says about proofs of possession (RFC 9449 §5 and §8).
@@ -73,7 +75,7 @@ pub(super) fn about_proofs(
     match reported.code.as_deref() {
         _ if fault.kind != Kind::Refused => None,
         Some("use_dpop_nonce") if was_sent => Some(AboutProofs::NeedNonce),
-        _ if !was_sent && reported.mentions("dpop") => Some(AboutProofs::Required),
+        _ if !was_sent && reported.is_about_proofs() => Some(AboutProofs::Required),
         _ => None,
     }
 }
@@ -98,7 +100,14 @@ fn error(
     let what = in_words(status, reported, context);
     let url = context.url();
     let is_about_client = status == 401 || reported.code.as_deref().is_some_and(is_about_client);
+    let refuses_proof = reported.has_code_of_proofs() && context.profile.dpop.is_some();
     let message = match kind {
+        Kind::Refused if refuses_proof => {
+            format!("the server refused the proof of possession (DPoP): {what}, at {url}")
+        }
+        Kind::Refused if reported.is_about_proofs() => {
+            format!("the server refused the request: {what}, at {url}")
+        }
         Kind::Refused if is_about_client => {
             format!("the server refused the client: {what}, at {url}")
         }

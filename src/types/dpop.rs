@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::types::checked_text::checked_text;
 
+/// The type of a token that is bound to a key (RFC 9449 §5).
+pub(crate) const DPOP: &str = "DPoP";
+
 /// The longest nonce that is kept, in bytes. Those of servers have fewer than 200.
 const LONGEST_NONCE: usize = 1024;
 

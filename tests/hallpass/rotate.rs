@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use serde_json::Value;
 
@@ -159,6 +160,43 @@ fn neither_of_two_secrets_is_shown_if_the_server_repeats_them() {
             let has_text = !is_accepted || call[0] == "token";
             assert!(text.contains("[secret]") || !has_text, "{call:?}: {ran:?}");
         }
+    }
+}
+
+#[test]
+fn a_refused_proof_says_nothing_about_a_secret() {
+    for code in ["invalid_dpop_proof", "use_dpop_nonce"] {
+        let is_late: &'static AtomicBool = Box::leak(Box::default());
+        let server = Server::start(move |request: &Request| {
+            let (_, secret) = request.basic_credentials().expect("credentials");
+            let body = format!(r#"{{"error": "{code}"}}"#);
+            match secret.as_str() {
+                _ if is_late.load(SeqCst) => Reply::json(401, body).header("DPoP-Nonce", "n"),
+                "old" => Reply::json(
+                    200,
+                    r#"{"access_token":"old-token","token_type":"DPoP","expires_in":3600}"#,
+                ),
+                _ => Reply::json(401, r#"{"error": "invalid_client"}"#),
+            }
+        });
+        let keychain = SecretService::start();
+        let machine = Machine::new()
+            .with_environment(keychain.environment())
+            .with_server(server);
+        let ran = machine.login_to_keychain("p", "old").success();
+        assert!(ran.stderr.contains("requires proofs"), "{ran:?}");
+        let rotate = ["rotate", "p", "--secret-stdin", "--keep-old", "--no-verify"];
+        machine.run_with_input(&rotate, "new").success();
+        let get = ["token", "p", "--refresh", "--json"];
+        is_late.store(true, SeqCst);
+        let sent = machine.secrets_sent().len();
+        let ran = machine.run(&get).failure(4);
+        let fault = format!("the server refused the proof of possession (DPoP): 401 {code}");
+        assert!(ran.stderr.contains(&fault), "{ran:?}");
+        let sent = machine.secrets_sent().split_off(sent);
+        assert!(sent.iter().all(|secret| secret == "new"), "{sent:?}");
+        is_late.store(false, SeqCst);
+        assert_eq!(machine.run(&get).json()["access_token"], "old-token");
     }
 }
 

@@ -199,7 +199,7 @@ impl<'a> Subject<'a> {
                 identity: identity.cloned(),
                 certificate_key: read.certificate_key.clone(),
                 proof_key: read.proof_key.clone(),
-                nonce: None,
+                nonce: self.cache().nonce(profile.token_endpoint.origin()),
                 secret_headers: read.secret_headers.clone(),
                 other_secrets: Vec::new(),
             },

@@ -13,6 +13,7 @@ pub(super) use git::check as git;
 use super::Machine;
 use super::links::on_path;
 use super::report::Finding;
+use crate::commands::proofs::{serve, tokens_of};
 use crate::profile::ProfileName;
 use crate::profiles::Bound;
 use crate::types::shell;
@@ -93,15 +94,21 @@ fn missing_program(machine: &Machine, tool: &str, call: &Call) -> Option<Finding
 /// No profile is bound to the URL.
 fn unbound(machine: &Machine, tool: &str, call: &Call) -> Option<Finding> {
     let named = call.profile.as_ref();
-    let mut error = None;
+    let (mut error, mut bound_to_key) = (None, None);
     for url in &call.urls {
         match machine.profiles.bound_to(url, named) {
+            Ok(Bound::By(found)) if found.profile.dpop.is_some() => bound_to_key = Some(found.name),
             Ok(Bound::By(_)) => return None,
             Ok(Bound::Elsewhere | Bound::ByNobody) => {}
             Err(fault) => error = Some(fault),
         }
     }
     let at = &call.at;
+    if let Some(name) = bound_to_key {
+        let what = format!("{tool} gets no token for {at}: {}", tokens_of(&name));
+        let what = format!("{what} are bound to a key (DPoP)");
+        return Some(Finding::failed(what).fix(serve(&name)));
+    }
     Some(match (error, named, call.urls.first()) {
         // The profile itself reports a conflict.
         (Some(_), None, _) => return None,

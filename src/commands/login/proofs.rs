@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::prepare::Login;
 use crate::error::{Error, Kind, Result};
-use crate::message;
 use crate::oauth::{self, Prover};
 use crate::profile::Profile;
 use crate::profile::settings::Setting;
@@ -13,29 +12,32 @@ use crate::types::external_key::ExternalKey;
 use crate::types::token_failure::TokenFailure;
 
 impl Login<'_> {
-    /// Turns proofs on if the server requires them, and off if it does not bind tokens, unless the user chose.
-    /// Returns whether anything changed, so that a request may succeed.
-    pub(super) fn follow_server(&mut self, failure: &TokenFailure) -> bool {
+    /// Turns proofs on if the server requires them, unless the user chose. Turns them off if the server does
+    /// not bind tokens, and only a preset asks for proofs now: what an earlier login had, or an MCP server
+    /// requires, may have been removed on the way.
+    ///
+    /// Returns what to say if a request succeeds now. None if nothing changed.
+    pub(super) fn follow_server(&mut self, failure: &TokenFailure) -> Option<&'static str> {
         let layers = &mut self.layers;
         let chosen = [&layers.given, &layers.answered, &layers.kept];
         if chosen.iter().any(|layer| !layer.dpop.is_unset()) {
-            return false;
+            return None;
         }
         if failure.requires_proofs() {
             layers.answered.dpop = Setting::Set(());
-            message::note(
+            return Some(
                 "the server requires proofs of possession (DPoP), so tokens are bound to a key",
             );
-            return true;
         }
-        if failure.ignores_proofs() {
-            layers.answered.dpop = Setting::Removed;
-            message::note(
+        let others = [&layers.metadata, &layers.derived_before];
+        if failure.ignores_proofs() && others.iter().all(|layer| layer.dpop.is_unset()) {
+            // Nobody chose that: a later login tries again what the preset says.
+            layers.preset.dpop = Setting::Removed;
+            return Some(
                 "the server issues bearer tokens for this client, so DPoP is turned off (--no-dpop)",
             );
-            return true;
         }
-        false
+        None
     }
 
     /// Some servers refuse a request without a proof of possession and do not say why.

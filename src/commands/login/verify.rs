@@ -83,14 +83,22 @@ impl Login<'_> {
             Attempt::Verified(verified) => return Ok(*verified),
             Attempt::Refused(failure, input) => (failure, input),
         };
-        if !self.follow_server(&failure) {
+        let before = self.layers.clone();
+        let Some(change) = self.follow_server(&failure) else {
             return Err(self.with_hint_at_proofs(*failure, &input.merged));
-        }
-        let merged = self.merge()?;
-        match self.attempt(Input { merged, ..*input })? {
-            Attempt::Verified(verified) => Ok(*verified),
-            Attempt::Refused(failure, _) => Err(failure.into_error()),
-        }
+        };
+        let again = self.merge();
+        let again = again.and_then(|merged| self.attempt(Input { merged, ..*input }));
+        let error = match again {
+            Ok(Attempt::Verified(verified)) => {
+                message::note(change);
+                return Ok(*verified);
+            }
+            Ok(Attempt::Refused(failure, _)) => failure.into_error(),
+            Err(error) => error,
+        };
+        self.layers = before;
+        Err(error)
     }
 
     fn attempt(&self, input: Input) -> Result<Attempt> {

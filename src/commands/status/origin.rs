@@ -58,8 +58,8 @@ impl Usable {
             part.is_some_and(|part| part.is_empty() || part.starts_with('.'))
         });
         if is_derived {
-            // An MCP server's metadata has the scope.
-            let is_of_mcp = setting == "scope" && !profile.resource.is_empty();
+            // An MCP server's metadata has the scope, and whether it requires proofs of possession.
+            let is_of_mcp = matches!(setting, "scope" | "dpop") && !profile.resource.is_empty();
             let is_in_metadata = IN_METADATA.contains(&setting) || is_of_mcp;
             let has_metadata = profile.issuer.is_some() && is_in_metadata;
             return if has_metadata {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::Args;
 use super::format::{Format, curl_line};
 use crate::commands::obtain::{Obtained, TokenOptions};
-use crate::commands::proofs::{Header, headers, obtain_provable, serve, tokens_of};
+use crate::commands::proofs::{Header, headers, obtain_provable, serve, tokens_of, turn_off};
 use crate::error::{Error, Result};
 use crate::oauth::ProvenRequest;
 use crate::platform::disk::Directories;
@@ -36,7 +36,7 @@ impl HttpRequest {
         // RFC 9110 §9.1: upper and lower case are different methods.
         let is_method = |byte: u8| byte.is_ascii_uppercase() || b"-_".contains(&byte);
         if method.is_empty() || method.len() > 32 || !method.bytes().all(is_method) {
-            return Err("the method has other characters than capital letters".to_owned());
+            return Err("write the method in capital letters, such as GET".to_owned());
         }
         let url = WebUrl::parse(url.trim()).and_then(WebUrl::for_secrets);
         Ok(Box::new(Self {
@@ -109,5 +109,6 @@ pub(super) fn check_bound(name: &ProfileName, format: Format) -> Result<()> {
     ))
     .hint("for the headers of one request: add --request 'GET URL'")
     .hint(format!("for a program that cannot send proofs: {serve}"))
-    .hint("for the token itself: --json, which shows its type"))
+    .hint("for the token itself: --json, which shows its type")
+    .hint(turn_off(name)))
 }

@@ -144,7 +144,8 @@ pub(super) fn get(selected: &SelectedProfile, way: Way, sends_proofs: bool) -> R
             Some(held) => held.prover.clone(),
             None => prover_of(&obtained, &selected)?.map(Arc::new),
         };
-        if obtained.token.proof_key.is_some() && prover.is_none() {
+        let is_bound = obtained.token.proof_key.is_some() || selected.profile.dpop.is_some();
+        if is_bound && prover.is_none() {
             return Err(none());
         }
         (obtained, prover)

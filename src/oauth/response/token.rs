@@ -8,14 +8,15 @@ use super::super::lifetime::{Clocks, Limits, lifetime};
 use super::ResponseContext;
 use crate::error::Error;
 use crate::profile::TokenType;
+use crate::types::dpop::DPOP;
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
+use crate::types::token_failure::AboutProofs;
 
 /// Members that callers need besides the token: the URLs of Salesforce's and Zoom's APIs.
 const MEMBERS_FOR_CALLERS: [&str; 2] = ["instance_url", "api_url"];
 
 const BEARER: &str = "Bearer";
-const DPOP: &str = "DPoP";
 
 /// # Errors
 /// `Unavailable` when there is no usable token, `Refused` for one that is not a bearer token.
@@ -89,17 +90,29 @@ fn sent_type<'a>(members: &Members<'a>) -> Cow<'a, str> {
     sent.unwrap_or_default()
 }
 
-/// Whether the server issued a bearer token, although the request had a proof of possession.
-pub(super) fn ignores_proof(members: &Members<'_>, context: &ResponseContext<'_>) -> bool {
-    let profile = context.profile;
-    profile.dpop.is_some() && is_bearer(&sent_type(members), profile.token_type)
+/// What the type of a refused token says about proofs of possession.
+pub(super) fn about_proofs(
+    members: &Members<'_>,
+    context: &ResponseContext<'_>,
+) -> Option<AboutProofs> {
+    let (sent, profile) = (sent_type(members), context.profile);
+    if profile.dpop.is_some() {
+        is_bearer(&sent, profile.token_type).then_some(AboutProofs::Ignored)
+    } else {
+        let is_bound = sent.trim().eq_ignore_ascii_case(DPOP);
+        is_bound.then_some(AboutProofs::Required)
+    }
 }
 
 fn not_bound(kind: &str, context: &ResponseContext<'_>) -> Error {
-    let kind = if kind.trim().is_empty() { BEARER } else { kind };
+    let kind = context.redactor.clean(kind.trim());
+    let kind = if kind.is_empty() {
+        "without a token_type".to_owned()
+    } else {
+        format!("of type \"{kind}\"")
+    };
     Error::refused(format!(
-        "the server issued a token of type \"{}\", which is not bound to the key of the proof (DPoP)",
-        context.redactor.clean(kind)
+        "the server issued a token {kind}, which is not bound to the key of the proof (DPoP)"
     ))
     .hint(format!(
         "for tokens that are not bound to a key: {}",

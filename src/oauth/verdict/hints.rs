@@ -38,7 +38,8 @@ fn usual(
     if let Some(hint) = by_status(kind, status, reported, context) {
         return vec![hint];
     }
-    if reported.mentions("dpop") {
+    let sends_proofs = context.profile.dpop.is_some();
+    if reported.has_code_of_proofs() || (reported.is_about_proofs() && !sends_proofs) {
         return vec![about_proofs(reported, context)];
     }
     let code = reported.code.as_deref().unwrap_or_default();
@@ -71,6 +72,14 @@ fn usual(
     let is_unread = matches!(code, "invalid_request" | "unsupported_grant_type");
     if is_unread && context.profile.body == BodyFormat::Json {
         hints.push(other_body(context));
+    }
+    if sends_proofs && reported.mentions_proofs() {
+        hints.push(about_proofs(reported, context));
+    } else if is_about_client(code) && reported.mentions_proofs() {
+        let edit = context.edit("--dpop", "HALLPASS_DPOP=1");
+        hints.push(format!(
+            "if the server requires proofs of possession (DPoP) for this client: {edit}"
+        ));
     }
     if hints.is_empty() {
         hints.push("check the profile's settings with the server's administrator".to_owned());
@@ -156,7 +165,7 @@ fn about_proofs(reported: &ServerError, context: &ResponseContext<'_>) -> String
     }
     match reported.code.as_deref() {
         Some("use_dpop_nonce") => {
-            "the server asks for a nonce, but gave none that it accepts; try again later".to_owned()
+            "the server wants its nonce in the proof (DPoP), but gave none that it accepts; try again later".to_owned()
         }
         _ => format!(
             "check this machine's clock, and that the server knows its token endpoint as {}",

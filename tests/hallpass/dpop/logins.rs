@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 use serde_json::Value;
@@ -9,6 +11,7 @@ use serde_json::Value;
 use super::proof::DpopProof;
 use super::{bound_token, logged_in, missing, strict, url_of, with_nonces};
 use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
+use crate::material::openssl;
 use crate::server::{Reply, Server};
 
 #[test]
@@ -216,24 +219,210 @@ fn a_login_turns_proofs_on_and_off_as_the_server_wants() {
     assert_eq!(machine.server().requests().len(), 1);
 }
 
-#[test]
-fn a_stored_profile_says_the_command_that_turns_proofs_on_or_off() {
-    let requires = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+/// A server that requires proofs while this is true; else it ignores them.
+fn switched(requires: bool) -> (Arc<AtomicBool>, Server) {
+    let requires = Arc::new(AtomicBool::new(requires));
     let server = Server::start({
-        let requires = std::sync::Arc::clone(&requires);
-        move |request| match (
-            requires.load(std::sync::atomic::Ordering::SeqCst),
-            DpopProof::of(request),
-        ) {
+        let requires = Arc::clone(&requires);
+        move |request| match (requires.load(SeqCst), DpopProof::of(request)) {
             (true, None) => missing(),
             (true, Some(_)) => bound_token(1),
             (false, _) => Reply::token("bearer", 3600),
         }
     });
+    (requires, server)
+}
+
+#[test]
+fn proofs_that_a_server_required_or_had_accepted_are_not_turned_off_by_another_response() {
+    let keys = Machine::new();
+    let key = openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ]);
+    let key = keys.private_file("k.pem", key.as_bytes());
+    let key = key.to_str().expect("a path");
+    let preset =
+        "--provider okta-org --set domain=a.example --set scopes=a --client-id c --jwt-key";
+    let preset: Vec<_> = preset.split(' ').chain([key]).collect();
+    for is_preset in [false, true] {
+        let (requires, server) = switched(true);
+        let machine = Machine::new().with_server(server);
+        let url = machine.server().url("/token");
+        let secret = machine.private_file("secret", SECRET.as_bytes());
+        let secret = [
+            "--client-id",
+            CLIENT_ID,
+            "--secret-file",
+            secret.to_str().expect("a path"),
+        ];
+        let client = if is_preset { &preset[..] } else { &secret };
+        let login = [&["login", "p", "--token-url", &url][..], client].concat();
+        machine.run(&login).success();
+        let path = machine.config().join("p.json");
+        let before = fs::read(&path).expect("a profile");
+        requires.store(false, SeqCst);
+        for arguments in [&login[..], &["profile", "edit", "p", "--scope", "x"]] {
+            let sent = machine.server().requests().len();
+            let ran = machine.run(arguments).failure(4);
+            assert!(
+                ran.stderr.contains("not bound") && ran.stderr.contains("--no-dpop"),
+                "{ran:?}"
+            );
+            let requests = machine.server().requests().split_off(sent);
+            assert_eq!(requests.len(), 1);
+            assert!(DpopProof::of(&requests[0]).is_some());
+            assert_eq!(fs::read(&path).expect("a profile"), before);
+        }
+        machine
+            .run(&["profile", "edit", "p", "--no-dpop"])
+            .success();
+        machine.run(&["token", "p"]).token();
+    }
+    // What a login turned off because the server has no proofs, another one may turn on.
+    let (requires, server) = switched(false);
+    let machine = Machine::new().with_server(server);
+    let url = machine.server().url("/token");
+    let login = [&["login", "p", "--token-url", &url][..], &preset].concat();
+    let ran = machine.run(&login).success();
+    assert!(ran.stderr.contains("DPoP is turned off"), "{ran:?}");
+    machine.run(&["token", "p"]).token();
+    requires.store(true, SeqCst);
+    machine
+        .run(&["profile", "edit", "p", "--scope", "x"])
+        .success();
+    let json = machine.run(&["token", "p", "--json"]).json();
+    assert_eq!(json["token_type"], "DPoP");
+}
+
+#[test]
+fn only_a_refusal_that_is_about_proofs_turns_them_on() {
+    // Whether the server wants a proof, and what is hinted at else.
+    for (status, code, text, is_about_proofs, hint) in [
+        (400, "invalid_dpop_proof", "", true, ""),
+        (401, "invalid_dpop_proof", "", true, ""),
+        (400, "use_dpop_nonce", "", true, ""),
+        (400, "invalid_request", "DPoP proof is missing", true, ""),
+        (
+            400,
+            "invalid_grant",
+            "DPoP proof JWT not provided",
+            true,
+            "",
+        ),
+        (
+            400,
+            "invalid_request",
+            "unknown parameter dpop_x",
+            false,
+            "administrator",
+        ),
+        (
+            400,
+            "invalid_scope",
+            "unknown scope dpop-admin",
+            false,
+            "--scope",
+        ),
+        (
+            400,
+            "invalid_scope",
+            "scope dpop is missing",
+            false,
+            "--scope",
+        ),
+        (
+            401,
+            "invalid_client",
+            "DPoP is not supported for this client; wrong secret",
+            false,
+            "secret",
+        ),
+        (
+            401,
+            "invalid_client",
+            "this client must use DPoP",
+            false,
+            "add --dpop",
+        ),
+    ] {
+        let server = Server::start(move |request| {
+            if DpopProof::of(request).is_some() {
+                return bound_token(1);
+            }
+            let body = serde_json::json!({"error": code, "error_description": text});
+            Reply::json(status, body.to_string())
+        });
+        let machine = Machine::new().with_server(server);
+        let url = machine.server().url("/token");
+        let secret = machine.private_file("secret", SECRET.as_bytes());
+        let secret = secret.to_str().expect("a path");
+        let login = [
+            "login",
+            "p",
+            "--token-url",
+            &url,
+            "--client-id",
+            CLIENT_ID,
+            "--secret-file",
+            secret,
+        ];
+        let ran = machine.run(&login);
+        let note = "so tokens are bound to a key";
+        if is_about_proofs {
+            let ran = ran.success();
+            assert!(ran.stderr.contains(note), "{code} {text} {ran:?}");
+        } else {
+            let ran = ran.failure(4);
+            assert!(
+                ran.stderr.contains(hint) && !ran.stderr.contains(note),
+                "{ran:?}"
+            );
+            assert_eq!(machine.server().requests().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn proofs_with_which_a_login_fails_as_well_are_not_mentioned() {
+    let server = Server::start(|request| match DpopProof::of(request) {
+        None => missing(),
+        Some(_) => Reply::json(
+            401,
+            r#"{"error":"invalid_client","error_description":"no DPoP"}"#,
+        ),
+    });
+    let machine = Machine::new().with_server(server);
+    let url = machine.server().url("/token");
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    let secret = secret.to_str().expect("a path");
+    let login = [
+        "login",
+        "p",
+        "--token-url",
+        &url,
+        "--client-id",
+        CLIENT_ID,
+        "--secret-file",
+        secret,
+    ];
+    let ran = machine.run(&login).failure(4);
+    assert!(
+        !ran.stderr.contains("are bound") && ran.stderr.contains("check the client ID, secret"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_stored_profile_says_the_command_that_turns_proofs_on_or_off() {
+    let (requires, server) = switched(false);
     let machine = Machine::new().with_server(server);
     machine.login("p", machine.server(), &[]);
     assert_eq!(machine.run(&["token", "p"]).token(), "bearer");
-    requires.store(true, std::sync::atomic::Ordering::SeqCst);
+    requires.store(true, SeqCst);
     let ran = machine.run(&["token", "p", "--refresh"]).failure(4);
     assert!(
         ran.stderr.contains("hallpass profile edit p --dpop"),
@@ -245,7 +434,7 @@ fn a_stored_profile_says_the_command_that_turns_proofs_on_or_off() {
         machine.run(&["token", "p", "--json"]).json()["access_token"],
         "bound-1"
     );
-    requires.store(false, std::sync::atomic::Ordering::SeqCst);
+    requires.store(false, SeqCst);
     let ran = machine
         .run(&["token", "p", "--json", "--refresh"])
         .failure(4);
