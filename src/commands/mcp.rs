@@ -11,7 +11,9 @@ mod exchange;
 mod headers;
 mod input;
 mod jsonrpc;
+mod line;
 mod listener;
+mod order;
 mod output;
 mod parameters;
 mod pending;
@@ -41,7 +43,7 @@ Examples:
 ///
 /// An MCP client starts this command instead of a server. It reads the client's messages from standard
 /// input, sends each to the URL with a valid token, and writes the server's messages to standard output.
-/// It ends with its input.
+/// It exits when its input ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

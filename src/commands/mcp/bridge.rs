@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use hyper::Method;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::headers;
 use super::input::{self, Input};
 use super::jsonrpc::{Id, NO_RESPONSE, error};
+use super::order::Exchanges;
 use super::output::Output;
 use super::parameters::ToolParameters;
 use super::pending::{Kind, Pending};
@@ -77,52 +77,54 @@ impl Bridge {
         let stopped = first(signal(&mut signals), &mut written);
         let end = first(bridge.serve(input), stopped).await;
         let is_client_gone = matches!(end, First::Right(First::Right(_)));
+        // Meanwhile, because a client that ends may read no more.
+        let session = Arc::clone(&bridge);
+        let session = tokio::spawn(async move { session.end_session().await });
         let ended = async {
             for id in bridge.pending.ids() {
                 bridge.fail(&id, ENDED).await;
             }
-            bridge.end_session().await;
             bridge.output.end().await;
             if !is_client_gone {
                 let _ = written.await;
             }
         };
+        let ended = async {
+            let _ = timeout(WRITE_LIMIT, ended).await;
+            let _ = session.await;
+        };
         // Another signal ends it at once.
-        first(timeout(WRITE_LIMIT, ended), signal(&mut signals)).await;
+        first(ended, signal(&mut signals)).await;
         Ok(())
     }
 
     /// Sends what the client writes, until its end, and waits for the responses.
     async fn serve(self: &Arc<Self>, mut input: mpsc::Receiver<Input>) {
-        let mut exchanges = JoinSet::new();
+        let mut exchanges = Exchanges::new();
         while let Some(input) = input.recv().await {
-            while exchanges.try_join_next().is_some() {}
+            exchanges.below_limit(self.requests_limit).await;
             self.dispatch(input, &mut exchanges).await;
         }
-        for id in self.pending.subscriptions() {
-            self.end(&id).await;
+        for (id, exchange) in self.pending.subscriptions() {
+            self.fail(&id, ENDED).await;
+            if let Some(exchange) = exchange {
+                exchange.abort();
+            }
         }
-        let _ = timeout(DRAIN_LIMIT, async {
-            while exchanges.join_next().await.is_some() {}
-        })
-        .await;
-    }
-
-    /// Gives up a request, and answers it with an error.
-    async fn end(&self, id: &Id) {
-        if let Some(exchange) = self.pending.take(id).and_then(|request| request.exchange) {
-            exchange.abort();
-        }
-        self.output.send(error(Some(id), NO_RESPONSE, ENDED)).await;
+        let _ = timeout(DRAIN_LIMIT, exchanges.end()).await;
     }
 
     /// Answers a request with an error, if it has no response yet.
     pub(super) async fn fail(&self, id: &Id, text: &str) {
+        if !self.pending.has(id) {
+            return;
+        }
+        let permit = self.output.permit().await;
         match self.pending.take(id).map(|request| request.kind) {
             None => {}
             // Its receiver may be gone.
             Some(Kind::Renewal(renewal)) => drop(renewal.send(Err(text.to_owned()))),
-            Some(_) => self.output.send(error(Some(id), NO_RESPONSE, text)).await,
+            Some(_) => permit.fill(error(Some(id), NO_RESPONSE, text)),
         }
     }
 

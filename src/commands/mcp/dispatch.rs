@@ -1,30 +1,20 @@
 //! What is done with a message of the client.
-//!
-//! Requests run side by side. A notification and a response are sent before anything after them, because
-//! a server refuses requests before `notifications/initialized`; so is `initialize`, whose response has
-//! the session.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::header::HeaderMap;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::bridge::Bridge;
 use super::headers;
 use super::input::{Input, MESSAGE_LIMIT};
-use super::jsonrpc::{Batch, INVALID_REQUEST, Id, Message, NO_RESPONSE, PARSE_ERROR, error};
+use super::jsonrpc::{
+    Batch, INVALID_REQUEST, Id, Message, NO_RESPONSE, PARSE_ERROR, error, id_of_request,
+};
+use super::order::Exchanges;
 use super::pending::{Kind, Request};
 use crate::message;
-
-/// How long the messages after a notification wait until the server has it.
-const ORDER_LIMIT: Duration = Duration::from_secs(10);
-
-/// The same for `initialize`, which may start the server.
-const INITIALIZE_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a message is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,7 +23,9 @@ pub(super) enum Role {
     /// The notification after it.
     Initialized,
     /// The cancellation of a request.
-    Cancel(Id),
+    Cancel,
+    /// Nothing but responses to requests of the server.
+    Respond,
     Other,
 }
 
@@ -62,7 +54,7 @@ impl Post {
 
 impl Bridge {
     /// Sends a message, without waiting for the response.
-    pub(super) async fn dispatch(self: &Arc<Self>, input: Input, exchanges: &mut JoinSet<()>) {
+    pub(super) async fn dispatch(self: &Arc<Self>, input: Input, exchanges: &mut Exchanges) {
         let line = match input {
             Input::Line(line) => line,
             Input::TooLong(id) => {
@@ -80,30 +72,18 @@ impl Bridge {
                 return self.refuse(None, PARSE_ERROR, "the line is not JSON").await;
             }
             Err(code) => {
-                return self
-                    .refuse(None, code, "the line is not a message of JSON-RPC 2.0")
-                    .await;
+                let id = id_of_request(&line[..]);
+                let text = "the line is not a message of JSON-RPC 2.0";
+                return self.refuse(id.as_ref(), code, text).await;
             }
         };
         let Some(post) = self.post(&line, &batch).await else {
             return;
         };
-        let wait = match &post.role {
-            Role::Initialize => Some(INITIALIZE_LIMIT),
-            _ => Some(ORDER_LIMIT).filter(|_| post.ids.is_empty()),
-        };
         let ids = post.ids.clone();
-        let (done, ended) = oneshot::channel::<()>();
-        let bridge = Arc::clone(self);
-        let exchange = exchanges.spawn(async move {
-            bridge.exchange_and_fail(&post).await;
-            drop(done);
-        });
+        let exchange = exchanges.spawn(self, post);
         if let [id] = &ids[..] {
             self.pending.set_exchange(id, exchange);
-        }
-        if let Some(limit) = wait {
-            let _ = timeout(limit, ended).await;
         }
     }
 
@@ -117,39 +97,64 @@ impl Bridge {
         if let [(_, message)] = &batch.messages[..] {
             self.describe(message, &mut post)?;
         }
+        if batch.messages.iter().all(|(_, it)| it.method.is_none()) {
+            post.role = Role::Respond;
+        }
         let requests: Vec<_> = batch
             .messages
             .iter()
             .filter_map(|(_, it)| Some((it.request_id()?, it)))
             .collect();
-        for (id, message) in &requests {
-            let has_twin = self.pending.has(id);
-            let refusal = if has_twin {
-                Some((
-                    INVALID_REQUEST,
-                    "a request with the same id has no response yet",
-                ))
-            } else if self.pending.len() >= self.requests_limit {
-                Some((NO_RESPONSE, "too many requests at the same time"))
-            } else {
-                None
-            };
-            if let Some((code, text)) = refusal {
-                for id in post.ids.drain(..) {
-                    self.fail(&id, text).await;
-                }
-                self.refuse(Some(id), code, text).await;
-                return None;
+        if let Some((code, text)) = self.refusal(batch, &requests) {
+            let mut ids: Vec<_> = requests.iter().map(|(id, _)| Some(id)).collect();
+            // Each once.
+            let mut seen = HashSet::new();
+            ids.retain(|id| seen.insert(*id));
+            if ids.is_empty() {
+                ids.push(None);
             }
+            for id in ids {
+                self.refuse(id, code, text).await;
+            }
+            return None;
+        }
+        for (id, message) in requests {
             let request = Request {
                 kind: Kind::of(message),
                 is_cancelled_by_closing: post.is_stateless,
                 exchange: None,
             };
             self.pending.insert(id.clone(), request);
-            post.ids.push(id.clone());
+            post.ids.push(id);
         }
         Some(post)
+    }
+
+    /// Why no message of a line is sent.
+    fn refusal(
+        &self,
+        batch: &Batch<'_>,
+        requests: &[(Id, &Message<'_>)],
+    ) -> Option<(i32, &'static str)> {
+        let ids: HashSet<_> = requests.iter().map(|(id, _)| id).collect();
+        let has_twin = ids.len() < requests.len() || ids.iter().any(|id| self.pending.has(id));
+        if batch.messages.iter().any(|(_, it)| it.has_null_id()) {
+            Some((INVALID_REQUEST, "the id of a request must not be null"))
+        } else if has_twin && batch.is_array {
+            Some((
+                INVALID_REQUEST,
+                "the batch was not sent: it has the id of a request that has no response yet",
+            ))
+        } else if has_twin {
+            Some((
+                INVALID_REQUEST,
+                "a request with the same id has no response yet",
+            ))
+        } else if self.pending.len() + requests.len() > self.requests_limit {
+            Some((NO_RESPONSE, "too many requests at the same time"))
+        } else {
+            None
+        }
     }
 
     /// Fills in what follows from the only message. None if it is not sent.
@@ -169,11 +174,12 @@ impl Bridge {
             Some("notifications/cancelled") => {
                 let id = params.request_id()?;
                 // It may have its response by now.
-                if self.pending.is_cancelled_by_closing(&id)? {
-                    self.pending.cancel(&id);
+                let is_cancelled_by_closing = self.pending.is_cancelled_by_closing(&id)?;
+                self.pending.cancel(&id);
+                if is_cancelled_by_closing {
                     return None;
                 }
-                Role::Cancel(id)
+                Role::Cancel
             }
             _ => Role::Other,
         };

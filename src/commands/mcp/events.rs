@@ -10,6 +10,8 @@ pub(super) struct Position {
     pub(super) last_event_id: Option<HeaderValue>,
     /// How long the server wants a client to wait before it connects again.
     pub(super) retry: Option<Duration>,
+    /// How many events there were, with an id or a message.
+    pub(super) events: u64,
 }
 
 /// The data of an event is longer than the limit.
@@ -61,6 +63,8 @@ impl EventParser {
             let part = &bytes[..end.unwrap_or(bytes.len())];
             let data_length = self.data.as_ref().map_or(0, Vec::len);
             if self.line.len() + data_length + part.len() > self.limit {
+                // The stream can go on after it.
+                self.keep_id(position);
                 return Err(TooLong);
             }
             self.line.extend_from_slice(part);
@@ -109,16 +113,23 @@ impl EventParser {
         None
     }
 
-    fn end_event(&mut self, position: &mut Position) -> Option<Vec<u8>> {
+    fn keep_id(&mut self, position: &mut Position) {
         if let Some(id) = self.id.take() {
             // An empty one takes the last one back. One that no header can have cannot be sent back.
             let id = Some(id).filter(|id| !id.is_empty());
             position.last_event_id = id.and_then(|id| HeaderValue::from_bytes(&id).ok());
+            position.events += 1;
         }
+    }
+
+    fn end_event(&mut self, position: &mut Position) -> Option<Vec<u8>> {
+        self.keep_id(position);
         let data = self.data.take();
         let is_other = std::mem::take(&mut self.is_other);
         // One without data says only where the stream is.
-        data.filter(|data| !is_other && !data.is_empty())
+        let data = data.filter(|data| !is_other && !data.is_empty())?;
+        position.events += 1;
+        Some(data)
     }
 }
 
@@ -175,5 +186,10 @@ mod tests {
         assert_eq!(read(b"data:12\ndata:3"), Ok(()));
         assert_eq!(read(b"456"), Err(TooLong));
         assert_eq!(messages.len(), 2);
+        let mut parser = EventParser::new(10);
+        let read = parser.read(b"id: 7\ndata:12345678", &mut position, &mut messages);
+        assert_eq!(read, Err(TooLong));
+        let id = position.last_event_id.expect("an id");
+        assert_eq!(id, "7", "the stream goes on after it");
     }
 }

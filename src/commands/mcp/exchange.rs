@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::http::response::Parts;
 use hyper::{Method, Response, StatusCode};
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use super::bridge::Bridge;
 use super::dispatch::{Post, Role};
 use super::headers::{EVENT_STREAM, SESSION_ID};
 use super::input::MESSAGE_LIMIT;
-use super::jsonrpc::{Batch, error_for};
+use super::jsonrpc::{Batch, Id, error_for};
 use super::refusal::ErrorResponse;
 use crate::commands::upstream::body::next_frame;
 use crate::commands::upstream::proofs::ApiRequest;
@@ -23,6 +23,9 @@ use crate::oauth::UpstreamBody;
 
 /// The longest body of a refusal that is read, in bytes.
 const REFUSAL_LIMIT: usize = 64 * 1024;
+
+/// The code that SDKs use for a session that the server has ended.
+const SESSION_NOT_FOUND: i64 = -32001;
 
 /// How long the rest of a response may take that nobody needs. Then its connection is closed.
 const REST_LIMIT: Duration = Duration::from_secs(1);
@@ -41,7 +44,7 @@ impl Bridge {
     pub(super) async fn exchange_and_fail(self: &Arc<Self>, post: &Post) {
         let outcome = match &post.role {
             // It is cancelled here in any case.
-            Role::Cancel(_) => timeout(CANCEL_LIMIT, self.exchange(post))
+            Role::Cancel => timeout(CANCEL_LIMIT, self.exchange(post))
                 .await
                 .unwrap_or(Ok(())),
             _ => self.exchange(post).await,
@@ -56,9 +59,6 @@ impl Bridge {
             .unwrap_or_else(|| format!("{url} sent no response to this request"));
         for id in &post.ids {
             self.fail(id, &text).await;
-        }
-        if let Role::Cancel(id) = &post.role {
-            self.pending.cancel(id);
         }
     }
 
@@ -77,7 +77,13 @@ impl Bridge {
             self.sessions.open(parts.headers.get(SESSION_ID));
         }
         if post.ids.is_empty() {
-            let _ = timeout(REST_LIMIT, read(body, REFUSAL_LIMIT)).await;
+            let rest = timeout(REST_LIMIT, read(body, REFUSAL_LIMIT));
+            if content_type(&parts.headers) == EVENT_STREAM {
+                // It has no use here, and may not end.
+                drop(rest);
+            } else {
+                let _ = rest.await;
+            }
             if post.role == Role::Initialized {
                 let number = self.sessions.set_initialized();
                 self.listen(number);
@@ -95,6 +101,11 @@ impl Bridge {
     ) -> Result<(), String> {
         let url = self.shown_url();
         let content_type = content_type(&parts.headers);
+        if let Some(coding) = coding(&parts.headers) {
+            return Err(format!(
+                "{url} compressed its response with {coding}, which hallpass does not ask for"
+            ));
+        }
         if content_type == EVENT_STREAM {
             return self.follow(post, body).await;
         }
@@ -136,11 +147,22 @@ impl Bridge {
         if post.role == Role::Initialize || post.is_stateless {
             return send(post.headers.clone()).await;
         }
-        let session = self.sessions.settled().await;
+        let session = match post.role {
+            // The server may need it before it begins another session.
+            Role::Respond | Role::Cancel => self.sessions.current(),
+            _ => self.sessions.settled().await,
+        };
         let mut headers = post.headers.clone();
         session.add_to(&mut headers);
-        let answer = send(headers).await?;
+        let mut answer = send(headers).await?;
         if session.id.is_none() || answer.response.status() != StatusCode::NOT_FOUND {
+            return Ok(answer);
+        }
+        let (parts, body) = answer.response.into_parts();
+        let body = timeout(REST_LIMIT, read(body, REFUSAL_LIMIT)).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        if is_response(&body, &post.ids) {
+            answer.response = Response::from_parts(parts, UpstreamBody::from(body));
             return Ok(answer);
         }
         let session = self.renewed_session(session.number).await?;
@@ -231,9 +253,11 @@ impl Bridge {
             && let [(_, message)] = &batch.messages[..]
             && let Some(error) = message.error
             && self.pending.is_of_client(&post.ids)
-            && self.pending.take(id).is_some()
         {
-            self.output.send(error_for(id, error)).await;
+            let permit = self.output.permit().await;
+            if self.pending.take(id).is_some() {
+                permit.fill(error_for(id, error));
+            }
             return Ok(());
         }
         let refused = ErrorResponse {
@@ -244,6 +268,18 @@ impl Bridge {
         };
         Err(refused.text(post.role == Role::Initialize, token))
     }
+}
+
+/// Whether a body with status 404 is the error of this request, not of its session.
+fn is_response(body: &[u8], ids: &[Id]) -> bool {
+    let batch = Batch::parse(body).ok();
+    let message = batch.as_ref().and_then(|batch| batch.messages.first());
+    message.is_some_and(|(_, message)| {
+        let is_other = message
+            .error_code()
+            .is_some_and(|code| code != SESSION_NOT_FOUND);
+        is_other && message.id().is_some_and(|id| ids == [id])
+    })
 }
 
 /// The media type in lower case, without parameters. Empty if there is none.
@@ -257,6 +293,13 @@ pub(super) fn content_type(headers: &HeaderMap) -> String {
         .next()
         .unwrap_or_default();
     media_type.trim().to_ascii_lowercase()
+}
+
+/// How the body is compressed.
+pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(CONTENT_ENCODING)?.as_bytes());
+    let coding = message::clean(&value, message::FOREIGN_TEXT_LIMIT);
+    Some(coding).filter(|coding| !matches!(&coding[..], "" | "identity"))
 }
 
 fn is_json(content_type: &str) -> bool {

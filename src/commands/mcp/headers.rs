@@ -5,7 +5,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 
 use super::jsonrpc::{Message, Params};
 
@@ -15,6 +17,7 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 const HALLPASS: HeaderValue =
@@ -22,17 +25,15 @@ const HALLPASS: HeaderValue =
 
 /// For a request without a body.
 pub(super) fn without_body() -> HeaderMap {
-    HeaderMap::from_iter([(USER_AGENT, HALLPASS)])
+    HeaderMap::from_iter([(USER_AGENT, HALLPASS), (ACCEPT_ENCODING, IDENTITY)])
 }
 
 /// For a request with a message.
 pub(super) fn with_message() -> HeaderMap {
     let accept = HeaderValue::from_static("application/json, text/event-stream");
-    HeaderMap::from_iter([
-        (USER_AGENT, HALLPASS),
-        (ACCEPT, accept),
-        (CONTENT_TYPE, JSON),
-    ])
+    let mut headers = without_body();
+    headers.extend([(ACCEPT, accept), (CONTENT_TYPE, JSON)]);
+    headers
 }
 
 /// The parts of a message that headers repeat.

@@ -4,11 +4,9 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::thread;
 
 use hyper::body::Bytes;
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::jsonrpc::Id;
+use super::jsonrpc::{BYTE_ORDER_MARK, Id, id_of_request};
 use crate::error::{Error, Result};
 use crate::platform;
 
@@ -24,14 +22,6 @@ pub(super) enum Input {
     Line(Bytes),
     /// A message over the limit. The id is that of a request.
     TooLong(Option<Id>),
-}
-
-/// The parts of a long message that are kept.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Outline {
-    id: Option<Value>,
-    method: Option<String>,
 }
 
 /// Reads lines until the end of the input. The channel then ends.
@@ -57,13 +47,18 @@ pub(super) fn start() -> Result<mpsc::Receiver<Input>> {
 fn next(input: &mut impl BufRead, limit: usize) -> Option<Input> {
     loop {
         let mut line = Vec::new();
-        let mut some = input.take(limit as u64 + 1);
-        some.read_until(b'\n', &mut line).ok()?;
-        if line.len() > limit && !line.ends_with(b"\n") {
-            return Some(Input::TooLong(id_of_long(line, input)));
-        }
+        let mut beginning = input.take(limit as u64 + 1);
+        beginning.read_until(b'\n', &mut line).ok()?;
         if line.is_empty() {
             return None;
+        }
+        let is_too_long = line.len() > limit && !line.ends_with(b"\n");
+        let mark = BYTE_ORDER_MARK.to_string();
+        if line.starts_with(mark.as_bytes()) {
+            line.drain(..mark.len());
+        }
+        if is_too_long {
+            return Some(Input::TooLong(id_of_long(line, input)));
         }
         line.truncate(line.trim_ascii_end().len());
         if !line.is_empty() {
@@ -80,10 +75,9 @@ fn id_of_long(start: Vec<u8>, input: &mut impl BufRead) -> Option<Id> {
         is_read: false,
     };
     let line = BufReader::new(Cursor::new(start).chain(&mut rest));
-    let outline = serde_json::from_reader(line);
+    let id = id_of_request(line);
     let _ = io::copy(&mut rest, &mut io::sink());
-    let outline: Outline = outline.ok()?;
-    outline.method.and(outline.id).and_then(Id::of)
+    id
 }
 
 /// What comes before the next line break.

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Read;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+use super::line::Line;
 
 /// The line is not JSON.
 pub(super) const PARSE_ERROR: i32 = -32700;
@@ -13,6 +16,9 @@ pub(super) const PARSE_ERROR: i32 = -32700;
 pub(super) const INVALID_REQUEST: i32 = -32600;
 /// There is no response of the server.
 pub(super) const NO_RESPONSE: i32 = -32000;
+
+/// Some programs write it at the start.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What identifies a request, as JSON: a string or a number.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
@@ -43,6 +49,12 @@ impl Id {
     }
 }
 
+impl From<String> for Id {
+    fn from(text: String) -> Self {
+        Self(Value::String(text))
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -53,22 +65,29 @@ impl fmt::Display for Id {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Message<'a> {
+    #[serde(deserialize_with = "present")]
     id: Option<Value>,
     #[serde(borrow)]
     pub(super) method: Option<Cow<'a, str>>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "present")]
     pub(super) result: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
 }
 
+/// Also `null` is a value.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
 /// What every error has.
 #[derive(Deserialize)]
 struct ErrorObject {
-    #[serde(rename = "code")]
-    _code: i64,
+    code: i64,
     #[serde(rename = "message")]
     _message: String,
 }
@@ -87,6 +106,14 @@ pub(super) struct Params<'a> {
     request_id: Option<Value>,
     #[serde(rename = "_meta", borrow)]
     meta: Option<&'a RawValue>,
+}
+
+/// The id of a message, whatever else it has.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Outline {
+    id: Option<Value>,
+    method: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -109,18 +136,32 @@ impl Message<'_> {
         self.method.as_deref() == Some(name)
     }
 
-    /// Whether it is a request, a notification or a response. An error may have no id.
+    /// Whether it looks like a request, but has the id `null`. Some programs write that in notifications.
+    pub(super) fn has_null_id(&self) -> bool {
+        let is_notification = |name: &str| name.starts_with("notifications/");
+        self.id == Some(Value::Null) && !self.method.as_deref().is_none_or(is_notification)
+    }
+
+    /// Whether it is a request, a notification or a response. An error may have no id. Some programs write
+    /// the result `null` in other messages than responses.
     fn is_valid(&self) -> bool {
-        let has_usable_id = self.id.is_none() || self.id().is_some();
+        let has_usable_id = matches!(self.id, None | Some(Value::Null)) || self.id().is_some();
+        let is_other = self.method.is_some() || self.error.is_some();
+        let result = self
+            .result
+            .filter(|result| !is_other || result.get() != "null");
         has_usable_id
-            && match (&self.method, self.result, self.error) {
+            && match (&self.method, result, self.error) {
                 (Some(_), None, None) => true,
-                (None, Some(_), None) => self.id.is_some(),
-                (None, None, Some(error)) => {
-                    serde_json::from_str::<ErrorObject>(error.get()).is_ok()
-                }
+                (None, Some(_), None) => self.id().is_some(),
+                (None, None, Some(_)) => self.error_code().is_some(),
                 _ => false,
             }
+    }
+
+    pub(super) fn error_code(&self) -> Option<i64> {
+        let error: ErrorObject = serde_json::from_str(self.error?.get()).ok()?;
+        Some(error.code)
     }
 
     pub(super) fn params(&self) -> Params<'_> {
@@ -161,7 +202,8 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// The code of the error, for a text that is not JSON or not a message.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, i32> {
-        let text = str::from_utf8(bytes).map_err(|_| PARSE_ERROR)?.trim();
+        let text = str::from_utf8(bytes).map_err(|_| PARSE_ERROR)?;
+        let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
         let is_array = text.starts_with('[');
         let parts: Vec<&RawValue> = if is_array {
             serde_json::from_str(text).map_err(|_| PARSE_ERROR)?
@@ -183,26 +225,29 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// The id of a request that is no message for another reason, or that is too long for one.
+pub(super) fn id_of_request(text: impl Read) -> Option<Id> {
+    let outline: Outline = serde_json::from_reader(text).ok()?;
+    outline.method.and(outline.id).and_then(Id::of)
+}
+
+/// Whether something that is no message was meant as the response to this request.
+pub(super) fn is_damaged_response(bytes: &[u8], id: &Id) -> bool {
+    match serde_json::from_slice::<Outline>(bytes) {
+        Ok(outline) => outline.method.is_none() && outline.id.and_then(Id::of).as_ref() == Some(id),
+        Err(_) => bytes.trim_ascii_start().starts_with(b"{"),
+    }
+}
+
 /// The response to a request that has none of the server.
-pub(super) fn error(id: Option<&Id>, code: i32, text: &str) -> Vec<u8> {
+pub(super) fn error(id: Option<&Id>, code: i32, text: &str) -> Line {
     let message = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text}});
-    message.to_string().into_bytes()
+    Line::of(&message.to_string())
 }
 
 /// An error of the server as the response to this request.
-pub(super) fn error_for(id: &Id, error: &RawValue) -> Vec<u8> {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).into_bytes()
-}
-
-/// JSON on one line. Within its strings there are no line breaks.
-pub(super) fn on_one_line(json: &str) -> Vec<u8> {
-    let mut line = json.trim().as_bytes().to_vec();
-    for byte in &mut line {
-        if matches!(*byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    line
+pub(super) fn error_for(id: &Id, error: &RawValue) -> Line {
+    Line::of(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
 }
 
 #[cfg(test)]
@@ -246,7 +291,15 @@ mod tests {
                 r#"{"id":null,"error":{"code":-1,"message":"m"}}"#,
                 Ok((1, false)),
             ),
-            (r#"{"id":1,"result":null}"#, Err(INVALID_REQUEST)),
+            (r#"{"id":1,"result":null}"#, Ok((1, false))),
+            (r#"{"id":null,"result":{}}"#, Err(INVALID_REQUEST)),
+            (r#"{"id":1,"method":"a","result":null}"#, Ok((1, false))),
+            (r#"{"id":1,"method":"a","result":{}}"#, Err(INVALID_REQUEST)),
+            (
+                r#"{"id":1,"result":null,"error":{"code":-1,"message":"m"}}"#,
+                Ok((1, false)),
+            ),
+            ("\u{feff}{\"method\":\"a\"}", Ok((1, false))),
             (r#"{"id":1,"error":"invalid_token"}"#, Err(INVALID_REQUEST)),
             (r#"[{"method":"a"},{"method":"b","id":2}]"#, Ok((2, true))),
             ("[]", Err(INVALID_REQUEST)),

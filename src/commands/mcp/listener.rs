@@ -31,13 +31,12 @@ impl Bridge {
                 Ok(Opened::Stream(mut body)) => {
                     was_open = true;
                     let opened = Instant::now();
-                    let before = position.last_event_id.clone();
+                    let before = position.events;
                     let end = self.read_events(&mut body, &mut position, &[]).await;
                     if end == End::TooLong {
                         message::warning(&self.too_long());
                     }
-                    let is_useful = position.last_event_id != before || position.retry.is_some();
-                    failures = if is_useful || opened.elapsed() > LONG {
+                    failures = if position.events != before || opened.elapsed() > LONG {
                         0
                     } else {
                         failures + 1
@@ -48,10 +47,16 @@ impl Bridge {
                 {
                     return self.renew_and_report(session);
                 }
-                Ok(Opened::Refused(status)) if is_final(status) => {
-                    message::step(|| {
-                        format!("no stream for messages of the server: {}", status.as_u16())
-                    });
+                Ok(Opened::Refused(status)) if is_final(status, was_open) => {
+                    let code = status.as_u16();
+                    if was_open {
+                        let url = self.shown_url();
+                        message::warning(&format!(
+                            "{url} sends no more messages of its own: it answered {code}"
+                        ));
+                    } else {
+                        message::step(|| format!("no stream for messages of the server: {code}"));
+                    }
                     return;
                 }
                 Ok(Opened::Refused(_)) | Err(_) => failures += 1,
@@ -70,8 +75,15 @@ impl Bridge {
     }
 }
 
-/// Whether it is of no use to ask again.
-fn is_final(status: StatusCode) -> bool {
+/// Whether it is of no use to ask again. A server that had a stream may still hold the connection that broke
+/// for the only one, and refuse another for a while.
+fn is_final(status: StatusCode, was_open: bool) -> bool {
+    if was_open {
+        return matches!(
+            status,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        );
+    }
     let may_pass = [
         StatusCode::UNAUTHORIZED,
         StatusCode::REQUEST_TIMEOUT,

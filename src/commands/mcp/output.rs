@@ -4,6 +4,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::line::Line;
 use crate::error::{Error, Result};
 use crate::platform;
 
@@ -14,12 +15,23 @@ const QUEUE_LENGTH: usize = 8;
 pub(super) struct Output(mpsc::Sender<Item>);
 
 enum Item {
-    Line(Vec<u8>),
+    Line(Line),
     End,
 }
 
 /// Resolves when all was written up to the end, or when the client reads no more.
 pub(super) type Written = oneshot::Receiver<()>;
+
+/// To write one message. None if the client is gone; then the bridge ends.
+pub(super) struct Permit<'a>(Option<mpsc::Permit<'a, Item>>);
+
+impl Permit<'_> {
+    pub(super) fn fill(self, line: Line) {
+        if let Some(permit) = self.0 {
+            permit.send(Item::Line(line));
+        }
+    }
+}
 
 impl Output {
     /// # Errors
@@ -36,10 +48,15 @@ impl Output {
         Ok((Self(sender), written))
     }
 
-    /// Writes a message, which has no line break, or waits until that is possible.
-    pub(super) async fn send(&self, message: Vec<u8>) {
-        // If the client is gone, the bridge ends.
-        let _ = self.0.send(Item::Line(message)).await;
+    /// Waits until a message can be written. A request is taken from those that wait for their response
+    /// only after this: then nothing that ends the exchange comes between.
+    pub(super) async fn permit(&self) -> Permit<'_> {
+        Permit(self.0.reserve().await.ok())
+    }
+
+    /// Writes a message, or waits until that is possible.
+    pub(super) async fn send(&self, line: Line) {
+        self.permit().await.fill(line);
     }
 
     /// Nothing is written after this.
@@ -49,9 +66,8 @@ impl Output {
 }
 
 fn write_all(mut queue: mpsc::Receiver<Item>) {
-    while let Some(Item::Line(mut line)) = queue.blocking_recv() {
-        line.push(b'\n');
-        if platform::write_to_stdout(&line).is_err() {
+    while let Some(Item::Line(line)) = queue.blocking_recv() {
+        if platform::write_to_stdout(&line.into_bytes()).is_err() {
             return;
         }
     }

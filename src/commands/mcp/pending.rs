@@ -86,12 +86,14 @@ impl Pending {
         self.requests().keys().cloned().collect()
     }
 
-    /// The ids of those that have no response before the server or the client ends.
-    pub(super) fn subscriptions(&self) -> Vec<Id> {
+    /// Those that have no response before the server or the client ends, and their exchanges.
+    pub(super) fn subscriptions(&self) -> Vec<(Id, Option<AbortHandle>)> {
         let requests = self.requests();
         let found = requests
             .iter()
             .filter(|(_, request)| matches!(request.kind, Kind::Subscribe));
-        found.map(|(id, _)| id.clone()).collect()
+        found
+            .map(|(id, request)| (id.clone(), request.exchange.clone()))
+            .collect()
     }
 }

@@ -1,7 +1,8 @@
 //! What is done with messages of the server.
 
 use super::bridge::Bridge;
-use super::jsonrpc::{Batch, Id, Message, error_for, on_one_line};
+use super::jsonrpc::{Batch, Id, Message, error_for};
+use super::line::Line;
 use super::pending::Kind;
 use crate::message;
 
@@ -12,24 +13,24 @@ impl Bridge {
         let Ok(batch) = Batch::parse(bytes) else {
             return false;
         };
+        let permit = self.output.permit().await;
         let received = batch.messages.iter();
         let mut lines: Vec<_> = received
             .filter_map(|(text, message)| self.received(text, message, ids))
             .collect();
         if batch.is_array && !lines.is_empty() {
-            let joined = lines.join(&b","[..]);
-            lines = vec![[b"[", &joined[..], b"]"].concat()];
+            lines = vec![Line::batch(&lines)];
         }
-        for line in lines {
-            self.output.send(line).await;
+        if let Some(line) = lines.pop() {
+            permit.fill(line);
         }
         true
     }
 
     /// The line for the client. None for a response that nobody waits for.
-    fn received(&self, text: &str, message: &Message<'_>, ids: &[Id]) -> Option<Vec<u8>> {
+    fn received(&self, text: &str, message: &Message<'_>, ids: &[Id]) -> Option<Line> {
         if message.method.is_some() {
-            return Some(on_one_line(text));
+            return Some(Line::of(text));
         }
         let Some(id) = message.id() else {
             // An error about the only request that was sent.
@@ -43,15 +44,15 @@ impl Bridge {
             message::step(|| "dropped a response that nobody waits for".to_owned());
             return None;
         };
-        self.respond(request.kind, message, || on_one_line(text))
+        self.respond(request.kind, message, || Line::of(text))
     }
 
     fn respond(
         &self,
         kind: Kind,
         message: &Message<'_>,
-        line: impl FnOnce() -> Vec<u8>,
-    ) -> Option<Vec<u8>> {
+        line: impl FnOnce() -> Line,
+    ) -> Option<Line> {
         let result = message.result.map(serde_json::value::RawValue::get);
         match (kind, result) {
             (Kind::Renewal(renewal), result) => {

@@ -11,14 +11,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderValue};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::bridge::{Bridge, ENDED};
 use super::dispatch::{Post, Role};
 use super::headers::{self, PROTOCOL_VERSION, SESSION_ID};
 use super::jsonrpc::Id;
+use super::order::INITIALIZE_LIMIT;
 use super::pending::{Kind, Request};
 use crate::message;
 
@@ -167,10 +169,16 @@ impl Bridge {
             if session.number != lost {
                 return Ok(session);
             }
-            let initialize = initialize.ok_or("restart the client")?;
-            let renewed = self
-                .repeat_handshake(&session, &initialize, is_initialized)
-                .await;
+            // No id of the client, whose other requests go on.
+            let id = Id::from(format!("hallpass-session-{}", session.number));
+            let initialize = initialize.unwrap_or_default();
+            let handshake = self.repeat_handshake(&session, &id, &initialize, is_initialized);
+            // All other messages wait for it.
+            let renewed = timeout(INITIALIZE_LIMIT, handshake).await;
+            self.pending.cancel(&id);
+            let limit = INITIALIZE_LIMIT.as_secs();
+            let late = |_| Err(format!("no response within {limit} s"));
+            let renewed = renewed.unwrap_or_else(late);
             match &renewed {
                 Ok(_) => message::note(&format!(
                     "{} ended the session; began another one",
@@ -186,16 +194,14 @@ impl Bridge {
     async fn repeat_handshake(
         self: &Arc<Self>,
         session: &Session,
+        id: &Id,
         initialize: &[u8],
         is_initialized: bool,
     ) -> Result<Session, String> {
         let (sender, renewed) = oneshot::channel();
-        // No id of the client, whose other requests go on.
-        let name = Value::from(format!("hallpass-session-{}", session.number));
         let mut message: Map<String, Value> =
             serde_json::from_slice(initialize).unwrap_or_default();
-        message.insert("id".to_owned(), name.clone());
-        let id = Id::of(name).ok_or("restart the client")?;
+        message.insert("id".to_owned(), json!(id));
         let request = Request {
             kind: Kind::Renewal(sender),
             is_cancelled_by_closing: false,
@@ -203,7 +209,7 @@ impl Bridge {
         };
         self.pending.insert(id.clone(), request);
         let body = Value::Object(message).to_string().into();
-        self.exchange_and_fail(&Post::new(body, vec![id], Role::Initialize))
+        self.exchange_and_fail(&Post::new(body, vec![id.clone()], Role::Initialize))
             .await;
         let version = renewed
             .await

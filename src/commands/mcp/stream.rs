@@ -11,13 +11,14 @@ use tokio::time::{sleep, timeout};
 use super::bridge::Bridge;
 use super::dispatch::Post;
 use super::events::{EventParser, Position};
-use super::exchange::content_type;
+use super::exchange::{coding, content_type};
 use super::headers::{self, EVENT_STREAM, LAST_EVENT_ID};
 use super::input::MESSAGE_LIMIT;
-use super::jsonrpc::Id;
+use super::jsonrpc::{Id, is_damaged_response};
 use crate::commands::upstream::body::next_frame;
 use crate::message;
 use crate::oauth::UpstreamBody;
+use crate::types::duration;
 
 /// The pause before a stream is opened again, if the server names none. Each failure doubles it.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The shortest pause, whatever the server says.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest pause that a request waits for.
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
 
 /// How often to try to open the stream of a request again, before the request fails.
 const RESUME_ATTEMPTS: u32 = 5;
@@ -40,6 +44,8 @@ pub(super) enum End {
     /// By the server, or a failure of the network.
     Closed,
     TooLong,
+    /// The response to the only request was no message.
+    Damaged,
 }
 
 /// What a server answers to GET.
@@ -71,12 +77,20 @@ impl Bridge {
         mut body: UpstreamBody,
     ) -> Result<(), String> {
         let mut position = Position::default();
+        let mut idle = 0_u32;
         loop {
+            let before = position.events;
             match self.read_events(&mut body, &mut position, &post.ids).await {
                 End::TooLong => return Err(self.too_long()),
                 End::Answered => {
                     self.read_rest(body, position);
                     return Ok(());
+                }
+                End::Damaged => {
+                    let url = self.shown_url();
+                    return Err(format!(
+                        "the response of {url} is not a message of JSON-RPC 2.0"
+                    ));
                 }
                 End::Closed => {}
             }
@@ -88,7 +102,12 @@ impl Bridge {
                 let url = self.shown_url();
                 return Err(format!("{url} closed the connection before its response"));
             };
-            body = self.resume(&position, &id).await?;
+            idle = if position.events == before {
+                idle.saturating_add(1)
+            } else {
+                0
+            };
+            body = self.resume(&position, &id, idle).await?;
         }
     }
 
@@ -101,11 +120,22 @@ impl Bridge {
         });
     }
 
-    /// Opens the stream of a request again.
-    async fn resume(&self, position: &Position, id: &HeaderValue) -> Result<UpstreamBody, String> {
+    /// Opens the stream of a request again. `idle` connections before brought nothing.
+    async fn resume(
+        &self,
+        position: &Position,
+        id: &HeaderValue,
+        idle: u32,
+    ) -> Result<UpstreamBody, String> {
         let url = self.shown_url();
+        if let Some(retry) = position.retry.filter(|retry| *retry > LONGEST_RETRY) {
+            let retry = duration::in_words(retry);
+            return Err(format!(
+                "the stream of its response cannot be resumed: {url} allows that after {retry}"
+            ));
+        }
         let mut why = String::new();
-        for failures in 0..RESUME_ATTEMPTS {
+        for failures in idle..idle.saturating_add(RESUME_ATTEMPTS) {
             sleep(pause(position, failures)).await;
             why = match self.open_stream(Some(id)).await {
                 Ok(Opened::Stream(body)) => return Ok(body),
@@ -141,7 +171,7 @@ impl Bridge {
         if !parts.status.is_success() {
             return Ok(Opened::Refused(parts.status));
         }
-        if content_type(&parts.headers) != EVENT_STREAM {
+        if content_type(&parts.headers) != EVENT_STREAM || coding(&parts.headers).is_some() {
             return Ok(Opened::Refused(StatusCode::NOT_ACCEPTABLE));
         }
         Ok(Opened::Stream(body))
@@ -162,8 +192,14 @@ impl Bridge {
             };
             let outcome = parser.read(data, position, &mut messages);
             for message in messages.drain(..) {
-                if !self.forward(&message, ids).await {
-                    message::step(|| "dropped an event that is not a message".to_owned());
+                if self.forward(&message, ids).await {
+                    continue;
+                }
+                message::step(|| "dropped an event that is not a message".to_owned());
+                if let [id] = ids
+                    && is_damaged_response(&message, id)
+                {
+                    return End::Damaged;
                 }
             }
             if outcome.is_err() {

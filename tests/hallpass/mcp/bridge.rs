@@ -206,6 +206,8 @@ fn messages_pass_in_order_with_the_token_the_session_and_the_version() {
     assert_eq!(client.receive()["id"], "é\"");
     // A response to a request of the server.
     client.send(&json!({"jsonrpc": "2.0", "id": "s1", "result": {}}));
+    // Nothing waits for it. One of the requests before is for messages of the server.
+    server.wait_for_requests(6);
     client.request(2, "ping");
     assert_eq!(client.receive()["id"], 2);
     client.end();
@@ -233,6 +235,7 @@ fn messages_pass_in_order_with_the_token_the_session_and_the_version() {
         has(request, "authorization", Some("Bearer token-1"));
         has(request, "mcp-session-id", later("session-1"));
         has(request, "mcp-protocol-version", later("2025-11-25"));
+        has(request, "accept-encoding", Some("identity"));
         assert_eq!(request.target, "/mcp");
         if request.method == "POST" {
             has(

@@ -17,15 +17,16 @@ fn cancel(id: u64) -> Value {
 
 #[test]
 fn a_cancellation_is_passed_on_and_nothing_more_comes_of_its_request() {
-    let gate = Gate::new();
-    let held = gate.clone();
+    let (gate, slow_gate) = (Gate::new(), Gate::new());
+    let (held, slow) = (gate.clone(), slow_gate.clone());
     let (machine, server, url) = site(move |request| {
         let message = message(request);
         match message["method"].as_str() {
             Some("slow") => Reply::events("")
                 .after(&held)
                 .then(&super::event(&response(&message))),
-            Some("notifications/cancelled") => Reply::new(202),
+            // No other message waits for it.
+            Some("notifications/cancelled") => Reply::new(202).held_by(&slow),
             _ => usual(request),
         }
     });
@@ -42,6 +43,7 @@ fn a_cancellation_is_passed_on_and_nothing_more_comes_of_its_request() {
     gate.open();
     client.request(2, "ping");
     assert_eq!(client.receive()["id"], 2);
+    slow_gate.open();
     client.end();
     let cancelled = methods(&server)
         .iter()

@@ -1,5 +1,11 @@
 //! How it ends.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+
+use serde_json::{Value, json};
+
 use super::{Client, message, methods, response, site, usual};
 use crate::machine::finish;
 use crate::server::{Gate, Reply};
@@ -69,4 +75,46 @@ fn it_ends_when_the_client_reads_no_more() {
     // Its input stays open.
     finish(child).success();
     drop(stdin);
+}
+
+/// It may have ended its own reading, and wait for this process.
+#[test]
+fn after_a_signal_the_session_ends_also_if_the_client_does_not_read_and_no_response_is_lost() {
+    let (machine, server, url) = site(|request| {
+        let message = message(request);
+        match message["method"].as_str() {
+            Some("long") => {
+                let result = "x".repeat(100_000);
+                let response =
+                    json!({"jsonrpc": "2.0", "id": message["id"], "result": {"a": result}});
+                Reply::json(200, response.to_string())
+            }
+            Some("slow") => Reply::new(200).held_by(&Gate::new()),
+            _ => usual(request),
+        }
+    });
+    let mut command = machine.hallpass(&["mcp", &url]);
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = pipes.spawn().expect("a program");
+    let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut client = Client {
+        stdin: child.stdin.take(),
+        child: Some(child),
+        lines: channel().1,
+    };
+    client.send(&super::initialize());
+    client.notify("notifications/initialized");
+    for id in 1..=20 {
+        client.request(id, "long");
+    }
+    client.request(21, "slow");
+    server.wait_for_requests(24);
+    client.signal("TERM");
+    server.wait_for_requests(25);
+    assert_eq!(methods(&server).last().map(String::as_str), Some("DELETE"));
+    let lines = stdout.lines().map_while(Result::ok);
+    let messages = lines.map(|line| serde_json::from_str::<Value>(&line).expect("JSON"));
+    let mut ids: Vec<_> = messages.map(|message| message["id"].as_u64()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..=21).map(Some).collect::<Vec<_>>());
 }

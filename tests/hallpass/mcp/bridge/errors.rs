@@ -49,10 +49,6 @@ fn refusals() -> Vec<(Reply, &'static str)> {
             "$URL does not allow this with the token (403): insufficient_scope (it needs the scope write)",
         ),
         (
-            Reply::new(302).header("Location", "https://other.example/mcp?a=b"),
-            "$URL redirects to https://other.example/mcp (302); hallpass sends the token only to the URL that it was given",
-        ),
-        (
             Reply::json(200, "{"),
             "the response of $URL is not a message of JSON-RPC 2.0",
         ),
@@ -91,9 +87,51 @@ fn refusals() -> Vec<(Reply, &'static str)> {
     ]
 }
 
+/// The same.
+fn other_refusals() -> Vec<(Reply, &'static str)> {
+    let busy = Reply::new(429).header("Content-Type", "text/plain");
+    vec![
+        (
+            Reply::new(302).header("Location", "https://other.example/mcp?a=b"),
+            "$URL redirects to https://other.example/mcp (302); hallpass sends the token only to the URL that it was given",
+        ),
+        (
+            Reply::new(302).header(
+                "Location",
+                "https://u:pw@evil.example/cb#access_token=token-1",
+            ),
+            "$URL redirects to https://evil.example/cb (302); hallpass sends the token only to the URL that it was given",
+        ),
+        (
+            Reply::new(307).header("Location", "https://evil.example/token-1?x=y"),
+            "$URL redirects (307); hallpass sends the token only to the URL that it was given",
+        ),
+        (
+            Reply::new(308).header("Location", "/mcp/?a=token-1"),
+            "$URL redirects to $URL/ (308); use that URL: hallpass mcp $URL/",
+        ),
+        (
+            busy.body("slow down").header("Retry-After", "7"),
+            "$URL answered 429: slow down; try again in 7 s",
+        ),
+        (
+            Reply::json(200, "\u{1f}").header("Content-Encoding", "gzip"),
+            "$URL compressed its response with gzip, which hallpass does not ask for",
+        ),
+        (
+            Reply::events("id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\ndata: \"resu\n\n"),
+            "the response of $URL is not a message of JSON-RPC 2.0",
+        ),
+        (
+            Reply::events("id: 1\nretry: 31536000000\ndata:\n\n"),
+            "the stream of its response cannot be resumed: $URL allows that after 365 d",
+        ),
+    ]
+}
+
 #[test]
 fn a_request_without_a_response_gets_an_error_that_says_why() {
-    let rows = refusals();
+    let rows = [refusals(), other_refusals()].concat();
     let replies: Vec<_> = rows.iter().map(|(reply, _)| reply.clone()).collect();
     let (machine, _server, url) = site(move |request| {
         let message = message(request);
@@ -123,10 +161,17 @@ fn an_error_of_the_server_is_passed_on_with_the_id_of_the_request() {
     let shown = error.clone();
     let (machine, _server, url) = site(move |request| {
         let message = message(request);
-        let with = |id: &str| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{shown}}}");
+        // On several lines, as many frameworks write it.
+        let shown = serde_json::to_string_pretty(&shown).expect("JSON");
+        let with =
+            |id: &str| format!("{{\"jsonrpc\":\"2.0\",\n\"id\":{id},\n\"error\":{shown}\r\n}}");
         match message["method"].as_str() {
             Some("null") => Reply::json(400, with("null")),
-            Some("none") => Reply::json(400, json!({"error": shown}).to_string()),
+            Some("none") => Reply::json(400, format!("{{\"error\":{shown}}}")),
+            Some("events") => {
+                let lines = with("null").replace('\r', "").replace('\n', "\ndata: ");
+                Reply::events(&format!("data: {lines}\n\n"))
+            }
             Some("other") => Reply::json(406, with("\"server-error\"")),
             Some("success") => Reply::json(200, with("null")),
             _ => usual(request),
@@ -134,7 +179,7 @@ fn an_error_of_the_server_is_passed_on_with_the_id_of_the_request() {
     });
     let mut client = Client::start(&machine, &url);
     client.initialize();
-    for (id, method) in (1..).zip(["null", "none", "other", "success"]) {
+    for (id, method) in (1..).zip(["null", "none", "other", "success", "events"]) {
         client.request(id, method);
         let message = client.receive();
         assert_eq!(
@@ -154,19 +199,34 @@ fn lines_that_are_no_messages_are_refused_and_the_next_one_is_read() {
     });
     let mut client = Client::start(&machine, &url);
     client.initialize();
-    for (line, code) in [
-        ("{", -32700),
-        ("<html>", -32700),
-        ("[]", -32600),
-        ("{\"id\":1}", -32600),
-        ("{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"a\"}", -32600),
+    for (line, id, code) in [
+        ("{", json!(null), -32700),
+        ("<html>", json!(null), -32700),
+        ("[]", json!(null), -32600),
+        ("{\"id\":1}", json!(null), -32600),
+        (
+            "{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"a\"}",
+            json!(null),
+            -32600,
+        ),
+        (
+            "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"a\"}",
+            json!(null),
+            -32600,
+        ),
+        (
+            "{\"jsonrpc\":\"2.0\",\"id\":24,\"method\":\"a\",\"result\":{}}",
+            json!(24),
+            -32600,
+        ),
     ] {
         client.send_text(&format!("{line}\n"));
         let message = client.receive();
         assert_eq!(message["error"]["code"], code, "{line}");
-        assert!(message["id"].is_null(), "{message}");
+        assert_eq!(message["id"], id, "{message}");
     }
-    client.request(1, "ping");
+    // Windows PowerShell writes a byte order mark.
+    client.send_text(&format!("\u{feff}{}\n", super::request(1, "ping")));
     assert_eq!(client.receive()["id"], 1);
     client.end();
     assert!(
@@ -194,6 +254,64 @@ fn a_request_with_the_id_of_another_one_is_refused() {
     assert_eq!(client.receive()["result"]["method"], "slow");
     client.end();
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn each_request_of_a_batch_that_is_not_sent_gets_one_error() {
+    let gate = crate::server::Gate::new();
+    let held = gate.clone();
+    let (machine, server, url) = site(move |request| match message(request)["method"].as_str() {
+        Some("slow") => Reply::json(200, response(&message(request)).to_string()).held_by(&held),
+        _ => usual(request),
+    });
+    let mut client = Client::start(&machine, &url);
+    client.request(1, "slow");
+    server.wait_for_requests(1);
+    let batch = |ids: &[u64]| {
+        json!(
+            ids.iter()
+                .map(|id| super::request(*id, "a"))
+                .collect::<Vec<_>>()
+        )
+    };
+    client.send(&batch(&[1, 2, 3, 3]));
+    for id in 1..4 {
+        assert!(client.error(id).contains("the batch was not sent"));
+    }
+    let many: Vec<_> = (100..1200).collect();
+    client.send(&batch(&many));
+    for id in many {
+        assert_eq!(client.error(id), "too many requests at the same time");
+    }
+    gate.open();
+    assert_eq!(client.receive()["result"]["method"], "slow");
+    client.end();
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_result_may_be_null() {
+    let (machine, server, url) = site(|request| {
+        let message = message(request);
+        let null = json!({"jsonrpc": "2.0", "id": message["id"], "result": null});
+        match message["method"].as_str() {
+            Some("json") => Reply::json(200, null.to_string()),
+            Some("events") => Reply::events(&format!("id: 1\n{}", super::event(&null))),
+            _ => usual(request),
+        }
+    });
+    let mut client = Client::start(&machine, &url);
+    for (id, method) in (1..).zip(["json", "events"]) {
+        client.request(id, method);
+        let message = client.receive();
+        assert_eq!(message["id"], id, "{message}");
+        assert!(message.get("error").is_none(), "{message}");
+    }
+    let answer = json!({"jsonrpc": "2.0", "id": "s", "result": null});
+    client.send(&answer);
+    client.end();
+    let last = server.requests().pop().expect("a request");
+    assert_eq!(last.text(), answer.to_string());
 }
 
 #[test]

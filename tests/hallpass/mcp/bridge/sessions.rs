@@ -125,3 +125,25 @@ fn a_session_that_cannot_begin_is_an_error_and_tried_again() {
         .collect();
     assert_eq!(ended.len(), 2);
 }
+
+#[test]
+fn an_error_about_a_request_does_not_end_the_session() {
+    let (machine, server, url) = site(|request| {
+        let message = message(request);
+        let error = json!({"code": -32002, "message": "Resource not found"});
+        match message["method"].as_str() {
+            Some("read") => {
+                let error = json!({"jsonrpc": "2.0", "id": message["id"], "error": error});
+                Reply::json(404, error.to_string())
+            }
+            _ => super::usual(request),
+        }
+    });
+    let mut client = Client::start(&machine, &url);
+    client.initialize();
+    client.request(1, "read");
+    assert_eq!(client.error(1), "Resource not found");
+    client.end();
+    let count = |name: &str| methods(&server).iter().filter(|it| *it == name).count();
+    assert_eq!((count("initialize"), count("read")), (1, 1));
+}

@@ -106,7 +106,8 @@ fn a_stream_that_cannot_be_resumed_is_an_error() {
 fn messages_of_the_server_come_without_a_request_and_also_after_a_break() {
     let replies = Mutex::new(vec![
         Reply::events("").then(&note("three")).after(&Gate::new()),
-        Reply::new(503),
+        // It has not noticed yet that the connection is broken.
+        Reply::new(409),
         Reply::events(&format!("id: 7\nretry: 10\n{}", note("two"))).cut(),
         Reply::events(&note("one")).then("id: 5\nretry: 20\ndata:\n\n"),
     ]);
@@ -153,4 +154,45 @@ fn a_server_without_messages_of_its_own_is_asked_once() {
         let count = |name: &str| methods(&server).iter().filter(|it| *it == name).count();
         assert_eq!((count("GET"), count("initialize")), (1, 1), "{status}");
     }
+}
+
+/// A server may need an answer before it goes on.
+#[test]
+fn an_answer_of_the_client_waits_for_no_other_message() {
+    let gates = [Gate::new(), Gate::new()];
+    let held = gates.clone();
+    let ask = |id: &str| event(&json!({"jsonrpc": "2.0", "id": id, "method": "ping"}));
+    let (machine, _server, url) = site(move |request| {
+        let message = message(request);
+        match (message["method"].as_str(), message["id"].as_str()) {
+            (Some("initialize"), _) => {
+                let answer = Reply::events(&ask("begin")).after(&held[0]);
+                answer.then(&event(&response(&message)))
+            }
+            (Some("list_changed"), _) => Reply::new(202).held_by(&held[1]),
+            (None, Some("begin")) => {
+                held[0].open();
+                Reply::new(202)
+            }
+            (None, Some("list")) => {
+                held[1].open();
+                Reply::new(202)
+            }
+            _ if request.method == "GET" => Reply::events(&ask("list")).after(&Gate::new()),
+            _ => usual(request),
+        }
+    });
+    let answer = |id: &str| json!({"jsonrpc": "2.0", "id": id, "result": {}});
+    let mut client = Client::start(&machine, &url);
+    client.send(&super::initialize());
+    assert_eq!(client.receive()["id"], "begin");
+    client.send(&answer("begin"));
+    assert_eq!(client.receive()["id"], 0);
+    client.notify("notifications/initialized");
+    client.notify("list_changed");
+    assert_eq!(client.receive()["id"], "list");
+    client.send(&answer("list"));
+    client.request(1, "ping");
+    assert_eq!(client.receive()["id"], 1);
+    client.end();
 }
