@@ -16,7 +16,7 @@ use super::input::MESSAGE_LIMIT;
 use super::jsonrpc::{Batch, Id, error_for};
 use super::refusal::ErrorResponse;
 use crate::commands::upstream::body::next_frame;
-use crate::commands::upstream::proofs::ApiRequest;
+use crate::commands::upstream::proofs::{ApiRequest, wanted_nonce};
 use crate::commands::upstream::tokens::Token;
 use crate::message;
 use crate::oauth::UpstreamBody;
@@ -190,7 +190,7 @@ impl Bridge {
             .send_with(&token, &method, &headers, body.clone())
             .await?;
         if response.status() != StatusCode::UNAUTHORIZED
-            || self.tokens.needs_nonce(&token, &response)
+            || wanted_nonce(&token, &response).is_some()
         {
             return Ok(Answer { response, token });
         }
@@ -215,23 +215,25 @@ impl Bridge {
         headers: &HeaderMap,
         body: Option<Bytes>,
     ) -> Result<Response<UpstreamBody>, String> {
-        let send = || async {
+        let send = async |nonce| {
             let request = ApiRequest {
                 method,
                 url: &self.url,
                 headers: headers.clone(),
             };
             let body = body.clone().map(UpstreamBody::from);
-            let sent = self.tokens.send(&self.upstream, token, request, body).await;
-            let response = sent.map_err(|error| error.to_string())?;
+            let sent = self
+                .tokens
+                .send(&self.upstream, token, request, body, nonce);
+            let response = sent.await.map_err(|error| error.to_string())?;
             message::step(|| format!("{method}: {}", response.status().as_u16()));
             Ok(response)
         };
-        let response = send().await?;
-        if self.tokens.needs_nonce(token, &response) {
-            return send().await;
+        let response = send(self.tokens.nonce()).await?;
+        match wanted_nonce(token, &response) {
+            Some(nonce) => send(Some(nonce)).await,
+            None => Ok(response),
         }
-        Ok(response)
     }
 
     /// The server refused a message.

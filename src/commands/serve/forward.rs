@@ -201,7 +201,7 @@ impl Proxy {
             headers: of_request(&admitted.headers, &token.name, admitted.is_websocket),
         };
         let (tokens, upstream) = (&self.tokens, &self.upstream);
-        let sent = tokens.send_with_nonce(upstream, token, request, body.into_some(), nonce);
+        let sent = tokens.send(upstream, token, request, body.into_some(), nonce);
         progress.made();
         match first(sent, progress.server_pauses_for(self.limit)).await {
             First::Left(Ok(response)) => Ok(response),

@@ -27,32 +27,12 @@ pub(in crate::commands) struct ApiRequest<'a> {
 
 impl Tokens {
     /// Sends a request with this token, and once more if the server closed the connection instead of a
-    /// response to a safe request without a body.
+    /// response to a safe request without a body. The nonce of a repeated request is the one in the response
+    /// to the last try, because others may have used newer ones.
     ///
     /// # Errors
     /// `Unavailable` if there is no response, `Locked` when another program does not sign the proof.
     pub(in crate::commands) async fn send<B>(
-        &self,
-        upstream: &Upstream,
-        token: &Token,
-        request: ApiRequest<'_>,
-        body: Option<B>,
-    ) -> Result<Response<UpstreamBody>>
-    where
-        B: Body<Data = Bytes> + Send + Sync + 'static,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        let nonce = self.nonce();
-        self.send_with_nonce(upstream, token, request, body, nonce)
-            .await
-    }
-
-    /// The same with the nonce that the response to the last try of this request has: others may have used
-    /// newer ones.
-    ///
-    /// # Errors
-    /// As [`Tokens::send`].
-    pub(in crate::commands) async fn send_with_nonce<B>(
         &self,
         upstream: &Upstream,
         token: &Token,
@@ -106,15 +86,6 @@ impl Tokens {
                 sent.await.map_err(|_| error)
             }
         }
-    }
-
-    /// Whether the server only asks for a nonce in the proof: then the token was not refused.
-    pub(in crate::commands) fn needs_nonce<B>(
-        &self,
-        token: &Token,
-        response: &Response<B>,
-    ) -> bool {
-        self.sends_proofs() && wanted_nonce(token, response).is_some()
     }
 }
 

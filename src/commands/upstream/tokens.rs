@@ -84,10 +84,6 @@ impl Tokens {
         })))
     }
 
-    pub(super) fn sends_proofs(&self) -> bool {
-        self.0.sends_proofs
-    }
-
     /// The newest nonce of the API.
     pub(in crate::commands) fn nonce(&self) -> Option<Nonce> {
         let nonce = self.0.nonce.lock();
