@@ -57,6 +57,10 @@ const ROWS: &[(&str, RunBy)] = &[
         RunBy::Test("serve.rs", "--allow-host"),
     ),
     (
+        "hallpass token blooma --request",
+        RunBy::Test("dpop/requests.rs", r#""--format", "curl""#),
+    ),
+    (
         "tests/vectors/run",
         RunBy::Test("vectors.rs", "tests/vectors/adapter-hallpass"),
     ),
