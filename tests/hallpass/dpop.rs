@@ -12,7 +12,7 @@ mod serving;
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use crate::machine::Machine;
+use crate::machine::{CLIENT_ID, Machine, Ran, SECRET};
 use crate::server::{Reply, Request, Server};
 use proof::DpopProof;
 
@@ -64,6 +64,15 @@ fn url_of(request: &Request) -> String {
     let host = request.header("host").expect("a host");
     let path = request.target.split('?').next().unwrap_or_default();
     format!("http://{host}{path}")
+}
+
+/// Logs in to `p` at this machine's server, which may refuse it.
+fn try_login(machine: &Machine, more: &[&str]) -> Ran {
+    let url = machine.server().url("/token");
+    let secret = machine.private_file("secret", SECRET.as_bytes());
+    let secret = secret.to_str().expect("a path");
+    let login = ["login", "p", "--token-url", &url, "--client-id", CLIENT_ID];
+    machine.run(&[&login[..], &["--secret-file", secret], more].concat())
 }
 
 /// A machine with a profile `p` whose tokens are bound to a key, bound to `https://api.example/`.

@@ -16,7 +16,7 @@ use super::input::MESSAGE_LIMIT;
 use super::jsonrpc::{Batch, Id, error_for};
 use super::refusal::ErrorResponse;
 use crate::commands::upstream::body::next_frame;
-use crate::commands::upstream::proofs::{ApiRequest, wanted_nonce};
+use crate::commands::upstream::proofs::{ApiRequest, refuses_token, wanted_nonce};
 use crate::commands::upstream::tokens::Token;
 use crate::message;
 use crate::oauth::UpstreamBody;
@@ -189,9 +189,7 @@ impl Bridge {
         let response = self
             .send_with(&token, &method, &headers, body.clone())
             .await?;
-        if response.status() != StatusCode::UNAUTHORIZED
-            || wanted_nonce(&token, &response).is_some()
-        {
+        if !refuses_token(&token, &response) {
             return Ok(Answer { response, token });
         }
         let Some(other) = self.tokens.other_than(&token).await else {

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::rejection::Rejection;
 use super::responses::{later, no_token, refused, text};
 use super::route::{References, Route};
-use crate::commands::upstream::proofs::{ApiRequest, wanted_nonce};
+use crate::commands::upstream::proofs::{ApiRequest, refuses_token, wanted_nonce};
 use crate::commands::upstream::race::{First, first};
 use crate::commands::upstream::tokens::{Token, Tokens};
 use crate::error::Kind;
@@ -140,9 +140,7 @@ impl Proxy {
     ) -> Result<Response<UpstreamBody>, Response<ResponseBody>> {
         let replay = body.replay();
         let response = self.send(admitted, body, &token, progress).await?;
-        if response.status() != StatusCode::UNAUTHORIZED
-            || wanted_nonce(&token, &response).is_some()
-        {
+        if !refuses_token(&token, &response) {
             return Ok(response);
         }
         // Also for a body that cannot be sent again: the next request needs another token, too.

@@ -89,6 +89,11 @@ impl Tokens {
     }
 }
 
+/// Whether the server refused the token, and does not only ask for a nonce.
+pub(in crate::commands) fn refuses_token<B>(token: &Token, response: &Response<B>) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED && wanted_nonce(token, response).is_none()
+}
+
 /// The nonce that the server only asks for in the proof: then the token was not refused.
 pub(in crate::commands) fn wanted_nonce<B>(token: &Token, response: &Response<B>) -> Option<Nonce> {
     if !token.is_bound() || response.status() != StatusCode::UNAUTHORIZED {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::client::{get, send};
 use super::proof::DpopProof;
-use super::{strict, url_of, with_nonces};
+use super::{strict, try_login, url_of, with_nonces};
 use crate::agents::programs::{Agent, installed};
 use crate::machine::Machine;
 use crate::serve::Serving;
@@ -106,26 +106,13 @@ fn only_a_key_of_the_curve_p_256_signs_proofs() {
     add_key(&agent, &["-t", "ed25519"], "edwards");
     let mut machine = Machine::new().with_server(strict());
     machine.set("SSH_AUTH_SOCK", &agent.socket);
-    let secret = machine.private_file("secret", b"secret");
-    let secret = secret.to_str().expect("a path");
-    let url = machine.server().url("/token");
-    let login = [
-        "login",
-        "p",
-        "--token-url",
-        &url,
-        "--client-id",
-        "c",
-        "--secret-file",
-        secret,
-    ];
     for (key, code, expected) in [
         ("agent:edwards", 2, "P-256"),
         ("agent:nosuch", 6, "nosuch"),
         ("key.pem", 2, "agent:KEY"),
     ] {
         for more in [&[][..], &["--no-verify"]] {
-            let ran = machine.run(&[&login[..], &["--dpop-key", key], more].concat());
+            let ran = try_login(&machine, &[&["--dpop-key", key], more].concat());
             assert!(ran.failure(code).stderr.contains(expected));
         }
     }

@@ -9,7 +9,7 @@ use std::thread;
 use serde_json::Value;
 
 use super::proof::DpopProof;
-use super::{bound_token, logged_in, missing, strict, url_of, with_nonces};
+use super::{bound_token, logged_in, missing, strict, try_login, url_of, with_nonces};
 use crate::machine::{CLIENT_ID, Machine, SECRET, numbered_tokens};
 use crate::material::openssl;
 use crate::server::{Reply, Server};
@@ -76,22 +76,7 @@ fn a_server_that_never_accepts_a_nonce_gets_two_requests() {
     for nonce in ["again", "bad nonce", ""] {
         let server = Server::start(move |_| refuse(nonce));
         let machine = Machine::new().with_server(server);
-        let url = machine.server().url("/token");
-        let secret = machine.private_file("secret", b"secret");
-        let secret = secret.to_str().expect("a path");
-        let arguments = [
-            "login",
-            "p",
-            "--token-url",
-            &url,
-            "--client-id",
-            "c",
-            "--secret-file",
-            secret,
-        ];
-        let ran = machine
-            .run(&[&arguments[..], &["--dpop"]].concat())
-            .failure(4);
+        let ran = try_login(&machine, &["--dpop"]).failure(4);
         assert!(ran.stderr.contains("nonce"), "{ran:?}");
         let expected = if nonce == "again" { 2 } else { 1 };
         assert_eq!(machine.server().requests().len(), expected, "{nonce}");
@@ -167,20 +152,7 @@ fn many_callers_share_one_token_and_its_key() {
 fn a_login_turns_proofs_on_and_off_as_the_server_wants() {
     let login = |server: Server, more: &[&str]| {
         let machine = Machine::new().with_server(server);
-        let url = machine.server().url("/token");
-        let secret = machine.private_file("secret", SECRET.as_bytes());
-        let secret = secret.to_str().expect("a path");
-        let arguments = [
-            "login",
-            "p",
-            "--token-url",
-            &url,
-            "--client-id",
-            CLIENT_ID,
-            "--secret-file",
-            secret,
-        ];
-        let ran = machine.run(&[&arguments[..], more].concat());
+        let ran = try_login(&machine, more);
         (machine, ran)
     };
     // Required, with a message.
@@ -357,20 +329,7 @@ fn only_a_refusal_that_is_about_proofs_turns_them_on() {
             Reply::json(status, body.to_string())
         });
         let machine = Machine::new().with_server(server);
-        let url = machine.server().url("/token");
-        let secret = machine.private_file("secret", SECRET.as_bytes());
-        let secret = secret.to_str().expect("a path");
-        let login = [
-            "login",
-            "p",
-            "--token-url",
-            &url,
-            "--client-id",
-            CLIENT_ID,
-            "--secret-file",
-            secret,
-        ];
-        let ran = machine.run(&login);
+        let ran = try_login(&machine, &[]);
         let note = "so tokens are bound to a key";
         if is_about_proofs {
             let ran = ran.success();
@@ -396,20 +355,7 @@ fn proofs_with_which_a_login_fails_as_well_are_not_mentioned() {
         ),
     });
     let machine = Machine::new().with_server(server);
-    let url = machine.server().url("/token");
-    let secret = machine.private_file("secret", SECRET.as_bytes());
-    let secret = secret.to_str().expect("a path");
-    let login = [
-        "login",
-        "p",
-        "--token-url",
-        &url,
-        "--client-id",
-        CLIENT_ID,
-        "--secret-file",
-        secret,
-    ];
-    let ran = machine.run(&login).failure(4);
+    let ran = try_login(&machine, &[]).failure(4);
     assert!(
         !ran.stderr.contains("are bound") && ran.stderr.contains("check the client ID, secret"),
         "{ran:?}"

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::machine::{Machine, Ran, finish};
 use crate::serve::machine_bound_to;
-use crate::server::{Reply, Request, Server};
+use crate::server::{Gate, Reply, Request, Server};
 
 /// How long a message may take on a busy machine.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -175,6 +175,15 @@ fn site(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> (Machine,
     let server = Server::start(answer);
     let url = server.url("/mcp");
     (machine_bound_to(&url), server, url)
+}
+
+/// The same as [`usual`], but the response to the method `slow` waits for this gate.
+fn slow_site(gate: &Gate) -> (Machine, Server, String) {
+    let held = gate.clone();
+    site(move |request| match message(request)["method"].as_str() {
+        Some("slow") => Reply::json(200, response(&message(request)).to_string()).held_by(&held),
+        _ => usual(request),
+    })
 }
 
 /// The methods of the messages that a server got, and those of requests without one.

@@ -6,18 +6,14 @@ use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
 
-use super::{Client, message, methods, response, site, usual};
+use super::{Client, message, methods, site, slow_site, usual};
 use crate::machine::finish;
 use crate::server::{Gate, Reply};
 
 #[test]
 fn at_the_end_of_the_input_all_requests_get_their_responses_first() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let (machine, server, url) = site(move |request| match message(request)["method"].as_str() {
-        Some("slow") => Reply::json(200, response(&message(request)).to_string()).held_by(&held),
-        _ => usual(request),
-    });
+    let (machine, server, url) = slow_site(&gate);
     let mut client = Client::start(&machine, &url);
     client.initialize();
     client.request(1, "slow");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Client, message, response, site, usual};
+use super::{Client, message, response, site, slow_site, usual};
 use crate::machine::Machine;
 use crate::serve::machine_bound_to;
 use crate::server::{Reply, Server};
@@ -240,11 +240,7 @@ fn lines_that_are_no_messages_are_refused_and_the_next_one_is_read() {
 #[test]
 fn a_request_with_the_id_of_another_one_is_refused() {
     let gate = crate::server::Gate::new();
-    let held = gate.clone();
-    let (machine, server, url) = site(move |request| match message(request)["method"].as_str() {
-        Some("slow") => Reply::json(200, response(&message(request)).to_string()).held_by(&held),
-        _ => usual(request),
-    });
+    let (machine, server, url) = slow_site(&gate);
     let mut client = Client::start(&machine, &url);
     client.request(1, "slow");
     server.wait_for_requests(1);
@@ -259,11 +255,7 @@ fn a_request_with_the_id_of_another_one_is_refused() {
 #[test]
 fn each_request_of_a_batch_that_is_not_sent_gets_one_error() {
     let gate = crate::server::Gate::new();
-    let held = gate.clone();
-    let (machine, server, url) = site(move |request| match message(request)["method"].as_str() {
-        Some("slow") => Reply::json(200, response(&message(request)).to_string()).held_by(&held),
-        _ => usual(request),
-    });
+    let (machine, server, url) = slow_site(&gate);
     let mut client = Client::start(&machine, &url);
     client.request(1, "slow");
     server.wait_for_requests(1);
