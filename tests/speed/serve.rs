@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::machine::Machine;
 use crate::server::{Reply, Server};
 use crate::table::{self, Row};
+use crate::tools;
 
 /// How much of everything.
 pub(crate) struct Size {
@@ -176,77 +177,123 @@ fn processor_time(child: &Child) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
+/// `hallpass serve` in front of a server, and the way to both.
+struct Setup {
+    serve: Child,
+    direct: Target,
+    through: Target,
+    _machine: Machine,
+    _tokens: Server,
+}
+
+impl Setup {
+    fn start(binary: &Path, long: usize) -> Self {
+        let url = upstream(long);
+        let machine = Machine::new();
+        let tokens = Server::start(|_| Reply::token(&"t".repeat(1000), 3600));
+        machine.login("p", &tokens, &["--for", &url]);
+        let mut command = machine.command(binary);
+        let mut serve = command
+            .args(["serve", "p"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("hallpass");
+        let mut line = String::new();
+        let stdout = serve.stdout.take().expect("a pipe");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("an address");
+        Self {
+            serve,
+            direct: Target::of(&url),
+            through: Target::of(&line),
+            _machine: machine,
+            _tokens: tokens,
+        }
+    }
+
+    /// Direct requests and those through `hallpass serve`, in turns.
+    fn one_connection(&self, size: &Size, title: &str) {
+        let mut rows = [Row::new("direct"), Row::new("hallpass serve")];
+        let part = size.single.div_ceil(size.repetitions);
+        for _ in 0..size.repetitions {
+            self.direct.one_after_the_other(part, &mut rows[0]);
+            self.through.one_after_the_other(part, &mut rows[1]);
+        }
+        table::print(title, &rows, &["direct"]);
+    }
+
+    fn many_connections(&self, size: &Size) {
+        let mut rows = [Row::new("direct"), Row::new("hallpass serve")];
+        let mut fastest = Duration::MAX;
+        let before = processor_time(&self.serve);
+        for _ in 0..size.repetitions {
+            rows[0].add(self.direct.at_once(size.each), None);
+            let time = self.through.at_once(size.each);
+            fastest = fastest.min(time);
+            rows[1].add(time, None);
+        }
+        let count = size.each * CONNECTIONS;
+        let title = format!("{count} requests on {CONNECTIONS} connections");
+        table::print(&title, &rows, &["direct"]);
+        let rate = u32::try_from(count).expect("a number");
+        let rate = f64::from(rate) / fastest.as_secs_f64();
+        println!("hallpass serve, at best: {rate:.0} requests/s");
+        let used = processor_time(&self.serve)
+            .saturating_sub(before)
+            .as_secs_f64();
+        let requests = size.repetitions * (size.each + 1) * CONNECTIONS;
+        let requests = u32::try_from(requests).expect("a number");
+        let each = 1e6 * used / f64::from(requests);
+        println!("its time on a processor: {each:.0} \u{b5}s for a request");
+    }
+
+    fn memory(&self, size: &Size) {
+        let before = memory(&self.serve, "VmRSS");
+        let started = Instant::now();
+        let received = self.through.get(&mut self.through.connect(), "long");
+        let (seconds, mib) = (started.elapsed().as_secs_f64(), received >> 20);
+        println!("\nmemory of hallpass serve");
+        println!("after the requests: {before} KiB");
+        println!(
+            "after a body of {mib} MiB ({seconds:.1} s): {} KiB",
+            memory(&self.serve, "VmRSS")
+        );
+        let idle: Vec<_> = (0..size.idle)
+            .map(|_| {
+                let mut connection = self.through.connect();
+                self.through.get(&mut connection, "");
+                connection
+            })
+            .collect();
+        println!(
+            "with {} idle connections: {} KiB",
+            idle.len(),
+            memory(&self.serve, "VmRSS")
+        );
+        println!("the most at any time: {} KiB", memory(&self.serve, "VmHWM"));
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        self.serve.kill().expect("a process");
+        self.serve.wait().expect("a process");
+    }
+}
+
+/// Afterwards this thread keeps to one processor.
 pub(crate) fn measure(binary: &Path, size: &Size) {
-    let url = upstream(size.long);
-    let machine = Machine::new();
-    let tokens = Server::start(|_| Reply::token(&"t".repeat(1000), 3600));
-    machine.login("p", &tokens, &["--for", &url]);
-    let mut command = machine.command(binary);
-    let mut serve = command
-        .args(["serve", "p"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("hallpass");
-    let mut line = String::new();
-    let stdout = serve.stdout.take().expect("a pipe");
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("an address");
-    let (direct, through) = (Target::of(&url), Target::of(&line));
-
-    let mut rows = [Row::new("direct"), Row::new("hallpass serve")];
-    let part = size.single.div_ceil(size.repetitions);
-    for _ in 0..size.repetitions {
-        direct.one_after_the_other(part, &mut rows[0]);
-        through.one_after_the_other(part, &mut rows[1]);
-    }
+    let setup = Setup::start(binary, size.long);
     let title = format!("a request on one connection, {} rounds", size.single);
-    table::print(&title, &rows, &["direct"]);
-
-    let mut rows = [Row::new("direct"), Row::new("hallpass serve")];
-    let mut fastest = Duration::MAX;
-    let before = processor_time(&serve);
-    for _ in 0..size.repetitions {
-        rows[0].add(direct.at_once(size.each), None);
-        let time = through.at_once(size.each);
-        fastest = fastest.min(time);
-        rows[1].add(time, None);
-    }
-    let count = size.each * CONNECTIONS;
-    let title = format!("{count} requests on {CONNECTIONS} connections");
-    table::print(&title, &rows, &["direct"]);
-    let rate = u32::try_from(count).expect("a number");
-    let rate = f64::from(rate) / fastest.as_secs_f64();
-    println!("hallpass serve, at best: {rate:.0} requests/s");
-    let used = processor_time(&serve).saturating_sub(before).as_secs_f64();
-    let requests = size.repetitions * (size.each + 1) * CONNECTIONS;
-    let requests = u32::try_from(requests).expect("a number");
-    let each = 1e6 * used / f64::from(requests);
-    println!("its time on a processor: {each:.0} \u{b5}s for a request");
-
-    let before = memory(&serve, "VmRSS");
-    let started = Instant::now();
-    let received = through.get(&mut through.connect(), "long");
-    let (seconds, mib) = (started.elapsed().as_secs_f64(), received >> 20);
-    println!("\nmemory of hallpass serve");
-    println!("after the requests: {before} KiB");
-    println!(
-        "after a body of {mib} MiB ({seconds:.1} s): {} KiB",
-        memory(&serve, "VmRSS")
-    );
-    let idle: Vec<_> = (0..size.idle)
-        .map(|_| {
-            let mut connection = through.connect();
-            through.get(&mut connection, "");
-            connection
-        })
-        .collect();
-    println!(
-        "with {} idle connections: {} KiB",
-        idle.len(),
-        memory(&serve, "VmRSS")
-    );
-    println!("the most at any time: {} KiB", memory(&serve, "VmHWM"));
-    serve.kill().expect("a process");
-    serve.wait().expect("a process");
+    setup.one_connection(size, &title);
+    setup.many_connections(size);
+    setup.memory(size);
+    drop(setup);
+    // To wake an idle processor can cost a virtual machine more than the request, and a request that goes through
+    // `hallpass serve` wakes twice as many.
+    let processor = tools::keep_to_one_processor();
+    let processor = processor.as_deref().unwrap_or("any");
+    let title = format!("{title}, on processor {processor}");
+    Setup::start(binary, size.long).one_connection(size, &title);
 }
