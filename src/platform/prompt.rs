@@ -225,7 +225,7 @@ fn read_stdin(option: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
             "pipe it in: some-command | hallpass login {option}"
         )));
     }
-    secret::read_to_end(io::stdin()).map_err(|error| {
+    secret::read_to_end(platform::standard_input()).map_err(|error| {
         Error::usage(format!("cannot read the {what} from standard input")).because(error)
     })
 }

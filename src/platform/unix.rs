@@ -8,12 +8,13 @@ mod terminal;
 
 use std::ffi::{CStr, CString, OsString, c_char};
 use std::io;
-use std::os::fd::IntoRawFd as _;
+use std::os::fd::{BorrowedFd, IntoRawFd as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, fcntl_getfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -175,22 +176,36 @@ pub(crate) fn standard_input() -> impl io::Read {
     struct StandardInput;
     impl io::Read for StandardInput {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let read = || rustix::io::read(stdin(), &mut *buffer);
-            Ok(rustix::io::retry_on_intr(read)?)
+            loop {
+                match rustix::io::read(stdin(), &mut *buffer) {
+                    Err(Errno::INTR) => {}
+                    Err(Errno::AGAIN) => wait_for(stdin(), PollFlags::IN)?,
+                    read => return Ok(read?),
+                }
+            }
         }
     }
     StandardInput
 }
 
+/// Waits for a descriptor that does not block: the caller's event loop has it, too.
+#[cold]
+fn wait_for(descriptor: BorrowedFd<'_>, event: PollFlags) -> io::Result<()> {
+    let wait = || poll(&mut [PollFd::from_borrowed_fd(descriptor, event)], None);
+    rustix::io::retry_on_intr(wait)?;
+    Ok(())
+}
+
 /// Writes without std's buffer, which costs more than it saves for one line.
 pub(crate) fn write_to_stdout(mut output: &[u8]) -> io::Result<()> {
     while !output.is_empty() {
-        let write = || rustix::io::write(stdout(), output);
-        let count = rustix::io::retry_on_intr(write)?;
-        if count == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+        match rustix::io::write(stdout(), output) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => output = &output[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(stdout(), PollFlags::OUT)?,
+            Err(error) => return Err(error.into()),
         }
-        output = &output[count..];
     }
     Ok(())
 }

@@ -185,3 +185,14 @@ pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
         thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Waits until hallpass has read all that there is.
+#[track_caller]
+pub(crate) fn wait_until_it_sleeps(child: &Child) {
+    wait_until("hallpass sleeps", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()));
+        let stat = stat.expect("a process");
+        // Or it has ended.
+        stat.contains("(hallpass) S ") || stat.contains("(hallpass) Z ")
+    });
+}

@@ -2,14 +2,17 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Write as _, pipe};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use serde_json::json;
 
 use super::{GIT, bound_to};
+use crate::crowd::wait_until_it_sleeps;
 use crate::machine::{HALLPASS, Machine, finish};
 use crate::server::{Reply, Server};
 use crate::support::ran;
@@ -225,4 +228,22 @@ fn a_client_that_runs_its_helper_in_a_loop_sends_few_requests() {
     }
     let made = server.requests().len();
     assert!(made < 5, "{made} requests");
+}
+
+/// The caller's event loop may share it.
+#[test]
+fn a_request_on_a_pipe_that_does_not_block_is_waited_for() {
+    let machine = bound_to(&["https://git.example/"]);
+    let (input, mut to_it) = pipe().expect("a pipe");
+    fcntl_setfl(&input, OFlags::NONBLOCK).expect("a setting");
+    let mut command = machine.hallpass(GIT);
+    let child = command.stdin(input).stdout(Stdio::piped()).spawn();
+    let child = child.expect("hallpass");
+    drop(command);
+    wait_until_it_sleeps(&child);
+    to_it
+        .write_all(b"protocol=https\nhost=git.example\n\n")
+        .expect("a reader");
+    let ran = finish(child).success();
+    assert!(ran.stdout.contains("password=token-1\n"), "{ran:?}");
 }

@@ -9,14 +9,17 @@ mod stateless;
 mod streams;
 mod tokens;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _, pipe};
+use std::os::fd::AsFd as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use serde_json::{Value, json};
 
+use crate::crowd::wait_until_it_sleeps;
 use crate::machine::{Machine, Ran, finish};
 use crate::serve::machine_bound_to;
 use crate::server::{Gate, Reply, Request, Server};
@@ -307,4 +310,48 @@ fn each_message_is_one_line_whatever_the_server_writes() {
     client.end();
     let bodies: Vec<_> = server.requests().iter().map(Request::text).collect();
     assert_eq!(bodies.last(), Some(&batch.to_string()));
+}
+
+/// The parent's event loop may share them.
+#[test]
+fn standard_streams_that_do_not_block_are_waited_for() {
+    let long = "x".repeat(1 << 20);
+    let (machine, _server, url) = site(move |request| {
+        let message = message(request);
+        if message["method"] == "long" {
+            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": long});
+            return Reply::json(200, answer.to_string());
+        }
+        usual(request)
+    });
+    let [(input, mut to_it), (from_it, output)] = [(); 2].map(|()| pipe().expect("a pipe"));
+    for end in [input.as_fd(), output.as_fd()] {
+        fcntl_setfl(end, OFlags::NONBLOCK).expect("a setting");
+    }
+    let mut command = machine.hallpass(&["mcp", &url]);
+    let mut child = command
+        .stdin(input)
+        .stdout(output)
+        .spawn()
+        .expect("hallpass");
+    drop(command);
+    for id in 0..2 {
+        // It has read all that there is, and waits.
+        wait_until_it_sleeps(&child);
+        writeln!(to_it, "{}", request(id, "long")).expect("a reader");
+    }
+    drop(to_it);
+    let lines: Vec<_> = BufReader::new(from_it)
+        .lines()
+        .map_while(Result::ok)
+        .collect();
+    assert!(child.wait().expect("a process").success());
+    assert_eq!(
+        lines
+            .iter()
+            .map(String::len)
+            .filter(|it| *it > 1 << 20)
+            .count(),
+        2
+    );
 }
