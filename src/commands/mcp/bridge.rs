@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::headers;
@@ -14,7 +15,7 @@ use super::order::Exchanges;
 use super::output::Output;
 use super::parameters::ToolParameters;
 use super::pending::{Kind, Pending};
-use super::session::Sessions;
+use super::session::{Session, Sessions};
 use crate::commands::upstream::race::{First, first};
 use crate::commands::upstream::signals::{signal, stop_signals};
 use crate::commands::upstream::tokens::Tokens;
@@ -78,8 +79,8 @@ impl Bridge {
         let end = first(bridge.serve(input), stopped).await;
         let is_client_gone = matches!(end, First::Right(First::Right(_)));
         // Meanwhile, because a client that ends may read no more.
-        let session = Arc::clone(&bridge);
-        let session = tokio::spawn(async move { session.end_session().await });
+        bridge.sessions.stop_listener();
+        let session = bridge.spawn_end(bridge.sessions.current());
         let ended = async {
             for id in bridge.pending.ids() {
                 bridge.fail(&id, ENDED).await;
@@ -133,10 +134,14 @@ impl Bridge {
         self.url.as_str().split('?').next().unwrap_or_default()
     }
 
-    /// Tells the server that the session is over (MCP 2025-11-25, "Session Management").
-    async fn end_session(&self) {
-        self.sessions.stop_listener();
-        let session = self.sessions.current();
+    /// Tells the server that a session is over, in a task of its own.
+    pub(super) fn spawn_end(self: &Arc<Self>, session: Session) -> JoinHandle<()> {
+        let bridge = Arc::clone(self);
+        tokio::spawn(async move { bridge.end_session(&session).await })
+    }
+
+    /// MCP 2025-11-25, "Session Management".
+    async fn end_session(&self, session: &Session) {
         if session.id.is_none() {
             return;
         }

@@ -15,6 +15,7 @@ use super::headers::{EVENT_STREAM, SESSION_ID};
 use super::input::MESSAGE_LIMIT;
 use super::jsonrpc::{Batch, Id, error_for};
 use super::refusal::ErrorResponse;
+use super::session::Session;
 use crate::commands::upstream::body::next_frame;
 use crate::commands::upstream::proofs::{ApiRequest, refuses_token, wanted_nonce};
 use crate::commands::upstream::tokens::Token;
@@ -37,6 +38,12 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct Answer {
     pub(super) response: Response<UpstreamBody>,
     pub(super) token: Arc<Token>,
+}
+
+/// An [`Answer`] to a message, and the session that this was sent in.
+struct Sent {
+    answer: Answer,
+    session: Session,
 }
 
 impl Bridge {
@@ -66,9 +73,10 @@ impl Bridge {
     /// Why there is no response, or not to every request.
     async fn exchange(self: &Arc<Self>, post: &Post) -> Result<(), String> {
         if post.role == Role::Initialize && self.pending.is_of_client(&post.ids) {
-            self.sessions.begin(post.body.clone());
+            let previous = self.sessions.begin(post.body.clone());
+            self.spawn_end(previous);
         }
-        let answer = self.send(post).await?;
+        let Sent { answer, session } = self.send(post).await?;
         let (parts, body) = answer.response.into_parts();
         if !parts.status.is_success() {
             return self.refused(post, &parts, body, &answer.token).await;
@@ -85,12 +93,12 @@ impl Bridge {
                 let _ = rest.await;
             }
             if post.role == Role::Initialized {
-                let number = self.sessions.set_initialized();
-                self.listen(number);
+                let session = self.sessions.set_initialized();
+                self.listen(session);
             }
             return Ok(());
         }
-        self.read_response(post, &parts, body).await
+        self.read_response(post, &parts, body, session).await
     }
 
     async fn read_response(
@@ -98,6 +106,7 @@ impl Bridge {
         post: &Post,
         parts: &Parts,
         body: UpstreamBody,
+        session: Session,
     ) -> Result<(), String> {
         let url = self.shown_url();
         let content_type = content_type(&parts.headers);
@@ -107,7 +116,7 @@ impl Bridge {
             ));
         }
         if content_type == EVENT_STREAM {
-            return self.follow(post, body).await;
+            return self.follow(post, body, session).await;
         }
         if parts.status == StatusCode::ACCEPTED {
             return Err(format!("{url} accepted the request without a response"));
@@ -142,33 +151,34 @@ impl Bridge {
     }
 
     /// Sends a message of the client. If the session is over, it is sent again in another one.
-    async fn send(self: &Arc<Self>, post: &Post) -> Result<Answer, String> {
-        let send = |headers| self.request(Method::POST, headers, Some(post.body.clone()));
+    async fn send(self: &Arc<Self>, post: &Post) -> Result<Sent, String> {
+        let send = async |session: Session| {
+            let mut headers = post.headers.clone();
+            session.add_to(&mut headers);
+            let answer = self.request(Method::POST, headers, Some(post.body.clone()));
+            answer.await.map(|answer| Sent { answer, session })
+        };
         if post.role == Role::Initialize || post.is_stateless {
-            return send(post.headers.clone()).await;
+            return send(Session::default()).await;
         }
         let session = match post.role {
             // The server may need it before it begins another session.
             Role::Respond | Role::Cancel => self.sessions.current(),
             _ => self.sessions.settled().await,
         };
-        let mut headers = post.headers.clone();
-        session.add_to(&mut headers);
-        let mut answer = send(headers).await?;
-        if session.id.is_none() || answer.response.status() != StatusCode::NOT_FOUND {
-            return Ok(answer);
+        let mut refused = send(session).await?;
+        if refused.session.id.is_none() || refused.answer.response.status() != StatusCode::NOT_FOUND
+        {
+            return Ok(refused);
         }
-        let (parts, body) = answer.response.into_parts();
+        let (parts, body) = refused.answer.response.into_parts();
         let body = timeout(REST_LIMIT, read(body, REFUSAL_LIMIT)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
         if is_response(&body, &post.ids) {
-            answer.response = Response::from_parts(parts, UpstreamBody::from(body));
-            return Ok(answer);
+            refused.answer.response = Response::from_parts(parts, UpstreamBody::from(body));
+            return Ok(refused);
         }
-        let session = self.renewed_session(session.number).await?;
-        let mut headers = post.headers.clone();
-        session.add_to(&mut headers);
-        send(headers).await
+        send(self.renewed_session(refused.session.number).await?).await
     }
 
     /// Sends a request with a token, and once more if that was refused.

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::bridge::Bridge;
 use super::events::Position;
+use super::session::Session;
 use super::stream::{End, Opened, pause};
 use crate::message;
 
@@ -17,17 +18,20 @@ const LONG: Duration = Duration::from_secs(30);
 
 impl Bridge {
     /// Listens in this session, until the server says that it has no such stream.
-    pub(super) fn listen(self: &Arc<Self>, session: u64) {
+    pub(super) fn listen(self: &Arc<Self>, session: Session) {
         let listener = tokio::spawn(Arc::clone(self).run_listener(session));
         self.sessions.set_listener(listener.abort_handle());
     }
 
-    async fn run_listener(self: Arc<Self>, session: u64) {
+    async fn run_listener(self: Arc<Self>, session: Session) {
         let mut position = Position::default();
         let mut was_open = false;
         let mut failures = 0;
         loop {
-            match self.open_stream(position.last_event_id.as_ref()).await {
+            match self
+                .open_stream(&session, position.last_event_id.as_ref())
+                .await
+            {
                 Ok(Opened::Stream(mut body)) => {
                     was_open = true;
                     let opened = Instant::now();
@@ -42,10 +46,8 @@ impl Bridge {
                         failures + 1
                     };
                 }
-                Ok(Opened::Refused(StatusCode::NOT_FOUND))
-                    if was_open && self.sessions.current().id.is_some() =>
-                {
-                    return self.renew_and_report(session);
+                Ok(Opened::Refused(StatusCode::NOT_FOUND)) if was_open && session.id.is_some() => {
+                    return self.renew_and_report(session.number);
                 }
                 Ok(Opened::Refused(status)) if is_final(status, was_open) => {
                     let code = status.as_u16();

@@ -5,6 +5,7 @@
 //! it repeats the client's own `initialize`. Other bridges do the same, as clients do not recover from an
 //! error here.
 
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -78,16 +79,17 @@ impl Sessions {
         self.current()
     }
 
-    /// The client begins a session.
-    pub(super) fn begin(&self, initialize: Bytes) {
+    /// The client begins a session. Returns the one before.
+    pub(super) fn begin(&self, initialize: Bytes) -> Session {
         self.stop_listener();
         let mut state = self.state();
         state.initialize = Some(initialize);
         state.is_initialized = false;
-        state.session = Session {
+        let next = Session {
             number: state.session.number + 1,
             ..Session::default()
         };
+        mem::replace(&mut state.session, next)
     }
 
     /// The server has named the session, or has none.
@@ -112,11 +114,11 @@ impl Sessions {
         Some(version.to_owned())
     }
 
-    /// The client has begun the session. Returns its number.
-    pub(super) fn set_initialized(&self) -> u64 {
+    /// The client has begun the session.
+    pub(super) fn set_initialized(&self) -> Session {
         let mut state = self.state();
         state.is_initialized = true;
-        state.session.number
+        state.session.clone()
     }
 
     /// Replaces the task that listens for messages of the server.
@@ -132,8 +134,9 @@ impl Sessions {
         }
     }
 
-    fn restore(&self, session: Session) {
-        self.state().session = session;
+    /// Returns to a session from this one.
+    fn restore(&self, session: Session) -> Session {
+        mem::replace(&mut self.state().session, session)
     }
 }
 
@@ -179,13 +182,15 @@ impl Bridge {
             let limit = INITIALIZE_LIMIT.as_secs();
             let late = |_| Err(format!("no response within {limit} s"));
             let renewed = renewed.unwrap_or_else(late);
-            match &renewed {
-                Ok(_) => message::note(&format!(
-                    "{} ended the session; began another one",
-                    self.shown_url()
-                )),
+            if renewed.is_ok() {
+                let url = self.shown_url();
+                message::note(&format!("{url} ended the session; began another one"));
+            } else {
                 // The next request is sent in the old session, and refused again.
-                Err(_) => self.sessions.restore(session),
+                let unusable = self.sessions.restore(session.clone());
+                if unusable.number != session.number {
+                    self.spawn_end(unusable);
+                }
             }
             renewed
         })
@@ -232,7 +237,7 @@ impl Bridge {
             if !status.is_success() {
                 return Err(format!("the server answered {}", status.as_u16()));
             }
-            self.listen(new.number);
+            self.listen(new.clone());
         }
         Ok(new)
     }

@@ -15,6 +15,7 @@ use super::exchange::{coding, content_type};
 use super::headers::{self, EVENT_STREAM, LAST_EVENT_ID};
 use super::input::MESSAGE_LIMIT;
 use super::jsonrpc::{Id, is_damaged_response};
+use super::session::Session;
 use crate::commands::upstream::body::next_frame;
 use crate::message;
 use crate::oauth::UpstreamBody;
@@ -75,6 +76,7 @@ impl Bridge {
         self: &Arc<Self>,
         post: &Post,
         mut body: UpstreamBody,
+        session: Session,
     ) -> Result<(), String> {
         let mut position = Position::default();
         let mut idle = 0_u32;
@@ -107,7 +109,7 @@ impl Bridge {
             } else {
                 0
             };
-            body = self.resume(&position, &id, idle).await?;
+            body = self.resume(&session, &position, &id, idle).await?;
         }
     }
 
@@ -123,6 +125,7 @@ impl Bridge {
     /// Opens the stream of a request again. `idle` connections before brought nothing.
     async fn resume(
         &self,
+        session: &Session,
         position: &Position,
         id: &HeaderValue,
         idle: u32,
@@ -137,7 +140,7 @@ impl Bridge {
         let mut why = String::new();
         for failures in idle..idle.saturating_add(RESUME_ATTEMPTS) {
             sleep(pause(position, failures)).await;
-            why = match self.open_stream(Some(id)).await {
+            why = match self.open_stream(session, Some(id)).await {
                 Ok(Opened::Stream(body)) => return Ok(body),
                 Ok(Opened::Refused(status)) => {
                     let code = status.as_u16();
@@ -155,14 +158,18 @@ impl Bridge {
         Err(why)
     }
 
-    /// Opens a stream with GET, at this position or a new one.
+    /// Opens a stream with GET, at this position or a new one. A position has a meaning in its session only.
     ///
     /// # Errors
     /// There is no token, or no response.
-    pub(super) async fn open_stream(&self, id: Option<&HeaderValue>) -> Result<Opened, String> {
+    pub(super) async fn open_stream(
+        &self,
+        session: &Session,
+        id: Option<&HeaderValue>,
+    ) -> Result<Opened, String> {
         let mut headers = headers::without_body();
         headers.insert(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
-        self.sessions.current().add_to(&mut headers);
+        session.add_to(&mut headers);
         if let Some(id) = id {
             headers.insert(LAST_EVENT_ID, id.clone());
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use serde_json::{Value, json};
 
 use super::{Client, initialize, message, methods, response, site};
+use crate::crowd::wait_until;
 use crate::server::{Reply, Request};
 
 /// A server that knows only the latest session. `version` is that of each session.
@@ -116,6 +117,12 @@ fn a_session_that_cannot_begin_is_an_error_and_tried_again() {
     sessions.fetch_add(1, SeqCst);
     client.request(4, "ping");
     assert_eq!(client.receive()["id"], 4);
+    let given_up = || {
+        let requests = server.requests();
+        let mut ended = requests.iter().filter(|it| it.method == "DELETE");
+        ended.any(|it| it.header("mcp-session-id") == Some("session-4"))
+    };
+    wait_until("the session with another version was ended", given_up);
     client.end();
     let ended: Vec<Value> = server
         .requests()

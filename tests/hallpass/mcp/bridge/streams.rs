@@ -1,10 +1,12 @@
 //! Streams: as they come, and after their connection was closed.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use serde_json::json;
 
 use super::{Client, event, message, methods, response, site, usual};
+use crate::crowd::wait_until;
 use crate::server::{Gate, Reply};
 
 /// A notification of the server.
@@ -82,6 +84,59 @@ fn a_stream_is_resumed_at_its_last_event_until_the_response() {
             assert_eq!(request.header("authorization"), Some("Bearer token-1"));
         }
     }
+}
+
+/// The numbers of events have a meaning in their session only.
+#[test]
+fn a_stream_is_never_resumed_in_another_session() {
+    let other_began = Gate::new();
+    let sessions = AtomicUsize::new(0);
+    let (machine, server, url) = site(move |request| {
+        let message = message(request);
+        let session = request.header("mcp-session-id");
+        match (message["method"].as_str(), session) {
+            (Some("slow"), _) => Reply::events("id: 1\nretry: 10\ndata:\n\n"),
+            (Some("other"), Some("session-1")) => Reply::json(404, "{}"),
+            (Some("other"), _) => {
+                let reply = usual(request);
+                other_began.open();
+                reply
+            }
+            (Some("initialize"), _) => {
+                let number = sessions.fetch_add(1, SeqCst) + 1;
+                let result = json!({"protocolVersion": "2025-11-25"});
+                let result = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
+                let reply = Reply::json(200, result.to_string());
+                reply.header("Mcp-Session-Id", &format!("session-{number}"))
+            }
+            _ => match (request.header("last-event-id"), session) {
+                (Some("1"), _) => Reply::events("")
+                    .after(&other_began)
+                    .then("id: 2\ndata:\n\n"),
+                (Some(_), Some("session-1")) => Reply::new(404),
+                (Some(_), _) => Reply::events(&event(&response(&json!({"id": 1})))),
+                (None, _) => usual(request),
+            },
+        }
+    });
+    let mut client = Client::start(&machine, &url);
+    client.initialize();
+    client.request(1, "slow");
+    // The stream is open again, in the first session.
+    let is_open = || {
+        server
+            .requests()
+            .iter()
+            .any(|it| it.header("last-event-id").is_some())
+    };
+    wait_until("the stream is open", is_open);
+    client.request(2, "other");
+    let mut messages = [client.receive(), client.receive()];
+    messages.sort_by_key(|message| message["id"].as_u64());
+    let expected = format!("the stream of its response cannot be resumed: {url} answered 404");
+    assert_eq!(messages[0]["error"]["message"], expected);
+    assert_eq!(messages[1]["result"]["method"], "other");
+    client.end();
 }
 
 #[test]
