@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::platform::disk::{self, Directories, Durability};
-use crate::profile::ProfileName;
 use crate::profile::token_request::{Overrides, TokenRequest};
+use crate::profile::{CacheMode, ProfileName};
 use crate::types::token::CachedToken;
 
 pub(crate) use entry::{CacheEntry, Snapshot};
@@ -57,13 +57,14 @@ impl Cache {
     }
 
     /// The entry for this request.
-    pub(crate) fn entry(&self, request: &TokenRequest) -> CacheEntry {
+    pub(crate) fn entry(&self, request: &TokenRequest, mode: CacheMode) -> CacheEntry {
         CacheEntry {
             root: self.root.clone(),
             path: self.directory.join([request.key(), ".json"].concat()),
             key: request.key().to_owned(),
             login: request.login().to_owned(),
             overrides: request.overrides.clone(),
+            mode,
         }
     }
 
@@ -71,12 +72,16 @@ impl Cache {
     /// differs from the profile's own. Entries that cannot be read are left out.
     ///
     /// [`login_of`]: crate::profile::token_request::login_of
-    pub(crate) fn tokens(&self, login: &str) -> Vec<(String, Overrides, CachedToken)> {
+    pub(crate) fn tokens(
+        &self,
+        login: &str,
+        mode: CacheMode,
+    ) -> Vec<(String, Overrides, CachedToken)> {
         let names = disk::names(&self.directory).unwrap_or_default();
         let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));
         let read = |key: &str| {
             let path = self.directory.join([key, ".json"].concat());
-            format::read_entry(&path, key, login, |entry| {
+            format::read_entry(&path, key, login, mode, |entry| {
                 let overrides = entry.overrides.clone().into_owned();
                 Some((key.to_owned(), overrides, entry.into_token()?))
             })

@@ -2,6 +2,7 @@
 
 mod assertion;
 pub(crate) mod binding;
+mod cache_mode;
 mod client_auth;
 mod dpop;
 pub(crate) mod external_key;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use assertion::{ASSERTION_TYPE, Assertion, CertificateHeader, JwtAlgorithm};
 use binding::Binding;
+pub(crate) use cache_mode::CacheMode;
 pub(crate) use client_auth::{BasicEncoding, ClientAuth, CredentialKind};
 pub(crate) use dpop::Dpop;
 use external_key::{AgentKey, KeyReference};
@@ -154,6 +156,9 @@ pub(crate) struct Profile {
     /// The longest time that a token is kept, whatever the server promises.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_ttl_seconds: Option<Lifetime>,
+    /// How the tokens are cached, if the environment does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cache: Option<CacheMode>,
     /// Where the client secret is, or the private key, or the passphrase of the encrypted key.
     /// None if the client has no credential of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

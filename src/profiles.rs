@@ -1,6 +1,7 @@
 //! The profiles on this machine, one JSON file each, and which one a call is for.
 
 mod by_url;
+mod cache_mode;
 mod default;
 mod directory_file;
 mod editor;
@@ -18,6 +19,7 @@ use crate::profile::{FORMAT, Profile, ProfileName};
 use crate::types::shell;
 
 pub(crate) use by_url::Bound;
+pub(crate) use cache_mode::cache_mode;
 pub(crate) use editor::Editor;
 pub(crate) use environment::{directories, from_environment, is_configured_by_env, variable_of};
 pub(crate) use selection::name_given;

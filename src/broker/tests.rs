@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::error::Kind;
 use crate::platform::disk::{self, Directories};
 use crate::profile::token_request::TokenRequest;
-use crate::profile::{self, ProfileName};
+use crate::profile::{self, CacheMode, ProfileName};
 use crate::types::secret::AccessToken;
 use crate::types::secret::ClientSecret;
 
@@ -420,7 +420,7 @@ impl TestEntry {
         };
         let name = ProfileName::parse("p").expect("a good name");
         let request = TokenRequest::new(&name, &profile::example(), None, None, None);
-        let entry = Cache::of(&directories, &name).entry(&request);
+        let entry = Cache::of(&directories, &name).entry(&request, CacheMode::Plain);
         Self { directory, entry }
     }
 

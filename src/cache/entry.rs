@@ -11,6 +11,7 @@ use super::format::{read_entry, serialize};
 use crate::error::{Error, Result};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Durability, Found};
+use crate::profile::CacheMode;
 use crate::profile::token_request::Overrides;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
@@ -27,6 +28,7 @@ pub(crate) struct CacheEntry {
     pub(super) key: String,
     pub(super) login: String,
     pub(super) overrides: Overrides,
+    pub(super) mode: CacheMode,
 }
 
 /// What an entry contained when it was read.
@@ -55,7 +57,7 @@ impl CacheEntry {
 
     /// The token, if the entry can be read and trusted. A damaged entry counts as missing.
     pub(crate) fn token(&self) -> Option<CachedToken> {
-        read_entry(&self.path, &self.key, &self.login, |entry| {
+        read_entry(&self.path, &self.key, &self.login, self.mode, |entry| {
             entry.into_token()
         })
     }
@@ -68,6 +70,11 @@ impl CacheEntry {
         }
     }
 
+    /// Whether others can use this token: it lasts, and may be on disk.
+    pub(super) fn keeps(&self, token: &CachedToken) -> bool {
+        token.lasts() && self.mode != CacheMode::None
+    }
+
     /// Stores a token without the lock, if the token has a lifetime. Only for a login, whose keys are
     /// new.
     ///
@@ -78,8 +85,14 @@ impl CacheEntry {
     }
 
     pub(super) fn write(&self, token: &CachedToken) -> io::Result<()> {
-        if !token.lasts() {
+        if !self.keeps(token) {
             return Ok(());
+        }
+        if !self.mode.allows_plain() {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "it cannot be encrypted here",
+            ));
         }
         disk::private_directory(&self.root)?;
         let content = serialize(token, &self.key, &self.login, &self.overrides)?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found};
+use crate::profile::CacheMode;
 use crate::profile::token_request::Overrides;
 use crate::types::digest::hex;
 use crate::types::dpop::{DPOP, ProofKey};
@@ -100,8 +101,12 @@ pub(super) fn read_entry<T>(
     path: &Path,
     key: &str,
     login: &str,
+    mode: CacheMode,
     convert: impl FnOnce(EntryContent<'_>) -> Option<T>,
 ) -> Option<T> {
+    if !mode.allows_plain() {
+        return None;
+    }
     match disk::read(path, ENTRY_LIMIT, Trust::Private) {
         Ok(Found::Content(content)) => convert(parse_entry(&content, key, login)?),
         _ => None,

@@ -194,14 +194,15 @@ impl EntryLock<'_> {
     /// `Broken` if it cannot be written.
     pub(crate) fn store(self, token: &CachedToken) -> Result<()> {
         let Self { entry, lock } = self;
-        let written = if token.lasts() {
+        let is_kept = entry.keeps(token);
+        let written = if is_kept {
             let written = entry.write(token);
             written.and_then(|()| disk::remove(&entry.failure_path()))
         } else {
             disk::remove(&entry.path).and_then(|()| entry.write_failure(None))
         };
         written.map_err(|error| entry.cannot_write(error))?;
-        if token.lasts() {
+        if is_kept {
             message::step(|| format!("cache: saved the token in {}", entry.path.display()));
         }
         // Without a lock nothing is removed, because another caller may be about to write it.

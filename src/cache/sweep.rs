@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::platform::disk::{Directories, Durability};
     use crate::profile::token_request::TokenRequest;
-    use crate::profile::{self, ProfileName};
+    use crate::profile::{self, CacheMode, ProfileName};
     use crate::types::checked_text::Scope;
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
             let scope = Scope::parse(scope).expect("a scope");
             let profile = profile::example();
             let request = TokenRequest::new(&name, &profile, Some(&scope), None, None);
-            Cache::of(&directories, &name).entry(&request)
+            Cache::of(&directories, &name).entry(&request, CacheMode::Plain)
         }
 
         /// An entry that is damaged, and so stale.

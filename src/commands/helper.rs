@@ -19,7 +19,7 @@ use crate::platform;
 use crate::platform::disk::{self, Directories};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{Profile, ProfileName};
-use crate::profiles::{self, Bound, Profiles};
+use crate::profiles::{self, Bound, Profiles, cache_mode};
 use crate::protocols::{Answer, Call, PROTOCOLS, Protocol, TokenProvider, take_profile};
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
@@ -241,7 +241,8 @@ impl TokenProvider for ProfileTokens {
         }
         let (profiles, directories) = self.stores()?;
         let is_cached = |requested_at| {
-            let cached = cache_entry(directories, selected).token();
+            let cached = cache_entry(directories, selected).ok();
+            let cached = cached.and_then(|entry| entry.token());
             cached.is_some_and(|token| token.requested_at == requested_at)
         };
         let options = TokenOptions {
@@ -260,7 +261,7 @@ impl TokenProvider for ProfileTokens {
             return None;
         }
         let (_, directories) = self.stores().ok()?;
-        let token = cache_entry(directories, selected).token()?;
+        let token = cache_entry(directories, selected).ok()?.token()?;
         let now = Timestamp::now();
         let is_valid = token.is_valid_for(now, std::time::Duration::ZERO);
         if is_valid {
@@ -270,10 +271,10 @@ impl TokenProvider for ProfileTokens {
     }
 
     fn discard_token(&self, selected: &SelectedProfile, rejected: &AccessToken) {
-        let Ok((_, directories)) = self.stores() else {
+        let entry = self.stores().and_then(|(_, it)| cache_entry(it, selected));
+        let Ok(entry) = entry else {
             return;
         };
-        let entry = cache_entry(directories, selected);
         let cached = entry.token();
         if cached.is_some_and(|token| token.access_token == *rejected) {
             entry.discard_token();
@@ -294,8 +295,10 @@ fn help(protocol: &Protocol) -> String {
 }
 
 /// The cache entry of a profile's own request, without overrides.
-fn cache_entry(directories: &Directories, selected: &SelectedProfile) -> CacheEntry {
-    Cache::of(directories, &selected.name).entry(&request(selected, &TokenOptions::default()))
+fn cache_entry(directories: &Directories, selected: &SelectedProfile) -> Result<CacheEntry> {
+    let request = request(selected, &TokenOptions::default());
+    let mode = cache_mode(&selected.profile)?;
+    Ok(Cache::of(directories, &selected.name).entry(&request, mode))
 }
 
 /// Loads every profile that can be read, or the selected one.

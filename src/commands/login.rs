@@ -26,7 +26,7 @@ use crate::platform::variables;
 use crate::profile::headers::SecretHeaders;
 use crate::profile::settings::presets;
 use crate::profile::{Profile, ProfileName, SecretSource, Store};
-use crate::profiles::{Editor, Profiles};
+use crate::profiles::{Editor, Profiles, cache_mode};
 use crate::secrets::{self, keychain};
 use crate::types::token::CachedToken;
 
@@ -101,14 +101,16 @@ fn finish(
     let before = commit(editor, name, profile, &verified.input.stored(profile))?;
     // From here on the login counts, and what goes wrong is worth a warning.
     let cache = Cache::of(directories, name);
-    let kept = cache.clear().and_then(|()| match &verified.token {
-        Some(token) => cache.entry(&verified.request).store(token),
-        None => Ok(()),
-    });
-    if let Err(error) = kept {
+    if let Err(error) = cache.clear() {
         message::warning(&format!(
             "the previous cached tokens were not removed: {error}"
         ));
+    } else if let Some(token) = &verified.token {
+        let mode = cache_mode(profile);
+        let stored = mode.and_then(|mode| cache.entry(&verified.request, mode).store(token));
+        if let Err(error) = stored {
+            message::warning(&format!("{error}; the token was not saved"));
+        }
     }
     if let Some(nonce) = &verified.nonce {
         cache.store_nonce(profile.token_endpoint.origin(), nonce);

@@ -14,11 +14,11 @@ use crate::commands::proofs::bearer_only;
 use crate::error::{Error, Result};
 use crate::oauth::{self, OtherCredentials, TokenClient};
 use crate::platform::disk::Directories;
-use crate::profile::Profile;
 use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::token_request::TokenRequest;
-use crate::profiles::Profiles;
+use crate::profile::{CacheMode, Profile};
+use crate::profiles::{Profiles, cache_mode};
 use crate::secrets::{self, WaitLimit};
 use crate::types::checked_text::Scope;
 use crate::types::dpop::Nonce;
@@ -60,7 +60,7 @@ pub(super) struct Obtained {
     pub(super) scope: Option<Scope>,
     /// Whether it was requested by this call, not cached.
     pub(super) is_new: bool,
-    /// Whether the cache could not be written, and only this process has it.
+    /// Whether the cache does not have it, and only this process does.
     pub(super) is_unsaved: bool,
     /// Why the token could not be renewed when it should have been.
     pub(super) failure: Option<TokenFailure>,
@@ -88,12 +88,14 @@ pub(super) fn obtain(
         if selected.profile.dpop.is_some() && !options.sends_proofs {
             return Err(bearer_only(&selected.name));
         }
+        let cache_mode = cache_mode(&selected.profile)?;
         let source = ProfileSource {
             directories,
             profiles,
             options,
             selected,
             request: request(selected, options),
+            cache_mode,
             latest: Cell::new(None),
             read: Cell::new(None),
             rotation: RotationState::default(),
@@ -108,8 +110,8 @@ pub(super) fn obtain(
             selected.update(latest)?;
         }
         let is_new = matches!(outcome, Outcome::Fresh { .. });
-        let is_unsaved =
-            matches!(&outcome, Outcome::Fresh { cache_error, .. } if cache_error.is_some());
+        let is_unsaved = matches!(&outcome, Outcome::Fresh { cache_error, .. } if cache_error.is_some())
+            || cache_mode == CacheMode::None;
         let failure = match &outcome {
             Outcome::Stale { failure, .. } => Some(failure.clone()),
             _ => None,
@@ -133,7 +135,8 @@ pub(super) fn obtain(
 pub(super) fn cached(directories: &Directories, selected: &SelectedProfile) -> Option<Obtained> {
     let request = request(selected, &TokenOptions::default());
     let cache = Cache::of(directories, &selected.name);
-    let token = cache.entry(&request).token();
+    let mode = cache_mode(&selected.profile).ok()?;
+    let token = cache.entry(&request, mode).token();
     let token = token.filter(|token| token.is_unexpired(Timestamp::now()))?;
     Some(Obtained {
         token,
@@ -177,6 +180,7 @@ pub(super) fn request_uncached(
         options: &options,
         selected,
         request: request(selected, &options),
+        cache_mode: CacheMode::None,
         latest: Cell::new(None),
         read: Cell::new(read),
         rotation: RotationState::without_record(),
@@ -197,6 +201,7 @@ struct ProfileSource<'a> {
     options: &'a TokenOptions,
     selected: &'a SelectedProfile,
     request: TokenRequest,
+    cache_mode: CacheMode,
     /// The profile as it was last read again, if it still has the same login.
     latest: Cell<Option<Profile>>,
     /// The credentials of the first request, if they were already read.
@@ -212,7 +217,7 @@ impl ProfileSource<'_> {
             force_refresh: self.options.force_refresh,
         };
         let broker = Broker {
-            entry: &self.cache().entry(&self.request),
+            entry: &self.cache().entry(&self.request, self.cache_mode),
             policy,
             source: self,
         };

@@ -18,7 +18,7 @@ use crate::platform::disk::Directories;
 use crate::profile::rotation::Keep;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{CredentialKind, Profile, ProfileName};
-use crate::profiles::{Profiles, is_configured_by_env};
+use crate::profiles::{Profiles, cache_mode, is_configured_by_env};
 use crate::secrets::{self, WaitLimit};
 use crate::types::date::Date;
 use crate::types::digest::unique;
@@ -244,7 +244,8 @@ impl Rotate<'_> {
             return;
         };
         let cache = Cache::of(self.directories, self.name);
-        if let Err(error) = cache.entry(request).store(token) {
+        let mode = cache_mode(self.profile);
+        if let Err(error) = mode.and_then(|mode| cache.entry(request, mode).store(token)) {
             message::warning(&format!("{error}; the token was not saved"));
         }
     }

@@ -21,8 +21,8 @@ use crate::platform::disk::Directories;
 use crate::platform::variables;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::token_request::{Overrides, TokenRequest, login_of};
-use crate::profile::{Profile, ProfileName};
-use crate::profiles::{self, Profiles, from_environment, name_given};
+use crate::profile::{CacheMode, Profile, ProfileName};
+use crate::profiles::{self, Profiles, cache_mode, from_environment, name_given};
 use crate::secrets;
 use crate::types::token::{CachedToken, Timestamp};
 
@@ -229,7 +229,8 @@ impl Usable {
     fn own_token(&self, directories: &Directories) -> Option<CachedToken> {
         let version = secrets::version(self.profile());
         let request = self.request(&Overrides::default(), version.as_deref());
-        let entry = Cache::of(directories, &self.selected.name).entry(&request);
+        let mode = cache_mode(self.profile()).ok()?;
+        let entry = Cache::of(directories, &self.selected.name).entry(&request, mode);
         let token = entry.token();
         token.filter(|token| token.is_unexpired(Timestamp::now()))
     }
@@ -241,7 +242,8 @@ impl Usable {
             self.request(overrides, version.as_deref()).key() == key
         };
         let cache = Cache::of(directories, &self.selected.name);
-        let cached = cache.tokens(&login_of(self.profile())).into_iter();
+        let mode = cache_mode(self.profile()).unwrap_or(CacheMode::None);
+        let cached = cache.tokens(&login_of(self.profile()), mode).into_iter();
         let mut tokens: Vec<_> = cached
             .filter(|(key, overrides, token)| {
                 token.is_unexpired(Timestamp::now()) && is_current(key, overrides)

@@ -16,6 +16,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_AUTH",
     "HALLPASS_BASIC_ENCODING",
     "HALLPASS_BODY",
+    "HALLPASS_CACHE",
     "HALLPASS_CA_FILE",
     "HALLPASS_CERT",
     "HALLPASS_CLIENT_ID",

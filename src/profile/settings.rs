@@ -17,7 +17,7 @@ use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
-    BasicEncoding, BodyFormat, CertificateHeader, ClaimName, ClientAuth, CredentialKind,
+    BasicEncoding, BodyFormat, CacheMode, CertificateHeader, ClaimName, ClientAuth, CredentialKind,
     JwtAlgorithm, ParameterName, Profile, SecretSource, TlsVersion, TokenEndpoint, TokenType,
 };
 
@@ -163,6 +163,7 @@ pub(crate) struct Settings {
     pub(crate) timeout_seconds: Setting<Timeout>,
     pub(crate) default_ttl_seconds: Setting<Lifetime>,
     pub(crate) max_ttl_seconds: Setting<Lifetime>,
+    pub(crate) cache: Setting<CacheMode>,
     /// Where the client secret is, or the private key, or the passphrase of an encrypted key.
     pub(crate) secret: Setting<SecretSource>,
     pub(crate) secret_expires: Setting<Date>,

@@ -9,9 +9,10 @@ use std::str::FromStr as _;
 
 use credential::{SigningKey, dpop_key, jwt_key, set_credential};
 pub(crate) use origins::variable_of;
+pub(super) use variables::choice;
 use variables::{
-    bad, bindings, checked, choice, choices, claims, headers, names_and_values, parameters, path,
-    resource, seconds, switch, variable,
+    bad, bindings, checked, choices, claims, headers, names_and_values, parameters, path, resource,
+    seconds, switch, variable,
 };
 
 use crate::error::{Error, Result};

@@ -9,6 +9,7 @@ mod assertions;
 mod bare;
 mod bindings;
 mod blocks;
+mod cache_modes;
 mod clients;
 mod commands;
 mod completions;

@@ -15,7 +15,7 @@ use crate::oauth::{self, OtherCredentials, Reached};
 use crate::profile::headers::Headers;
 use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
-use crate::profile::{Profile, ProfileName, Store};
+use crate::profile::{CacheMode, Profile, ProfileName, Store};
 use crate::secrets::{self, WaitLimit};
 use crate::types::external_key::ExternalKey;
 use crate::types::identity_token::IdentityToken;
@@ -186,7 +186,7 @@ impl<'a> Subject<'a> {
             url: None,
         };
         let request = request(&selected, &TokenOptions::default());
-        let entry = self.cache().entry(&request);
+        let entry = self.cache().entry(&request, CacheMode::None);
         let now = Timestamp::now();
         if let Some(failure) = entry.snapshot(None).failure(now, true) {
             let until = failure.not_before().date();

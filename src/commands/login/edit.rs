@@ -1,8 +1,10 @@
 //! Changes of a profile that need no token request: of its URLs, time limits and dates.
 
 use super::prepare::Login;
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::message;
+use crate::platform::disk::Directories;
 use crate::profile::Profile;
 use crate::profile::trust::RecordedTrust;
 
@@ -43,6 +45,10 @@ impl Login<'_> {
             );
         }
         editor.save(name, &changed)?;
+        if changed.cache != existing.cache {
+            // They are kept in the old way.
+            Cache::of(&Directories::locate()?, name).clear()?;
+        }
         message::note(&format!("profile {name} was changed"));
         if let Some(date) = changed.secret_expires {
             message::note(&format!(
@@ -62,6 +68,7 @@ fn with_settings_of(profile: Profile, other: &Profile) -> Profile {
         timeout_seconds: other.timeout_seconds,
         default_ttl_seconds: other.default_ttl_seconds,
         max_ttl_seconds: other.max_ttl_seconds,
+        cache: other.cache,
         secret_expires: other.secret_expires,
         derived: other.derived.clone(),
         removed: other.removed.clone(),
@@ -76,6 +83,7 @@ fn sent(profile: &Profile) -> Profile {
         timeout_seconds: None,
         default_ttl_seconds: None,
         max_ttl_seconds: None,
+        cache: None,
         secret_expires: None,
         derived: Vec::new(),
         removed: Vec::new(),

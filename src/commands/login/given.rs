@@ -109,6 +109,7 @@ impl Args {
             timeout_seconds: self.timeout.into(),
             default_ttl_seconds: self.default_ttl.into(),
             max_ttl_seconds: self.max_ttl.into(),
+            cache: self.cache.into(),
             secret: self
                 .secret_source(kept.and_then(|kept| kept.secret.as_ref()))?
                 .into(),

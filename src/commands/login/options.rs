@@ -11,7 +11,7 @@ use crate::profile::external_key::{AgentKey, CommandLine, KeyReference};
 use crate::profile::headers::{Headers, header_name};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::{
-    BasicEncoding, BodyFormat, CertificateHeader, ClaimName, ClientAuth, JwtAlgorithm,
+    BasicEncoding, BodyFormat, CacheMode, CertificateHeader, ClaimName, ClientAuth, JwtAlgorithm,
     ParameterName, ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
 };
 use crate::secrets::HeaderValue;
@@ -127,6 +127,9 @@ pub(crate) struct Args {
     /// Never cache a token longer than this [default: 1d]
     #[arg(long, help_heading = TOKEN, value_name = "DURATION", value_parser = Lifetime::parse)]
     pub(super) max_ttl: Option<Lifetime>,
+    /// How tokens are kept on disk: encrypted where possible, only encrypted, not encrypted, or not at all [default: auto]
+    #[arg(long, help_heading = TOKEN, value_name = "MODE", value_parser = choice::<CacheMode>())]
+    pub(super) cache: Option<CacheMode>,
     /// Identity token to present instead of a secret: `file:PATH`, `env:NAME`, `command:CMD` or `github:AUDIENCE`; read for each request, never saved
     #[arg(long, help_heading = IDENTITY, value_name = "SOURCE", value_parser = identity)]
     pub(super) identity: Option<IdentitySource>,

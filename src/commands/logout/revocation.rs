@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::message;
 use crate::oauth::{self, OtherCredentials};
 use crate::profile::token_request::login_of;
-use crate::profile::{Profile, ProfileName, TokenEndpoint};
+use crate::profile::{CacheMode, Profile, ProfileName, TokenEndpoint};
 use crate::secrets::{self, WaitLimit};
 use crate::types::secret::{AccessToken, Credential};
 use crate::types::token::Timestamp;
@@ -14,7 +14,9 @@ use crate::types::token::Timestamp;
 /// The cached tokens that have not expired.
 pub(super) fn working_tokens(profile: &Profile, cache: &Cache) -> Vec<AccessToken> {
     let now = Timestamp::now();
-    let tokens = cache.tokens(&login_of(profile)).into_iter();
+    let tokens = cache
+        .tokens(&login_of(profile), CacheMode::Auto)
+        .into_iter();
     let tokens = tokens.map(|(.., token)| token);
     let working = tokens.filter(|token| token.is_unexpired(now));
     working.map(|token| token.access_token).collect()

@@ -25,6 +25,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("/timeout_seconds", "HALLPASS_TIMEOUT"),
     ("/default_ttl_seconds", "HALLPASS_DEFAULT_TTL"),
     ("/max_ttl_seconds", "HALLPASS_MAX_TTL"),
+    ("/cache", "HALLPASS_CACHE"),
     ("/identity/as", "HALLPASS_IDENTITY_AS"),
     ("/identity/assertion_type", "HALLPASS_ASSERTION_TYPE"),
     (

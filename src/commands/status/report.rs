@@ -39,6 +39,7 @@ const NULL: &[&str] = &[
     "agent_socket",
     "dpop",
     "tls_max",
+    "cache",
     "trust",
 ];
 

@@ -133,6 +133,7 @@ impl Layers {
             timeout_seconds: pick!(merge, timeout_seconds),
             default_ttl_seconds: pick!(merge, default_ttl_seconds),
             max_ttl_seconds: pick!(merge, max_ttl_seconds),
+            cache: pick!(merge, cache),
             secret_expires: pick!(merge, secret_expires).filter(|_| secret.is_some()),
             secret,
             rotation: None,

@@ -74,6 +74,7 @@ impl Settings {
             timeout_seconds: profile.timeout_seconds;
             default_ttl_seconds: profile.default_ttl_seconds;
             max_ttl_seconds: profile.max_ttl_seconds;
+            cache: profile.cache;
             secret: profile.secret.clone();
             secret_expires: profile.secret_expires;
         }

@@ -46,6 +46,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("timeout_seconds", &["HALLPASS_TIMEOUT"]),
     ("default_ttl_seconds", &["HALLPASS_DEFAULT_TTL"]),
     ("max_ttl_seconds", &["HALLPASS_MAX_TTL"]),
+    ("cache", &["HALLPASS_CACHE"]),
     (
         "secret",
         &[

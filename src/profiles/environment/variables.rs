@@ -90,7 +90,7 @@ pub(super) fn switch(name: &str) -> Result<Setting<()>> {
 }
 
 /// One of several names.
-pub(super) fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
+pub(in crate::profiles) fn choice<C: Choice>(name: &str) -> Result<Option<C>> {
     let Some(given) = variable(name)? else {
         return Ok(None);
     };
