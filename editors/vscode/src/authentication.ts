@@ -1,6 +1,6 @@
 /** Sessions for other extensions: `vscode.authentication.getSession("hallpass", [PROFILE])`. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import type { AccessToken } from "./contract.ts";
 import { HallpassError } from "./hallpass.ts";
 import { trustedHallpass, UserError, type Model } from "./model.ts";

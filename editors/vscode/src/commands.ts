@@ -1,6 +1,6 @@
 /** The commands of the extension. Their arguments can come from anywhere, so they are checked. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import { allBindings, boundByVariable, httpUrl, variableOf, type Bound } from "./bindings.ts";
 import type { SecretClipboard } from "./clipboard.ts";
 import { ContractError, type Profile } from "./contract.ts";

@@ -1,6 +1,6 @@
 /** What runs when the editor starts the extension, and when it ends. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import { Authentication } from "./authentication.ts";
 import { SecretClipboard } from "./clipboard.ts";
 import { registerCommands } from "./commands.ts";

@@ -1,6 +1,6 @@
 /** In `.http` and `.rest` files: which profile is bound to a request's URL, and a way to send it through hallpass. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import { boundByVariable, difference, lookup, variableOf, type Bound } from "./bindings.ts";
 import { timeLeft } from "./duration.ts";
 import { boundLength, parseHttpFile, requestAt, type HttpRequest, type Target } from "./http_file.ts";

@@ -1,6 +1,6 @@
 /** MCP servers that get their token each time they start. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import { httpUrl } from "./bindings.ts";
 import { trustedHallpass, type Model } from "./model.ts";
 

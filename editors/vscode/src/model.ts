@@ -1,7 +1,7 @@
 /** What hallpass says about its profiles, for everything that shows them. */
 
 import { homedir } from "node:os";
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import { findHere } from "./binary.ts";
 import { ContractError, type Profile, type Status } from "./contract.ts";
 import { Hallpass } from "./hallpass.ts";

@@ -1,6 +1,6 @@
 /** Where hallpass runs: where the workspace is. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 
 const PLACES: Readonly<Record<string, string>> = {
   "ssh-remote": "over SSH",

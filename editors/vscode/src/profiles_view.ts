@@ -1,6 +1,6 @@
 /** The tree of profiles, with the URLs that they are bound to. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import type { Binding, Profile, UnusableProfile } from "./contract.ts";
 import { timeLeft } from "./duration.ts";
 import type { Model } from "./model.ts";

@@ -1,6 +1,6 @@
 /** The status bar item: the profile of this window, and how long its token is valid. */
 
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import { timeLeft } from "./duration.ts";
 import { messageOf, UNTRUSTED, type Model, type State } from "./model.ts";
 import { placeText } from "./place.ts";

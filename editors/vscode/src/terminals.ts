@@ -1,7 +1,7 @@
 /** Terminals: the profile of the workspace in their environment, and the dialogue of `hallpass login`. */
 
 import { homedir } from "node:os";
-import * as vscode from "vscode";
+import { vscode } from "./vscode.ts";
 import type { Model } from "./model.ts";
 import { trustedHallpass } from "./model.ts";
 
