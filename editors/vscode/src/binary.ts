@@ -115,15 +115,24 @@ export function run(file: string, args: readonly string[], options: RunOptions):
   });
 }
 
-type Child = ReturnType<typeof start>;
+type Child = ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream };
+type Start = Pick<RunOptions, "cwd" | "env">;
 
 /** Starts a program without input. */
-export function start(
+function start(file: string, args: readonly string[], { cwd, env }: Start): Child {
+  return spawn(file, args, { cwd, env, shell: false, windowsHide: true, stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Starts a program whose input is open until this process ends it, or ends itself. */
+export function startWithInput(
   file: string,
   args: readonly string[],
-  { cwd, env }: Pick<RunOptions, "cwd" | "env">,
-): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
-  return spawn(file, args, { cwd, env, shell: false, windowsHide: true, stdio: ["ignore", "pipe", "pipe"] });
+  { cwd, env }: Start,
+): Child & { stdin: NodeJS.WritableStream } {
+  const child = spawn(file, args, { cwd, env, shell: false, windowsHide: true, stdio: "pipe" });
+  // Nothing is written to it, so an error only means that the program has ended.
+  child.stdin.on("error", () => undefined);
+  return child;
 }
 
 function collect(child: Child, stream: NodeJS.ReadableStream): () => string {

@@ -23,10 +23,6 @@ export function activate(context: vscode.ExtensionContext): void {
     view.update();
     if (said !== "") void vscode.window.showWarningMessage(`hallpass no longer serves ${url}: ${said}`);
   });
-  const stopAll = (): void => {
-    servers.stopAll();
-  };
-  process.once("exit", stopAll);
   const view = new ProfilesView(model, servers);
   const http = new HttpFeatures(model, servers);
   const readme = vscode.Uri.joinPath(context.extensionUri, "README.md");
@@ -41,8 +37,7 @@ export function activate(context: vscode.ExtensionContext): void {
     selectInTerminals(model, context.environmentVariableCollection),
     registerCommands({ model, servers, clipboard, output, readme }),
     new vscode.Disposable(() => {
-      process.off("exit", stopAll);
-      stopAll();
+      servers.stopAll();
     }),
   );
   atEnd = () => clipboard.clear();

@@ -1,6 +1,6 @@
 /** The commands of hallpass that the extension uses. */
 
-import { run, start, type Output } from "./binary.ts";
+import { run, startWithInput, type Output } from "./binary.ts";
 import {
   ContractError,
   parseAddress,
@@ -17,8 +17,11 @@ import { ENVIRONMENT_PROFILE, isProfileName } from "./profile_name.ts";
 /** A keychain may ask for its password, and a server may be slow: hallpass has its own limits below this one. */
 const TIMEOUT = 150_000;
 const STATUS_TIMEOUT = 15_000;
-/** An address that nobody uses any more ends by itself. */
-const IDLE = "8h";
+/**
+ * What `hallpass serve` runs: it prints the address, and ends with its input. That is a pipe from this process, so the
+ * address ends with the editor, however the editor ends.
+ */
+const UNTIL_INPUT_ENDS = "process.stdout.write(process.env.HALLPASS_URL+os.EOL);process.stdin.resume()";
 
 /** What hallpass says on its standard error, for people. */
 export class HallpassError extends Error {
@@ -90,28 +93,34 @@ export class Hallpass {
 
   /** Serves a URL that the profile is bound to at an address on this machine. */
   async serve(profile: string, url: string): Promise<Server> {
-    const args = ["serve", ...argumentOf(profile), "--url", url, "--idle", IDLE];
-    const child = start(this.file, args, { cwd: this.cwd, env: this.env });
+    // The program that runs this extension runs it. Without ELECTRON_RUN_AS_NODE, it may be the whole editor.
+    const args = ["serve", ...argumentOf(profile), "--url", url, "--", process.execPath, "-e", UNTIL_INPUT_ENDS];
+    const env: NodeJS.ProcessEnv = { ...this.env, ELECTRON_RUN_AS_NODE: "1" };
+    delete env["NODE_OPTIONS"];
+    const child = startWithInput(this.file, args, { cwd: this.cwd, env });
     let stderr = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr = (stderr + text).slice(-4096);
     });
+    const stop = (): void => {
+      child.stdin.end();
+    };
     const ended = new Promise<string>((resolve) => {
       child.once("error", (error) => {
         resolve(error.message);
       });
+      // What it ran has the same outputs, and may be left.
+      child.once("exit", stop);
       child.once("close", () => {
         resolve(stderr.trim());
       });
     });
-    const stop = (): void => {
-      child.kill();
-    };
     try {
       const line = await Promise.race([firstLine(child.stdout), ended.then(failure)]);
       return { address: parseAddress(line), ended, stop };
     } catch (error) {
       stop();
+      child.kill();
       throw error;
     }
   }

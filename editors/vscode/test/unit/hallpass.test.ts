@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { test, type TestContext } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { ContractError } from "../../src/contract.ts";
 import { Hallpass, HallpassError } from "../../src/hallpass.ts";
 import { Servers } from "../../src/servers.ts";
-import { program } from "./programs.ts";
+import { directory, program } from "./programs.ts";
 
 /** A program that prints this, and its arguments on standard error. */
 function hallpass(context: TestContext, stdout: string, code = 0, env: NodeJS.ProcessEnv = {}): Hallpass {
@@ -50,9 +55,18 @@ test("an error has the exit status, and output that does not fit is no error of 
   assert.equal((await hallpass(context, report, 1).doctor(undefined, new AbortController().signal)).ok, false);
 });
 
+/** Runs its command with an address, as `hallpass serve` does. */
+const SERVES = `
+const [file, ...args] = process.argv.slice(process.argv.indexOf("--") + 1);
+const env = { ...process.env, HALLPASS_URL: "http://127.0.0.1:1/k-KEY/" };
+require("node:child_process").spawn(file, args, { env, stdio: "inherit" }).once("exit", (code) => {
+  if (env.ENDED) require("node:fs").writeFileSync(env.ENDED, "");
+  process.exit(code);
+});
+`;
+
 test("an address is in the environment as long as its server runs", async (context) => {
-  const source = `console.log("http://127.0.0.1:1/k-KEY/"); setInterval(() => {}, 1000);`;
-  const serving = new Hallpass(program(context, source), "/", process.env);
+  const serving = new Hallpass(program(context, SERVES), "/", process.env);
   const env: NodeJS.ProcessEnv = {};
   const ended: string[] = [];
   const servers = new Servers(env, (url, said) => ended.push(`${url} ${said}`));
@@ -65,6 +79,22 @@ test("an address is in the environment as long as its server runs", async (conte
   assert.deepEqual(env, {});
   assert.deepEqual(ended, [`${url} `]);
   assert.ok(!servers.isRunning(url));
+});
+
+test("a server ends with the process that started it, even if that is killed", { timeout: 60_000 }, async (context) => {
+  const source = `
+    import { Hallpass } from ${JSON.stringify(path.join(import.meta.dirname, "../../src/hallpass.ts"))};
+    const server = await new Hallpass(process.env.SERVES, "/", process.env).serve("prod", "https://api.example/");
+    console.log(server.address);
+  `;
+  const ended = path.join(directory(context), "ended");
+  const env = { ...process.env, SERVES: program(context, SERVES), ENDED: ended };
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", source], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = (await once(parent.stdout.setEncoding("utf8"), "data")) as [string];
+  assert.equal(line, "http://127.0.0.1:1/k-KEY\n");
+  assert.ok(!existsSync(ended));
+  parent.kill("SIGKILL");
+  while (!existsSync(ended)) await setTimeout(20);
 });
 
 test("a server that does not start says why, and leaves nothing", async (context) => {
