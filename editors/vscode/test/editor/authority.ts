@@ -13,7 +13,7 @@ export interface Received {
 
 const SECRET = "secret-for-loopback-only";
 /** The seconds that the tokens of a client last. */
-const LIFETIMES: Readonly<Record<string, number>> = { short: 8 };
+const LIFETIMES: Readonly<Record<string, number>> = { short: 15 };
 
 export class Authority {
   readonly secret = SECRET;

@@ -1,19 +1,36 @@
 /** A VS Code on this machine, in a browser, and what a user does in it. */
 
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { chromium, type Browser, type BrowserContext, type Locator, type Page } from "playwright-core";
 
-const STARTED_WITHIN = 60_000;
+/** The limit of each wait. It is long because other programs may use this machine; what works takes a second or two. */
+export const LIMIT = 180_000;
+/** How much of the end of an output a message shows. */
+const SHOWN = 4000;
 
 /** What the script that starts the tests gives them. */
 export function given(name: string): string {
   const value = process.env[name];
   if (value === undefined || value === "") throw new Error(`${name} is not set; use test/editor/run`);
   return value;
+}
+
+/** What a test file started. All of it is stopped, also if the start of something failed. */
+export class Started {
+  private readonly running: { stop(): unknown }[] = [];
+
+  add<Resource extends { stop(): unknown }>(resource: Resource): Resource {
+    this.running.unshift(resource);
+    return resource;
+  }
+
+  async stop(): Promise<void> {
+    for (const resource of this.running.splice(0)) await resource.stop();
+  }
 }
 
 /** A home directory, in which hallpass has its profiles. */
@@ -40,9 +57,7 @@ export class Home {
   }
 
   hallpass(...args: string[]): string {
-    const ran = spawnSync(given("HALLPASS"), args, { env: this.env, cwd: this.root, encoding: "utf8" });
-    if (ran.status !== 0) throw new Error(`hallpass ${args.join(" ")}: ${ran.stderr}`);
-    return ran.stdout;
+    return runToEnd(`hallpass ${args.join(" ")}`, given("HALLPASS"), args, { env: this.env, cwd: this.root });
   }
 
   /** Without a token request. */
@@ -66,20 +81,88 @@ export class Home {
   }
 }
 
+/** Runs a program, and returns what it prints. */
+function runToEnd(what: string, file: string, args: readonly string[], options: { env: NodeJS.ProcessEnv; cwd?: string }): string {
+  const ran = spawnSync(file, args, { ...options, encoding: "utf8", timeout: LIMIT, killSignal: "SIGKILL" });
+  if (ran.status === 0) return ran.stdout;
+  const reason = ran.error?.message ?? `exit code ${String(ran.status)}, signal ${String(ran.signal)}`;
+  throw new Error(`${what}: ${reason}\n${ran.stdout}${ran.stderr}`);
+}
+
+/** A program that runs until the test ends it, with what it prints. */
+class Program {
+  /** The end of both outputs. */
+  output = "";
+  private readonly child: ChildProcess;
+  private readonly ended: Promise<void>;
+  private hasEnded = false;
+
+  constructor(command: readonly string[], env: NodeJS.ProcessEnv, cwd: string) {
+    const [file = "", ...args] = command;
+    // A group of its own, so that all of it ends with the test.
+    this.child = spawn(file, args, { env, cwd, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.output = (this.output + text).slice(-10 * SHOWN);
+      });
+    }
+    this.ended = new Promise((resolve) => {
+      const end = (what: string): void => {
+        this.output += `\n(${what})\n`;
+        this.hasEnded = true;
+        resolve();
+      };
+      this.child.once("error", (error) => {
+        end(error.message);
+      });
+      this.child.once("exit", (code, signal) => {
+        end(`it ended: exit code ${String(code)}, signal ${String(signal)}`);
+      });
+    });
+  }
+
+  /** Waits until its output matches. */
+  async prints(pattern: RegExp): Promise<string> {
+    await until(`the output has ${String(pattern)}`, () => this.hasEnded || pattern.test(this.output));
+    const found = pattern.exec(this.output)?.[1];
+    if (found === undefined) throw new Error(`it ended before its output had ${String(pattern)}`);
+    return found;
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.pid === undefined) return;
+    endGroup(this.child.pid, "SIGTERM");
+    const timer = setTimeout(endGroup, 10_000, this.child.pid, "SIGKILL");
+    await this.ended;
+    clearTimeout(timer);
+  }
+}
+
+function endGroup(id: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-id, signal);
+  } catch (error) {
+    // All of it has ended.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
 /** code-server, with the extension and the tests' own one. */
 export class Editor {
-  readonly home: Home;
-  private readonly server: ChildProcess;
-  private readonly drivers: Server;
-  private readonly ports = new Map<string, number>();
+  private readonly home: Home;
+  private readonly server: Program;
   private readonly browser: Browser;
-  private url = "";
+  private readonly ports: Map<string, number>;
+  private readonly url: string;
+  private readonly started: Started;
 
-  private constructor(home: Home, server: ChildProcess, drivers: Server, browser: Browser) {
+  private constructor(home: Home, server: Program, browser: Browser, ports: Map<string, number>, url: string, started: Started) {
     this.home = home;
     this.server = server;
-    this.drivers = drivers;
     this.browser = browser;
+    this.ports = ports;
+    this.url = url;
+    this.started = started;
   }
 
   /** With settings of the user, and of the machine on which it runs. */
@@ -95,83 +178,103 @@ export class Editor {
     const program = path.join(given("NODE_MODULES"), "code-server/out/node/entry.js");
     const options = ["--extensions-dir", extensions, "--user-data-dir", data, "--config", `${data}/config.yaml`];
     for (const extension of [given("VSIX"), given("DRIVER")]) {
-      const installed = spawnSync(process.execPath, [program, ...options, "--install-extension", extension], {
-        env: home.env,
-        encoding: "utf8",
-      });
-      if (installed.status !== 0) throw new Error(installed.stderr + installed.stdout);
+      runToEnd(`code-server installs ${extension}`, process.execPath, [program, ...options, "--install-extension", extension], { env: home.env });
     }
-    const drivers = createServer();
-    await new Promise<void>((resolve) => drivers.listen(0, "127.0.0.1", resolve));
-    const quiet = ["--auth", "none", "--disable-telemetry", "--disable-update-check", "--bind-addr", "127.0.0.1:0"];
-    const env = { ...home.env, DRIVER_PORT: String((drivers.address() as AddressInfo).port) };
-    const [first, ...others] = [...home.wrapper, process.execPath, program, ...options, ...quiet, ...args];
-    // A group of its own, so that all of it ends with the test.
-    const server = spawn(first ?? "", others, { env, cwd: home.root, stdio: ["ignore", "pipe", "ignore"], detached: true });
-    const browser = await chromium.launch({
-      executablePath: given("CHROMIUM"),
-      args: ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"],
-    });
-    const editor = new Editor(home, server, drivers, browser);
-    drivers.on("request", (request, response) => {
-      const query = new URL(request.url ?? "/", "http://127.0.0.1").searchParams;
-      editor.ports.set(query.get("folder") ?? "", Number(query.get("port")));
-      response.end();
-    });
-    editor.url = await addressOf(server);
-    return editor;
+    const started = new Started();
+    try {
+      const { port, ports } = await startRegister(started);
+      const quiet = ["--auth", "none", "--disable-telemetry", "--disable-update-check", "--bind-addr", "127.0.0.1:0"];
+      const command = [...home.wrapper, process.execPath, program, ...options, ...quiet, ...args];
+      const server = started.add(new Program(command, { ...home.env, DRIVER_PORT: String(port) }, home.root));
+      const url = await explained("code-server starts", home, server, server.prints(/HTTP server listening on (http:\/\/127\.0\.0\.1:\d+)/));
+      const browser = await chromium.launch({
+        executablePath: given("CHROMIUM"),
+        timeout: LIMIT,
+        args: ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"],
+      });
+      started.add({ stop: () => browser.close() });
+      return new Editor(home, server, browser, ports, url, started);
+    } catch (error) {
+      await started.stop();
+      throw error;
+    }
   }
 
   /** A window with this folder, in which both extensions run. */
   async open(folder: string): Promise<Window> {
     this.ports.delete(folder);
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 } });
+    context.setDefaultTimeout(LIMIT);
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: this.url });
     const page = await context.newPage();
-    await page.goto(`${this.url}/?folder=${encodeURIComponent(folder)}`);
-    const window = new Window(context, page, folder);
-    await page.locator(".monaco-workbench").waitFor({ timeout: STARTED_WITHIN });
-    await until("the driver starts", () => this.ports.has(folder), STARTED_WITHIN);
-    window.port = this.ports.get(folder) ?? 0;
-    return window;
+    const opened = async (): Promise<Window> => {
+      await page.goto(`${this.url}/?folder=${encodeURIComponent(folder)}`);
+      await page.locator(".monaco-workbench").waitFor();
+      await until("the tests' own extension starts", () => this.ports.has(folder));
+      return new Window(context, page, folder, this.ports.get(folder) ?? 0);
+    };
+    return explained(`a window opens with ${folder}`, this.home, this.server, opened());
   }
 
-  async stop(): Promise<void> {
-    await this.browser.close();
-    if (this.server.pid !== undefined) process.kill(-this.server.pid);
-    this.drivers.close();
+  stop(): Promise<void> {
+    return this.started.stop();
   }
 }
 
-function addressOf(server: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = "";
-    server.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
-      text += chunk;
-      const found = /HTTP server listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(text);
-      if (found?.[1] !== undefined) resolve(found[1]);
-    });
-    server.once("exit", () => {
-      reject(new Error(text));
-    });
+/** Where the tests' own extension says on which port it listens, for each folder. */
+async function startRegister(started: Started): Promise<{ port: number; ports: Map<string, number> }> {
+  const ports = new Map<string, number>();
+  const server = createServer((request, response) => {
+    const query = new URL(request.url ?? "/", "http://127.0.0.1").searchParams;
+    ports.set(query.get("folder") ?? "", Number(query.get("port")));
+    response.end();
   });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  started.add({
+    stop: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  });
+  return { port: (server.address() as AddressInfo).port, ports };
+}
+
+/** An error says what was waited for, and what the editor printed. */
+async function explained<Value>(what: string, home: Home, server: Program, waited: Promise<Value>): Promise<Value> {
+  try {
+    return await waited;
+  } catch (error) {
+    const said = [`code-server printed:\n${server.output.slice(-SHOWN)}`, ...extensionHostLogs(home)].join("\n");
+    throw new Error(`failed: ${what}: ${(error as Error).message}\n${said}`, { cause: error });
+  }
+}
+
+function extensionHostLogs(home: Home): string[] {
+  const logs = path.join(home.root, "vscode/logs");
+  if (!existsSync(logs)) return [];
+  const files = readdirSync(logs, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith("remoteexthost.log"));
+  return files.map((file) => `${file}:\n${readFileSync(path.join(logs, file), "utf8").slice(-SHOWN)}`);
 }
 
 export class Window {
   readonly page: Page;
   readonly folder: string;
-  port = 0;
   private readonly context: BrowserContext;
+  private readonly port: number;
 
-  constructor(context: BrowserContext, page: Page, folder: string) {
+  constructor(context: BrowserContext, page: Page, folder: string, port: number) {
     this.context = context;
     this.page = page;
     this.folder = folder;
+    this.port = port;
   }
 
   /** Runs the body of a function in the tests' own extension, with `vscode` and `require`. */
   async run<Value = unknown>(body: string): Promise<Value> {
-    const response = await fetch(`http://127.0.0.1:${String(this.port)}/`, { method: "POST", body });
+    const signal = AbortSignal.timeout(LIMIT);
+    const response = await fetch(`http://127.0.0.1:${String(this.port)}/`, { method: "POST", body, signal }).catch((error: unknown) => {
+      throw new Error(`no result from the extension host (limit ${String(LIMIT / 1000)} s) of: ${body.trim()}`, { cause: error });
+    });
     const result = (await response.json()) as { value?: Value; error?: string };
     if (result.error !== undefined) throw new Error(result.error);
     return result.value as Value;
@@ -247,14 +350,10 @@ export class Window {
 }
 
 /** Waits until it is so. */
-export async function until(
-  what: string,
-  check: () => boolean | Promise<boolean>,
-  within = 60_000,
-): Promise<void> {
-  const end = Date.now() + within;
+export async function until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + LIMIT;
   while (!(await check())) {
-    if (Date.now() > end) throw new Error(`not within ${String(within / 1000)} s: ${what}`);
+    if (Date.now() > end) throw new Error(`not within ${String(LIMIT / 1000)} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -8,7 +8,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileS
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Authority } from "./authority.ts";
-import { Editor, given, Home, until, type Window } from "./editor.ts";
+import { Editor, given, Home, Started, until, type Window } from "./editor.ts";
 
 interface Hostile {
   readonly name: string;
@@ -22,27 +22,12 @@ interface Hostile {
   readonly chosen?: readonly RegExp[];
 }
 
+const started = new Started();
 let authority: Authority;
 let evil: Authority;
 let home: Home;
 let mark: string;
 let calls: string;
-
-before(async () => {
-  authority = await Authority.start();
-  evil = await Authority.start();
-  home = new Home(path.join(given("WORK"), "hostile"), false);
-  mark = path.join(home.root, "mark");
-  calls = path.join(home.root, "calls");
-  home.login("prod", authority.origin, authority.secret, "--for", `${authority.origin}/api/`);
-  home.login("other", authority.origin, authority.secret);
-  script(path.join(home.root, "bin/hallpass"), `echo "$@" >>'${calls}'; exec '${given("HALLPASS")}' "$@"`);
-});
-
-after(() => {
-  authority.stop();
-  evil.stop();
-});
 
 function script(file: string, text: string): void {
   mkdirSync(path.dirname(file), { recursive: true });
@@ -81,7 +66,7 @@ async function keepsItsProfile(window: Window): Promise<void> {
 /** Starts the workspace's task, once the editor has read it. */
 async function startTask(window: Window): Promise<void> {
   const names = `return (await vscode.tasks.fetchTasks()).map(({ name }) => name)`;
-  await until("the task", async () => (await window.run<string[]>(names)).includes("it"), 60_000);
+  await until("the task", async () => (await window.run<string[]>(names)).includes("it"));
   void window.command("workbench.action.tasks.runTask", "it").catch(() => undefined);
 }
 
@@ -183,7 +168,7 @@ function workspaces(): Hostile[] {
         assert.match((await window.lenses(file, 0))[0] ?? "", /serving as prod/);
         await window.command("hallpass.stopServing", `${bound}/`);
       },
-      chosen: [/^serve prod --url \S+\/api\/ --idle 8h$/],
+      chosen: [/^serve prod --url \S+\/api\/ -- \S+\/node -e process\.stdout\.write\(process\.env\.HALLPASS_URL\+os\.EOL\);process\.stdin\.resume\(\)$/],
     },
     {
       name: "a file of 100,000 requests",
@@ -285,7 +270,21 @@ async function refusesEverything(window: Window): Promise<void> {
   assert.equal(await window.run(`return (${session}) === undefined`), true);
 }
 
+// In a suite: its hooks run only if one of its tests does.
 describe("hostile workspaces", () => {
+  before(async () => {
+    authority = started.add(await Authority.start());
+    evil = started.add(await Authority.start());
+    home = new Home(path.join(given("WORK"), "hostile"), false);
+    mark = path.join(home.root, "mark");
+    calls = path.join(home.root, "calls");
+    home.login("prod", authority.origin, authority.secret, "--for", `${authority.origin}/api/`);
+    home.login("other", authority.origin, authority.secret);
+    script(path.join(home.root, "bin/hallpass"), `echo "$@" >>'${calls}'; exec '${given("HALLPASS")}' "$@"`);
+  });
+
+  after(() => started.stop());
+
   test("in a window that trusts them, nothing happens that the user did not choose", async () => {
     assert.ok(workspaces().length >= 20);
     await openAll(["--disable-workspace-trust"], {}, true);
