@@ -33,7 +33,7 @@ export class Authentication implements vscode.AuthenticationProvider, vscode.Dis
 
   /**
    * Only for profiles that the user allowed once. Each session has a token that is valid now. The editor itself asks
-   * without scopes, to list the accounts; then a profile whose token cannot be had is left out.
+   * without scopes, to list the accounts; then profiles for which there is no token are left out.
    */
   async getSessions(
     scopes: readonly string[] | undefined,

@@ -11,7 +11,8 @@ export type Found =
   | { readonly kind: "unusable"; readonly setting: string }
   | { readonly kind: "missing" };
 
-export interface Place {
+/** Where the program is looked for. */
+export interface Search {
   readonly setting: string;
   readonly env: NodeJS.ProcessEnv;
   readonly platform: NodeJS.Platform;
@@ -20,27 +21,27 @@ export interface Place {
 }
 
 /** The setting, else the PATH, else the places where the ways to install hallpass put it. */
-export function findBinary(place: Place): Found {
-  const paths = place.platform === "win32" ? path.win32 : path.posix;
-  if (place.setting !== "") {
-    const file = place.setting.replace(/^~(?=[/\\])/, place.home);
+export function findBinary(search: Search): Found {
+  const paths = search.platform === "win32" ? path.win32 : path.posix;
+  if (search.setting !== "") {
+    const file = search.setting.replace(/^~(?=[/\\])/, search.home);
     // A relative path would depend on the folder that is open.
-    const isUsable = paths.isAbsolute(file) && place.isProgram(file);
-    return isUsable ? { kind: "found", file } : { kind: "unusable", setting: place.setting };
+    const isUsable = paths.isAbsolute(file) && search.isProgram(file);
+    return isUsable ? { kind: "found", file } : { kind: "unusable", setting: search.setting };
   }
-  const program = place.platform === "win32" ? "hallpass.exe" : "hallpass";
-  const search = place.env["PATH"] ?? place.env["Path"] ?? "";
-  const directories = [...search.split(paths.delimiter), ...usualPlaces(place)];
+  const program = search.platform === "win32" ? "hallpass.exe" : "hallpass";
+  const variable = search.env["PATH"] ?? search.env["Path"] ?? "";
+  const directories = [...variable.split(paths.delimiter), ...usualPlaces(search)];
   for (const directory of directories) {
     // An empty or relative entry of PATH means the current directory, which may be another user's.
     if (!paths.isAbsolute(directory)) continue;
     const file = paths.join(directory, program);
-    if (place.isProgram(file)) return { kind: "found", file };
+    if (search.isProgram(file)) return { kind: "found", file };
   }
   return { kind: "missing" };
 }
 
-function usualPlaces({ platform, home, env }: Place): string[] {
+function usualPlaces({ platform, home, env }: Search): string[] {
   if (platform === "win32") {
     const local = env["LOCALAPPDATA"];
     const links = local === undefined ? [] : [`${local}\\Microsoft\\WinGet\\Links`];
@@ -86,7 +87,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
-/** No output of hallpass is nearly as long. */
+/** hallpass never prints nearly as much. */
 const MAX_OUTPUT = 4 * 1024 * 1024;
 
 /** Runs a program without input, and collects what it prints. */

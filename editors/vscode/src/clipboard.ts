@@ -27,7 +27,7 @@ export class SecretClipboard {
     this.later(digestOf(secret), CLEAR_AFTER, TRIES);
   }
 
-  /** At the end of the editor there is no later. */
+  /** When the editor ends: the timer would not run any more. */
   async clear(): Promise<void> {
     const copied = this.copied;
     this.cancel();
@@ -44,7 +44,7 @@ export class SecretClipboard {
     this.copied = { digest, timer };
   }
 
-  /** What the user copied since then stays. */
+  /** Keeps what the user has copied since then. */
   private async clearIf(digest: Buffer): Promise<void> {
     const text = await this.clipboard.readText();
     if (timingSafeEqual(digestOf(text), digest)) await this.clipboard.writeText("");

@@ -111,7 +111,7 @@ class Commands {
     await this.parts.model.refresh();
   }
 
-  /** An empty text leaves the choice to hallpass. */
+  /** Returns an empty text if hallpass is to choose. */
   private async chooseForWorkspace(): Promise<string | undefined> {
     const picked = await this.pick("Profile of this workspace", [
       { label: "$(discard) The choice of hallpass itself", name: "" },
@@ -186,11 +186,12 @@ class Commands {
 
   async serve(argument: unknown): Promise<void> {
     await this.parts.model.refresh();
-    const variable = await this.start(this.boundFor(argument));
-    const text = `hallpass serves it: in this file, {{$processEnv ${variable}}} stands for the URL`;
+    const bound = this.boundFor(argument);
+    const variable = `{{$processEnv ${await this.start(bound)}}}`;
+    const text = `hallpass serves ${bound.binding.url}: write ${variable} in its place`;
     const copy = "Copy the Variable";
     void vscode.window.showInformationMessage(text, copy).then((choice) => {
-      if (choice === copy) void vscode.env.clipboard.writeText(`{{$processEnv ${variable}}}`);
+      if (choice === copy) void vscode.env.clipboard.writeText(variable);
     });
   }
 
@@ -259,23 +260,22 @@ class Commands {
   async show(error: unknown): Promise<void> {
     const { state } = this.parts.model;
     if (error instanceof UserError && state.kind === "missing") return this.install();
-    const said = error instanceof Error ? error.message : String(error);
-    const text = error instanceof ContractError ? `hallpass does not fit this extension: ${said}` : `hallpass: ${said}`;
-    const code = error instanceof HallpassError ? error.code : undefined;
-    const help = code === 3 || code === 4 ? "Log In" : code === 1 || code === 5 || code === 6 ? "Run Doctor" : undefined;
+    const reason = error instanceof Error ? error.message : String(error);
+    const text = error instanceof ContractError ? `hallpass does not fit this extension: ${reason}` : `hallpass: ${reason}`;
+    const help = error instanceof HallpassError ? helpFor(error) : undefined;
     if (help === undefined) {
       void vscode.window.showErrorMessage(text);
       return;
     }
-    void vscode.window.showErrorMessage(text, help).then((choice) => {
-      if (choice !== undefined) {
-        void vscode.commands.executeCommand(help === "Log In" ? "hallpass.login" : "hallpass.doctor");
-      }
+    void vscode.window.showErrorMessage(text, help.title).then((choice) => {
+      if (choice !== undefined) void vscode.commands.executeCommand(help.command);
     });
   }
 
-  /** The profile that is named, else that of this window. Whatever else an editor passes, such as a launch
-   * configuration, names none. */
+  /**
+   * The profile in the argument, or the one of this window. An argument of another kind is ignored: the editor passes
+   * the launch configuration, for example.
+   */
   private async profileFor(argument: unknown): Promise<string> {
     const { model } = this.parts;
     if (typeof argument === "string") {
@@ -316,6 +316,22 @@ class Commands {
 
   private refreshLater(): void {
     void this.parts.model.refresh();
+  }
+}
+
+/** The command that helps, by the exit code of hallpass. */
+function helpFor({ code }: HallpassError): { readonly title: string; readonly command: string } | undefined {
+  switch (code) {
+    case 3:
+    case 4:
+      return { title: "Log In", command: "hallpass.login" };
+    case 1:
+    case 5:
+    case 6:
+      return { title: "Run Doctor", command: "hallpass.doctor" };
+    case null:
+    default:
+      return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-/** The time left, for people. */
+/** The time left, as text. */
 
 /** As short as it can be: `3 d`, `23 h 59 min`, `59 min`, `40 s`; `expired` from then on. */
 export function timeLeft(expiresAt: number, now: number): string {

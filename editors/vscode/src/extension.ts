@@ -18,10 +18,10 @@ export function activate(context: vscode.ExtensionContext): void {
   const model = new Model();
   const clipboard = new SecretClipboard(vscode.env.clipboard);
   const output = vscode.window.createOutputChannel("hallpass");
-  const servers = new Servers(process.env, (url, said) => {
+  const servers = new Servers(process.env, (url, reason) => {
     http.update();
     view.update();
-    if (said !== "") void vscode.window.showWarningMessage(`hallpass no longer serves ${url}: ${said}`);
+    if (reason !== undefined) void vscode.window.showWarningMessage(`hallpass no longer serves ${url}: ${reason}`);
   });
   const view = new ProfilesView(model, servers);
   const http = new HttpFeatures(model, servers);

@@ -23,7 +23,7 @@ const STATUS_TIMEOUT = 15_000;
  */
 const UNTIL_INPUT_ENDS = "process.stdout.write(process.env.HALLPASS_URL+os.EOL);process.stdin.resume()";
 
-/** What hallpass says on its standard error, for people. */
+/** An error of hallpass, with the message that it printed. */
 export class HallpassError extends Error {
   override readonly name = "HallpassError";
   /** The exit status: 3 not found, 4 refused, 5 unavailable, 6 a person must act at this machine. */
@@ -37,10 +37,10 @@ export class HallpassError extends Error {
 
 /** `hallpass serve`, while it runs. */
 export interface Server {
-  /** Without a slash at its end. Who knows it can use the API, so it is not shown or saved. */
+  /** Without a slash at its end. Anyone who knows it can use the API, so it is not shown or saved. */
   readonly address: string;
-  /** What it prints for people when it ends. */
-  readonly ended: Promise<string>;
+  /** Why it ended; undefined if `stop` ended it. */
+  readonly ended: Promise<string | undefined>;
   stop(): void;
 }
 
@@ -102,26 +102,32 @@ export class Hallpass {
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr = (stderr + text).slice(-4096);
     });
-    const stop = (): void => {
-      child.stdin.end();
-    };
-    const ended = new Promise<string>((resolve) => {
+    const reason = new Promise<string>((resolve) => {
       child.once("error", (error) => {
         resolve(error.message);
       });
-      // What it ran has the same outputs, and may be left.
-      child.once("exit", stop);
+      // The program that it ran may still run, and has the same outputs.
+      child.once("exit", () => child.stdin.end());
       child.once("close", () => {
-        resolve(stderr.trim());
+        resolve(reasonIn(stderr));
       });
     });
+    const timer = setTimeout(() => child.kill(), TIMEOUT);
     try {
-      const line = await Promise.race([firstLine(child.stdout), ended.then(failure)]);
+      const line = await Promise.race([firstLine(child.stdout), reason.then(fail)]);
+      let isStopped = false;
+      const stop = (): void => {
+        isStopped = true;
+        child.stdin.end();
+      };
+      const ended = reason.then((text) => (isStopped ? undefined : text));
       return { address: parseAddress(line), ended, stop };
     } catch (error) {
-      stop();
+      child.stdin.end();
       child.kill();
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -135,7 +141,7 @@ export class Hallpass {
   }
 }
 
-/** What hallpass says, without the name of the program in each line. */
+/** Messages of hallpass, without the name of the program in each line. */
 export function withoutPrefix(stderr: string): string {
   return stderr
     .trim()
@@ -146,12 +152,16 @@ export function withoutPrefix(stderr: string): string {
 
 function succeeded({ code, stdout, stderr }: Output): string {
   if (code === 0) return stdout;
-  const said = withoutPrefix(stderr);
-  throw new HallpassError(said === "" ? "hallpass was ended" : said, code);
+  throw new HallpassError(reasonIn(stderr), code);
 }
 
-function failure(stderr: string): never {
-  throw new HallpassError(withoutPrefix(stderr), null);
+function reasonIn(stderr: string): string {
+  const reason = withoutPrefix(stderr);
+  return reason === "" ? "hallpass ended without a message" : reason;
+}
+
+function fail(reason: string): never {
+  throw new HallpassError(reason, null);
 }
 
 /** The name of a profile on a command line: only a name, so it is never an option. */
@@ -165,9 +175,9 @@ function firstLine(stream: NodeJS.ReadableStream): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
     stream.setEncoding("utf8").on("data", (chunk: string) => {
-      if (text.length < 4096) text += chunk;
+      text += chunk;
       const end = text.indexOf("\n");
-      if (end >= 0) resolve(text.slice(0, end));
+      if (end >= 0 || text.length > 4096) resolve(text.slice(0, Math.max(end, 0)));
     });
   });
 }

@@ -1,7 +1,7 @@
 /** In `.http` and `.rest` files: which profile is bound to a request's URL, and a way to send it through hallpass. */
 
 import { vscode } from "./vscode.ts";
-import { boundByVariable, difference, lookup, variableOf, type Bound } from "./bindings.ts";
+import { boundByVariable, difference, lookup, variableOf, type Bound, type Lookup } from "./bindings.ts";
 import { timeLeft } from "./duration.ts";
 import { boundLength, parseHttpFile, requestAt, type HttpRequest, type Target } from "./http_file.ts";
 import { messageOf, type Model } from "./model.ts";
@@ -14,10 +14,7 @@ export const HTTP_FILES: vscode.DocumentSelector = [{ pattern: "**/*.{http,rest}
 const MAX_LENGTH = 1_000_000;
 
 /** What hallpass knows about the URL of a request. */
-type Found =
-  | { readonly kind: "bound"; readonly bound: Bound; readonly usesVariable: boolean }
-  | { readonly kind: "unbound"; readonly url: URL; readonly near: readonly Bound[] }
-  | { readonly kind: "unknown"; readonly reason: string };
+type Found = Lookup | { readonly kind: "unknown"; readonly reason: string };
 
 export class HttpFeatures implements vscode.CodeLensProvider, vscode.HoverProvider, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
@@ -144,10 +141,9 @@ function find(target: Target, model: Model): Found {
     const bound = boundByVariable(target.name, model.profiles);
     return bound === undefined
       ? { kind: "unknown", reason: `no profile is bound to a URL whose variable is ${target.name}` }
-      : { kind: "bound", bound, usesVariable: true };
+      : { kind: "bound", bound };
   }
-  const found = lookup(target.url, model.profiles);
-  return found.kind === "bound" ? { ...found, usesVariable: false } : found;
+  return lookup(target.url, model.profiles);
 }
 
 /** The bound URL at the start of the request's URL, or of the file's variable, becomes the variable of its address. */

@@ -43,8 +43,8 @@ export class McpServers implements vscode.McpServerDefinitionProvider<vscode.Mcp
       server.headers = await trustedHallpass().headersFor(url.href);
     } catch (error) {
       // The editor itself says only that the server did not start.
-      const said = error instanceof Error ? error.message : String(error);
-      void vscode.window.showErrorMessage(`hallpass: no token for the MCP server ${url.href}: ${said}`);
+      const reason = error instanceof Error ? error.message : String(error);
+      void vscode.window.showErrorMessage(`hallpass: no token for the MCP server ${url.href}: ${reason}`);
       throw error;
     }
     void this.model.refresh();
@@ -59,7 +59,6 @@ export async function addMcpServer(url: string): Promise<void> {
   const urls = new Set([...(Array.isArray(listed) ? (listed as unknown[]) : []), url]);
   await settings.update(SETTING, [...urls], vscode.ConfigurationTarget.Global);
 }
-
 
 function listedServers(): URL[] {
   const listed = vscode.workspace.getConfiguration("hallpass").get<unknown>(SETTING);

@@ -15,7 +15,7 @@ export type State =
   | { readonly kind: "failed"; readonly file: string; readonly reason: string }
   | { readonly kind: "ready"; readonly file: string; readonly status: Status; readonly selection: Selection };
 
-/** A message for the user, which has all that they need to know. */
+/** An error whose message is shown to the user as it is. */
 export class UserError extends Error {
   override readonly name = "UserError";
 }

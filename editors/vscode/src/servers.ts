@@ -3,7 +3,8 @@
 import { variableOf } from "./bindings.ts";
 import type { Hallpass, Server } from "./hallpass.ts";
 
-export type Ended = (url: string, said: string) => void;
+/** With the reason, unless `stop` ended it. */
+export type Ended = (url: string, reason: string | undefined) => void;
 
 /**
  * REST Client and httpYac read `{{$processEnv NAME}}` from the environment of the process that they share with this
@@ -36,9 +37,9 @@ export class Servers {
     try {
       const server = await starting;
       this.env[variable] = server.address;
-      void server.ended.then((said) => {
+      void server.ended.then((reason) => {
         this.forget(url, starting);
-        this.ended(url, said);
+        this.ended(url, reason);
       });
       return variable;
     } catch (error) {

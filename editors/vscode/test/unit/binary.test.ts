@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { findBinary, findHere, run, type Place } from "../../src/binary.ts";
+import { findBinary, findHere, run, type Search } from "../../src/binary.ts";
 import { directory, program } from "./programs.ts";
 
-function find(programs: readonly string[], more: Partial<Place> = {}): string {
+function find(programs: readonly string[], more: Partial<Search> = {}): string {
   const isProgram = (file: string): boolean => programs.includes(file);
   const found = findBinary({ setting: "", env: {}, platform: "linux", home: "/home/u", isProgram, ...more });
   return found.kind === "found" ? found.file : found.kind;

@@ -69,7 +69,7 @@ test("an address is in the environment as long as its server runs", async (conte
   const serving = new Hallpass(program(context, SERVES), "/", process.env);
   const env: NodeJS.ProcessEnv = {};
   const ended: string[] = [];
-  const servers = new Servers(env, (url, said) => ended.push(`${url} ${said}`));
+  const servers = new Servers(env, (url, reason) => ended.push(`${url} ${String(reason)}`));
   const url = "https://api.example/";
   const variables = await Promise.all([servers.start(serving, "prod", url), servers.start(serving, "prod", url)]);
   assert.deepEqual(variables, ["VIA_HALLPASS_API_EXAMPLE", "VIA_HALLPASS_API_EXAMPLE"]);
@@ -77,8 +77,22 @@ test("an address is in the environment as long as its server runs", async (conte
   assert.ok(servers.isRunning(url));
   await servers.stop(url);
   assert.deepEqual(env, {});
-  assert.deepEqual(ended, [`${url} `]);
+  assert.deepEqual(ended, [`${url} undefined`]);
   assert.ok(!servers.isRunning(url));
+});
+
+test("a server that ends by itself gives the reason, and its address is removed", async (context) => {
+  const source = `console.log("http://127.0.0.1:1/k-KEY/"); console.error("hallpass: error: no such profile");`;
+  const env: NodeJS.ProcessEnv = {};
+  const url = "https://api.example/";
+  const ended = new Promise((resolve) => {
+    const servers = new Servers(env, (...end) => {
+      resolve(end);
+    });
+    void servers.start(new Hallpass(program(context, source), "/", process.env), "prod", url);
+  });
+  assert.deepEqual(await ended, [url, "no such profile"]);
+  assert.deepEqual(env, {});
 });
 
 test("a server ends with the process that started it, even if that is killed", { timeout: 60_000 }, async (context) => {
