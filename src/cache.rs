@@ -1,14 +1,18 @@
 //! Cached tokens and failures on disk, and the lock of each entry.
 //!
 //! A profile has a directory, and each token request has an entry in it, named by the request's key:
-//! `KEY.json` holds the token (with the key that it is bound to, if hallpass made one), `KEY.lock` is locked by the caller that requests a new one, and
-//! `KEY.failure` records that the last request brought no token that others can share, and why.
+//! `KEY.json` holds the token (with the key that it is bound to, if hallpass made one), encrypted where the
+//! system keeps a key for that; `KEY.lock` is locked by the caller that requests a new one, and
+//! `KEY.failure` records that the last request brought no token that others can share, and why. Nothing
+//! else in the directory is confidential.
 
 mod entry;
 mod format;
 mod lock;
 mod nonces;
+mod protection;
 mod rotation;
+mod sealed;
 mod sweep;
 
 use std::io;
@@ -23,6 +27,7 @@ use crate::types::token::CachedToken;
 
 pub(crate) use entry::{CacheEntry, Snapshot};
 pub(crate) use lock::{EntryLock, LockOutcome};
+pub(crate) use protection::{Form, Protection};
 pub(crate) use rotation::Accepted;
 
 /// One profile's tokens.
@@ -80,10 +85,17 @@ impl Cache {
         let names = disk::names(&self.directory).unwrap_or_default();
         let keys = names.iter().filter_map(|name| name.strip_suffix(".json"));
         let read = |key: &str| {
-            let path = self.directory.join([key, ".json"].concat());
-            format::read_entry(&path, key, login, mode, |entry| {
-                let overrides = entry.overrides.clone().into_owned();
-                Some((key.to_owned(), overrides, entry.into_token()?))
+            let entry = CacheEntry {
+                root: self.root.clone(),
+                path: self.directory.join([key, ".json"].concat()),
+                key: key.to_owned(),
+                login: login.to_owned(),
+                overrides: Overrides::default(),
+                mode,
+            };
+            entry.read(|content| {
+                let overrides = content.overrides.clone().into_owned();
+                Some((key.to_owned(), overrides, content.into_token()?))
             })
         };
         keys.filter_map(read).collect()

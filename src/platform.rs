@@ -6,6 +6,7 @@ pub(crate) mod disk;
 mod memory;
 pub(crate) mod program;
 pub(crate) mod prompt;
+pub(crate) mod sealing_key;
 pub(crate) mod secret_file;
 #[cfg(unix)]
 mod signals;

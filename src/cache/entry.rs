@@ -7,10 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{read_entry, serialize};
+use super::format::{ENTRY_LIMIT, plain, to_json};
+use super::sealed::{self, SealingKey};
 use crate::error::{Error, Result};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Durability, Found};
+use crate::platform::sealing_key::Unavailable;
 use crate::profile::CacheMode;
 use crate::profile::token_request::Overrides;
 use crate::types::token::{CachedToken, Timestamp};
@@ -56,10 +58,12 @@ impl CacheEntry {
     }
 
     /// The token, if the entry can be read and trusted. A damaged entry counts as missing.
+    #[allow(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method is for one lifetime, not for all"
+    )]
     pub(crate) fn token(&self) -> Option<CachedToken> {
-        read_entry(&self.path, &self.key, &self.login, self.mode, |entry| {
-            entry.into_token()
-        })
+        self.read(|content| content.into_token())
     }
 
     /// The state before a request, to recognise later changes: see [`CacheEntry::lock`].
@@ -81,25 +85,46 @@ impl CacheEntry {
     /// # Errors
     /// `Broken` if it cannot be written.
     pub(crate) fn store(&self, token: &CachedToken) -> Result<()> {
+        if !self.keeps(token) {
+            return Ok(());
+        }
         self.write(token).map_err(|error| self.cannot_write(error))
     }
 
     pub(super) fn write(&self, token: &CachedToken) -> io::Result<()> {
-        if !self.keeps(token) {
-            return Ok(());
-        }
-        if !self.mode.allows_plain() {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "it cannot be encrypted here",
-            ));
-        }
         disk::private_directory(&self.root)?;
-        let content = serialize(token, &self.key, &self.login, &self.overrides)?;
+        let json = to_json(token, &self.key, &self.login, &self.overrides)?;
+        let content = match self.sealing_key()? {
+            Some(key) => {
+                let before = match disk::read(&self.path, ENTRY_LIMIT, Trust::Private) {
+                    Ok(Found::Content(content)) => content,
+                    _ => Vec::new(),
+                };
+                sealed::seal(&key, &self.key, json, token.expires_at, &before)?
+            }
+            None => plain(&json)?,
+        };
         disk::replace(&self.path, &content, Durability::Cache)
     }
 
+    /// What the mode encrypts with; none if the entry is written as it is.
+    fn sealing_key(&self) -> io::Result<Option<SealingKey>> {
+        if self.mode == CacheMode::Plain {
+            return Ok(None);
+        }
+        match SealingKey::find_or_create(&self.root) {
+            Ok(key) => Ok(Some(key)),
+            Err(_) if self.mode.allows_plain() => Ok(None),
+            Err(unavailable) => Err(io::Error::other(unavailable)),
+        }
+    }
+
     pub(super) fn cannot_write(&self, error: io::Error) -> Error {
+        if let Some(inner) = error.get_ref()
+            && inner.is::<Unavailable>()
+        {
+            return Error::broken("cannot encrypt the cache").because(error);
+        }
         Error::broken(format!("cannot write the cache in {}", self.root.display())).because(error)
     }
 

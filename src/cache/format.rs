@@ -1,12 +1,12 @@
-//! The file format of a cached token: a line with the format and a checksum, then JSON.
+//! What an entry of the cache contains, as JSON, and its file format if it is not encrypted.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::{CacheEntry, sealed};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found};
 use crate::profile::CacheMode;
@@ -66,14 +66,14 @@ impl EntryContent<'_> {
     }
 }
 
-/// `FORMAT CHECKSUM`, a line end, and the entry as JSON.
-pub(super) fn serialize(
+/// The JSON of an entry.
+pub(super) fn to_json(
     token: &CachedToken,
     key: &str,
     login: &str,
     overrides: &Overrides,
-) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_string(&EntryContent {
+) -> io::Result<String> {
+    Ok(serde_json::to_string(&EntryContent {
         request: key,
         login: login.into(),
         access_token: token.access_token.expose().into(),
@@ -84,46 +84,58 @@ pub(super) fn serialize(
         proof_key: token.proof_key.clone(),
         requested_at_ms: token.requested_at.0,
         expires_at_ms: token.expires_at.0,
-    })?;
+    })?)
+}
+
+/// An entry that is not encrypted: `FORMAT CHECKSUM`, a line end, and the JSON.
+pub(super) fn plain(json: &str) -> io::Result<Vec<u8>> {
     let entry = format!("{ENTRY_FORMAT} {}\n{json}", checksum(json.as_bytes()));
     if entry.len() as u64 > ENTRY_LIMIT {
-        // It could not be read again.
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is too large",
-        ));
+        return Err(too_large());
     }
     Ok(entry.into_bytes())
 }
 
-/// Reads an entry of this login.
-pub(super) fn read_entry<T>(
-    path: &Path,
-    key: &str,
-    login: &str,
-    mode: CacheMode,
-    convert: impl FnOnce(EntryContent<'_>) -> Option<T>,
-) -> Option<T> {
-    if !mode.allows_plain() {
-        return None;
-    }
-    match disk::read(path, ENTRY_LIMIT, Trust::Private) {
-        Ok(Found::Content(content)) => convert(parse_entry(&content, key, login)?),
-        _ => None,
-    }
+/// The error for an entry that could not be read again.
+pub(super) fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "it is too large")
 }
 
-fn parse_entry<'a>(content: &'a [u8], key: &str, login: &str) -> Option<EntryContent<'a>> {
-    parse_any_login(content, key).filter(|entry| entry.login == login)
+impl CacheEntry {
+    /// Reads the entry, if it is of this login, and kept in a way that the mode allows.
+    pub(super) fn read<T>(&self, convert: impl FnOnce(EntryContent<'_>) -> Option<T>) -> Option<T> {
+        if self.mode == CacheMode::None {
+            return None;
+        }
+        let Ok(Found::Content(content)) = disk::read(&self.path, ENTRY_LIMIT, Trust::Private)
+        else {
+            return None;
+        };
+        let decrypted;
+        let entry = if sealed::is_sealed(&content) {
+            decrypted = sealed::open(&content, &self.root, &self.key)?;
+            let text = std::str::from_utf8(&decrypted).ok()?;
+            parse_json(text, &self.key)
+        } else if self.mode.allows_plain() {
+            parse_plain(&content, &self.key)
+        } else {
+            None
+        };
+        convert(entry.filter(|entry| entry.login == self.login)?)
+    }
 }
 
 /// Parses an entry of this key, of any login, if its checksum is right.
-pub(super) fn parse_any_login<'a>(content: &'a [u8], key: &str) -> Option<EntryContent<'a>> {
+pub(super) fn parse_plain<'a>(content: &'a [u8], key: &str) -> Option<EntryContent<'a>> {
     let (head, json) = std::str::from_utf8(content).ok()?.split_once('\n')?;
     let (format, sum) = head.split_once(' ')?;
     if format != ENTRY_FORMAT || sum != checksum(json.as_bytes()) {
         return None;
     }
+    parse_json(json, key)
+}
+
+fn parse_json<'a>(json: &'a str, key: &str) -> Option<EntryContent<'a>> {
     let entry: EntryContent<'_> = serde_json::from_str(json).ok()?;
     (entry.request == key).then_some(entry)
 }
@@ -160,40 +172,36 @@ mod tests {
         }
     }
 
-    fn parse_entry(content: &[u8], key: &str, login: &str) -> Option<CachedToken> {
-        super::parse_entry(content, key, login)?.into_token()
+    fn parse(content: &[u8], key: &str) -> Option<CachedToken> {
+        parse_plain(content, key)?.into_token()
+    }
+
+    fn entry() -> Vec<u8> {
+        let json = to_json(&token(), "key", "login", &Overrides::default());
+        plain(&json.expect("JSON")).expect("an entry")
     }
 
     #[test]
     fn an_entry_can_be_written_and_read() {
-        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
-        assert_eq!(parse_entry(&content, "key", "login"), Some(token()));
+        let content = entry();
+        assert_eq!(parse(&content, "key"), Some(token()));
     }
 
     #[test]
-    fn an_entry_of_another_request_or_login_is_not_accepted() {
-        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
-        assert_eq!(parse_entry(&content, "another", "login"), None);
-        assert_eq!(parse_entry(&content, "key", "another"), None);
+    fn an_entry_of_another_request_is_not_accepted() {
+        let content = entry();
+        assert_eq!(parse(&content, "another"), None);
     }
 
     #[test]
     fn every_changed_bit_and_missing_byte_is_detected() {
-        let content = serialize(&token(), "key", "login", &Overrides::default()).expect("an entry");
+        let content = entry();
         for at in 0..content.len() {
-            assert_eq!(
-                parse_entry(&content[..at], "key", "login"),
-                None,
-                "cut at {at}"
-            );
+            assert_eq!(parse(&content[..at], "key"), None, "cut at {at}");
             for bit in 0..8 {
                 let mut damaged = content.clone();
                 damaged[at] ^= 1 << bit;
-                assert_eq!(
-                    parse_entry(&damaged, "key", "login"),
-                    None,
-                    "bit {bit} of byte {at}"
-                );
+                assert_eq!(parse(&damaged, "key"), None, "bit {bit} of byte {at}");
             }
         }
     }

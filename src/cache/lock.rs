@@ -201,6 +201,10 @@ impl EntryLock<'_> {
         } else {
             disk::remove(&entry.path).and_then(|()| entry.write_failure(None))
         };
+        if written.is_err() && !entry.mode.allows_plain() {
+            // If it cannot be encrypted, callers that wait need tokens of their own.
+            let _ = disk::remove(&entry.path).and_then(|()| entry.write_failure(None));
+        }
         written.map_err(|error| entry.cannot_write(error))?;
         if is_kept {
             message::step(|| format!("cache: saved the token in {}", entry.path.display()));
@@ -210,7 +214,7 @@ impl EntryLock<'_> {
             // Callers that wait get the token first.
             drop(lock);
             // The time differs in each call; in a container the process number may not.
-            sweep::sweep(directory, &entry.key, Timestamp::now().0);
+            sweep::sweep(directory, &entry.key, Timestamp::now().0, entry.mode);
         }
         Ok(())
     }

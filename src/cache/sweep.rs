@@ -9,9 +9,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::format::{ENTRY_LIMIT, EntryContent, is_of_another_version, parse_any_login};
+use super::format::{ENTRY_LIMIT, EntryContent, is_of_another_version, parse_plain};
+use super::sealed;
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found, LockFile};
+use crate::profile::CacheMode;
 use crate::types::token::Timestamp;
 use crate::types::token_failure::MAX_RETRY_AFTER;
 
@@ -27,7 +29,7 @@ const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 /// Checks some of the keys in a profile's directory, but not `own`, and removes stale ones.
 ///
 /// `start` selects the first one. It differs in each call, so that all are checked in time.
-pub(super) fn sweep(directory: &Path, own: &str, start: u64) {
+pub(super) fn sweep(directory: &Path, own: &str, start: u64, mode: CacheMode) {
     let names = disk::some_names(directory, NAME_LIMIT).unwrap_or_default();
     let candidates = names.iter().filter_map(|name| candidate(name));
     let candidates: BTreeSet<_> = candidates.filter(|candidate| *candidate != own).collect();
@@ -41,7 +43,7 @@ pub(super) fn sweep(directory: &Path, own: &str, start: u64) {
         let _ = if disk::is_temporary(candidate) {
             disk::remove_if_older(&directory.join(candidate), LONGEST_WRITE)
         } else {
-            remove_if_stale(directory, candidate)
+            remove_if_stale(directory, candidate, mode)
         };
     }
 }
@@ -62,16 +64,16 @@ fn candidate(name: &str) -> Option<&str> {
 }
 
 /// Removes the files of one key, if they are stale.
-fn remove_if_stale(directory: &Path, key: &str) -> io::Result<()> {
+fn remove_if_stale(directory: &Path, key: &str, mode: CacheMode) -> io::Result<()> {
     let path = |kind| directory.join([key, kind].concat());
     let (entry, failure) = (path(".json"), path(".failure"));
     // Checked without the lock first, because locking would delay callers that renew a working token.
-    if !is_stale(&entry, &failure, key)? {
+    if !is_stale(&entry, &failure, key, mode)? {
         return Ok(());
     }
     let mut lock = LockFile::open(&path(".lock"))?;
     // Another caller may have come meanwhile, and even have stored a token.
-    if !lock.try_exclusive()? || !is_stale(&entry, &failure, key)? {
+    if !lock.try_exclusive()? || !is_stale(&entry, &failure, key, mode)? {
         return Ok(());
     }
     disk::remove(&entry)?;
@@ -80,13 +82,20 @@ fn remove_if_stale(directory: &Path, key: &str) -> io::Result<()> {
     lock.remove()
 }
 
-fn is_stale(entry: &Path, failure: &Path, key: &str) -> io::Result<bool> {
+fn is_stale(entry: &Path, failure: &Path, key: &str, mode: CacheMode) -> io::Result<bool> {
     match disk::read(entry, ENTRY_LIMIT, Trust::Private)? {
         Found::Nothing => {}
+        Found::Content(content) if sealed::is_sealed(&content) => {
+            if !sealed::is_expired(&content, Timestamp::now()) {
+                return Ok(false);
+            }
+        }
         Found::Content(content) if is_of_another_version(&content) => return Ok(false),
         // Of any login, because a profile may be changed back. A damaged entry is stale.
         Found::Content(content) => {
-            let token = parse_any_login(&content, key).and_then(EntryContent::into_token);
+            let token = parse_plain(&content, key).and_then(EntryContent::into_token);
+            // What the mode does not allow is of no more use.
+            let token = token.filter(|_| mode.allows_plain());
             // The clock is read after the entry: otherwise a token that was stored in between would seem
             // to come from the future.
             if token.is_some_and(|token| token.is_unexpired(Timestamp::now())) {
@@ -112,7 +121,7 @@ mod tests {
     use super::*;
     use crate::platform::disk::{Directories, Durability};
     use crate::profile::token_request::TokenRequest;
-    use crate::profile::{self, CacheMode, ProfileName};
+    use crate::profile::{self, ProfileName};
     use crate::types::checked_text::Scope;
 
     #[test]
@@ -216,7 +225,7 @@ mod tests {
             // Numbers as they are used: milliseconds.
             let now = Timestamp::now().0;
             for start in now..now + count as u64 {
-                sweep(&cache.directory(), "own", start);
+                sweep(&cache.directory(), "own", start, CacheMode::Plain);
             }
             assert!(!stale.path.exists());
             drop(busy);
@@ -274,7 +283,7 @@ mod tests {
         }
 
         fn sweep(&self) {
-            sweep(&self.directory(), "own", 0);
+            sweep(&self.directory(), "own", 0, CacheMode::Plain);
         }
     }
 }

@@ -105,6 +105,10 @@ const PROFILE: &[Check<OfProfile>] = &[
         run: settings::secret,
     },
     Check {
+        name: "protection",
+        run: settings::protection,
+    },
+    Check {
         name: "identity",
         run: settings::identity,
     },

@@ -13,7 +13,7 @@ mod text;
 use std::mem;
 use std::path::PathBuf;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Protection};
 use crate::commands::obtain::Checked;
 use crate::error::{Error, Result};
 use crate::platform;
@@ -213,6 +213,11 @@ impl Usable {
         } else {
             self.selected.name.as_str()
         }
+    }
+
+    /// How its tokens are kept on disk.
+    fn protection(&self) -> Result<Protection> {
+        cache_mode(self.profile()).map(Protection::of)
     }
 
     fn request(&self, overrides: &Overrides, secret_version: Option<&str>) -> TokenRequest {

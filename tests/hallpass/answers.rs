@@ -25,7 +25,7 @@ const GOOD: &str = r#"{"access_token":"good","token_type":"Bearer","expires_in":
 /// A machine that is logged in at a server that always answers like this, and has asked for nothing yet.
 fn answered(reply: Reply) -> (Machine, Server) {
     let server = Server::start(move |_| reply.clone());
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     machine.login("default", &server, &["--no-verify"]);
     (machine, server)
 }
@@ -37,7 +37,7 @@ fn first_then(first: Reply, then: Reply) -> (Machine, Server) {
         0 => first.clone(),
         _ => then.clone(),
     });
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     machine.login("default", &server, &["--no-verify"]);
     (machine, server)
 }

@@ -203,6 +203,26 @@ fn a_cached_token_costs_no_more_than_recorded() {
     assert!(too_much.is_empty(), "{}", too_much.join("\n"));
 }
 
+#[test]
+#[expect(clippy::print_stdout, reason = "prints the counts")]
+fn an_encrypted_token_costs_two_more_system_calls_and_a_twentieth_more_instructions() {
+    let plain = machine_with_a_cached_token();
+    let mut sealed = Machine::new();
+    let server = Server::start(numbered_tokens());
+    sealed.set("HALLPASS_CACHE", "auto");
+    sealed.login("p", &server, &["--for", ONE_URL]);
+    let entry = fs::read(sealed.entries("p").remove(0)).expect("an entry");
+    if !entry.starts_with(b"hallpass-sealed-1") {
+        return skip("the cache is not encrypted here");
+    }
+    let [plain, sealed] = [plain, sealed].map(|machine| counts(&machine, &PLAIN));
+    println!("plain {plain:?}, encrypted {sealed:?}");
+    assert!(sealed.system_calls <= plain.system_calls + 2);
+    // Without optimisation, it is the code around the cipher that counts.
+    let percent = if released().is_some() { 105 } else { 150 };
+    assert!(sealed.instructions * 100 <= plain.instructions * percent);
+}
+
 /// In a virtual machine, CPUID is handled by the hypervisor, and takes as long as ten thousand
 /// instructions. A shared C library runs it dozens of times at every start.
 #[test]
@@ -280,7 +300,7 @@ fn completing_a_profile_costs_little_more_than_a_cached_token() {
 }
 
 pub(crate) fn machine_with_a_cached_token() -> Machine {
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     let server = Server::start(numbered_tokens());
     machine.login("p", &server, &["--for", ONE_URL]);
     machine.run(PLAIN.arguments).success();

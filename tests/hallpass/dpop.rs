@@ -77,7 +77,7 @@ fn try_login(machine: &Machine, more: &[&str]) -> Ran {
 
 /// A machine with a profile `p` whose tokens are bound to a key, bound to `https://api.example/`.
 fn logged_in(server: Server) -> Machine {
-    let machine = Machine::new().with_server(server);
+    let machine = Machine::new().with_plain_cache().with_server(server);
     let more = ["--dpop", "--for", "https://api.example/"];
     machine.login("p", machine.server(), &more);
     machine

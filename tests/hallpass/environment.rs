@@ -276,7 +276,7 @@ fn the_environment_sets_the_header_of_the_token() {
 fn variables_of_a_hostile_project_lead_to_no_stored_secret_and_no_larger_file() {
     let server = Server::start(numbered_tokens());
     let attacker = Server::start(numbered_tokens());
-    let mut machine = Machine::new();
+    let mut machine = Machine::new().with_plain_cache();
     machine.login("p", &server, &["--for", "https://git.example/"]);
     let files = [
         machine.private_file("id_key", b"-----BEGIN KEY-----\nabc\n-----END KEY-----\n"),

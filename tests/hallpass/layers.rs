@@ -130,8 +130,8 @@ const CRATES: [(&str, &[&str]); 34] = [
     ("unicode_width", &["commands"]),
     ("percent_encoding", &["types"]),
     ("url", &["types"]),
-    // It signs as rustls does, with the same code.
-    ("ring", &["oauth"]),
+    // It signs as rustls does, with the same code, and encrypts cached tokens.
+    ("ring", &["cache", "oauth"]),
     ("pkcs8", &["oauth"]),
     // The keychain's quirks are met in one place.
     ("secret_service", &["secrets"]),

@@ -320,7 +320,7 @@ fn an_argument_in_the_wrong_place_is_not_repeated() {
 
 #[test]
 fn the_token_is_on_standard_output_and_in_one_private_file() {
-    let machine = machine();
+    let machine = machine().with_plain_cache();
     let server = Server::start(|_| Reply::token("the-token-0123456789", 3600));
     let token = b"the-token-0123456789";
     let printed = machine.login("prod", &server, &[]);

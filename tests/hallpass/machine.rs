@@ -103,6 +103,12 @@ impl Machine {
         self
     }
 
+    /// With cached tokens that are not encrypted, for a test that reads or changes them.
+    pub(crate) fn with_plain_cache(mut self) -> Self {
+        self.set("HALLPASS_CACHE", "plain");
+        self
+    }
+
     /// With this authorization server. Without it, the server numbers its tokens.
     pub(crate) fn with_server(mut self, server: Server) -> Self {
         self.server = OnceLock::from(server);

@@ -79,7 +79,7 @@ fn a_cached_token_and_a_failure_remove_nothing() {
             Reply::token("token", 3600)
         }
     });
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     machine.login("prod", &server, &[]);
     for number in 0..3 {
         plant(&machine, number, "json", &expired_entry(&key(number)));
@@ -211,7 +211,7 @@ fn a_few_stale_entries_are_gone_after_a_few_requests() {
 #[test]
 fn callers_of_expired_tokens_make_one_request_each_while_others_clean_up() {
     let server = Server::start(numbered_tokens());
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     machine.login("prod", &server, &[]);
     let audiences = ["ONE", "TWO"];
     let entries = audiences.map(|audience| entry_of(&machine, Some(audience), &[]));
@@ -273,7 +273,7 @@ fn a_caller_that_opened_a_lock_file_before_its_removal_waits_for_the_new_one() {
             answer(request)
         }
     });
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     machine.login("prod", &server, &[]);
     refresh(&machine);
     let arguments = ["token", "prod", "--audience", "HELD"];
@@ -340,7 +340,7 @@ impl Stopped {
 
 /// A machine with one profile, `prod`, whose cached token was stored by a caller that held the lock.
 fn logged_in() -> (Machine, Server) {
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     let server = Server::start(numbered_tokens());
     machine.login("prod", &server, &[]);
     refresh(&machine);

@@ -2,10 +2,11 @@
 
 use super::report::Finding;
 use super::subject::{Step, Subject};
+use crate::cache::{Form, Protection};
 use crate::error::Kind;
 use crate::profile::ProfileName;
 use crate::profile::binding::BoundUrl;
-use crate::profiles::Bound;
+use crate::profiles::{Bound, cache_mode, variable_of};
 use crate::secrets;
 use crate::types::shell;
 
@@ -22,6 +23,26 @@ pub(super) fn profile(subject: &Subject<'_>) -> Vec<Finding> {
         // Only an item of hallpass is bound to the settings.
         Ok(()) => Finding::ok(format!("{client}, readable")),
     }]
+}
+
+/// Whether cached tokens are encrypted, and why not.
+pub(super) fn protection(subject: &Subject<'_>) -> Vec<Finding> {
+    let protection = match cache_mode(subject.profile) {
+        Ok(mode) => Protection::of(mode),
+        Err(error) => return vec![Finding::of(&error)],
+    };
+    if protection.form != Form::None || !protection.is_fallback {
+        return vec![Finding::ok(protection.to_string())];
+    }
+    let name = subject.name;
+    let what = format!("each call requests a token: {}", protection.reason);
+    vec![
+        Finding::failed(what).fix(if variable_of("cache").is_some() {
+            "set HALLPASS_CACHE to auto".to_owned()
+        } else {
+            format!("hallpass profile edit {name} --cache auto")
+        }),
+    ]
 }
 
 /// Each URL leads to this profile and to no other.

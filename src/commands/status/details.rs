@@ -48,6 +48,7 @@ const NOT_LISTED: &[&str] = &[
     "derived",
     "removed",
     "rotation",
+    "cache",
 ];
 
 /// The longest value that is shown, in characters.
@@ -114,6 +115,11 @@ impl Usable {
             let place = format!("{place}{until}, kept until `hallpass rotate {name} --finish`");
             lines.push(("previous secret".to_owned(), place));
         }
+        let cache = match self.protection() {
+            Ok(protection) => format!("{protection}{}", suffix(self.origin("cache"))),
+            Err(error) => error.to_string(),
+        };
+        lines.push(("cache".to_owned(), cache));
         if self.tokens.is_empty() {
             lines.push(("token".to_owned(), "none cached".to_owned()));
         }

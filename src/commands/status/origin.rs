@@ -71,6 +71,12 @@ impl Usable {
         if self.selected.name.is_from_environment() {
             return variable_of(setting).map_or(Origin::Default, Origin::Variable);
         }
+        // The only variable that counts for stored profiles, too.
+        if setting == "cache"
+            && let Some(variable) = variable_of(setting)
+        {
+            return Origin::Variable(variable);
+        }
         if self.has_default(setting) {
             return Origin::Default;
         }
@@ -84,6 +90,7 @@ impl Usable {
             "body" => profile.body == BodyFormat::default(),
             "timeout_seconds" => profile.timeout_seconds.is_none(),
             "default_ttl_seconds" => profile.default_ttl_seconds.is_none(),
+            "cache" => profile.cache.is_none(),
             "max_ttl_seconds" => profile.max_ttl_seconds.is_none(),
             _ => false,
         }

@@ -112,7 +112,13 @@ impl Usable {
                 row[name] = value;
             }
         }
+        let origin = self.origin("cache").to_string();
+        origins.insert("cache".to_owned(), origin.into());
         row["origins"] = origins.into();
+        row["cache_protection"] = match self.protection() {
+            Ok(it) => json!({ "form": it.form, "reason": it.reason }),
+            Err(error) => failure(&error),
+        };
         row["secret"] = profile.secret.as_ref().map_or(Value::Null, place);
         let previous = profile.previous_secret();
         row["previous_secret"] = previous.map_or(Value::Null, |previous| {

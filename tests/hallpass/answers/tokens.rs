@@ -260,7 +260,7 @@ fn a_short_token_is_cached_for_most_of_its_life() {
 #[test]
 fn an_entry_from_the_future_is_discarded() {
     let server = Server::start(numbered_tokens());
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     machine.login("default", &server, &[]);
     assert_eq!(machine.run(&["token"]).token(), "token-1");
     shift_entry(&machine, 3_600_000);

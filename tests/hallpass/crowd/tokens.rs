@@ -207,7 +207,8 @@ fn callers_with_another_scope_do_not_wait() {
 #[test]
 fn readers_get_complete_tokens_while_the_entry_is_rewritten() {
     let server = Server::start(numbered_tokens());
-    let machine = logged_in(&server);
+    let machine = Machine::new().with_plain_cache();
+    machine.login("p", &server, &[]);
     let entry = machine.entries("p").remove(0);
     let rewritten = AtomicBool::new(false);
     thread::scope(|scope| {

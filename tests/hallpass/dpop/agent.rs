@@ -33,7 +33,9 @@ fn a_stolen_cache_holds_no_private_key() {
     let agent = Agent::openssh();
     add_key(&agent, &["-t", "ecdsa", "-b", "256"], "proofs");
     add_key(&agent, &["-t", "ed25519"], "other");
-    let mut machine = Machine::new().with_server(with_nonces(9));
+    let mut machine = Machine::new()
+        .with_plain_cache()
+        .with_server(with_nonces(9));
     machine.set("SSH_AUTH_SOCK", &agent.socket);
     let bound = ["--for", "https://api.example/"];
     let key = ["--dpop-key", "agent:proofs"];

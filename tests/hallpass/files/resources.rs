@@ -69,7 +69,8 @@ fn a_token_that_cannot_be_printed_is_an_error_and_still_cached() {
         assert_eq!(server.requests().len(), before + 1, "{closed}");
     }
     for file in machine.files() {
-        let content = fs::read_to_string(&file).expect("text");
+        let content = fs::read(&file).expect("a file");
+        let content = String::from_utf8_lossy(&content);
         assert!(!content.contains("hallpass:"), "{}", file.display());
     }
     let nobody_listens = machine.hallpass(&["token", "nobody"]);
