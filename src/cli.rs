@@ -11,14 +11,15 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::helper::Helper;
 use crate::commands::{
-    bind, completions, doctor, exec, help, helper, keep, login, logout, mcp, profile, rotate,
-    serve, setup, status, token,
+    bind, completions, config, doctor, exec, help, helper, keep, login, logout, mcp, profile,
+    rotate, serve, setup, status, token,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform;
 use crate::platform::Inherited;
 use crate::platform::variables;
+use crate::policy;
 
 /// Get OAuth 2.0 access tokens; the client secret stays in the keychain
 #[derive(Debug, Parser)]
@@ -62,6 +63,7 @@ enum Command {
     Logout(logout::Args),
     Status(status::Args),
     Doctor(doctor::Args),
+    Config(config::Args),
     Profile(profile::Args),
     Bind(bind::BindArgs),
     Unbind(bind::UnbindArgs),
@@ -75,6 +77,21 @@ enum Command {
     Complete(completions::CompleteArgs),
     Help(help::Args),
     Version(help::VersionArgs),
+}
+
+impl Command {
+    /// Whether it gives no token and changes nothing, so that it may run without a usable policy.
+    fn only_explains(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::Doctor(_)
+                | Self::Completions(_)
+                | Self::Complete(_)
+                | Self::Help(_)
+                | Self::Version(_)
+        )
+    }
 }
 
 /// Runs a command, and returns the exit code. Only results go to standard output.
@@ -168,6 +185,9 @@ fn parse_without_clap(arguments: &[OsString]) -> Option<Command> {
 }
 
 fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<String> {
+    if !command.only_explains() {
+        policy::current()?;
+    }
     match command {
         Command::Login(args) => login::run(&args),
         Command::Token(args) => {
@@ -177,6 +197,7 @@ fn execute(command: Command, inherited: Inherited, program: &OsStr) -> Result<St
         Command::Rotate(args) => rotate::run(&args),
         Command::Status(args) => status::run(&args, &print),
         Command::Doctor(args) => doctor::run(&args, &print),
+        Command::Config(args) => config::run(&args, &print),
         Command::Profile(args) => profile::run(args, &print),
         Command::Bind(args) => bind::bind(&args),
         Command::Unbind(args) => bind::unbind(&args),

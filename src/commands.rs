@@ -5,6 +5,7 @@ pub(crate) mod bind;
 mod columns;
 mod command_line;
 pub(crate) mod completions;
+pub(crate) mod config;
 mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod exec;

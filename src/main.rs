@@ -13,6 +13,7 @@
 //! | `oauth` | everything that talks to an authorization server |
 //! | `profiles` | profile files: selection, lookup by URL, the profile in the environment |
 //! | `secrets` | where client secrets are: keychains, the kernel keyring, files, commands, variables |
+//! | `policy` | what the administrator of the machine requires, whatever a user wants |
 //! | `profile` | a client's settings and their parts |
 //! | `platform` | files, locks, processes, the terminal, memory; the only module with unsafe code |
 //! | `types` | tokens, secrets, URLs and other values that every layer uses |
@@ -24,6 +25,7 @@
 //! 1. `main` calls `platform::entry_point`, on Unix with `platform/unix.rs` (`start`).
 //! 2. `cli.rs` (`run`) hardens the process, looks for a helper by the program's name, and has
 //!    `commands/command_line.rs` parse the arguments, without clap.
+//!    `policy.rs` finds that there is no policy.
 //! 3. `commands/token.rs` finds the profile (`profiles/environment.rs`, then `profiles.rs`, which reads its
 //!    file with `platform/disk.rs`).
 //! 4. `commands/obtain.rs` computes the key of the cache entry: `secrets::version` and
@@ -43,6 +45,7 @@ mod error;
 mod message;
 mod oauth;
 mod platform;
+mod policy;
 mod profile;
 mod profiles;
 mod protocols;

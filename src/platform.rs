@@ -28,10 +28,11 @@ use windows as os;
 pub(crate) use os::start;
 pub(crate) use os::{
     Inherited, QuietTerminal, StopSignals, ask_socket, check_writable, descriptor_limit, distrust,
-    distrust_directory, duplicate, exit_code, file_kind, group_number, harden, is_foreign,
-    is_lack_of_descriptors, is_like, is_link_refusal, is_open_to_all, is_planted, is_reload,
-    is_same_file, is_shared_as, link, lock_holder, notify, open_private, open_stream,
-    pass_signal_on, private_directory, screen, share, standard_input, write_to_stdout,
+    distrust_directory, distrust_managed, duplicate, exit_code, file_kind, group_number, harden,
+    is_foreign, is_lack_of_descriptors, is_like, is_link_refusal, is_open_to_all, is_planted,
+    is_reload, is_same_file, is_shared_as, link, lock_holder, managed_directory, notify,
+    open_private, open_stream, pass_signal_on, private_directory, screen, share, standard_input,
+    write_to_stdout,
 };
 #[cfg(unix)]
 pub(crate) use os::{SocketFile, listen_on_socket, may_connect};
@@ -112,6 +113,8 @@ pub(crate) enum Trust {
     Private,
     /// The settings: the file belongs to the user, and nobody else may write it.
     Settings,
+    /// What the administrator wrote: the file belongs to root, and nobody else may write it.
+    Managed,
     /// A secret: the file belongs to the user or root, and nobody else may read it. It may be a link, as
     /// in containers.
     Secret,

@@ -6,36 +6,55 @@ mod default;
 mod directory_file;
 mod editor;
 mod environment;
+mod managed;
 mod selection;
 mod url_lists;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::platform::disk::{self, Directories, Found};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
+use crate::policy;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{FORMAT, Profile, ProfileName};
 use crate::types::shell;
 
 pub(crate) use by_url::Bound;
 pub(crate) use cache_mode::cache_mode;
-pub(crate) use editor::Editor;
+pub(crate) use editor::{Editor, OWN_PROFILES};
 pub(crate) use environment::{directories, from_environment, is_configured_by_env, variable_of};
 pub(crate) use selection::name_given;
 
 const PROFILE_LIMIT: u64 = 256 * 1024;
 
-/// The settings' directory.
+/// The settings' directory, and the administrator's.
 #[derive(Debug)]
 pub(crate) struct Profiles {
     directory: PathBuf,
+    /// Whether the user's own profiles count.
+    has_own: bool,
+    /// Whether the administrator's profiles count: for every command that changes none.
+    has_managed: bool,
 }
 
 impl Profiles {
     pub(crate) fn of(directories: &Directories) -> Self {
+        // Without a usable policy, only commands run that show profiles.
+        let has_own = policy::current().is_ok_and(|policy| policy.allows_user_profiles());
         Self {
             directory: directories.config.clone(),
+            has_own,
+            has_managed: true,
+        }
+    }
+
+    /// Only the user's own ones, for commands that change profiles.
+    pub(crate) fn own(directories: &Directories) -> Self {
+        Self {
+            directory: directories.config.clone(),
+            has_own: true,
+            has_managed: false,
         }
     }
 
@@ -62,6 +81,9 @@ impl Profiles {
     /// # Errors
     /// `Usage`, with the command that closes the directory.
     pub(crate) fn check_directory(&self) -> Result<()> {
+        if !self.has_own {
+            return Ok(());
+        }
         let path = self.directory.display();
         let reason = disk::directory_fault(&self.directory)
             .map_err(|error| Error::broken(format!("cannot read {path}")).because(error))?;
@@ -100,6 +122,14 @@ impl Profiles {
     }
 
     fn unsorted_names_of(&self, extensions: &[&str]) -> Result<Vec<ProfileName>> {
+        let mut names = self.managed_names()?;
+        if self.has_own {
+            names.extend(self.own_names(extensions)?);
+        }
+        Ok(names)
+    }
+
+    fn own_names(&self, extensions: &[&str]) -> Result<Vec<ProfileName>> {
         let files = disk::names(&self.directory);
         let files = files.map_err(|error| disk::unreadable(&self.directory, error))?;
         let name = |mut file: String| {
@@ -115,23 +145,40 @@ impl Profiles {
     /// # Errors
     /// `NotFound` without such a profile, `Usage` when its file cannot be believed or understood.
     pub(crate) fn load(&self, name: &ProfileName) -> Result<Profile> {
-        let path = self.file(name);
+        let own = self
+            .has_own
+            .then(|| self.load_file(name, &self.file(name), Trust::Settings));
+        match own {
+            Some(Err(error)) if error.kind == Kind::NotFound && self.has_managed => {}
+            Some(loaded) => return loaded,
+            None => {}
+        }
+        self.load_managed(name)
+    }
+
+    fn load_file(&self, name: &ProfileName, path: &Path, trust: Trust) -> Result<Profile> {
         let unusable = |reason: &str| {
-            Error::usage(format!("the profile file {} {reason}", path.display())).hint(format!(
-                "run `hallpass login {name} --replace --token-url URL ...` with all its settings"
-            ))
+            let what = format!("the profile file {} {reason}", path.display());
+            Error::usage(what).hint(if trust == Trust::Managed {
+                "only the administrator can correct it".to_owned()
+            } else {
+                format!("run `hallpass login {name} --replace --token-url URL ...` with all its settings")
+            })
         };
-        let content = match disk::read(&path, PROFILE_LIMIT, Trust::Settings) {
+        let content = match disk::read(path, PROFILE_LIMIT, trust) {
             Ok(Found::Content(content)) => content,
             Ok(Found::Nothing) => return Err(self.no_such_profile(name)),
-            Ok(Found::Distrusted(WRITABLE_BY_OTHERS)) => {
+            Ok(Found::Distrusted(WRITABLE_BY_OTHERS)) if trust == Trust::Settings => {
                 let what = format!("the profile file {} {WRITABLE_BY_OTHERS}", path.display());
                 return Err(
-                    Error::usage(what).hint(format!("run: chmod go-w {}", shell::path(&path)))
+                    Error::usage(what).hint(format!("run: chmod go-w {}", shell::path(path)))
                 );
             }
             Ok(Found::Distrusted(reason)) => return Err(unusable(reason)),
-            Err(error) => return Err(disk::unreadable(&path, error)),
+            Err(error) if trust == Trust::Managed => {
+                return Err(unusable("cannot be read").because(error));
+            }
+            Err(error) => return Err(disk::unreadable(path, error)),
         };
         let content = std::str::from_utf8(&content)
             .map_err(|_| unusable("is damaged: it is not UTF-8 text"))?;
@@ -155,11 +202,38 @@ impl Profiles {
 
     /// Whether the profile has a file, even an unreadable one. True on I/O errors.
     pub(crate) fn exists(&self, name: &ProfileName) -> bool {
+        self.has_own && self.is_own(name) || self.has_managed && Self::is_managed(name)
+    }
+
+    fn is_own(&self, name: &ProfileName) -> bool {
         disk::exists(&self.file(name)).unwrap_or(true)
+    }
+
+    /// The file that a profile is read from: the user's own, or the administrator's.
+    pub(crate) fn file_in_use(&self, name: &ProfileName) -> PathBuf {
+        if self.has_own && self.is_own(name) {
+            self.file(name)
+        } else {
+            Self::managed_file(name)
+        }
+    }
+
+    /// The error for a profile that only the administrator can change.
+    fn managed_only(&self, name: &ProfileName) -> Option<Error> {
+        if self.has_managed || !Self::is_managed(name) {
+            return None;
+        }
+        let file = Self::managed_file(name);
+        let what = format!("profile {name} is not yours");
+        let hint = format!("only the administrator can change it: {}", file.display());
+        Some(Error::not_found(what).hint(hint))
     }
 
     /// There is no profile of this name, for a command that needs one that is there.
     pub(crate) fn unknown(&self, name: &ProfileName) -> Error {
+        if let Some(error) = self.managed_only(name) {
+            return error;
+        }
         let error = Error::not_found(format!("no profile named {name}"));
         match self.names().unwrap_or_default().as_slice() {
             [] => error,
@@ -168,6 +242,9 @@ impl Profiles {
     }
 
     fn no_such_profile(&self, name: &ProfileName) -> Error {
+        if let Some(error) = self.managed_only(name) {
+            return error;
+        }
         let hint = match self.names().unwrap_or_default().as_slice() {
             [] => format!("run `hallpass login {name}`"),
             others => format!(

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{CacheEntry, sealed};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Found};
+use crate::policy;
 use crate::profile::CacheMode;
 use crate::profile::token_request::Overrides;
 use crate::types::digest::hex;
@@ -53,13 +54,19 @@ impl EntryContent<'_> {
         if self.proof_key.is_some() != (self.token_type == DPOP) {
             return None;
         }
+        let requested_at = Timestamp(self.requested_at_ms);
+        let mut expires_at = Timestamp(self.expires_at_ms);
+        // The policy may be newer than the token.
+        if let Some(most) = policy::current().ok().and_then(|policy| policy.max_ttl()) {
+            expires_at = expires_at.min(requested_at.plus(most));
+        }
         Some(CachedToken {
             access_token: AccessToken::parse(&self.access_token)?,
             token_type: self.token_type.to_owned(),
             scope: self.scope,
             members: self.members,
-            requested_at: Timestamp(self.requested_at_ms),
-            expires_at: Timestamp(self.expires_at_ms),
+            requested_at,
+            expires_at,
             proof_key: self.proof_key,
             warning: None,
         })

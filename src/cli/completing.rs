@@ -5,20 +5,21 @@ use clap::{Args as _, Command, CommandFactory as _};
 
 use super::{Cli, Global};
 use crate::commands::{
-    bind, completions, doctor, exec, keep, login, logout, mcp, profile, rotate, serve, setup,
-    status, token,
+    bind, completions, config, doctor, exec, keep, login, logout, mcp, profile, rotate, serve,
+    setup, status, token,
 };
 
 /// Adds a command's options and arguments.
 type Build = fn(Command) -> Command;
 
 /// The commands that take a profile.
-const COMMANDS: [(&str, Build); 14] = [
+const COMMANDS: [(&str, Build); 15] = [
     ("login", login::Args::augment_args),
     ("token", token::Args::augment_args),
     ("rotate", rotate::Args::augment_args),
     ("logout", logout::Args::augment_args),
     ("status", status::Args::augment_args),
+    ("config", config::Args::augment_args),
     ("doctor", doctor::Args::augment_args),
     ("profile", profile::Args::augment_args),
     ("bind", bind::BindArgs::augment_args),

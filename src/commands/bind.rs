@@ -92,7 +92,7 @@ pub(crate) fn unbind(args: &UnbindArgs) -> Result<String> {
 
 fn change(which: &Which, step: impl Fn(&mut Profile, &BoundUrl) -> Result<()>) -> Result<String> {
     let directories = Directories::locate()?;
-    let profiles = Profiles::of(&directories);
+    let profiles = Profiles::own(&directories);
     let (name, urls) = which.read(&profiles)?;
     let editor = profiles.edit()?;
     let mut profile = profiles.load(&name)?;

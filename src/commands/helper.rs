@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform;
 use crate::platform::disk::{self, Directories};
+use crate::policy;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{Profile, ProfileName};
 use crate::profiles::{self, Bound, Profiles, cache_mode};
@@ -128,6 +129,7 @@ impl ProfileTokens {
     }
 
     fn stores(&self) -> Result<&(Profiles, Directories)> {
+        policy::current()?;
         self.stores.as_ref().ok_or_else(disk::unknown_home)
     }
 
@@ -261,6 +263,7 @@ impl TokenProvider for ProfileTokens {
             return None;
         }
         let (_, directories) = self.stores().ok()?;
+        policy::current().ok()?.check(&selected.profile).ok()?;
         let token = cache_entry(directories, selected).ok()?.token()?;
         let now = Timestamp::now();
         let is_valid = token.is_valid_for(now, std::time::Duration::ZERO);

@@ -79,7 +79,6 @@ pub(crate) fn run(args: Args) -> Result<String> {
     }
     let keeper = Keeper {
         directories,
-        profiles,
         min_ttl: args.min_ttl,
         template: args.template,
         exec: args.exec,

@@ -23,10 +23,11 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
 use crate::platform::variables;
+use crate::policy;
 use crate::profile::headers::SecretHeaders;
 use crate::profile::settings::presets;
 use crate::profile::{Profile, ProfileName, SecretSource, Store};
-use crate::profiles::{Editor, Profiles, cache_mode};
+use crate::profiles::{Editor, OWN_PROFILES, Profiles, cache_mode};
 use crate::secrets::{self, keychain};
 use crate::types::token::CachedToken;
 
@@ -67,8 +68,10 @@ fn run_with(args: &Args, imported: Option<Imported>) -> Result<String> {
         return secrets::list_agent_keys(args.agent_socket.as_deref());
     }
     let directories = Directories::locate()?;
-    let profiles = Profiles::of(&directories);
+    let profiles = Profiles::own(&directories);
+    policy::current()?.check_user_profiles(OWN_PROFILES)?;
     let mut login = Login::prepare(args, &profiles, imported)?;
+    login.check_policy()?;
     login.check_existing()?;
     login.confirm_mcp_server()?;
     if args.is_edit && login.save_without_request()? {

@@ -51,7 +51,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
-    let profiles = Profiles::of(&directories);
+    let profiles = Profiles::own(&directories);
     if args.all || args.profiles.len() > 1 {
         return log_out_of_several(&directories, &profiles, args).map(|()| String::new());
     }

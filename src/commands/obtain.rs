@@ -14,6 +14,7 @@ use crate::commands::proofs::bearer_only;
 use crate::error::{Error, Result};
 use crate::oauth::{self, OtherCredentials, TokenClient};
 use crate::platform::disk::Directories;
+use crate::policy::{self, SecretStore};
 use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::token_request::TokenRequest;
@@ -85,6 +86,7 @@ pub(super) fn obtain(
     selected: &mut SelectedProfile,
 ) -> Result<Obtained> {
     for _ in 0..ATTEMPTS {
+        check_policy(&selected.profile, options)?;
         if selected.profile.dpop.is_some() && !options.sends_proofs {
             return Err(bearer_only(&selected.name));
         }
@@ -129,6 +131,17 @@ pub(super) fn obtain(
     Err(Error::unavailable(
         "the profile kept changing while a token was requested",
     ))
+}
+
+/// # Errors
+/// `Refused` if the administrator does not allow tokens of this profile, not even cached ones.
+fn check_policy(profile: &Profile, options: &TokenOptions) -> Result<()> {
+    let policy = policy::current()?;
+    policy.check(profile)?;
+    match options.secret {
+        Some(_) => policy.check_store(SecretStore::Stdin),
+        None => Ok(()),
+    }
 }
 
 /// The cached token of this profile, unless it has expired. There is neither a request nor a warning.

@@ -62,7 +62,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<String> {
     let directories = Directories::locate()?;
-    let profiles = Profiles::of(&directories);
+    let profiles = Profiles::own(&directories);
     if args.profile.is_none() && is_configured_by_env()? {
         let what =
             "HALLPASS_TOKEN_URL is set; the secret of a profile from the environment is not stored";

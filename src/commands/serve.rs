@@ -43,6 +43,7 @@ use crate::oauth::Upstream;
 #[cfg(unix)]
 use crate::platform;
 use crate::platform::Inherited;
+use crate::policy;
 use crate::profile::SecretSource;
 use crate::profile::binding::BoundUrl;
 use crate::profile::selected::SelectedProfile;
@@ -147,6 +148,7 @@ pub(crate) fn run(
     inherited: Inherited,
     print: &dyn Fn(&str) -> Result<()>,
 ) -> Result<String> {
+    policy::current()?.check_serve("`hallpass serve`")?;
     let directories = profiles::directories()?;
     let mut selected = Profiles::of(&directories).find(args.profile.as_deref())?;
     // Before a thread starts.

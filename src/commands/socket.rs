@@ -11,6 +11,7 @@ use super::obtain::Obtained;
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform;
+use crate::policy;
 use crate::profile::ProfileName;
 use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
@@ -21,6 +22,9 @@ use crate::types::web_url::{WebUrl, encode_all_reserved};
 
 /// The variable that names the socket.
 pub(super) const VARIABLE: &str = "HALLPASS_SOCKET";
+
+/// What a policy may not allow.
+const TOKENS: &str = "tokens from HALLPASS_SOCKET";
 
 /// How long the other hallpass may take: it may have to request a token, or to open a keychain.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -58,6 +62,9 @@ pub(super) fn token(url: Option<&WebUrl>, profile: Option<&str>) -> Result<Optio
     let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
+    let policy = policy::current()?;
+    policy.check_serve(TOKENS)?;
+    policy.check_user_profiles(TOKENS)?;
     let mut form = "grant_type=client_credentials".to_owned();
     for (name, value) in [("url", url.map(WebUrl::as_str)), ("profile", profile)] {
         if let Some(value) = value {

@@ -10,6 +10,8 @@ mod report;
 mod table;
 mod text;
 
+pub(super) use origin::Origin;
+
 use std::mem;
 use std::path::PathBuf;
 
@@ -25,6 +27,7 @@ use crate::profile::{CacheMode, Profile, ProfileName};
 use crate::profiles::{self, Profiles, cache_mode, from_environment, name_given};
 use crate::secrets;
 use crate::types::token::{CachedToken, Timestamp};
+use serde_json::Value;
 
 /// What `--json` prints, as a JSON schema (draft 2020-12).
 const SCHEMA: &str = include_str!("../../schema/hallpass-status.schema.json");
@@ -112,6 +115,25 @@ pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Str
     check::result(rows).map(|()| String::new())
 }
 
+/// A setting that has a value, by its name in the profile's file.
+pub(super) struct SettingOf {
+    pub(super) name: String,
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+}
+
+/// The settings of a profile that have a value, and the profile's file. No secret is among them.
+pub(super) fn settings_of(
+    selected: SelectedProfile,
+    profiles: &Profiles,
+) -> (Option<PathBuf>, Vec<SettingOf>) {
+    let Row::Usable(row) = Row::of(selected, profiles, None) else {
+        return (None, Vec::new());
+    };
+    let settings = row.listed_settings();
+    (row.file, settings)
+}
+
 /// The profile that the argument or the environment selects.
 fn selected(profiles: &Profiles, named: Option<&str>) -> Result<Option<SelectedProfile>> {
     let is_selected =
@@ -184,7 +206,7 @@ impl Row {
     fn of(selected: SelectedProfile, profiles: &Profiles, default: Option<&ProfileName>) -> Self {
         let is_default = default == Some(&selected.name);
         let is_stored = !selected.name.is_from_environment();
-        let file = is_stored.then(|| profiles.file(&selected.name));
+        let file = is_stored.then(|| profiles.file_in_use(&selected.name));
         Self::Usable(Box::new(Usable {
             selected,
             is_default,

@@ -18,6 +18,7 @@ use super::trust::{Extent, Trust};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
+use crate::policy;
 use crate::profile::{Profile, ProfileName, TlsVersion, TokenEndpoint};
 
 /// The largest body that is read, compressed or not.
@@ -52,6 +53,7 @@ impl Http {
         name: Option<&ProfileName>,
         tls_key: Option<Arc<dyn SigningKey>>,
     ) -> Result<Self> {
+        policy::current()?.check_endpoint(endpoint)?;
         let identity = tls_key.map(|key| identity(profile, key)).transpose()?;
         let trust = || Trust::new(profile.ca_file.as_deref(), profile.trust.clone(), name);
         Self::new(endpoint, trust, identity, tls_versions(profile))

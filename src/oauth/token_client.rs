@@ -8,6 +8,7 @@ use super::client_auth::tls_key;
 use super::http::Http;
 use super::proof::Prover;
 use crate::error::Result;
+use crate::policy;
 use crate::profile::headers::Headers;
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::types::dpop::Nonce;
@@ -65,6 +66,7 @@ impl TokenClient {
         credential: Credential,
         others: OtherCredentials,
     ) -> Result<Self> {
+        policy::current()?.check(profile)?;
         let certificate_key = others.certificate_key.as_ref();
         let tls_key = tls_key(profile, name, Some(&credential), certificate_key)?;
         let http = Http::to(&profile.token_endpoint, profile, name, tls_key)?;
@@ -119,6 +121,7 @@ impl TokenClient {
         credential: impl FnOnce() -> Result<Credential>,
         others: OtherCredentials,
     ) -> Result<Self> {
+        policy::current()?.check(profile)?;
         // The handshake needs the credential.
         let may_block = profile.secret.as_ref().is_some_and(SecretSource::may_block);
         if !may_block || profile.client_auth.is_tls() {

@@ -2,6 +2,7 @@
 
 mod directories;
 mod lock_file;
+mod managed;
 mod output;
 mod replace;
 
@@ -16,6 +17,7 @@ use crate::types::shell;
 use directories::NOWHERE;
 pub(crate) use directories::{Directories, home, unknown_home};
 pub(crate) use lock_file::LockFile;
+pub(crate) use managed::managed_fault;
 pub(crate) use output::Output;
 use replace::sync_directory;
 pub(crate) use replace::{
@@ -42,6 +44,11 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
+    if trust == Trust::Managed
+        && let Some(reason) = platform::distrust_managed(path, &metadata)
+    {
+        return Ok(Found::Distrusted(reason));
+    }
     if let Some(reason) = platform::distrust(&metadata, trust)
         && !(trust == Trust::Secret && secret_file::is_mounted_for_us(&file, &metadata))
     {
@@ -54,7 +61,7 @@ pub(crate) fn read(path: &Path, limit: u64, trust: Trust) -> io::Result<Found> {
     // Files of hallpass are only replaced, never appended to. Reading past the end would be one more
     // system call.
     let most = match trust {
-        Trust::Private | Trust::Settings => metadata.len(),
+        Trust::Private | Trust::Settings | Trust::Managed => metadata.len(),
         Trust::Secret | Trust::Identity => limit + 1,
     };
     file.take(most).read_to_end(&mut content)?;

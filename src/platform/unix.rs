@@ -24,9 +24,10 @@ use rustix::termios::{isatty, tcgetwinsize};
 use super::{Screen, USUAL_WIDTH, signals};
 use crate::message;
 pub(crate) use files::{
-    check_writable, distrust, distrust_directory, duplicate, file_kind, group_number, is_foreign,
-    is_like, is_link_refusal, is_open_to_all, is_planted, is_same_file, is_shared_as, lock_holder,
-    open_private, open_stream, private_directory, share,
+    check_writable, distrust, distrust_directory, distrust_managed, duplicate, file_kind,
+    group_number, is_foreign, is_like, is_link_refusal, is_open_to_all, is_planted, is_same_file,
+    is_shared_as, lock_holder, managed_directory, open_private, open_stream, private_directory,
+    share,
 };
 pub(crate) use manager::notify;
 pub(crate) use service::{StopSignals, exit_code, is_reload, pass_signal_on};

@@ -1,5 +1,7 @@
 //! Windows: files and the console.
 
+mod owner;
+
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -125,6 +127,33 @@ pub(crate) fn distrust(metadata: &Metadata, _: Trust) -> Option<&'static str> {
 /// As above.
 pub(crate) fn distrust_directory(_: &Metadata) -> Option<&'static str> {
     None
+}
+
+/// Why a file or directory of the administrator must not be trusted, as text that follows its name.
+///
+/// Its owner can change its access control list, so the owner must be the administrators or the system.
+/// The list itself is theirs.
+pub(crate) fn distrust_managed(path: &Path, metadata: &Metadata) -> Option<&'static str> {
+    if metadata.file_type().is_symlink() {
+        return Some("is a symbolic link");
+    }
+    // The root of a drive and the directory of all programs are the system's own.
+    if path.parent().is_none() || path == program_data() {
+        return None;
+    }
+    (!owner::is_administrator(path)).then_some("does not belong to the administrators")
+}
+
+/// Where the policy and the managed profiles are. No variable or option of a user moves it.
+pub(crate) fn managed_directory() -> std::path::PathBuf {
+    program_data().join("hallpass")
+}
+
+/// The directory for all users' data, on the system's drive.
+fn program_data() -> std::path::PathBuf {
+    let mut drive = owner::windows_directory();
+    drive.pop();
+    drive.join("ProgramData")
 }
 
 pub(crate) fn is_foreign(_: &Metadata) -> bool {

@@ -48,7 +48,11 @@ impl Profiles {
         {
             return Ok(Bound::By(Box::new(found)));
         }
-        let mut entries = self.entries(url.origin())?;
+        let mut entries = if self.has_own {
+            self.entries(url.origin())?
+        } else {
+            Vec::new()
+        };
         let elsewhere = unbound(entries.iter().map(|entry| &entry.url), url);
         entries.retain(|entry| entry.url.covers(url));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.url.prefix().len()));
@@ -85,7 +89,8 @@ impl Profiles {
                 return Ok(Bound::By(Box::new(found)));
             }
         }
-        Ok(elsewhere)
+        let managed = self.managed_bound_to(url)?;
+        Ok(managed.map_or(elsewhere, |managed| Bound::By(Box::new(managed))))
     }
 
     /// Refuses a URL that another profile is bound to already: the choice would be ambiguous.

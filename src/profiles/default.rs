@@ -1,12 +1,12 @@
 //! The default profile, and the record of a rename: small files beside the profiles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::editor::{cannot_remove, cannot_write};
 use super::{Editor, Profiles};
 use crate::error::{Error, Kind, Result};
-use crate::platform::Trust;
 use crate::platform::disk::{self, Durability, Found};
+use crate::platform::{self, Trust};
 use crate::profile::{Profile, ProfileName};
 
 /// What follows the new name in the name of a record.
@@ -21,12 +21,20 @@ impl Profiles {
     /// # Errors
     /// `Usage` if the file cannot be believed or understood.
     pub(crate) fn default_name(&self) -> Result<Option<ProfileName>> {
-        let path = self.default_file();
+        let own = Self::default_name_in(&self.default_file(), Trust::Settings)?;
+        if own.is_some() || !self.has_managed {
+            return Ok(own);
+        }
+        let managed = platform::managed_directory().join("default-profile");
+        Self::default_name_in(&managed, Trust::Managed)
+    }
+
+    fn default_name_in(path: &Path, trust: Trust) -> Result<Option<ProfileName>> {
         let unusable = |reason: &str| {
             Error::usage(format!("the file {} {reason}", path.display()))
                 .hint("set the default again: hallpass profile use NAME")
         };
-        match disk::read(&path, LIMIT, Trust::Settings) {
+        match disk::read(path, LIMIT, trust) {
             Ok(Found::Nothing) => Ok(None),
             Ok(Found::Content(content)) => {
                 let name = std::str::from_utf8(&content).unwrap_or_default();

@@ -9,10 +9,14 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{Waiting, WaitingFor};
 use crate::platform::Trust;
 use crate::platform::disk::{self, Durability, Found, LockFile};
+use crate::policy;
 use crate::profile::{Item, Profile, ProfileName};
 
 /// How long a login or logout waits for another one.
 const EDIT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a policy may switch off.
+pub(crate) const OWN_PROFILES: &str = "profiles of users";
 
 impl Profiles {
     /// Takes the right to change profiles: one login or logout at a time, so that none removes a
@@ -76,6 +80,9 @@ pub(crate) struct Editor<'a> {
 
 impl Editor<'_> {
     pub(crate) fn save(&self, name: &ProfileName, profile: &Profile) -> Result<()> {
+        let policy = policy::current()?;
+        policy.check_user_profiles(OWN_PROFILES)?;
+        policy.check(profile)?;
         // Where the old one cannot be read, the lists keep too much, which does no harm.
         let before = self.profiles.load(name).map(|before| before.bindings);
         let before = before.unwrap_or_default();

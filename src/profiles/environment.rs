@@ -17,6 +17,7 @@ use variables::{
 
 use crate::error::{Error, Result};
 use crate::platform::disk::Directories;
+use crate::policy;
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::settings::presets::Preset;
@@ -72,6 +73,7 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
     if !is_configured_by_env()? {
         return Ok(None);
     }
+    policy::current()?.check_user_profiles("a profile in the environment (HALLPASS_TOKEN_URL)")?;
     let mut layers = Layers {
         given: settings()?,
         ..Layers::default()

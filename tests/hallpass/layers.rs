@@ -14,7 +14,7 @@ use program::Program;
 /// The modules that each module may use, with the reason. They must come after it.
 ///
 /// A protocol reaches no store and no server: it requests what it needs.
-const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
+const ALLOWED: [(&str, &[(&str, &str)]); 15] = [
     (
         "main",
         &[
@@ -29,6 +29,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
             ("error", "the exit code"),
             ("message", "it prints the error"),
             ("platform", "the arguments, standard output and the signals"),
+            ("policy", "it must be readable before a command runs"),
         ],
     ),
     (
@@ -40,6 +41,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
             ("message", "warnings and notes"),
             ("oauth", "login and logout talk to the server"),
             ("platform", "files, the terminal, child processes"),
+            ("policy", "what the administrator allows"),
             ("profile", "the settings that a login makes"),
             ("profiles", "which profile is meant"),
             ("protocols", "the helper that is called"),
@@ -70,6 +72,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
             ("error", "what failed"),
             ("message", "the steps of a call, and what it waits for"),
             ("platform", "files and locks"),
+            ("policy", "how long a token may be kept"),
             ("profile", "entries belong to a profile"),
             ("types", "what an entry holds"),
         ],
@@ -80,6 +83,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
             ("error", "what the server refused"),
             ("message", "warnings about its responses"),
             ("platform", "certificate files and key commands"),
+            ("policy", "where a secret may be sent"),
             ("profile", "the settings of the request"),
             ("types", "URLs, keys, tokens"),
         ],
@@ -90,6 +94,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
             ("error", "which profile is missing or broken"),
             ("message", "the steps of a call, and what it waits for"),
             ("platform", "profile files"),
+            ("policy", "whether a user's own profiles may be used"),
             ("profile", "what the files hold"),
             ("types", "durations and URLs"),
         ],
@@ -102,6 +107,16 @@ const ALLOWED: [(&str, &[(&str, &str)]); 14] = [
             ("platform", "files, commands, deadlines"),
             ("profile", "where the secret is"),
             ("types", "secrets, and the digest that names them"),
+        ],
+    ),
+    (
+        "policy",
+        &[
+            ("error", "what the policy does not allow"),
+            ("message", "the policy's text in a message"),
+            ("platform", "the policy's file"),
+            ("profile", "what is checked"),
+            ("types", "durations and names"),
         ],
     ),
     (

@@ -8,11 +8,15 @@ use super::report::Finding;
 use crate::error;
 use crate::platform::disk::{self, Directories};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
+use crate::policy;
 
 /// The settings' directory and the files in it, except profiles, which are checked when they are read.
 pub(super) fn settings(machine: &Machine) -> Vec<Finding> {
     if let Some(error) = &machine.unknown_home {
         return vec![Finding::of(error)];
+    }
+    if let Err(error) = policy::current() {
+        return vec![Finding::of(&error)];
     }
     let directory = &machine.directories.config;
     if let Some(file) = file_in_place_of(directory)

@@ -4,6 +4,7 @@ use super::report::Finding;
 use super::subject::{Step, Subject};
 use crate::cache::{Form, Protection};
 use crate::error::Kind;
+use crate::policy;
 use crate::profile::ProfileName;
 use crate::profile::binding::BoundUrl;
 use crate::profiles::{Bound, cache_mode, variable_of};
@@ -14,6 +15,9 @@ use crate::types::shell;
 pub(super) fn profile(subject: &Subject<'_>) -> Vec<Finding> {
     let (name, profile) = (subject.name, subject.profile);
     let client = format!("client {}", profile.client());
+    if let Err(error) = policy::current().and_then(|policy| policy.check(profile)) {
+        return vec![Finding::of(&error)];
+    }
     vec![match secrets::check_unchanged(name, profile) {
         Err(error) => Finding::of(&error),
         Ok(()) if name.is_from_environment() => Finding::ok(client),

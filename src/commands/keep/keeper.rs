@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::platform::disk::{self, Directories};
 use crate::platform::{Alarm, StopSignals, Woken, is_reload, notify};
+use crate::policy;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::Profiles;
 use crate::types::duration::in_words;
@@ -58,7 +59,6 @@ struct Renewal {
 /// What all files have in common.
 pub(super) struct Keeper {
     pub(super) directories: Directories,
-    pub(super) profiles: Profiles,
     pub(super) min_ttl: Duration,
     pub(super) template: Option<Template>,
     pub(super) exec: Option<AfterChange>,
@@ -183,13 +183,16 @@ impl Keeper {
 
     /// Gets a token that serves until the next renewal, and writes it.
     fn renew(&self, file: &mut TokenFile) -> Result<Renewal> {
-        let mut selected = self.profiles.find(file.profile.as_deref())?;
+        // It may have changed since this process was started.
+        policy::refresh()?;
+        let profiles = Profiles::of(&self.directories);
+        let mut selected = profiles.find(file.profile.as_deref())?;
         let options = TokenOptions {
             min_ttl: file.schedule.min_ttl(),
             quiet: true,
             ..TokenOptions::default()
         };
-        let obtained = obtain(&self.directories, &self.profiles, &options, &mut selected)?;
+        let obtained = obtain(&self.directories, &profiles, &options, &mut selected)?;
         if !obtained.token.lasts() {
             return Err(Error::refused(
                 "the server's tokens are for one use each, so a file cannot hold a valid one",

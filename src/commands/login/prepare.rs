@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::oauth::Metadata;
 use crate::platform::prompt::Attempts;
+use crate::policy;
 use crate::profile::headers::Headers;
 use crate::profile::settings::presets::Preset;
 use crate::profile::settings::{Layers, Setting, Settings};
@@ -258,6 +259,20 @@ impl<'a> Login<'a> {
             let item = SecretSource::new_item(store.unwrap_or_default());
             self.layers.kept.secret = Setting::Set(item);
         }
+    }
+
+    /// Before the secret is read.
+    ///
+    /// # Errors
+    /// `Refused` if the administrator does not allow such a profile.
+    pub(super) fn check_policy(&self) -> Result<()> {
+        let policy = policy::current()?;
+        if let Some(endpoint) = self.layers.find(|layer| &layer.token_endpoint) {
+            policy.check_endpoint(endpoint)?;
+        }
+        // What makes no profile is reported where it is merged.
+        self.merge()
+            .map_or(Ok(()), |profile| policy.check(&profile))
     }
 
     /// The profile that the layers make. Its item in a store has no name yet, and how its assertions

@@ -10,7 +10,7 @@ use crate::types::digest::unique;
 
 pub(super) fn run(names: &TwoNames) -> Result<String> {
     let directories = Directories::locate()?;
-    let profiles = Profiles::of(&directories);
+    let profiles = Profiles::own(&directories);
     let (from, to) = names.parse(&profiles)?;
     let editor = profiles.edit()?;
     if !profiles.exists(&from) {

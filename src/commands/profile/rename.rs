@@ -18,7 +18,7 @@ use crate::secrets::{self, WaitLimit};
 
 pub(super) fn run(names: &TwoNames) -> Result<String> {
     let directories = Directories::locate()?;
-    let profiles = Profiles::of(&directories);
+    let profiles = Profiles::own(&directories);
     let (from, to) = names.parse(&profiles)?;
     let editor = profiles.edit()?;
     let is_continued = profiles.is_renamed(&from, &to);

@@ -8,7 +8,7 @@ use crate::profiles::variable_of;
 
 /// The source of a setting's value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Origin {
+pub(in crate::commands) enum Origin {
     /// A login, or a user who edited the profile's file.
     Login,
     /// A preset (`--provider`).

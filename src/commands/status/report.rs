@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::origin::defaults;
 use super::text::secret_place;
-use super::{Row, Usable};
+use super::{Row, SettingOf, Usable};
 use crate::commands::obtain::Checked;
 use crate::error::Error;
 use crate::message;
@@ -86,6 +86,26 @@ impl Row {
 }
 
 impl Usable {
+    /// As `--json` has them, without those that have no value.
+    pub(super) fn listed_settings(&self) -> Vec<SettingOf> {
+        let profile = self.profile();
+        let mut settings = self.settings();
+        for (name, seconds) in defaults(profile) {
+            settings.insert(name.to_owned(), seconds.into());
+        }
+        if let Some(secret) = &profile.secret {
+            settings.insert("secret".to_owned(), place(secret));
+        }
+        settings.retain(|name, _| !INTERNAL.contains(&name.as_str()));
+        let settings = settings.into_iter();
+        let setting = |(name, value): (String, Value)| SettingOf {
+            origin: self.origin(&name),
+            name,
+            value,
+        };
+        settings.map(setting).collect()
+    }
+
     fn json(&self) -> Value {
         let profile = self.profile();
         let mut row = json!({

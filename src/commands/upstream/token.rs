@@ -10,6 +10,7 @@ use crate::commands::obtain::{Obtained, TokenOptions, cached, request};
 use crate::commands::proofs::{authorization, bearer_only, obtain_provable, prover_of};
 use crate::error::{Error, Kind, Result};
 use crate::oauth::Prover;
+use crate::policy;
 use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
@@ -116,6 +117,8 @@ pub(super) enum Way {
 
 /// Gets a token, and blocks meanwhile. `sends_proofs` says whether proofs are sent with it.
 pub(super) fn get(selected: &SelectedProfile, way: Way, sends_proofs: bool) -> Result<Token> {
+    // It may have changed since this process was started.
+    let policy = policy::refresh()?;
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
     let mut selected = selected.clone();
@@ -127,6 +130,7 @@ pub(super) fn get(selected: &SelectedProfile, way: Way, sends_proofs: bool) -> R
     };
     let latest = latest.ok_or_else(logged_out)?;
     selected.update(latest)?;
+    policy.check(&selected.profile)?;
     if selected.profile.dpop.is_some() && !sends_proofs {
         return Err(bearer_only(&selected.name));
     }

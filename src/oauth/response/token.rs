@@ -7,6 +7,7 @@ use super::super::json::{Json, Members};
 use super::super::lifetime::{Clocks, Limits, lifetime};
 use super::ResponseContext;
 use crate::error::Error;
+use crate::policy;
 use crate::profile::TokenType;
 use crate::types::dpop::DPOP;
 use crate::types::secret::AccessToken;
@@ -37,7 +38,7 @@ pub(super) fn read(
     let token_type = token_type(members, context)?;
     let limits = Limits {
         default_ttl: context.profile.default_ttl(),
-        max_ttl: context.profile.max_ttl(),
+        max_ttl: policy::longest_ttl(context.profile),
     };
     let (lifetime, warning) = lifetime(members, &access_token, clocks, &limits);
     Ok(CachedToken {

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, accessat, openat, statvfs};
@@ -25,7 +25,7 @@ pub(crate) fn open_private(path: &Path, trust: Trust, access: Access) -> io::Res
         Access::Read => OFlags::RDONLY,
         Access::Create => OFlags::RDWR | OFlags::CREATE,
     };
-    if matches!(trust, Trust::Private | Trust::Settings) {
+    if matches!(trust, Trust::Private | Trust::Settings | Trust::Managed) {
         flags |= OFlags::NOFOLLOW;
     }
     let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
@@ -83,12 +83,13 @@ pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str
     let owner = metadata.uid();
     let is_own = match trust {
         Trust::Private | Trust::Settings => owner == user(),
+        Trust::Managed => owner == 0,
         Trust::Secret => owner == user() || owner == 0,
         Trust::Identity => true,
     };
     let others_may = metadata.mode()
         & match trust {
-            Trust::Settings | Trust::Identity => 0o022,
+            Trust::Settings | Trust::Managed | Trust::Identity => 0o022,
             Trust::Private | Trust::Secret => 0o077,
         };
     if !metadata.is_file() {
@@ -110,6 +111,28 @@ pub(crate) fn distrust(metadata: &Metadata, trust: Trust) -> Option<&'static str
 pub(crate) fn distrust_directory(metadata: &Metadata) -> Option<&'static str> {
     if ![user(), 0].contains(&metadata.uid()) {
         Some("belongs to another user")
+    } else if metadata.mode() & 0o022 != 0 {
+        Some(WRITABLE_BY_OTHERS)
+    } else {
+        None
+    }
+}
+
+/// Where the policy and the managed profiles are. No variable or option of a user moves it.
+pub(crate) fn managed_directory() -> PathBuf {
+    PathBuf::from(if cfg!(target_os = "macos") {
+        "/Library/Application Support/hallpass"
+    } else {
+        "/etc/hallpass"
+    })
+}
+
+/// Why a file or directory of the administrator must not be trusted, as text that follows its name.
+pub(crate) fn distrust_managed(_: &Path, metadata: &Metadata) -> Option<&'static str> {
+    if metadata.file_type().is_symlink() {
+        Some("is a symbolic link")
+    } else if metadata.uid() != 0 {
+        Some("does not belong to root")
     } else if metadata.mode() & 0o022 != 0 {
         Some(WRITABLE_BY_OTHERS)
     } else {
