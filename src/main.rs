@@ -13,6 +13,7 @@
 //! | `oauth` | everything that talks to an authorization server |
 //! | `profiles` | profile files: selection, lookup by URL, the profile in the environment |
 //! | `secrets` | where client secrets are: keychains, the kernel keyring, files, commands, variables |
+//! | `audit` | the record of token requests: a file, syslog or the journal |
 //! | `policy` | what the administrator of the machine requires, whatever a user wants |
 //! | `profile` | a client's settings and their parts |
 //! | `platform` | files, locks, processes, the terminal, memory; the only module with unsafe code |
@@ -37,6 +38,7 @@
 
 #![cfg_attr(all(unix, not(test)), no_main)]
 
+mod audit;
 mod broker;
 mod cache;
 mod cli;

@@ -43,6 +43,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use crate::audit::Audit;
 use crate::error::{Error, Result};
 use crate::message;
 use crate::profile::token_request::TokenRequest;
@@ -93,9 +94,28 @@ struct FailedAttempt {
 /// client's first, then what `new_identity` reads. A refusal is final: it reads none, as the next one
 /// would be refused for the same reason.
 ///
+/// The request is recorded, if the policy or the user wants that.
+///
 /// # Errors
-/// The refusal of the token endpoint, or the failure on the way to it.
+/// The refusal of the token endpoint, or the failure on the way to it; or the record that the policy
+/// requires cannot be written.
 pub(crate) fn request_token(
+    profile: &Profile,
+    request: &TokenRequest,
+    client: &TokenClient,
+    new_identity: &(impl Fn() -> Result<Option<IdentityToken>> + Sync),
+) -> std::result::Result<CachedToken, TokenFailure> {
+    let audit = Audit::open().map_err(|error| not_sent(&error))?;
+    let outcome = request_and_retry(profile, request, client, new_identity);
+    let recorded = audit.record(client.name.as_ref(), profile, request, &outcome);
+    // A request that failed is reported as such.
+    outcome.and_then(|token| match recorded {
+        Ok(()) => Ok(token),
+        Err(error) => Err(not_sent(&error)),
+    })
+}
+
+fn request_and_retry(
     profile: &Profile,
     request: &TokenRequest,
     client: &TokenClient,

@@ -6,6 +6,7 @@ pub(crate) mod disk;
 mod memory;
 pub(crate) mod program;
 pub(crate) mod prompt;
+pub(crate) mod record;
 pub(crate) mod sealing_key;
 pub(crate) mod secret_file;
 #[cfg(unix)]
@@ -27,12 +28,12 @@ use windows as os;
 #[cfg(all(unix, not(test)))]
 pub(crate) use os::start;
 pub(crate) use os::{
-    Inherited, QuietTerminal, StopSignals, ask_socket, check_writable, descriptor_limit, distrust,
-    distrust_directory, distrust_managed, duplicate, exit_code, file_kind, group_number, harden,
-    is_foreign, is_lack_of_descriptors, is_like, is_link_refusal, is_open_to_all, is_planted,
-    is_reload, is_same_file, is_shared_as, link, lock_holder, managed_directory, notify,
-    open_private, open_stream, pass_signal_on, private_directory, screen, share, standard_input,
-    write_to_stdout,
+    Inherited, QuietTerminal, StopSignals, ask_socket, caller, check_writable, descriptor_limit,
+    distrust, distrust_directory, distrust_managed, duplicate, exit_code, file_kind, group_number,
+    harden, is_foreign, is_lack_of_descriptors, is_like, is_link_refusal, is_open_to_all,
+    is_planted, is_reload, is_same_file, is_shared_as, link, lock_holder, managed_directory,
+    notify, open_private, open_stream, pass_signal_on, private_directory, screen, share,
+    standard_input, write_to_stdout,
 };
 #[cfg(unix)]
 pub(crate) use os::{SocketFile, listen_on_socket, may_connect};
@@ -84,6 +85,16 @@ pub(crate) fn is_short_of_descriptors() -> bool {
     pipes
         .iter()
         .any(|pipe| pipe.as_ref().err().is_some_and(is_lack_of_descriptors))
+}
+
+/// Who asks for a token.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: String,
+    /// The number of the process that started this one.
+    pub(crate) process: Option<u32>,
+    /// Its program, by the name that the system has for it.
+    pub(crate) program: Option<String>,
 }
 
 /// Who may read a file besides its owner.

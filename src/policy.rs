@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use crate::error::{Error, Result};
 use crate::profile::external_key::KeyReference;
 use crate::profile::{CacheMode, Profile, SecretSource, TokenEndpoint};
+use crate::types::audit_target::AuditTarget;
 use crate::types::choice::choice;
 use crate::types::seconds::Lifetime;
 use origin_pattern::OriginPattern;
@@ -44,6 +45,9 @@ pub(crate) struct Policy {
     /// Whether a user's own profiles may be used, the one in the environment included.
     #[serde(default, deserialize_with = "given")]
     user_profiles: Option<bool>,
+    /// Where token requests must be recorded.
+    #[serde(default, deserialize_with = "given")]
+    audit: Option<AuditTarget>,
 }
 
 /// As serde reads an optional member, but null is a mistake: it would lift a requirement.
@@ -186,6 +190,11 @@ impl Policy {
         }
     }
 
+    /// Where token requests must be recorded, if the policy says so.
+    pub(crate) fn audit(&self) -> Option<&AuditTarget> {
+        self.audit.as_ref()
+    }
+
     pub(crate) fn allows_user_profiles(&self) -> bool {
         self.user_profiles.unwrap_or(true)
     }
@@ -217,6 +226,7 @@ impl Policy {
             cache,
             serve,
             user_profiles,
+            audit,
         } = self;
         let members = [
             (
@@ -231,6 +241,7 @@ impl Policy {
             ("cache", serde_json::json!(cache)),
             ("serve", serde_json::json!(serve)),
             ("user_profiles", serde_json::json!(user_profiles)),
+            ("audit", serde_json::json!(audit)),
         ];
         let members = members.into_iter();
         members.filter(|(_, value)| !value.is_null()).collect()
@@ -309,7 +320,12 @@ mod tests {
     fn a_user_may_protect_cached_tokens_better_than_the_policy_requires() {
         use crate::profile::CacheMode::{Auto, None, Plain, Sealed};
         let sealed = policy("{\"cache\": \"sealed\"}");
-        for (wanted, used) in [(Plain, Sealed), (Auto, Sealed), (Sealed, Sealed), (None, None)] {
+        for (wanted, used) in [
+            (Plain, Sealed),
+            (Auto, Sealed),
+            (Sealed, Sealed),
+            (None, None),
+        ] {
             assert_eq!(sealed.cache_mode(wanted), used);
             assert_eq!(policy("{}").cache_mode(wanted), wanted);
         }
@@ -332,6 +348,7 @@ mod tests {
             "{\"max_ttl_seconds\": \"1h\"}",
             "{\"allowed_token_endpoints\": \"https://login.example\"}",
             "{\"allowed_secret_stores\": [\"keyring\"]}",
+            "{\"audit\": \"here\"}",
         ] {
             assert!(Policy::parse(text.as_bytes()).is_err(), "{text}");
         }

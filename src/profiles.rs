@@ -41,7 +41,7 @@ pub(crate) struct Profiles {
 impl Profiles {
     pub(crate) fn of(directories: &Directories) -> Self {
         // Without a usable policy, only commands run that show profiles.
-        let has_own = policy::current().is_ok_and(|policy| policy.allows_user_profiles());
+        let has_own = policy::current().map_or(true, |policy| policy.allows_user_profiles());
         Self {
             directory: directories.config.clone(),
             has_own,

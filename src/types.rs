@@ -1,5 +1,6 @@
 //! Values that every layer uses, and that know nothing of files, keychains or the network.
 
+pub(crate) mod audit_target;
 pub(crate) mod checked_text;
 pub(crate) mod choice;
 pub(crate) mod date;

@@ -28,6 +28,7 @@ const FILE_LIMIT: u64 = 256 * 1024;
 
 /// Variables whose values are shown: no secret is in them.
 const SHOWN_VARIABLES: &[&str] = &[
+    "HALLPASS_AUDIT",
     "HALLPASS_CACHE",
     "HALLPASS_KEYCHAIN_TIMEOUT",
     "HALLPASS_LOG",
@@ -227,8 +228,9 @@ fn profile_lines(
         }
         line
     };
-    let (caching, settings): (Vec<_>, Vec<_>) =
-        settings.into_iter().partition(|setting| setting.name == "cache");
+    let (caching, settings): (Vec<_>, Vec<_>) = settings
+        .into_iter()
+        .partition(|setting| setting.name == "cache");
     let mut lines: Vec<_> = settings.into_iter().map(line).collect();
     let caching = caching.into_iter().map(line).next();
     lines.extend(wanted.map(|mode| cache_line(mode, caching, policy)));
@@ -248,10 +250,17 @@ fn cache_line(mode: CacheMode, of_profile: Option<Applied>, policy: Option<&Poli
     let of_variable = std::env::var("HALLPASS_CACHE").is_ok_and(|value| !value.is_empty());
     if required == Some(mode) {
         let path = policy::path();
-        line(path.display().to_string(), line_of(&text_of(&path), "cache"), true)
+        line(
+            path.display().to_string(),
+            line_of(&text_of(&path), "cache"),
+            true,
+        )
     } else if of_variable {
         line("HALLPASS_CACHE".to_owned(), None, false)
-    } else if let Some(Applied { source, line: at, .. }) = of_profile {
+    } else if let Some(Applied {
+        source, line: at, ..
+    }) = of_profile
+    {
         line(source, at, false)
     } else {
         line("built-in".to_owned(), None, false)

@@ -2,6 +2,7 @@
 
 mod files;
 mod manager;
+mod record;
 mod service;
 mod socket;
 mod terminal;
@@ -30,6 +31,7 @@ pub(crate) use files::{
     share,
 };
 pub(crate) use manager::notify;
+pub(crate) use record::{caller, datagrams_to, open_safely};
 pub(crate) use service::{StopSignals, exit_code, is_reload, pass_signal_on};
 pub(crate) use socket::{SocketFile, ask_socket, listen_on_socket, may_connect};
 pub(crate) use terminal::QuietTerminal;

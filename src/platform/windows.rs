@@ -264,3 +264,20 @@ impl QuietTerminal {
         Zeroizing::default()
     }
 }
+
+/// Nothing to do: there are no pipes in directories, and links need a privilege.
+pub(crate) fn open_safely(_: &mut std::fs::OpenOptions) {}
+
+/// Windows has neither syslog nor the journal.
+pub(crate) fn datagrams_to(_: &Path) -> io::Result<super::record::Write> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// std does not know the process that started this one.
+pub(crate) fn caller() -> super::Caller {
+    super::Caller {
+        user: std::env::var("USERNAME").unwrap_or_default(),
+        process: None,
+        program: None,
+    }
+}

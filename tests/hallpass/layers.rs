@@ -14,7 +14,7 @@ use program::Program;
 /// The modules that each module may use, with the reason. They must come after it.
 ///
 /// A protocol reaches no store and no server: it requests what it needs.
-const ALLOWED: [(&str, &[(&str, &str)]); 15] = [
+const ALLOWED: [(&str, &[(&str, &str)]); 16] = [
     (
         "main",
         &[
@@ -80,6 +80,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 15] = [
     (
         "oauth",
         &[
+            ("audit", "the record of each request"),
             ("error", "what the server refused"),
             ("message", "warnings about its responses"),
             ("platform", "certificate files and key commands"),
@@ -107,6 +108,17 @@ const ALLOWED: [(&str, &[(&str, &str)]); 15] = [
             ("platform", "files, commands, deadlines"),
             ("profile", "where the secret is"),
             ("types", "secrets, and the digest that names them"),
+        ],
+    ),
+    (
+        "audit",
+        &[
+            ("error", "why a request cannot be recorded"),
+            ("message", "warnings, and text without control characters"),
+            ("platform", "the file or socket, and who asks"),
+            ("policy", "what the administrator requires"),
+            ("profile", "what was requested"),
+            ("types", "the token's fingerprint, and the time"),
         ],
     ),
     (

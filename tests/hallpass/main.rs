@@ -6,6 +6,7 @@
 mod agents;
 mod answers;
 mod assertions;
+mod audit;
 mod bare;
 mod bindings;
 mod blocks;
