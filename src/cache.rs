@@ -11,6 +11,7 @@ mod format;
 mod lock;
 mod nonces;
 mod protection;
+mod rejected;
 mod rotation;
 mod sealed;
 mod sweep;

@@ -9,6 +9,7 @@
 //! | `commands` | one file per command; the only module that opens the real stores and the network |
 //! | `protocols` | one file per helper protocol (git, docker, cargo, ...), and the table of them |
 //! | `broker` | gets a token: reuses one, waits for another caller, or requests one |
+//! | `share` | the shared cache of a fleet, at a Redis or Valkey server |
 //! | `cache` | cached tokens and failures on disk, and the lock of each entry |
 //! | `oauth` | everything that talks to an authorization server |
 //! | `profiles` | profile files: selection, lookup by URL, the profile in the environment |
@@ -52,6 +53,7 @@ mod profile;
 mod profiles;
 mod protocols;
 mod secrets;
+mod share;
 mod types;
 
 platform::entry_point!(cli::run);

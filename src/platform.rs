@@ -14,6 +14,7 @@ mod signals;
 #[cfg(unix)]
 mod unix;
 pub(crate) mod variables;
+mod waited;
 #[cfg(windows)]
 mod windows;
 
@@ -78,6 +79,8 @@ pub(crate) fn take_variable(name: &str) -> Option<Vec<u8>> {
     }
     Some(value.into_encoded_bytes())
 }
+
+pub(crate) use waited::waited_for_processor;
 
 /// Whether there are hardly any file descriptors left. For a call that failed without giving a reason.
 pub(crate) fn is_short_of_descriptors() -> bool {

@@ -15,6 +15,7 @@ pub(crate) mod rotation;
 pub(crate) mod secret_source;
 pub(crate) mod selected;
 pub(crate) mod settings;
+pub(crate) mod share;
 mod token_endpoint;
 pub(crate) mod token_request;
 pub(crate) mod trust;
@@ -33,10 +34,11 @@ pub(crate) use dpop::Dpop;
 use external_key::{AgentKey, KeyReference};
 pub(crate) use extra::{ClaimName, ParameterName, ReservedParameter};
 use headers::{Headers, SecretHeaders};
-use identity::Identity;
+use identity::{Identity, IdentityRole};
 pub(crate) use profile_name::{INSPECT, ProfileName};
 use rotation::Rotation;
 pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
+use share::Share;
 pub(crate) use token_endpoint::TokenEndpoint;
 use trust::RecordedTrust;
 
@@ -169,6 +171,9 @@ pub(crate) struct Profile {
     /// None if the secret is still the one of the login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Box<Rotation>>,
+    /// The shared cache of a fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) share: Option<Box<Share>>,
     /// The settings that came from a preset or from metadata: a later login may renew these.
     #[serde(
         default,
@@ -217,6 +222,26 @@ fn scope<'de, D: Deserializer<'de>>(
 }
 
 impl Profile {
+    /// Why its tokens are of no use to other machines. None if a shared cache may have them.
+    pub(crate) fn is_not_shared_because(&self) -> Option<&'static str> {
+        let identity = self.identity.as_ref();
+        let role = identity.map(|identity| identity.role);
+        if self.dpop.is_some() {
+            Some("its tokens are bound to a key of this machine (DPoP)")
+        } else if role.is_some_and(|role| role != IdentityRole::ClientAssertion) {
+            Some("its tokens are for the identity that this machine presents")
+        } else if role.is_some() && self.client_id.is_none() {
+            Some("an identity token says which client it is")
+        } else {
+            None
+        }
+    }
+
+    /// Whether the client has a secret that all its machines have.
+    pub(crate) fn has_client_secret(&self) -> bool {
+        self.secret.is_some() && !self.client_auth.has_key()
+    }
+
     /// The client ID, or an empty text.
     pub(crate) fn client_id(&self) -> &str {
         self.client_id.as_ref().map_or("", ClientId::as_str)

@@ -11,6 +11,7 @@ mod items;
 mod kernel;
 pub(crate) mod keychain;
 mod keys;
+pub(crate) mod share;
 mod sign_command;
 mod situation;
 pub(crate) mod variable;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
+use crate::profile::share::ShareSecret;
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::types::digest::Digest;
 use crate::types::secret::{ClientSecret, Credential, PrivateKey};
@@ -51,6 +53,13 @@ const ELSEWHERE: &str =
 pub(crate) fn take_from_environment(profile: &Profile) {
     if let Some(SecretSource::Env(name)) = &profile.secret {
         variable::read(name);
+    }
+    let share = profile.share.as_ref();
+    let secrets = share.map(|share| [&share.password, &share.key]);
+    for secret in secrets.into_iter().flatten().flatten() {
+        if let ShareSecret::Env(name) = secret {
+            variable::read(name);
+        }
     }
 }
 

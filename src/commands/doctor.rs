@@ -11,6 +11,7 @@ mod links;
 mod network;
 mod report;
 mod settings;
+mod share;
 mod subject;
 mod tools;
 
@@ -139,6 +140,10 @@ const PROFILE: &[Check<OfProfile>] = &[
     Check {
         name: "rotation",
         run: network::rotation,
+    },
+    Check {
+        name: "share",
+        run: share::check,
     },
     Check {
         name: "scope",

@@ -22,6 +22,7 @@ use crate::profile::selected::SelectedProfile;
 use crate::profile::{Profile, ProfileName};
 use crate::profiles::{self, Bound, Profiles, cache_mode};
 use crate::protocols::{Answer, Call, PROTOCOLS, Protocol, TokenProvider, take_profile};
+use crate::share::fingerprint;
 use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::web_url::WebUrl;
@@ -242,13 +243,13 @@ impl TokenProvider for ProfileTokens {
             return Ok(token);
         }
         let (profiles, directories) = self.stores()?;
-        let is_cached = |requested_at| {
-            let cached = cache_entry(directories, selected).ok();
-            let cached = cached.and_then(|entry| entry.token());
-            cached.is_some_and(|token| token.requested_at == requested_at)
-        };
+        let rejected = rejected.and_then(|requested_at| {
+            let cached = cache_entry(directories, selected).ok()?.token()?;
+            (cached.requested_at == requested_at).then_some(cached.access_token)
+        });
         let options = TokenOptions {
-            force_refresh: rejected.is_some_and(is_cached),
+            force_refresh: rejected.is_some(),
+            rejected,
             quiet: true,
             ..TokenOptions::default()
         };
@@ -281,6 +282,9 @@ impl TokenProvider for ProfileTokens {
         let cached = entry.token();
         if cached.is_some_and(|token| token.access_token == *rejected) {
             entry.discard_token();
+            if selected.profile.share.is_some() {
+                entry.record_rejected(&fingerprint(rejected));
+            }
         }
     }
 }

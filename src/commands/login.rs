@@ -12,6 +12,7 @@ mod prepare;
 mod proofs;
 mod replace;
 mod secret_headers;
+mod share;
 mod sign;
 mod verify;
 mod without_effect;

@@ -5,6 +5,7 @@
 //! refuses to delete an item, the profile is restored. Tokens are revoked at the end, when nothing depends
 //! on the server's response.
 
+mod everywhere;
 mod one;
 mod revocation;
 
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// Do not ask; continue if the keychain no longer exists or the settings cannot be read, and list what may remain
     #[arg(long, conflicts_with = "keep_settings")]
     force: bool,
+    /// Also remove the tokens from the shared cache, so that no machine gets them there
+    #[arg(long)]
+    everywhere: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<String> {
@@ -68,6 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
         editor: &editor,
         name: &name,
         force: args.force,
+        everywhere: args.everywhere,
     };
     if args.keep_settings {
         let removed = logout.remove_secret(&profiles)?;
@@ -132,6 +137,7 @@ fn log_out_of_several(directories: &Directories, profiles: &Profiles, args: &Arg
                 editor: &editor,
                 name,
                 force: args.force,
+                everywhere: args.everywhere,
             };
             if args.keep_settings {
                 logout.remove_secret(profiles)

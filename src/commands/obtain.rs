@@ -2,6 +2,7 @@
 //! prints the warnings.
 
 mod rotation;
+pub(super) mod sharing;
 mod warnings;
 
 use std::cell::Cell;
@@ -17,16 +18,19 @@ use crate::platform::disk::Directories;
 use crate::policy::{self, SecretStore};
 use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
+use crate::profile::share::ShareSecret;
 use crate::profile::token_request::TokenRequest;
 use crate::profile::{CacheMode, Profile};
 use crate::profiles::{Profiles, cache_mode};
 use crate::secrets::{self, WaitLimit};
+use crate::share::{self, Need};
 use crate::types::checked_text::Scope;
 use crate::types::dpop::Nonce;
-use crate::types::secret::{ClientSecret, Credential};
+use crate::types::secret::{AccessToken, ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 use rotation::RotationState;
+use sharing::{share_of, with_entry};
 use warnings::token_with_warnings;
 pub(super) use warnings::{missing_scope, warn_of_response};
 
@@ -44,6 +48,8 @@ pub(super) struct TokenOptions {
     pub(super) min_ttl: Duration,
     /// Request a new token, even if a cached one is valid.
     pub(super) force_refresh: bool,
+    /// The token that an API refused, and that is to be replaced.
+    pub(super) rejected: Option<AccessToken>,
     /// The client secret, if it was given for this call only.
     pub(super) secret: Option<ClientSecret>,
     /// Whether the caller can send proofs of possession, or print them. Else the tokens of a profile that
@@ -199,7 +205,8 @@ pub(super) fn request_uncached(
         rotation: RotationState::without_record(),
     };
     let client = source.client()?;
-    let token = source.request(&client).map_err(TokenFailure::into_error)?;
+    let token = source.request_from_server(&client);
+    let token = token.map_err(TokenFailure::into_error)?;
     Ok(Checked {
         token,
         is_of_previous_secret: source.rotation.is_token_of_previous(),
@@ -269,6 +276,50 @@ impl ProfileSource<'_> {
         response
     }
 
+    /// Requests a token without the shared cache.
+    fn request_from_server(
+        &self,
+        client: &TokenClient,
+    ) -> std::result::Result<CachedToken, TokenFailure> {
+        match self.request_with(client) {
+            Err(failure) if failure.refuses_client() => self.request_with_other_secret(failure),
+            response => {
+                self.record_accepted(&response);
+                response
+            }
+        }
+    }
+
+    /// Takes the token of another machine, or requests one for all of them.
+    fn request_shared(
+        &self,
+        client: &TokenClient,
+    ) -> std::result::Result<CachedToken, TokenFailure> {
+        let (name, profile) = (&self.selected.name, &self.selected.profile);
+        let rejected = match &self.options.rejected {
+            Some(rejected) => Some(share::fingerprint(rejected)),
+            None if self.options.force_refresh => None,
+            None => self
+                .cache()
+                .entry(&self.request, self.cache_mode)
+                .rejected(),
+        };
+        let need = Need {
+            min_ttl: self.options.min_ttl,
+            force_refresh: self.options.force_refresh,
+            rejected: rejected.as_deref(),
+            wait_limit: request_limit(profile),
+        };
+        with_entry(
+            self.directories,
+            (name, profile, &self.request),
+            (client.credential(), client.secret_headers()),
+            WaitLimit::Program,
+            |entry| entry.obtain(need, || self.request_from_server(client)),
+        )
+        .unwrap_or_else(|| self.request_from_server(client))
+    }
+
     fn cache(&self) -> Cache {
         Cache::of(self.directories, &self.selected.name)
     }
@@ -302,17 +353,16 @@ impl TokenSource for ProfileSource<'_> {
         if !self.selected.name.is_from_environment() {
             self.profiles.check_directory()?;
         }
+        // Before there are other threads.
+        secrets::take_from_environment(&self.selected.profile);
         self.client_with_accepted_secret()
     }
 
     fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
-        match self.request_with(client) {
-            Err(failure) if failure.refuses_client() => self.request_with_other_secret(failure),
-            response => {
-                self.record_accepted(&response);
-                response
-            }
+        if share_of(&self.selected.profile).is_none() {
+            return self.request_from_server(client);
         }
+        self.request_shared(client)
     }
 
     fn is_current(&self) -> Result<bool> {
@@ -342,12 +392,28 @@ fn wait_limit(profile: &Profile) -> Result<Duration> {
     };
     let for_secret = limit_if(profile.may_block())?;
     let for_headers = limit_if(profile.secret_headers.is_some())?;
-    let requests = if profile.previous_secret().is_some() {
+    let requests = number_of_requests(profile);
+    let own = (profile.timeout() + for_secret + for_headers + for_identity) * requests + GRACE;
+    let Some(share) = share_of(profile) else {
+        return Ok(own);
+    };
+    let secrets = [&share.password, &share.key].into_iter().flatten();
+    let for_share = limit_if(secrets.into_iter().any(ShareSecret::may_block))? * 2;
+    Ok(own + request_limit(profile) + for_share)
+}
+
+/// With two secrets, the second one may be tried as well.
+fn number_of_requests(profile: &Profile) -> u32 {
+    if profile.previous_secret().is_some() {
         2
     } else {
         1
-    };
-    Ok((profile.timeout() + for_secret + for_headers + for_identity) * requests + GRACE)
+    }
+}
+
+/// How long another machine may take for a request that has begun.
+fn request_limit(profile: &Profile) -> Duration {
+    profile.timeout() * number_of_requests(profile) + GRACE
 }
 
 fn logged_out(selected: &SelectedProfile) -> Error {

@@ -13,6 +13,7 @@ mod mcp;
 mod members;
 mod recipes;
 mod record;
+mod share;
 mod template;
 mod unmarked;
 mod variables;
@@ -37,13 +38,13 @@ use variables::Variables;
 ///
 /// Without a tool, lists the tools. `all` shows which of them this machine has, and the command for each.
 /// `links` creates the program names that some tools look for. `mcp` shows how a client uses an MCP server
-/// with the profile's tokens.
+/// with the profile's tokens. `share` shows what the server of a shared cache needs.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  hallpass setup all            # the tools of this machine\n  hallpass setup git            # show the lines\n  hallpass setup git --write    # add them to your settings\n  hallpass setup git --undo     # remove them again\n  hallpass setup mcp linear --client codex"
 )]
 pub(crate) struct Args {
-    /// Tool, `all`, `links` or `mcp`
+    /// Tool, `all`, `links`, `mcp` or `share`
     tool: Option<String>,
     /// Profile, for `mcp`
     #[arg(value_name = "PROFILE", conflicts_with = "profile")]
@@ -72,6 +73,9 @@ pub(crate) fn run(args: &Args, called: &OsStr) -> Result<String> {
     };
     if name == "links" {
         return links(args, called);
+    }
+    if name == share::NAME {
+        return share::text(args.profile());
     }
     if name == all::NAME {
         return all_tools(args, called);

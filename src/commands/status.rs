@@ -14,6 +14,7 @@ pub(super) use origin::Origin;
 
 use std::mem;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cache::{Cache, Protection};
 use crate::commands::obtain::Checked;
@@ -26,6 +27,8 @@ use crate::profile::token_request::{Overrides, TokenRequest, login_of};
 use crate::profile::{CacheMode, Profile, ProfileName};
 use crate::profiles::{self, Profiles, cache_mode, from_environment, name_given};
 use crate::secrets;
+use crate::share::Rest;
+use crate::types::duration;
 use crate::types::token::{CachedToken, Timestamp};
 use serde_json::Value;
 
@@ -200,6 +203,8 @@ struct Usable {
     tokens: Vec<(Overrides, CachedToken)>,
     /// None if the server was not asked.
     check: Option<Result<Checked>>,
+    /// The last problem with the shared cache.
+    share_problem: Option<String>,
 }
 
 impl Row {
@@ -213,12 +218,14 @@ impl Row {
             file,
             tokens: Vec::new(),
             check: None,
+            share_problem: None,
         }))
     }
 
     fn load_tokens(&mut self, directories: &Directories) {
         if let Self::Usable(row) = self {
             row.tokens = row.cached_tokens(directories);
+            row.share_problem = row.last_share_problem(directories);
         }
     }
 }
@@ -240,6 +247,15 @@ impl Usable {
     /// How its tokens are kept on disk.
     fn protection(&self) -> Result<Protection> {
         cache_mode(self.profile()).map(Protection::of)
+    }
+
+    /// What the last call found that used the shared cache, unless it has worked since.
+    fn last_share_problem(&self, directories: &Directories) -> Option<String> {
+        let share = self.profile().share.as_ref()?;
+        let rest = Rest::of(&directories.cache, &share.url);
+        let (ago, reason) = rest.last()?;
+        let ago = duration::in_words(Duration::from_secs(ago.as_secs()));
+        Some(format!("{reason}, {ago} ago"))
     }
 
     fn request(&self, overrides: &Overrides, secret_version: Option<&str>) -> TokenRequest {

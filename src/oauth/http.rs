@@ -223,7 +223,7 @@ impl Setup {
         Ok(Some(builder))
     }
 
-    fn tls(&self, extent: Extent) -> Result<Option<ClientConfig>> {
+    pub(super) fn tls(&self, extent: Extent) -> Result<Option<ClientConfig>> {
         let unusable = |_| Error::broken("cannot set up TLS");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))

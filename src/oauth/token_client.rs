@@ -98,6 +98,16 @@ impl TokenClient {
         })
     }
 
+    /// What it authenticates with.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The headers whose values are secret.
+    pub(crate) fn secret_headers(&self) -> &Headers {
+        &self.secret_headers
+    }
+
     /// The newest nonce of the token endpoint, for the proof of the next request.
     pub(crate) fn nonce(&self) -> Option<Nonce> {
         self.nonce.borrow().clone()

@@ -16,6 +16,7 @@ pub(crate) use merge::MergeError;
 use crate::profile::binding::{Binding, BoundUrl};
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
+use crate::profile::share::Share;
 use crate::profile::{
     BasicEncoding, BodyFormat, CacheMode, CertificateHeader, ClaimName, ClientAuth, CredentialKind,
     JwtAlgorithm, ParameterName, Profile, SecretSource, TlsVersion, TokenEndpoint, TokenType,
@@ -167,6 +168,8 @@ pub(crate) struct Settings {
     /// Where the client secret is, or the private key, or the passphrase of an encrypted key.
     pub(crate) secret: Setting<SecretSource>,
     pub(crate) secret_expires: Setting<Date>,
+    /// The shared cache, with all its settings.
+    pub(crate) share: Setting<Box<Share>>,
 }
 
 const SECRET_METHODS: &[ClientAuth] = &[

@@ -3,6 +3,7 @@
 
 mod credential;
 mod origins;
+mod share;
 mod variables;
 
 use std::str::FromStr as _;
@@ -146,6 +147,7 @@ fn settings() -> Result<Settings> {
         jwt_certificate: path("HALLPASS_JWT_CERT")?.into(),
         jwt_headers: choices("HALLPASS_JWT_HEADER")?.into(),
         jwt_claims: settings::named(&claims()?),
+        share: share::share()?.into(),
         ..Settings::default()
     };
     match (&given.dpop, given.dpop_key.value()) {

@@ -77,6 +77,13 @@ impl TokenFailure {
         }
     }
 
+    /// The same failure, recorded now, for a time that another machine measured.
+    pub(crate) fn recorded_now(mut self, now: Timestamp, left: Duration) -> Self {
+        self.recorded_at = now.0;
+        self.not_before = now.plus(left.min(MAX_RETRY_AFTER)).0;
+        self
+    }
+
     /// Whether the token endpoint said so, and would say so to every caller.
     pub(crate) fn is_from_server(&self) -> bool {
         self.not_before > self.recorded_at

@@ -14,7 +14,7 @@ use program::Program;
 /// The modules that each module may use, with the reason. They must come after it.
 ///
 /// A protocol reaches no store and no server: it requests what it needs.
-const ALLOWED: [(&str, &[(&str, &str)]); 16] = [
+const ALLOWED: [(&str, &[(&str, &str)]); 17] = [
     (
         "main",
         &[
@@ -46,6 +46,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 16] = [
             ("profiles", "which profile is meant"),
             ("protocols", "the helper that is called"),
             ("secrets", "the secret to keep, read or remove"),
+            ("share", "the shared cache of a profile"),
             ("types", "durations, URLs, secrets"),
         ],
     ),
@@ -64,6 +65,17 @@ const ALLOWED: [(&str, &[(&str, &str)]); 16] = [
             ("error", "what failed"),
             ("message", "the steps of a call"),
             ("types", "the token, and a failure that others share"),
+        ],
+    ),
+    (
+        "share",
+        &[
+            ("error", "a secret that cannot be read"),
+            ("message", "the steps of a call"),
+            ("oauth", "the TLS of an authorization server"),
+            ("platform", "the record of a problem"),
+            ("profile", "where the server is"),
+            ("types", "what an entry holds"),
         ],
     ),
     (
@@ -152,13 +164,13 @@ const ALLOWED: [(&str, &[(&str, &str)]); 16] = [
 ];
 
 /// Each external crate, the modules that may use it, and why there.
-const CRATES: [(&str, &[&str]); 34] = [
+const CRATES: [(&str, &[&str]); 35] = [
     ("strsim", &["platform"]),
     ("unicode_width", &["commands"]),
     ("percent_encoding", &["types"]),
     ("url", &["types"]),
-    // It signs as rustls does, with the same code, and encrypts cached tokens.
-    ("ring", &["cache", "oauth"]),
+    // It signs as rustls does, with the same code, and encrypts cached and shared tokens.
+    ("ring", &["cache", "oauth", "share"]),
     ("pkcs8", &["oauth"]),
     // The keychain's quirks are met in one place.
     ("secret_service", &["secrets"]),
@@ -171,7 +183,9 @@ const CRATES: [(&str, &[&str]); 34] = [
     ("linux_keyutils", &["secrets"]),
     // HTTP and TLS: no other module can send a secret.
     ("reqwest", &["oauth"]),
-    ("rustls", &["oauth"]),
+    // The shared cache has a protocol of its own, over the same TLS.
+    ("redis", &["share"]),
+    ("rustls", &["oauth", "share"]),
     // `hallpass serve` is a server.
     ("tokio", &["oauth", "commands"]),
     ("hyper", &["oauth", "commands"]),

@@ -585,7 +585,7 @@ fn spellings(secret: &str) -> Vec<String> {
 }
 
 /// The spelling of the secret that is used there.
-fn holds(content: &[u8], secret: &str) -> Option<String> {
+pub(crate) fn holds(content: &[u8], secret: &str) -> Option<String> {
     let found = |spelling: &String| contains(content, spelling.as_bytes());
     spellings(secret).into_iter().find(found)
 }

@@ -67,6 +67,7 @@ mod serve;
 mod server;
 mod setup;
 mod setup_undo;
+mod share;
 mod sources;
 mod stale;
 mod status;

@@ -82,6 +82,7 @@ tables! {
     secrets
     serve
     setup
+    share
     steps
 }
 

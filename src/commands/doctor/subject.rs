@@ -56,7 +56,7 @@ pub(super) struct Credentials {
     pub(super) credential: Credential,
     certificate_key: Option<Credential>,
     proof_key: Option<Arc<dyn ExternalKey>>,
-    secret_headers: Headers,
+    pub(super) secret_headers: Headers,
     pub(super) took: Duration,
 }
 

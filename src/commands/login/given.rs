@@ -117,6 +117,7 @@ impl Args {
                 None => Setting::Unset,
                 Some(given) => Setting::or_removed(given.0),
             },
+            share: self.share(kept.and_then(|kept| kept.share.as_deref()))?,
         })
     }
 
@@ -280,7 +281,7 @@ fn place_option(kind: SourceKind) -> String {
 
 /// A program that is named by a path is the same one from every directory; a plain name is looked up
 /// in `PATH`.
-fn with_absolute_program(command: CommandLine) -> Result<CommandLine> {
+pub(super) fn with_absolute_program(command: CommandLine) -> Result<CommandLine> {
     let CommandLine::Words(mut words) = command else {
         return Ok(command);
     };

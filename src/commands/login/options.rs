@@ -10,6 +10,7 @@ use crate::profile::binding::BoundUrl;
 use crate::profile::external_key::{AgentKey, CommandLine, KeyReference};
 use crate::profile::headers::{Headers, header_name};
 use crate::profile::identity::{AssertionType, IdentityRole, IdentitySource, SubjectTokenType};
+use crate::profile::share::{ShareSecret, ShareUrl};
 use crate::profile::{
     BasicEncoding, BodyFormat, CacheMode, CertificateHeader, ClaimName, ClientAuth, JwtAlgorithm,
     ParameterName, ReservedParameter, SourceKind, TlsVersion, TokenEndpoint, TokenType,
@@ -27,6 +28,7 @@ const SECRET: &str = "Secret";
 const TOKEN: &str = "Token";
 const IDENTITY: &str = "Identity";
 const KEY: &str = "Key";
+const SHARE: &str = "Shared cache";
 const ADVANCED: &str = "Advanced";
 
 const EXAMPLES: &str = "\
@@ -184,6 +186,27 @@ pub(crate) struct Args {
     /// Read the private key from standard input and save it in the keychain
     #[arg(long, help_heading = KEY, groups = ["key-source", "source"])]
     pub(super) key_stdin: bool,
+    /// Share tokens with other machines through this Redis or Valkey server: `rediss://HOST:PORT/DATABASE`
+    #[arg(long, help_heading = SHARE, value_name = "URL", value_parser = or_nothing(share_url))]
+    pub(super) share: Option<OrNothing<ShareUrl>>,
+    /// User of that server [default: its default user]
+    #[arg(long, help_heading = SHARE, value_name = "USER")]
+    pub(super) share_user: Option<String>,
+    /// Password of that server: `file:PATH`, `env:NAME` or `command:CMD`; read when it is needed, never saved
+    #[arg(long, help_heading = SHARE, value_name = "SOURCE", value_parser = or_nothing(share_secret))]
+    pub(super) share_password: Option<OrNothing<ShareSecret>>,
+    /// Key that seals the shared tokens, the same on all machines: `file:PATH`, `env:NAME` or `command:CMD` [default: derived from the client secret]
+    #[arg(long, help_heading = SHARE, value_name = "SOURCE", value_parser = or_nothing(share_secret))]
+    pub(super) share_key: Option<OrNothing<ShareSecret>>,
+    /// Extra PEM CA certificates to trust for that server
+    #[arg(long, help_heading = SHARE, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    pub(super) share_ca_file: Option<PathBuf>,
+    /// TLS client certificate for that server, as PEM
+    #[arg(long, help_heading = SHARE, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    pub(super) share_cert: Option<PathBuf>,
+    /// Private key of that certificate, as PEM
+    #[arg(long, help_heading = SHARE, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    pub(super) share_cert_key: Option<PathBuf>,
     /// Extra parameter of the token request (repeatable)
     #[arg(long, help_heading = ADVANCED, value_name = "NAME=VALUE", value_parser = parameter)]
     pub(super) param: Vec<(ParameterName, String)>,
@@ -236,6 +259,14 @@ fn store() -> impl TypedValueParser<Value = SourceKind> {
 
 fn endpoint(text: &str) -> std::result::Result<TokenEndpoint, String> {
     TokenEndpoint::parse(text).map_err(|fault| format!("the URL {fault}"))
+}
+
+fn share_url(text: &str) -> std::result::Result<ShareUrl, String> {
+    ShareUrl::parse(text).map_err(|fault| format!("the URL {fault}"))
+}
+
+fn share_secret(text: &str) -> std::result::Result<ShareSecret, &'static str> {
+    text.parse()
 }
 
 fn bound_url(text: &str) -> std::result::Result<BoundUrl, String> {

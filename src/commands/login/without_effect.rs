@@ -17,6 +17,7 @@ impl Login<'_> {
             return Err(Error::usage("--key needs --cert with its certificate"));
         }
         self.check_headers()?;
+        args.check_share(profile)?;
         if profile.secret.is_none() && (args.gives_secret() || args.key_stdin) {
             let fault = "a client that authenticates with an identity token, or not at all, takes no secret";
             return Err(Error::usage(fault)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::everywhere;
 use super::revocation::{Revocation, working_tokens};
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
@@ -19,6 +20,8 @@ pub(super) struct Logout<'a> {
     pub(super) name: &'a ProfileName,
     /// Continue if something cannot be read or removed.
     pub(super) force: bool,
+    /// Remove the tokens from the shared cache, too.
+    pub(super) everywhere: bool,
 }
 
 /// A profile that was removed, and the tokens that are still to be revoked.
@@ -72,6 +75,9 @@ impl Logout<'_> {
             editor.unlist_gone()?;
             return Err(profiles.unknown(name));
         }
+        if let Some(profile) = &profile {
+            self.leave_shared_cache(profile)?;
+        }
         let tokens = profile
             .as_ref()
             .map(|profile| working_tokens(profile, &cache));
@@ -122,6 +128,7 @@ impl Logout<'_> {
                 "to remove its cached tokens: hallpass token {name} --forget"
             )));
         }
+        self.leave_shared_cache(&profile)?;
         let tokens = working_tokens(&profile, &cache);
         let revocation = Revocation::prepare(name, profile.clone(), tokens);
         let items = self.items(Some(&profile))?;
@@ -143,6 +150,20 @@ impl Logout<'_> {
             had_secret: true,
             revocation,
         })
+    }
+
+    /// Before the secret is removed, which names the entries.
+    fn leave_shared_cache(&self, profile: &Profile) -> Result<()> {
+        if !self.everywhere {
+            return Ok(());
+        }
+        match everywhere::remove(self.directories, self.name, profile) {
+            Err(error) if self.force => {
+                message::warning(&error.to_string());
+                Ok(())
+            }
+            removed => removed,
+        }
     }
 
     fn items(&self, profile: Option<&Profile>) -> Result<BTreeSet<Item>> {

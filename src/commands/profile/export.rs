@@ -19,6 +19,7 @@ const LEFT_OUT: &[&str] = &[
     "secret",
     "secret_expires",
     "secret_headers",
+    "share",
     "trust",
 ];
 

@@ -60,7 +60,7 @@ fn read(path: &Path) -> Result<Profile> {
     let Some(members) = settings.as_object_mut() else {
         return Err(no_export("has no settings"));
     };
-    for foreign in ["secret", "secret_headers", "rotation", "trust"] {
+    for foreign in ["secret", "secret_headers", "share", "rotation", "trust"] {
         if members.contains_key(foreign) {
             return Err(no_export(&format!(
                 "has the member {foreign}, which an export never has"

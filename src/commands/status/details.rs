@@ -36,6 +36,7 @@ const TITLES: &[(&str, &str)] = &[
     ("revocation_endpoint", "revocation"),
     ("introspection_endpoint", "introspection"),
     ("secret_expires", "secret expires"),
+    ("share", "shared cache"),
 ];
 
 /// What is shown in another way, or only of use to hallpass itself.
@@ -200,6 +201,17 @@ impl Usable {
             let key = dpop.key.as_ref().map(in_agent);
             let key = key.unwrap_or_else(|| "a key for each token, in the cache".to_owned());
             settings.insert("dpop".to_owned(), key.into());
+        }
+        if let Some(share) = &profile.share {
+            let user = share.user.as_ref();
+            let user = user.map_or(String::new(), |user| format!(", user {user}"));
+            let state = match (profile.is_not_shared_because(), &self.share_problem) {
+                (Some(reason), _) => format!(", not used: {reason}"),
+                (None, Some(problem)) => format!(", last problem: {problem}"),
+                (None, None) => String::new(),
+            };
+            let shown = format!("{}{user}{state}", share.url.as_str());
+            settings.insert("share".to_owned(), shown.into());
         }
         if let Some(identity) = &profile.identity {
             let shown = format!("{}, as {}", identity.source, identity.role.as_str());

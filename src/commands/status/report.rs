@@ -36,6 +36,7 @@ const NULL: &[&str] = &[
     "encrypted_key",
     "secret_expires",
     "secret_headers",
+    "share",
     "agent_socket",
     "dpop",
     "tls_max",
@@ -134,6 +135,9 @@ impl Usable {
         }
         let origin = self.origin("cache").to_string();
         origins.insert("cache".to_owned(), origin.into());
+        if profile.share.is_some() {
+            row["share"]["problem"] = self.share_problem.clone().into();
+        }
         row["origins"] = origins.into();
         row["cache_protection"] = match self.protection() {
             Ok(it) => json!({ "form": it.form, "reason": it.reason }),

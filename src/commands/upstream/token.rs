@@ -15,6 +15,7 @@ use crate::profile::binding::Binding;
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
 use crate::protocols::header;
+use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::web_url::WebUrl;
 
@@ -111,8 +112,8 @@ pub(super) enum Way {
     Cache(Option<Arc<Token>>),
     /// As `hallpass token` gets one.
     Obtain,
-    /// From the server, because it refused the last one.
-    Replace,
+    /// From the server, because it refused this one.
+    Replace(AccessToken),
 }
 
 /// Gets a token, and blocks meanwhile. `sends_proofs` says whether proofs are sent with it.
@@ -134,7 +135,6 @@ pub(super) fn get(selected: &SelectedProfile, way: Way, sends_proofs: bool) -> R
     if selected.profile.dpop.is_some() && !sends_proofs {
         return Err(bearer_only(&selected.name));
     }
-    let force_refresh = matches!(way, Way::Replace);
     let (obtained, prover) = if let Way::Cache(held) = way {
         let of_held = held.clone();
         let saved = cached(&directories, &selected);
@@ -154,8 +154,13 @@ pub(super) fn get(selected: &SelectedProfile, way: Way, sends_proofs: bool) -> R
         }
         (obtained, prover)
     } else {
+        let rejected = match way {
+            Way::Replace(rejected) => Some(rejected),
+            _ => None,
+        };
         let mut options = TokenOptions {
-            force_refresh,
+            force_refresh: rejected.is_some(),
+            rejected,
             sends_proofs,
             ..TokenOptions::default()
         };

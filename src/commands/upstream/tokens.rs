@@ -166,7 +166,8 @@ impl Tokens {
         if !shared.pause.is_over() {
             return None;
         }
-        match shared.run(Way::Replace).await {
+        let rejected = refused.cached.access_token.clone();
+        match shared.run(Way::Replace(rejected)).await {
             // The one of before, as no other could be got.
             Ok(new) if new.is_same_token(refused) => shared.pause.failed(),
             Ok(new) => {

@@ -137,6 +137,7 @@ impl Layers {
             secret_expires: pick!(merge, secret_expires).filter(|_| secret.is_some()),
             secret,
             rotation: None,
+            share: pick!(merge, share),
             trust: RecordedTrust::default(),
             // Last, when every setting has been picked.
             removed: merge.records.borrow().removed.iter().cloned().collect(),

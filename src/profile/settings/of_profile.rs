@@ -77,6 +77,7 @@ impl Settings {
             cache: profile.cache;
             secret: profile.secret.clone();
             secret_expires: profile.secret_expires;
+            share: profile.share.clone();
         }
         let claims = assertion.iter().flat_map(|assertion| &assertion.claims);
         let claims = claims.map(|(name, value)| (name.clone(), value.as_str()));

@@ -42,6 +42,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("headers", &["HALLPASS_HEADER"]),
     ("for", &["HALLPASS_FOR"]),
     ("ca_file", &["HALLPASS_CA_FILE"]),
+    ("share", &["HALLPASS_SHARE"]),
     ("trust", &["SSL_CERT_FILE", "SSL_CERT_DIR"]),
     ("timeout_seconds", &["HALLPASS_TIMEOUT"]),
     ("default_ttl_seconds", &["HALLPASS_DEFAULT_TTL"]),

@@ -1,0 +1,57 @@
+//! The server of a shared cache does what a call needs.
+
+use super::report::Finding;
+use super::subject::{OFFLINE, Step, Subject};
+use crate::commands::obtain::sharing::with_entry;
+use crate::commands::obtain::{TokenOptions, request};
+use crate::profile::selected::SelectedProfile;
+use crate::secrets::WaitLimit;
+use crate::share::SharedEntry;
+
+/// Nothing without a shared cache.
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
+    let Some(share) = &subject.profile.share else {
+        return Vec::new();
+    };
+    if let Some(reason) = subject.profile.is_not_shared_because() {
+        return vec![Finding::ok(format!("not used: {reason}"))];
+    }
+    if subject.machine.offline {
+        return vec![Finding::skipped(OFFLINE)];
+    }
+    let credentials = match subject.credentials() {
+        Step::Done(credentials) => credentials,
+        Step::Failed(_) => return vec![Finding::skipped("the secret cannot be read")],
+        Step::Skipped(why) => return vec![Finding::skipped(why.clone())],
+    };
+    let selected = SelectedProfile {
+        name: subject.name.clone(),
+        profile: subject.profile.clone(),
+        binding: None,
+        url: None,
+    };
+    let request = request(&selected, &TokenOptions::default());
+    #[allow(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method is for one lifetime"
+    )]
+    let checked = with_entry(
+        &subject.machine.directories,
+        (subject.name, subject.profile, &request),
+        (&credentials.credential, &credentials.secret_headers),
+        WaitLimit::Program,
+        |entry: &SharedEntry<'_>| entry.check(),
+    );
+    vec![match checked {
+        None => Finding::failed("it needs a key, because this client has no secret")
+            .fix("set --share-key to a key that all machines have"),
+        Some(Ok(())) => Finding::ok(format!(
+            "{}, an entry can be written, read and removed",
+            share.url.as_str()
+        )),
+        Some(Err(problem)) => {
+            let finding = Finding::failed(format!("{}: {problem}", share.url.as_str()));
+            problem.advice().into_iter().fold(finding, Finding::fix)
+        }
+    }]
+}
