@@ -181,7 +181,7 @@ impl Attempts<'_> {
                 let headers = &client.headers;
                 let (request, proof) = (self.request, self.proof()?);
                 let message =
-                    Message::token_request(profile, request, &authentication, identity, headers)?;
+                    Message::token_request(profile, request, authentication, identity, headers)?;
                 Ok(message.with_proof(proof))
             })
             .map_err(|error| not_sent(&error))

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -66,22 +67,27 @@ pub(super) async fn post(
             .header("accept", "application/json")
             .header("accept-encoding", "identity")
             .header("content-type", message.content_type);
-        if let Some(authorization) = &message.authorization {
-            post = post.header("authorization", authorization.as_str());
+        if let Some(authorization) = message.authorization.clone().and_then(secret_value) {
+            post = post.header("authorization", authorization);
         }
         // These replace what hallpass sets of the same name.
         let mut headers = HeaderMap::new();
         for (name, value) in &message.headers {
             let name = HeaderName::from_bytes(name.as_bytes());
-            let value = HeaderValue::from_str(value);
             // A profile has no others.
-            if let (Ok(name), Ok(mut value)) = (name, value) {
-                value.set_sensitive(true);
+            if let (Ok(name), Some(value)) = (name, secret_value(value.clone())) {
                 headers.insert(name, value);
             }
         }
         post = post.headers(headers);
-        post.body(message.body.to_string())
+        post.body(message.body.clone())
     })
     .await
+}
+
+/// A header that uses the memory of its text. None if that cannot be a header.
+fn secret_value(text: Bytes) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

@@ -43,7 +43,7 @@ pub(crate) fn introspect(
     let http = Http::to(endpoint, profile, Some(name), tls_key)?;
     let identity = others.identity.as_ref();
     let authentication = authenticate(profile, Some(name), credential, identity)?;
-    let message = Message::about_token(&headers, token, &authentication)?;
+    let message = Message::about_token(&headers, token, authentication)?;
     let limit = profile.timeout();
     let response = within(limit, async |deadline| {
         let sent = timeout_at(deadline, post(&http, endpoint, &message));

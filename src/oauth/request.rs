@@ -1,5 +1,6 @@
 //! The request: its parameters in the profile's format, with the client's authentication.
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -13,13 +14,14 @@ use crate::types::identity_token::IdentityToken;
 use crate::types::secret::AccessToken;
 use crate::types::web_url::encode_all_reserved;
 
-/// A POST, ready to be sent.
+/// A POST, ready to be sent. The texts are in memory that is wiped when the last part of the program
+/// that uses it ends, also within the libraries: they get no copies.
 pub(super) struct Message {
-    pub(super) authorization: Option<Zeroizing<String>>,
+    pub(super) authorization: Option<Bytes>,
     pub(super) content_type: &'static str,
-    pub(super) body: Zeroizing<String>,
+    pub(super) body: Bytes,
     /// Other headers, the secret ones included.
-    pub(super) headers: Vec<(String, Zeroizing<String>)>,
+    pub(super) headers: Vec<(String, Bytes)>,
 }
 
 impl Message {
@@ -30,7 +32,7 @@ impl Message {
     pub(super) fn token_request(
         profile: &Profile,
         request: &TokenRequest,
-        authentication: &ClientAuthentication,
+        authentication: ClientAuthentication,
         identity: Option<&IdentityToken>,
         headers: &Headers,
     ) -> Result<Self> {
@@ -38,13 +40,13 @@ impl Message {
         let parameters = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
         let grant = grant(profile, identity);
         let grant = grant.iter().map(|(name, value)| (*name, value.as_str()));
-        let parameters = parameters.chain(grant).collect();
-        Self::new(headers, profile.body, parameters, authentication)
+        let parameters: Vec<_> = parameters.chain(grant).collect();
+        Self::new(headers, profile.body, &parameters, authentication)
     }
 
     /// With a proof of possession (RFC 9449 §5).
     pub(super) fn with_proof(mut self, proof: Option<Zeroizing<String>>) -> Self {
-        let proof = proof.map(|proof| ("dpop".to_owned(), proof));
+        let proof = proof.map(|proof| ("dpop".to_owned(), Bytes::from_owner(proof)));
         self.headers.extend(proof);
         self
     }
@@ -57,23 +59,24 @@ impl Message {
     pub(super) fn about_token(
         headers: &Headers,
         token: &AccessToken,
-        authentication: &ClientAuthentication,
+        authentication: ClientAuthentication,
     ) -> Result<Self> {
-        let parameters = vec![
+        let parameters = [
             ("token", token.expose()),
             ("token_type_hint", "access_token"),
         ];
-        Self::new(headers, BodyFormat::Form, parameters, authentication)
+        Self::new(headers, BodyFormat::Form, &parameters, authentication)
     }
 
-    fn new<'a>(
+    fn new(
         headers: &Headers,
         format: BodyFormat,
-        mut parameters: Vec<(&'a str, &'a str)>,
-        authentication: &'a ClientAuthentication,
+        parameters: &[(&str, &str)],
+        authentication: ClientAuthentication,
     ) -> Result<Self> {
         let added = authentication.parameters.iter();
-        parameters.extend(added.map(|(name, value)| (*name, value.as_str())));
+        let added = added.map(|(name, value)| (*name, value.as_str()));
+        let parameters: Vec<_> = parameters.iter().copied().chain(added).collect();
         let (content_type, body) = match format {
             BodyFormat::Form => ("application/x-www-form-urlencoded", form(&parameters)),
             BodyFormat::Json => ("application/json", json(&parameters)),
@@ -84,12 +87,12 @@ impl Message {
             } else {
                 value.to_owned()
             };
-            Ok((name.to_owned(), Zeroizing::new(value)))
+            Ok((name.to_owned(), Bytes::from_owner(Zeroizing::new(value))))
         });
         Ok(Self {
-            body,
+            body: Bytes::from_owner(body),
             content_type,
-            authorization: authentication.authorization.clone(),
+            authorization: authentication.authorization.map(Bytes::from_owner),
             headers: headers.collect::<Result<_>>()?,
         })
     }

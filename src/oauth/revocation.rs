@@ -36,7 +36,7 @@ pub(crate) fn revoke(
         let mut result = Ok(());
         for token in tokens {
             let authentication = authenticate(profile, None, credential, others.identity.as_ref())?;
-            let message = Message::about_token(&headers, token, &authentication)?;
+            let message = Message::about_token(&headers, token, authentication)?;
             let sent = timeout_at(deadline, post(&http, endpoint, &message)).await;
             let revoked = match sent.unwrap_or(Err(TransportError::TooLate)) {
                 Ok(response) if (200..300).contains(&response.status) => Ok(()),
