@@ -97,8 +97,17 @@ impl<'a> Redactor<'a> {
     }
 
     /// Text from a server without the client secret, otherwise unchanged.
+    ///
+    /// A text may have the secret in it only once its invisible characters are removed, which is done
+    /// where it is printed. Then they are removed here.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.without(self.secrets(), text)
+        let visible = clean(text, usize::MAX);
+        let redacted = self.without(self.secrets(), &visible);
+        if redacted == visible {
+            self.without(self.secrets(), text)
+        } else {
+            redacted
+        }
     }
 
     /// Occurrences that overlap are one.
@@ -247,6 +256,9 @@ mod tests {
             let cleaned = redactor.clean(&format!("bad client <{echo}>"));
             assert!(cleaned.contains("[secret]"), "{echo}: {cleaned}");
             assert!(!cleaned.contains(&echo), "{echo}: {cleaned}");
+            // Also where the text is cleaned only when it is printed.
+            let redacted = redactor.redact(&echo);
+            assert!(redacted.contains("[secret]"), "{echo}: {redacted}");
         }
     }
 

@@ -7,6 +7,7 @@ use super::super::json::{Json, Members};
 use super::super::lifetime::{Clocks, Limits, lifetime};
 use super::ResponseContext;
 use crate::error::Error;
+use crate::message::clean;
 use crate::policy;
 use crate::profile::TokenType;
 use crate::types::dpop::DPOP;
@@ -44,7 +45,7 @@ pub(super) fn read(
     Ok(CachedToken {
         token_type,
         // The secret must not get into the cache or into other programs' output either.
-        scope: scope(members).map(|scope| context.redactor.redact(&scope)),
+        scope: scope(members).map(|scope| context.redactor.redact(&clean(&scope, usize::MAX))),
         members: members_for_callers(members, context),
         requested_at: sent_at,
         expires_at: sent_at.plus(lifetime),
