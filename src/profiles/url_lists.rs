@@ -161,7 +161,10 @@ impl Editor<'_> {
 
     /// Removes a profile that is gone from the lists of what it was bound to.
     pub(crate) fn unlist(&self, name: &ProfileName, bindings: &[Binding]) -> Result<()> {
-        self.unlist_urls(name, bindings, &[])
+        self.unlist_urls(name, bindings, &[])?;
+        // An interrupted unbind may have left it in other lists. One that cannot be read is of others.
+        let _ = self.unlist_gone();
+        Ok(())
     }
 
     /// Removes the profiles that are gone from every list. A damaged list is rebuilt from the

@@ -1,6 +1,8 @@
 //! Crashes and faults: whatever call to the system is the last one, or fails, the next command finds
 //! the old login or the new one, never a mixture, and cleans up.
 
+mod search;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -628,6 +630,13 @@ impl<'keychain> Scene<'keychain> {
                 "new"
             };
             command.stdin(File::open(self.machine.root().join(client)).expect("a secret"));
+        }
+        let of_git = self.machine.root().join("request");
+        if command
+            .get_args()
+            .any(|argument| argument == "git-credential")
+        {
+            command.stdin(File::open(of_git).expect("a request"));
         }
         ran(command)
     }
