@@ -3,10 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::machine::{Machine, Ran, numbered_tokens, skip};
+use crate::machine::{Machine, Ran, numbered_tokens};
 use crate::server::Server;
 use crate::support::{
-    as_ordinary_user, is_root, machine_of_ordinary_user, ran, run_by, shell_with_own_mounts,
+    as_ordinary_user, can_mount, machine_of_ordinary_user, ran, run_by, shell_with_own_mounts,
 };
 
 /// As Docker, Kubernetes and Podman provide a secret: nobody in the container can change the file, or
@@ -85,22 +85,6 @@ fn a_secret_file_that_others_can_read_is_refused_with_a_hint_that_works_there() 
         ran.stderr.contains(hint) && !ran.stderr.contains("login"),
         "{ran:?}"
     );
-}
-
-/// Mounts need the superuser: in a user namespace, an ordinary user's files would be root's.
-fn can_mount() -> bool {
-    let mut probe = shell_with_own_mounts("mount -t tmpfs none \"$1\"");
-    let can = is_root()
-        && ran({
-            probe.arg("/mnt");
-            probe
-        })
-        .code
-            == 0;
-    if !can {
-        skip("only the superuser can mount");
-    }
-    can
 }
 
 fn login_with_mounted_file(

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::machine::{Machine, Ran};
+use crate::machine::{Machine, Ran, skip};
 
 impl Machine {
     /// A named pipe: who reads it and who writes to it wait for each other.
@@ -118,6 +118,22 @@ pub(crate) fn shell_with_own_mounts(script: &str) -> Command {
     }
     world.args(["sh", "-ec", OWN_ROOT, "sh", script, "sh"]);
     world
+}
+
+/// Mounts need the superuser: in a user namespace, an ordinary user's files would be root's.
+pub(crate) fn can_mount() -> bool {
+    let mut probe = shell_with_own_mounts("mount -t tmpfs none \"$1\"");
+    let can = is_root()
+        && ran({
+            probe.arg("/mnt");
+            probe
+        })
+        .code
+            == 0;
+    if !can {
+        skip("only the superuser can mount");
+    }
+    can
 }
 
 /// What a shell does first, before it becomes the command: `ulimit`, `umask`, redirections.
