@@ -142,3 +142,7 @@ impl Cache {
         disk::remove_empty_directory(&self.directory)
     }
 }
+
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/parsers/cache.rs"]
+pub(crate) mod fuzz;

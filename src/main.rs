@@ -56,4 +56,9 @@ mod secrets;
 mod share;
 mod types;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/parsers.rs"]
+pub mod fuzz;
+
+#[cfg(not(fuzzing))]
 platform::entry_point!(cli::run);

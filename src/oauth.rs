@@ -276,3 +276,7 @@ fn failed_attempt(
         needs_nonce: false,
     }
 }
+
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/parsers/oauth.rs"]
+pub(crate) mod fuzz;

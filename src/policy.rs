@@ -283,6 +283,10 @@ fn refusal(what: &str) -> Error {
     ))
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/parsers/policy.rs"]
+pub(crate) mod fuzz;
+
 #[cfg(test)]
 mod tests {
     use super::{Policy, SecretStore};

@@ -381,7 +381,7 @@ choice! {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn example() -> Profile {
     let profile = serde_json::json!({
         "format": FORMAT,

@@ -303,3 +303,7 @@ fn format_of(content: &str) -> Format {
         },
     }
 }
+
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/parsers/profiles.rs"]
+pub(crate) mod fuzz;

@@ -210,5 +210,9 @@ pub(crate) fn take_profile(given: Vec<String>) -> Result<(Vec<String>, Option<St
     Ok((words, profile))
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/parsers/protocols.rs"]
+pub(crate) mod fuzz;
+
 #[cfg(test)]
 mod tests;

@@ -84,3 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<String> {
     runtime.shutdown_background();
     ended.map(|()| String::new())
 }
+
+#[cfg(any(test, fuzzing))]
+#[path = "../../tests/parsers/mcp.rs"]
+pub(crate) mod fuzz;

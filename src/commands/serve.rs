@@ -324,3 +324,7 @@ fn cannot_listen(port: u16, error: io::Error) -> Error {
         failed
     }
 }
+
+#[cfg(any(test, fuzzing))]
+#[path = "../../tests/parsers/serve.rs"]
+pub(crate) mod fuzz;

@@ -1,6 +1,6 @@
 //! Finds an issuer's metadata (RFC 8414, and `OpenID` Connect Discovery, which is older).
 
-mod metadata;
+pub(super) mod metadata;
 
 use std::path::Path;
 use std::time::Duration;

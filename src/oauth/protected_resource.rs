@@ -219,7 +219,7 @@ fn well_known_locations(server: &TokenEndpoint) -> Vec<String> {
     locations
 }
 
-fn read(
+pub(super) fn read(
     response: &HttpResponse,
     location: &str,
     server: &TokenEndpoint,

@@ -78,7 +78,7 @@ fn read(file: &Path) -> Result<Option<ProfileName>> {
 ///
 /// # Errors
 /// What is wrong with the file, and in which line, as text that follows the file's name.
-fn parse(content: &[u8]) -> std::result::Result<ProfileName, String> {
+pub(super) fn parse(content: &[u8]) -> std::result::Result<ProfileName, String> {
     let content = std::str::from_utf8(content).map_err(|_| "is not UTF-8 text".to_owned())?;
     let mut found = None;
     for (number, line) in content.lines().enumerate() {

@@ -1,16 +1,12 @@
 //! Searches for a request that gets a token for a URL that is not bound.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use serde_json::Value;
 
+use super::fuzz::{Outcome, TOKEN, call};
 use super::*;
-use crate::profile::binding::BoundUrl;
-use crate::profile::{self, ProfileName};
 
 /// What a client sends.
 #[derive(Clone, Debug)]
@@ -298,118 +294,13 @@ fn mutated(transcript: &Transcript, changes: &[Change]) -> ClientRequest {
     }
 }
 
-/// The only profile. Its tokens are for `https://a.example`.
-fn profile() -> SelectedProfile {
-    let url = BoundUrl::parse("https://a.example").expect("a URL to bind");
-    SelectedProfile {
-        name: ProfileName::parse("prod").expect("a name"),
-        profile: profile::example(),
-        url: Some(url.as_url().clone()),
-        binding: Some(Binding::of(url)),
-    }
-}
-
-const TOKEN: &str = "the-t0ken";
-
-fn token() -> CachedToken {
-    CachedToken {
-        access_token: AccessToken::parse(TOKEN).expect("a token"),
-        token_type: "Bearer".to_owned(),
-        scope: None,
-        members: BTreeMap::new(),
-        requested_at: Timestamp(1_795_000_000_000),
-        expires_at: Timestamp(1_795_003_600_000),
-        proof_key: None,
-        warning: None,
-    }
-}
-
-/// The result of a helper's call.
-struct Outcome {
-    answer: Result<Answer>,
-    /// Everything that was printed, including what was printed before the answer.
-    printed: String,
-    /// A bound URL was looked up.
-    bound: bool,
-    /// The selected profile was requested.
-    selected: bool,
-}
-
-/// Provides one profile and its token, and records the calls.
-#[derive(Default)]
-struct OneProfile {
-    bound: Cell<bool>,
-    selected: Cell<bool>,
-}
-
-impl TokenProvider for OneProfile {
-    fn find_bound(&self, url: &WebUrl, _name: Option<&str>) -> Result<Option<SelectedProfile>> {
-        let profile = profile();
-        let binding = profile.binding.as_ref().expect("a binding");
-        let covers = binding.url.covers(url);
-        assert_eq!(
-            covers,
-            url.origin() == "https://a.example" && !url.hides_a_slash()
-        );
-        self.bound.set(self.bound.get() || covers);
-        Ok(covers.then_some(profile))
-    }
-
-    fn selected(&self) -> Result<SelectedProfile> {
-        self.selected.set(true);
-        Ok(profile())
-    }
-
-    fn all_bindings(&self) -> Result<Vec<SelectedProfile>> {
-        Ok(vec![profile()])
-    }
-
-    fn token(
-        &self,
-        _selected: &mut SelectedProfile,
-        _rejected: Option<Timestamp>,
-    ) -> Result<CachedToken> {
-        let is_allowed = self.bound.get() || self.selected.get();
-        assert!(is_allowed, "a token for a URL that is not bound");
-        Ok(token())
-    }
-
-    fn cached_token(&self, _selected: &SelectedProfile) -> Option<CachedToken> {
-        Some(token())
-    }
-
-    fn discard_token(&self, _selected: &SelectedProfile, _rejected: &AccessToken) {
-        assert!(self.bound.get(), "a token of a URL that is not bound");
-    }
-}
-
 fn run(transcript: &Transcript, request: &ClientRequest) -> Outcome {
-    let protocol = PROTOCOLS
-        .iter()
-        .find(|protocol| protocol.name == transcript.protocol)
-        .expect("a protocol");
-    let provider = OneProfile::default();
-    let printed = RefCell::new(String::new());
-    let answer = (protocol.run)(&mut Call {
-        arguments: &request.arguments,
-        input: &mut request.input.as_slice(),
-        print: &|text| {
-            printed.borrow_mut().push_str(text);
-            Ok(())
-        },
-        variable: &|_| request.variable.clone(),
-        provider: &provider,
-    });
-    let mut printed = printed.into_inner();
-    if let Ok(answer) = &answer {
-        printed.push_str(&answer.text);
-    }
-    Outcome {
-        answer,
-        printed,
-        bound: provider.bound.get(),
-        selected: provider.selected.get(),
-    }
+    call(
+        transcript.protocol,
+        &request.arguments,
+        &request.input,
+        request.variable.as_deref(),
+    )
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// The value of a parameter that is given once.
-fn parameter(form: &str, name: &str) -> Option<String> {
+pub(super) fn parameter(form: &str, name: &str) -> Option<String> {
     let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
     let mut values = pairs.filter(|(found, _)| decode_lossy(found) == name);
     let (_, value) = values.next()?;

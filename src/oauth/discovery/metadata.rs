@@ -30,7 +30,7 @@ pub(crate) struct Metadata {
 
 /// Why a location has no metadata, the least useful reason first: only the last one is reported.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Failure {
+pub(in super::super) enum Failure {
     /// Most servers have only one of the locations.
     Missing,
     /// Another document, or no response.
@@ -46,7 +46,7 @@ type Outcome<T> = std::result::Result<T, (Failure, Error)>;
 ///
 /// # Errors
 /// How far the response was metadata, with the error to report.
-pub(super) fn read(
+pub(in super::super) fn read(
     response: &HttpResponse,
     location: &str,
     issuer: &str,

@@ -454,7 +454,8 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
             return false;
         };
         let condition = list.tokens.to_string().replace(' ', "");
-        list.path.is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
+        let is_test = ["test", "any(test,fuzzing)"].contains(&condition.as_str());
+        list.path.is_ident("cfg") && (is_test || condition.starts_with("all(test,"))
     })
 }
 
