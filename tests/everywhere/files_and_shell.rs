@@ -13,7 +13,7 @@ use crate::server::{Reply, Server};
 
 #[test]
 fn a_token_is_replaced_while_another_process_reads_it() {
-    let machine = Machine::new();
+    let machine = Machine::new().with_plain_cache();
     machine
         .login_from("prod", &["--secret-command", "!echo s3cret"], "")
         .success();

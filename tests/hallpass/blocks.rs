@@ -91,6 +91,10 @@ const ROWS: &[(&str, RunBy)] = &[
         RunBy::Test("agents/commands.rs", "tpm2_sign -Q -c"),
     ),
     ("CARGO_REGISTRIES_X_TOKEN=", RunBy::Exec),
+    (
+        "{ \"allowed_token_endpoints\"",
+        RunBy::Test("policy.rs", "the_policy_in_the_manual_can_be_used"),
+    ),
     // The real tools read what `hallpass setup` prints: tests/hallpass/recipes.rs, clients.rs.
     ("[credential ", RunBy::Setup("git", "https://git.example/")),
     (

@@ -613,3 +613,25 @@ fn serve_can_be_switched_off() {
     );
     managed.run(&["token", "p"]).success();
 }
+
+#[test]
+fn the_policy_in_the_manual_can_be_used() {
+    let Some(managed) = managed() else {
+        return;
+    };
+    let manual = include_str!("../../man/hallpass.1");
+    let start = manual
+        .find("{ \"allowed_token_endpoints\"")
+        .expect("a policy");
+    let policy = &manual[start..];
+    let policy = &policy[..policy.find(".fi").expect("an end")];
+    managed.policy(policy);
+    // Its endpoints are not those of this machine's profile.
+    let config = managed.run(&["config", "--json"]);
+    let shown: Value = serde_json::from_str(&config.stdout).expect("JSON");
+    let written: Value = serde_json::from_str(policy).expect("JSON");
+    for (name, value) in written.as_object().expect("members") {
+        let requirement = &shown["policy"]["requirements"][name];
+        assert_eq!(&requirement["value"], value, "{name}: {config:?}");
+    }
+}
