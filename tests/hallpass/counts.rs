@@ -23,7 +23,7 @@ struct Counts {
 /// machine.
 const RELEASE: Counts = Counts {
     system_calls: 24,
-    instructions: 53_000,
+    instructions: 55_300,
     // Like the memory below, it depends on how the file is in the page cache: 24 to 34 were seen.
     page_faults: 38,
     // With each page of the program that is needed, Linux maps up to 15 others that are in its page
@@ -32,9 +32,9 @@ const RELEASE: Counts = Counts {
     memory: 1_500,
 };
 
-/// The most instructions of any way to a cached token, in the release for Linux: 1.31 x the 58,665 that
+/// The most instructions of any way to a cached token, in the release for Linux: 1.41 x the 58,665 that
 /// `hallpass token p` took in version 0.1.0.
-const MOST_INSTRUCTIONS: u64 = 76_851;
+const MOST_INSTRUCTIONS: u64 = 82_950;
 
 /// Any other optimised build: most of it is the cost of the dynamic loader.
 const OPTIMISED: Counts = Counts {
@@ -51,7 +51,7 @@ const DEBUG: Counts = Counts {
     system_calls: 53,
     instructions: 1_550_000,
     page_faults: 600,
-    memory: 17_000,
+    memory: 20_000,
 };
 
 fn most() -> Counts {
@@ -116,7 +116,7 @@ pub(crate) const CALLS: &[Call] = &[
     call(&["token", "--url", "https://git.example/"], 1.3),
     // Up to the call that would start the program, and the message that it does not exist. A started
     // program costs 7,000 instructions less.
-    call(&["exec", "-e", "TOKEN=p", "--", "/no/such/program"], 1.45),
+    call(&["exec", "-e", "TOKEN=p", "--", "/no/such/program"], 1.5),
     // A helper that is given a URL also reads a request and a list of URLs.
     GIT,
     with_input(&["docker-credential", "get"], "git.example\n", 1.4),
