@@ -3,8 +3,8 @@
 //! A profile has a directory, and each token request has an entry in it, named by the request's key:
 //! `KEY.json` holds the token (with the key that it is bound to, if hallpass made one), encrypted where the
 //! system keeps a key for that; `KEY.lock` is locked by the caller that requests a new one, and
-//! `KEY.failure` records that the last request brought no token that others can share, and why. Nothing
-//! else in the directory is confidential.
+//! `KEY.failure` records that the last request brought no token that others can share, and why. `KEY.rejected`
+//! has the fingerprint of a token that an API refused. Only `KEY.json` is confidential.
 
 mod entry;
 mod format;

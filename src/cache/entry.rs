@@ -137,11 +137,10 @@ impl CacheEntry {
     /// Removes the entry and its lock file, for a login that was replaced: see [`Cache::clear`].
     pub(crate) fn remove(&self) {
         // Best effort: no caller reads the entries of a replaced login.
-        let rejected = self.path.with_extension("rejected");
         for file in [
             &self.path,
             &self.failure_path(),
-            &rejected,
+            &self.rejected_path(),
             &self.lock_path(),
         ] {
             let _ = disk::remove(file);
