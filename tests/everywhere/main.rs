@@ -12,7 +12,7 @@ mod machine;
 #[path = "../hallpass/server.rs"]
 mod server;
 
-use std::thread;
+use std::{fs, thread};
 
 use keychain::Keychain;
 use machine::{Machine, SECRET};
@@ -30,6 +30,7 @@ pub(crate) fn keeps_secrets(keychain: &Keychain) {
     a_client_goes_from_login_to_logout(keychain);
     a_second_login_replaces_the_first(keychain);
     two_profiles_lie_side_by_side(keychain);
+    a_cached_token_is_as_protected_as_status_says(keychain);
     a_crowd_makes_one_request(keychain);
     a_secret_comes_back_as_it_went_in(keychain);
     a_secret_that_is_too_long_is_refused_by_name(keychain);
@@ -163,6 +164,37 @@ fn two_profiles_lie_side_by_side(keychain: &Keychain) {
     let one = machine.account("one");
     machine.run(&["logout", "--all", "--yes"]).success();
     assert!(!keychain.holds(&one) && !keychain.holds(&two));
+}
+
+fn a_cached_token_is_as_protected_as_status_says(keychain: &Keychain) {
+    let machine = machine_with(keychain);
+    machine.login_to_keychain("prod", SECRET).success();
+    let status = machine.run(&["status", "--json"]).json();
+    let form = &status["profiles"][0]["cache_protection"]["form"];
+    // Linux keeps a key for every user, but not in every container.
+    if cfg!(windows) {
+        assert_eq!(form, "sealed", "{status}");
+    } else if cfg!(target_os = "macos") {
+        assert_eq!(form, "plain", "{status}");
+    }
+    let token = machine.run(&["token"]).token();
+    let entries = machine.entries("prod");
+    assert_eq!(entries.len(), 1);
+    let entry = fs::read(&entries[0]).expect("an entry");
+    let is_readable = entry.windows(token.len()).any(|w| w == token.as_bytes());
+    assert_eq!(is_readable, form == "plain", "{status}");
+    assert_eq!(machine.server().requests().len(), 1);
+
+    // On Windows, the key is in a file. A lost one costs a request, and is replaced.
+    let key = machine.cache().join(".sealing-key");
+    assert_eq!(key.exists(), cfg!(windows));
+    if cfg!(windows) {
+        fs::remove_file(&key).expect("a file");
+        assert_eq!(machine.run(&["token"]).token(), "token-2");
+        assert_eq!(machine.run(&["token"]).token(), "token-2");
+        assert!(key.exists());
+    }
+    machine.run(&["logout"]).success();
 }
 
 fn a_crowd_makes_one_request(keychain: &Keychain) {
