@@ -3,6 +3,7 @@
 mod completing;
 mod usage;
 
+use std::any::Any;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process;
@@ -233,14 +234,25 @@ fn report_panics_without_their_message() {
                 .map_or(0, |src| file[..src].rfind('/').map_or(0, |slash| slash + 1));
             format!(" at {}:{}", &file[start..], location.line())
         });
-        let error = Error::broken(format!(
-            "hallpass has a bug{}",
-            location.unwrap_or_default()
-        ))
-        .hint("please report it with this line");
+        let location = location.unwrap_or_default();
+        let error = if is_for_lack_of_a_thread(panic.payload()) {
+            Error::broken(format!("cannot start a thread{location}"))
+                .hint("this machine runs too many processes, or has too little memory")
+        } else {
+            Error::broken(format!("hallpass has a bug{location}"))
+                .hint("please report it with this line")
+        };
         message::error(&error);
         process::exit(error.kind.exit_code().into());
     }));
+}
+
+/// Whether a library panicked because the system gave it no thread: async-io's "cannot spawn async-io thread",
+/// tokio's "OS can't spawn worker thread".
+fn is_for_lack_of_a_thread(payload: &(dyn Any + Send)) -> bool {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.is_some_and(|text| text.contains(" spawn ") && text.contains(" thread: "))
 }
 
 #[cfg(test)]

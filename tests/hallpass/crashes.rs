@@ -135,6 +135,38 @@ fn a_token_command_that_cleans_up_may_be_killed_or_meet_an_error_anywhere() {
     scene.forget();
 }
 
+/// Some libraries panic without the thread that they want.
+#[test]
+fn a_thread_that_the_system_refuses_is_an_error_and_not_a_bug() {
+    let keychain = SecretService::start();
+    let scene = Scene::with_keychain(&keychain);
+    scene.prepare(false);
+    let from_keychain = || scene.machine.hallpass(&["token", "prod", "--refresh"]);
+    let resolving = || {
+        let mut command = scene.machine.hallpass(&["token", "--refresh"]);
+        let url = scene.server.url("/oauth/token");
+        command.env("HALLPASS_TOKEN_URL", url.replace("127.0.0.1", "localhost"));
+        command.env("HALLPASS_AUTH", "client_secret_post");
+        command.env("HALLPASS_CLIENT_ID", "old");
+        command.env("HALLPASS_CLIENT_SECRET", secret_of("old"));
+        command
+    };
+    let mut failures = 0;
+    for command in [&from_keychain as &dyn Fn() -> Command, &resolving] {
+        let starts = |call: &Call| call.name.starts_with("clone");
+        for call in scene.trace(&mut command(), starts) {
+            let ended = scene.inject(&mut command(), &call, "error=EAGAIN");
+            if ended.code == 0 {
+                assert_token_of(&ended, &["old"], call);
+            } else {
+                assert_clean_failure(&ended, call);
+                failures += 1;
+            }
+        }
+    }
+    assert!(failures > 0, "no call needs a thread");
+}
+
 #[test]
 fn a_logout_killed_anywhere_can_be_run_again() {
     let keychain = SecretService::start();

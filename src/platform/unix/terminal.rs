@@ -36,7 +36,7 @@ impl QuietTerminal {
         let quiet_at_signal = Arc::clone(&is_quiet);
         tcsetattr(&terminal, OptionalActions::Now, &quiet)?;
         // The thread runs as long as the process, because signal-hook does not restore default actions.
-        std::thread::spawn(move || {
+        let watching = std::thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
                 let is_quiet = quiet_at_signal
                     .lock()
@@ -49,11 +49,13 @@ impl QuietTerminal {
                 end_by(signal);
             }
         });
-        Ok(Self {
+        let quiet = Self {
             terminal,
             before,
             is_quiet,
-        })
+        };
+        // Without the thread, the settings are restored at once.
+        watching.map(|_| quiet)
     }
 
     pub(crate) fn terminal(&self) -> io::Result<File> {
