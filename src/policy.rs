@@ -6,6 +6,7 @@
 
 mod file;
 mod origin_pattern;
+mod share;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Result};
 use crate::profile::external_key::KeyReference;
+use crate::profile::share::{Share, ShareSecret, ShareUrl};
 use crate::profile::{CacheMode, Profile, SecretSource, TokenEndpoint};
 use crate::types::audit_target::AuditTarget;
 use crate::types::choice::choice;
@@ -22,6 +24,7 @@ use crate::types::seconds::Lifetime;
 use origin_pattern::OriginPattern;
 
 pub(crate) use file::path;
+pub(crate) use share::SharePolicy;
 
 /// What a policy may require. A member that is left out requires nothing.
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -48,6 +51,9 @@ pub(crate) struct Policy {
     /// Where token requests must be recorded.
     #[serde(default, deserialize_with = "given")]
     audit: Option<AuditTarget>,
+    /// The shared cache of all profiles, or that there is none.
+    #[serde(default, deserialize_with = "given")]
+    share: Option<SharePolicy>,
 }
 
 /// As serde reads an optional member, but null is a mistake: it would lift a requirement.
@@ -165,8 +171,11 @@ impl Policy {
             self.check_endpoint(&profile.token_endpoint)?;
         }
         if self.allowed_secret_stores.is_some() {
+            let own = profile.share.as_deref().filter(|_| self.share.is_none());
+            let of_share = own.map(stores_of_share).unwrap_or_default();
             stores(profile)
                 .into_iter()
+                .chain(of_share)
                 .try_for_each(|store| self.check_store(store))?;
         }
         Ok(())
@@ -193,6 +202,25 @@ impl Policy {
     /// Where token requests must be recorded, if the policy says so.
     pub(crate) fn audit(&self) -> Option<&AuditTarget> {
         self.audit.as_ref()
+    }
+
+    /// What replaces the shared caches of profiles. Without a cache, tokens are kept nowhere else either,
+    /// unless the policy says where.
+    pub(crate) fn share(&self) -> Option<SharePolicy> {
+        let without_cache = self.cache == Some(CacheMode::None);
+        let share = self.share.clone();
+        share.or_else(|| without_cache.then_some(SharePolicy::NotAllowed))
+    }
+
+    /// # Errors
+    /// `Refused` if no profile may use this shared cache.
+    pub(crate) fn check_share(&self, url: &ShareUrl) -> Result<()> {
+        match self.share() {
+            Some(share) if !share.allows(url) => {
+                Err(refusal(&format!("the shared cache {}", url.as_str())))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn allows_user_profiles(&self) -> bool {
@@ -227,6 +255,7 @@ impl Policy {
             serve,
             user_profiles,
             audit,
+            share,
         } = self;
         let members = [
             (
@@ -242,6 +271,7 @@ impl Policy {
             ("serve", serde_json::json!(serve)),
             ("user_profiles", serde_json::json!(user_profiles)),
             ("audit", serde_json::json!(audit)),
+            ("share", serde_json::json!(share)),
         ];
         let members = members.into_iter();
         members.filter(|(_, value)| !value.is_null()).collect()
@@ -259,6 +289,18 @@ fn stores(profile: &Profile) -> Vec<SecretStore> {
         KeyReference::Agent(_) => SecretStore::Agent,
     });
     secrets.chain(headers).chain(key).collect()
+}
+
+/// Where the secrets and the private key of a shared cache are.
+fn stores_of_share(share: &Share) -> Vec<SecretStore> {
+    let secrets = [&share.password, &share.key].into_iter().flatten();
+    let secrets = secrets.map(|secret| match secret {
+        ShareSecret::File(_) => SecretStore::File,
+        ShareSecret::Env(_) => SecretStore::Env,
+        ShareSecret::Command(_) => SecretStore::Command,
+    });
+    let key = share.certificate_key.iter().map(|_| SecretStore::File);
+    secrets.chain(key).collect()
 }
 
 fn store_of(source: &SecretSource) -> SecretStore {
@@ -353,6 +395,13 @@ mod tests {
             "{\"allowed_token_endpoints\": \"https://login.example\"}",
             "{\"allowed_secret_stores\": [\"keyring\"]}",
             "{\"audit\": \"here\"}",
+            "{\"share\": true}",
+            "{\"share\": \"rediss://cache\"}",
+            "{\"share\": {}}",
+            "{\"share\": {\"url\": \"rediss://u:p@cache\"}}",
+            "{\"share\": {\"url\": \"redis://cache\", \"password\": {\"env\": \"P\"}}}",
+            "{\"share\": {\"url\": \"rediss://cache\", \"ca_file\": \"ca.pem\"}}",
+            "{\"share\": {\"url\": \"rediss://cache\", \"key\": {\"file\": \"key\"}}}",
         ] {
             assert!(Policy::parse(text.as_bytes()).is_err(), "{text}");
         }

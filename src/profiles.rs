@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::platform::disk::{self, Directories, Found};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
-use crate::policy;
+use crate::policy::{self, Policy, SharePolicy};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{FORMAT, Profile, ProfileName};
 use crate::types::shell;
@@ -36,16 +36,20 @@ pub(crate) struct Profiles {
     has_own: bool,
     /// Whether the administrator's profiles count: for every command that changes none.
     has_managed: bool,
+    /// Which shared cache profiles use instead of their own, for every command that changes none.
+    share: Option<SharePolicy>,
 }
 
 impl Profiles {
     pub(crate) fn of(directories: &Directories) -> Self {
         // Without a usable policy, only commands run that show profiles.
-        let has_own = policy::current().map_or(true, |policy| policy.allows_user_profiles());
+        let policy = policy::current().ok();
+        let policy = policy.as_deref();
         Self {
             directory: directories.config.clone(),
-            has_own,
+            has_own: policy.is_none_or(Policy::allows_user_profiles),
             has_managed: true,
+            share: policy.and_then(Policy::share),
         }
     }
 
@@ -55,6 +59,7 @@ impl Profiles {
             directory: directories.config.clone(),
             has_own: true,
             has_managed: false,
+            share: None,
         }
     }
 
@@ -183,7 +188,12 @@ impl Profiles {
         let content = std::str::from_utf8(&content)
             .map_err(|_| unusable("is damaged: it is not UTF-8 text"))?;
         match serde_json::from_str::<Profile>(content) {
-            Ok(profile) if profile.format == FORMAT => Ok(profile),
+            Ok(mut profile) if profile.format == FORMAT => {
+                if let Some(share) = &self.share {
+                    share.apply(&mut profile);
+                }
+                Ok(profile)
+            }
             parsed => Err(match format_of(content) {
                 Format::Newer => Error::usage(format!(
                     "the profile file {} was written by a newer version of hallpass",

@@ -47,6 +47,8 @@ pub(crate) struct Need<'a> {
     ///
     /// [`fingerprint`]: content::fingerprint
     pub(crate) rejected: Option<&'a str>,
+    /// A token that was requested longer ago is not enough.
+    pub(crate) max_ttl: Duration,
     /// How long to wait for another machine's request.
     pub(crate) wait_limit: Duration,
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::message;
 use crate::platform::disk;
 use crate::platform::variables;
-use crate::policy::{self, Policy};
+use crate::policy::{self, Policy, SharePolicy};
 use crate::profile::CacheMode;
 use crate::profiles::{self, Profiles, cache_mode, from_environment, name_given};
 
@@ -209,13 +209,19 @@ fn profile_lines(
             source: match (origin, &place) {
                 (Origin::Default, _) => "built-in".to_owned(),
                 (Origin::Variable(variable), _) => variable.to_owned(),
+                (Origin::Policy, _) => policy::path().display().to_string(),
                 (_, Some(place)) => place.clone(),
                 (origin, None) => origin.to_string(),
             },
             is_fixed: false,
         };
-        if matches!(origin, Origin::Default | Origin::Variable(_)) {
-            line.line = None;
+        match origin {
+            Origin::Default | Origin::Variable(_) => line.line = None,
+            Origin::Policy => {
+                line.line = line_of(&text_of(&policy::path()), &line.name);
+                line.is_fixed = true;
+            }
+            _ => {}
         }
         if let Some(most) = limit {
             line = Applied {
@@ -234,7 +240,24 @@ fn profile_lines(
     let mut lines: Vec<_> = settings.into_iter().map(line).collect();
     let caching = caching.into_iter().map(line).next();
     lines.extend(wanted.map(|mode| cache_line(mode, caching, policy)));
+    lines.extend(policy.and_then(no_share_line));
     Ok(Some((name, lines)))
+}
+
+/// That the policy allows no shared cache.
+fn no_share_line(policy: &Policy) -> Option<Applied> {
+    if policy.share()? != SharePolicy::NotAllowed {
+        return None;
+    }
+    let path = policy::path();
+    let text = text_of(&path);
+    Some(Applied {
+        name: "share".to_owned(),
+        value: false.into(),
+        source: path.display().to_string(),
+        line: line_of(&text, "share").or_else(|| line_of(&text, "cache")),
+        is_fixed: true,
+    })
 }
 
 /// How tokens are cached, and who decided it: the policy, the environment, the profile or nobody.

@@ -308,6 +308,8 @@ impl ProfileSource<'_> {
             min_ttl: self.options.min_ttl,
             force_refresh: self.options.force_refresh,
             rejected: rejected.as_deref(),
+            // The other machine may have another policy.
+            max_ttl: policy::longest_ttl(profile),
             wait_limit: request_limit(profile),
         };
         with_entry(

@@ -74,7 +74,8 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
     if !is_configured_by_env()? {
         return Ok(None);
     }
-    policy::current()?.check_user_profiles("a profile in the environment (HALLPASS_TOKEN_URL)")?;
+    let policy = policy::current()?;
+    policy.check_user_profiles("a profile in the environment (HALLPASS_TOKEN_URL)")?;
     let mut layers = Layers {
         given: settings()?,
         ..Layers::default()
@@ -99,6 +100,9 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
     let mut profile = merged.map_err(|error| explain(&error, layers.given.client_auth.value()))?;
     profile.trust = RecordedTrust::of_environment();
     reject_unused_options(&layers.given, &profile)?;
+    if let Some(share) = policy.share() {
+        share.apply(&mut profile);
+    }
     Ok(Some(SelectedProfile {
         name: ProfileName::of_environment(),
         profile,

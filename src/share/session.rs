@@ -228,9 +228,11 @@ impl Session {
             return Ok(None);
         };
         let is_new = shared.at() >= began;
-        let Some(token) = shared.token(state.now, state.entry_pttl) else {
+        let Some(mut token) = shared.token(state.now, state.entry_pttl) else {
             return Ok(None);
         };
+        let longest = token.requested_at.plus(need.max_ttl);
+        token.expires_at = token.expires_at.min(longest);
         if let Some(rejected) = need.rejected {
             if fingerprint(&token.access_token) == rejected {
                 step(|| "share: has the token that was rejected; it is removed".to_owned());

@@ -1,5 +1,7 @@
 //! What the administrator of the machine requires, and that no user gets around it.
 
+mod share;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 

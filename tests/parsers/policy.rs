@@ -10,6 +10,7 @@ pub(crate) fn policy(bytes: &[u8]) {
         policy.max_ttl(),
         policy.required_cache_mode(),
         policy.audit(),
+        policy.share(),
     );
-    assert!(policy.requirements().len() <= 7);
+    assert!(policy.requirements().len() <= 8);
 }

@@ -6,6 +6,7 @@ use super::explain::explain;
 use super::mcp::McpServer;
 use super::options::Args;
 use super::replace::{self, goes_elsewhere};
+use crate::commands::OrNothing;
 use crate::error::{Error, Kind, Result};
 use crate::message;
 use crate::oauth::Metadata;
@@ -269,6 +270,9 @@ impl<'a> Login<'a> {
         let policy = policy::current()?;
         if let Some(endpoint) = self.layers.find(|layer| &layer.token_endpoint) {
             policy.check_endpoint(endpoint)?;
+        }
+        if let Some(OrNothing(Some(url))) = &self.args.share {
+            policy.check_share(url)?;
         }
         // What makes no profile is reported where it is merged.
         self.merge()

@@ -5,6 +5,7 @@ use crate::commands::obtain::sharing::{share_of, with_entry};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
+use crate::policy;
 use crate::profile::token_request::{Overrides, TokenRequest, login_of};
 use crate::profile::{CacheMode, Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
@@ -19,6 +20,11 @@ pub(super) fn remove(
     name: &ProfileName,
     profile: &Profile,
 ) -> Result<()> {
+    let mut profile = profile.clone();
+    if let Some(share) = policy::current()?.share() {
+        share.apply(&mut profile);
+    }
+    let profile = &profile;
     if share_of(profile).is_none() {
         message::warning(&format!(
             "profile {name} uses no shared cache; --everywhere has no effect"

@@ -80,6 +80,7 @@ fn suffix(origin: Origin) -> String {
         Origin::Metadata => " (from the server's metadata)".to_owned(),
         Origin::Variable(name) => format!(" ({name})"),
         Origin::Default => " (default)".to_owned(),
+        Origin::Policy => " (fixed by policy)".to_owned(),
     }
 }
 
@@ -212,6 +213,9 @@ impl Usable {
             };
             let shown = format!("{}{user}{state}", share.url.as_str());
             settings.insert("share".to_owned(), shown.into());
+        }
+        if profile.share.is_none() && self.origin("share") == Origin::Policy {
+            settings.insert("share".to_owned(), "none".into());
         }
         if let Some(identity) = &profile.identity {
             let shown = format!("{}, as {}", identity.source, identity.role.as_str());

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Usable;
+use crate::policy;
 use crate::profile::{BodyFormat, Profile};
 use crate::profiles::variable_of;
 
@@ -19,6 +20,8 @@ pub(in crate::commands) enum Origin {
     Variable(&'static str),
     /// hallpass itself.
     Default,
+    /// The policy of this machine.
+    Policy,
 }
 
 /// As JSON has it.
@@ -30,6 +33,7 @@ impl fmt::Display for Origin {
             Self::Metadata => "metadata",
             Self::Variable(name) => name,
             Self::Default => "default",
+            Self::Policy => "policy",
         })
     }
 }
@@ -46,6 +50,9 @@ const IN_METADATA: &[&str] = &[
 impl Usable {
     /// The origin of a setting that the profile has, by its name in the profile's file.
     pub(super) fn origin(&self, setting: &str) -> Origin {
+        if setting == "share" && policy::current().is_ok_and(|policy| policy.share().is_some()) {
+            return Origin::Policy;
+        }
         let profile = self.profile();
         let record = if setting == "for" {
             "bindings"
