@@ -1,7 +1,8 @@
 //! The record of token requests: one line of JSON for each, in a file, in syslog or in the journal.
 //!
-//! The policy of the machine or the variable `HALLPASS_AUDIT` says where. A cached token is no request. No
-//! line has a token or a secret.
+//! The policy of the machine or the variable `HALLPASS_AUDIT` says where. A cached token is no request, but a
+//! token that another machine requested is recorded when this machine gets it: the record says which machine
+//! had which token. No line has a token or a secret.
 
 use std::path::Path;
 
@@ -25,6 +26,32 @@ const LINE_LIMIT: usize = 4096;
 
 /// The longest value, in characters, of a line that is short enough.
 const VALUE_LIMIT: usize = 512;
+
+/// What is recorded.
+#[derive(Clone, Copy)]
+enum Event<'a> {
+    Request(&'a std::result::Result<CachedToken, TokenFailure>),
+    /// A token of the shared cache.
+    Received(&'a CachedToken),
+}
+
+impl<'a> Event<'a> {
+    fn outcome(self) -> &'static str {
+        match self {
+            Self::Request(Ok(_)) => "issued",
+            Self::Request(Err(failure)) if failure.is_from_server() => "refused",
+            Self::Request(Err(_)) => "failed",
+            Self::Received(_) => "received",
+        }
+    }
+
+    fn token(self) -> Option<&'a CachedToken> {
+        match self {
+            Self::Request(outcome) => outcome.as_ref().ok(),
+            Self::Received(token) => Some(token),
+        }
+    }
+}
 
 /// Where requests are recorded, if they are.
 pub(crate) struct Audit(Option<Open>);
@@ -77,10 +104,20 @@ impl Audit {
         request: &TokenRequest,
         outcome: &std::result::Result<CachedToken, TokenFailure>,
     ) -> Result<()> {
+        self.write(name, profile, request, Event::Request(outcome))
+    }
+
+    fn write(
+        &self,
+        name: Option<&ProfileName>,
+        profile: &Profile,
+        request: &TokenRequest,
+        event: Event<'_>,
+    ) -> Result<()> {
         let Some(open) = &self.0 else {
             return Ok(());
         };
-        let line = line(&|limit| values(name, profile, request, outcome, limit));
+        let line = line(&|limit| values(name, profile, request, event, limit));
         let process = std::process::id();
         let datagram = match open.target {
             AuditTarget::File(_) => line + "\n",
@@ -96,6 +133,20 @@ impl Audit {
         (open.write)(datagram.as_bytes())
             .or_else(|error| failed(&open.target, open.is_required, error))
     }
+}
+
+/// Records that this machine got a token of the shared cache.
+///
+/// # Errors
+/// As [`Audit::open`] and [`Audit::record`].
+pub(crate) fn record_received(
+    name: &ProfileName,
+    profile: &Profile,
+    request: &TokenRequest,
+    token: &CachedToken,
+) -> Result<()> {
+    let audit = Audit::open()?;
+    audit.write(Some(name), profile, request, Event::Received(token))
 }
 
 /// What the user chose.
@@ -139,7 +190,7 @@ fn values(
     name: Option<&ProfileName>,
     profile: &Profile,
     request: &TokenRequest,
-    outcome: &std::result::Result<CachedToken, TokenFailure>,
+    event: Event<'_>,
     limit: usize,
 ) -> Value {
     let cut = |text: &str| message::clean(text, limit);
@@ -148,21 +199,16 @@ fn values(
         let found = parameters.find(|(parameter, _)| parameter == name);
         found.map(|(_, value)| cut(value))
     };
-    let token = outcome.as_ref().ok();
     let caller = platform::caller();
     json!({
         "time": Timestamp::now().rfc3339(),
-        "outcome": match outcome {
-            Ok(_) => "issued",
-            Err(failure) if failure.is_from_server() => "refused",
-            Err(_) => "failed",
-        },
+        "outcome": event.outcome(),
         "profile": name.map(|name| cut(name.as_str())),
         "token_endpoint": cut(profile.token_endpoint.url().without_query().as_str()),
         "client_id": cut(profile.client_id()),
         "scope": parameter("scope"),
         "audience": parameter("audience"),
-        "token": token.map(|token| token.access_token.fingerprint()),
+        "token": event.token().map(|token| token.access_token.fingerprint()),
         "user": cut(&caller.user),
         "program": caller.program.as_deref().map(cut),
         "pid": caller.process,

@@ -8,6 +8,7 @@ mod warnings;
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::audit;
 use crate::broker::{Broker, Outcome, ReusePolicy, TokenSource};
 use crate::cache::Cache;
 use crate::commands::credentials;
@@ -312,14 +313,32 @@ impl ProfileSource<'_> {
             max_ttl: policy::longest_ttl(profile),
             wait_limit: request_limit(profile),
         };
-        with_entry(
+        let is_requested = Cell::new(false);
+        let request = || {
+            is_requested.set(true);
+            self.request_from_server(client)
+        };
+        let response = with_entry(
             self.directories,
             (name, profile, &self.request),
             (client.credential(), client.secret_headers()),
             WaitLimit::Program,
-            |entry| entry.obtain(need, || self.request_from_server(client)),
-        )
-        .unwrap_or_else(|| self.request_from_server(client))
+            |entry| entry.obtain(need, request),
+        );
+        match response {
+            Some(Ok(token)) if !is_requested.get() => self.received(token),
+            Some(response) => response,
+            None => self.request_from_server(client),
+        }
+    }
+
+    /// A token that another machine requested.
+    fn received(&self, token: CachedToken) -> std::result::Result<CachedToken, TokenFailure> {
+        let (name, profile) = (&self.selected.name, &self.selected.profile);
+        match audit::record_received(name, profile, &self.request, &token) {
+            Ok(()) => Ok(token),
+            Err(error) => Err(TokenFailure::local(&error, Timestamp::now())),
+        }
     }
 
     fn cache(&self) -> Cache {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::machine::{CLIENT_ID, HALLPASS, Machine, SECRET, numbered_tokens};
 use crate::managed::Managed;
 use crate::server::{Reply, Server};
+use crate::share::Redis;
 use crate::support::ran;
 
 /// The lines of an audit log, each of which is a whole JSON object.
@@ -197,6 +198,53 @@ fn syslog_and_the_journal_get_a_datagram_for_each_request() {
     };
     assert_eq!(field("SYSLOG_IDENTIFIER"), "hallpass");
     assert_eq!(lines(&(field("MESSAGE") + "\n"))[0]["outcome"], "issued");
+}
+
+#[test]
+fn a_token_of_the_shared_cache_is_recorded_when_a_machine_gets_it() {
+    let redis = Redis::start(&[]);
+    let server = Server::start(numbered_tokens());
+    let fleet: Vec<_> = (0..2)
+        .map(|_| {
+            let mut machine = crate::share::machine(&server, &redis.url());
+            let log = machine.root().join("audit.log");
+            machine.set("HALLPASS_AUDIT", log.to_str().expect("UTF-8"));
+            machine
+        })
+        .collect();
+    let [first, second] = [&fleet[0], &fleet[1]].map(|machine| {
+        for _ in 0..2 {
+            assert_eq!(machine.run(&["token"]).token(), "token-1");
+        }
+        let text = fs::read_to_string(machine.root().join("audit.log")).expect("a log");
+        let lines = lines(&text);
+        assert_eq!(
+            lines.len(),
+            1,
+            "no line for a token in the local cache: {text}"
+        );
+        lines[0].clone()
+    });
+    assert_eq!(first["outcome"], "issued");
+    assert_eq!(second["outcome"], "received");
+    assert_eq!(first["token"], second["token"]);
+    assert_eq!(second["client_id"], CLIENT_ID);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn without_a_required_record_no_token_of_the_shared_cache_is_given() {
+    let redis = Redis::start(&[]);
+    let server = Server::start(numbered_tokens());
+    let machine = || crate::share::machine(&server, &redis.url());
+    assert_eq!(machine().run(&["token"]).token(), "token-1");
+    let Some(managed) = Managed::new(machine()) else {
+        return;
+    };
+    managed.policy("{\"audit\": \"/etc/nowhere/log\"}");
+    let ran = managed.run(&["token"]).failure(1);
+    assert!(ran.stdout.is_empty(), "{ran:?}");
+    assert_eq!(server.requests().len(), 1);
 }
 
 /// `AUDITED=1000 cargo test --test hallpass -- audit::` runs more.

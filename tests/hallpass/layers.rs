@@ -35,6 +35,7 @@ const ALLOWED: [(&str, &[(&str, &str)]); 17] = [
     (
         "commands",
         &[
+            ("audit", "a token of the shared cache"),
             ("broker", "the token of a profile"),
             ("cache", "tokens to list and to remove"),
             ("error", "what failed"),
