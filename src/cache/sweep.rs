@@ -17,7 +17,7 @@ use crate::profile::CacheMode;
 use crate::types::token::Timestamp;
 use crate::types::token_failure::MAX_RETRY_AFTER;
 
-/// The most names to read; one key has up to three. Later names are reached once these are gone
+/// The most names to read; one key has up to four. Later names are reached once these are gone
 /// (lock files stay on Windows).
 const NAME_LIMIT: usize = 1000;
 /// The most keys and temporary files to check in one sweep.
@@ -25,6 +25,10 @@ const CANDIDATE_LIMIT: usize = 16;
 
 /// The process that wrote a temporary file of this age was killed: no write takes so long.
 const LONGEST_WRITE: Duration = Duration::from_secs(3600);
+
+/// A token that an API refused so long ago has expired in the shared cache, too, unless the profile keeps
+/// tokens for longer than by default.
+const REJECTED: Duration = Duration::from_secs(24 * 3600);
 
 /// Checks some of the keys in a profile's directory, but not `own`, and removes stale ones.
 ///
@@ -55,9 +59,9 @@ fn candidate(name: &str) -> Option<&str> {
     }
     let (key, kind) = name.rsplit_once('.')?;
     let kinds: &[_] = if LockFile::CAN_BE_REMOVED {
-        &["json", "failure", "lock"]
+        &["json", "failure", "rejected", "lock"]
     } else {
-        &["json", "failure"]
+        &["json", "failure", "rejected"]
     };
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (key.len() == 64 && key.bytes().all(digit) && kinds.contains(&kind)).then_some(key)
@@ -66,23 +70,31 @@ fn candidate(name: &str) -> Option<&str> {
 /// Removes the files of one key, if they are stale.
 fn remove_if_stale(directory: &Path, key: &str, mode: CacheMode) -> io::Result<()> {
     let path = |kind| directory.join([key, kind].concat());
-    let (entry, failure) = (path(".json"), path(".failure"));
+    let (entry, failure, rejected) = (path(".json"), path(".failure"), path(".rejected"));
+    let is_stale = || is_stale(&entry, &failure, &rejected, key, mode);
     // Checked without the lock first, because locking would delay callers that renew a working token.
-    if !is_stale(&entry, &failure, key, mode)? {
+    if !is_stale()? {
         return Ok(());
     }
     let mut lock = LockFile::open(&path(".lock"))?;
     // Another caller may have come meanwhile, and even have stored a token.
-    if !lock.try_exclusive()? || !is_stale(&entry, &failure, key, mode)? {
+    if !lock.try_exclusive()? || !is_stale()? {
         return Ok(());
     }
     disk::remove(&entry)?;
     disk::remove(&failure)?;
+    disk::remove(&rejected)?;
     // Last, and while it is locked: until then, no other caller can get the lock.
     lock.remove()
 }
 
-fn is_stale(entry: &Path, failure: &Path, key: &str, mode: CacheMode) -> io::Result<bool> {
+fn is_stale(
+    entry: &Path,
+    failure: &Path,
+    rejected: &Path,
+    key: &str,
+    mode: CacheMode,
+) -> io::Result<bool> {
     match disk::read(entry, ENTRY_LIMIT, Trust::Private)? {
         Found::Nothing => {}
         Found::Content(content) if sealed::is_sealed(&content) => {
@@ -104,6 +116,9 @@ fn is_stale(entry: &Path, failure: &Path, key: &str, mode: CacheMode) -> io::Res
         }
         // hallpass did not write it like that: only a logout removes it.
         Found::Distrusted(_) => return Ok(false),
+    }
+    if disk::age(rejected)?.is_some_and(|age| age <= REJECTED) {
+        return Ok(false);
     }
     // A younger failure may still apply, or callers that wait may not have read it yet.
     Ok(disk::age(failure)?.is_none_or(|age| age > MAX_RETRY_AFTER))
@@ -196,6 +211,25 @@ mod tests {
     }
 
     #[test]
+    fn the_record_of_a_refused_token_is_removed_after_a_day() {
+        let cache = TestCache::new();
+        let entry = cache.stale("a");
+        entry.record_rejected("fingerprint");
+        disk::remove(&entry.path).expect("removed");
+        cache.sweep();
+        assert_eq!(entry.rejected().as_deref(), Some("fingerprint"));
+        let path = entry.rejected_path();
+        let file = std::fs::File::options().append(true).open(path);
+        let file = file.expect("the record");
+        let day = REJECTED + Duration::from_secs(1);
+        let before = std::time::SystemTime::now() - day;
+        file.set_modified(before).expect("an old file");
+        cache.sweep();
+        assert_eq!(entry.rejected(), None);
+        assert_eq!(entry.lock_path().exists(), !LockFile::CAN_BE_REMOVED);
+    }
+
+    #[test]
     fn a_sweep_checks_a_bounded_number_of_keys() {
         let cache = TestCache::new();
         let count = 5 * CANDIDATE_LIMIT;
@@ -238,6 +272,7 @@ mod tests {
         for (name, expected) in [
             (format!("{key}.json"), Some(key.as_str())),
             (format!("{key}.failure"), Some(&key)),
+            (format!("{key}.rejected"), Some(&key)),
             (".tmp-x".to_owned(), Some(".tmp-x")),
             (key.clone(), None),
             (format!("{key}.txt"), None),
