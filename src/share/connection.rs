@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, Parser, RedisError, Value, cmd};
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, ClientConnection, StreamOwned};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, StreamOwned};
 
 use super::problem::Problem;
 use crate::oauth;
@@ -148,13 +148,14 @@ impl Connection {
     fn exchange(&mut self, command: &Cmd) -> Result<Value> {
         let sent = self.stream.write_all(&command.get_packed_command());
         let sent = sent.and_then(|()| self.stream.flush());
-        sent.map_err(|error| fault(&error))?;
+        sent.map_err(|error| tls_fault(&error))?;
         let mut limited = Limited {
             stream: &mut self.stream,
             left: ANSWER_LIMIT,
+            problem: None,
         };
         let answer = self.parser.parse_value(&mut limited);
-        answer.map_err(|error| unreadable(&error))
+        answer.map_err(|error| limited.problem.unwrap_or_else(|| unreadable(&error)))
     }
 }
 
@@ -201,7 +202,7 @@ impl Login {
         let mut connection = connection.map_err(|_| Problem::new("TLS cannot be set up"))?;
         while connection.is_handshaking() {
             let done = connection.complete_io(&mut timed);
-            done.map_err(|error| handshake_fault(&error))?;
+            done.map_err(|error| tls_fault(&error))?;
         }
         Ok(Stream::Tls(Box::new(StreamOwned::new(connection, timed))))
     }
@@ -342,6 +343,8 @@ impl Write for Timed {
 struct Limited<'a> {
     stream: &'a mut Stream,
     left: usize,
+    /// Why the stream could not be read.
+    problem: Option<Problem>,
 }
 
 impl Read for Limited<'_> {
@@ -350,7 +353,8 @@ impl Read for Limited<'_> {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let length = buffer.len().min(self.left);
-        let read = self.stream.read(&mut buffer[..length])?;
+        let read = self.stream.read(&mut buffer[..length]);
+        let read = read.inspect_err(|error| self.problem = Some(tls_fault(error)))?;
         self.left -= read;
         Ok(read)
     }
@@ -383,9 +387,7 @@ fn fault(error: &io::Error) -> Problem {
 }
 
 fn unreadable(error: &RedisError) -> Problem {
-    if error.is_timeout() {
-        too_late()
-    } else if error.is_connection_dropped() {
+    if error.is_connection_dropped() {
         Problem::new("the server closed the connection")
     } else if error.is_io_error() {
         Problem::new("the connection to the server failed")
@@ -394,7 +396,8 @@ fn unreadable(error: &RedisError) -> Problem {
     }
 }
 
-fn handshake_fault(error: &io::Error) -> Problem {
+/// A server may refuse the client certificate after the handshake (TLS 1.3).
+fn tls_fault(error: &io::Error) -> Problem {
     let inner = error.get_ref();
     let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
     Problem::new(match inner {
@@ -411,6 +414,16 @@ fn handshake_fault(error: &io::Error) -> Problem {
             }
             _ => "the server's certificate cannot be used",
         },
+        Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            return Problem::client_certificate_required();
+        }
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::DecryptError
+            | AlertDescription::CertificateExpired,
+        )) => "the server refused the client certificate",
         Some(rustls::Error::AlertReceived(_)) => "the server refused the TLS handshake",
         Some(rustls::Error::InvalidMessage(_)) => "the server does not use TLS at this port",
         Some(_) => "the TLS handshake failed",

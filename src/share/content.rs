@@ -10,8 +10,8 @@ use crate::types::secret::AccessToken;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 
-/// How long a lease lasts, unless its holder renews it.
-pub(super) const LEASE: Duration = Duration::from_secs(3);
+/// How long a lease lasts, unless its holder renews it: what the others wait if the holder dies.
+pub(super) const LEASE: Duration = Duration::from_secs(2);
 
 /// How long a refusal of the client is shared at least. Nothing changes it but a person.
 const REFUSAL: Duration = Duration::from_secs(5);
@@ -182,8 +182,8 @@ mod tests {
     fn a_lease_that_was_stored_again_is_over() {
         let lease = Lease::of([0; 16], 10_000);
         assert_eq!(lease.left(10_000), Some(LEASE));
-        assert_eq!(lease.left(12_000), Some(Duration::from_secs(1)));
-        assert_eq!(lease.left(13_000), None);
+        assert_eq!(lease.left(11_500), Some(Duration::from_millis(500)));
+        assert_eq!(lease.left(12_000), None);
         assert_eq!(lease.left(1_000), None);
     }
 }

@@ -21,6 +21,11 @@ impl Problem {
         Self { text, hint: None }
     }
 
+    pub(super) fn client_certificate_required() -> Self {
+        Self::new("the server requires a client certificate")
+            .hint("set --share-cert and --share-cert-key")
+    }
+
     fn hint(self, hint: &'static str) -> Self {
         Self {
             hint: Some(hint),

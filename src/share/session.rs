@@ -20,8 +20,8 @@ use crate::types::token_failure::TokenFailure;
 
 type Result<T> = std::result::Result<T, Problem>;
 
-/// How often the holder of a lease renews it.
-const RENEWAL: Duration = Duration::from_secs(1);
+/// How often the holder of a lease renews it: three renewals in a row may come too late.
+const RENEWAL: Duration = Duration::from_millis(500);
 
 /// How long to wait between two looks, at least and at most.
 const PAUSE: (u64, u64) = (50, 200);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::fleet::Redis;
 use crate::machine::{CLIENT_ID, HALLPASS, Machine, SECRET, numbered_tokens};
 use crate::managed::Managed;
 use crate::server::{Reply, Server};
-use crate::share::Redis;
 use crate::support::ran;
 
 /// The lines of an audit log, each of which is a whole JSON object.
@@ -206,7 +206,7 @@ fn a_token_of_the_shared_cache_is_recorded_when_a_machine_gets_it() {
     let server = Server::start(numbered_tokens());
     let fleet: Vec<_> = (0..2)
         .map(|_| {
-            let mut machine = crate::share::machine(&server, &redis.url());
+            let mut machine = crate::fleet::machine(&server, &redis.url());
             let log = machine.root().join("audit.log");
             machine.set("HALLPASS_AUDIT", log.to_str().expect("UTF-8"));
             machine
@@ -236,7 +236,7 @@ fn a_token_of_the_shared_cache_is_recorded_when_a_machine_gets_it() {
 fn without_a_required_record_no_token_of_the_shared_cache_is_given() {
     let redis = Redis::start(&[]);
     let server = Server::start(numbered_tokens());
-    let machine = || crate::share::machine(&server, &redis.url());
+    let machine = || crate::fleet::machine(&server, &redis.url());
     assert_eq!(machine().run(&["token"]).token(), "token-1");
     let Some(managed) = Managed::new(machine()) else {
         return;

@@ -25,6 +25,7 @@ mod environment;
 mod exec;
 mod expiry;
 mod files;
+mod fleet;
 mod help;
 mod helpers;
 mod https;

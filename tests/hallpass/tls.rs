@@ -234,6 +234,18 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
+    /// The same for a server that is also a client of others like it.
+    pub(crate) fn peer_pem(&self, names: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().expect("a key for the server");
+        let mut params = certificate_for(names);
+        params
+            .extended_key_usages
+            .push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+        let certificate = params.signed_by(&key, &self.0);
+        let certificate = certificate.expect("a certificate for the server");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A certificate for a client with this name and this key (PKCS#8), as PEM.
     pub(crate) fn client_certificate(&self, name: &str, key: &str) -> String {
         let key = KeyPair::from_pem(key).expect("the client's key");

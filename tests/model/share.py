@@ -23,7 +23,7 @@ MARGIN = 60.0       # it is not used in these last seconds
 EARLY = 90.0        # one machine renews it in these
 REQUEST = 0.15      # the token endpoint
 REDIS = 0.0005      # one command, with the way there and back
-LEASE = 3.0
+LEASE = 2.0
 DAY = 86400.0
 
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::managed;
+use crate::fleet::Redis;
 use crate::machine::{CLIENT_ID, Machine, SECRET};
 use crate::managed::Managed;
-use crate::share::Redis;
 
 /// The client of the environment, with a shared cache.
 fn described<'a>(token_url: &'a str, share: &'a str) -> Vec<(&'a str, &'a str)> {

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Redis, machine, numbered, printed};
+use super::printed;
+use crate::fleet::{Redis, machine, numbered};
 use crate::leaks::holds;
 use crate::machine::{CLIENT_ID, SECRET};
 use crate::server::{Reply, Request, Server};
@@ -30,7 +31,7 @@ fn a_reader_of_the_server_learns_nothing() {
     assert_eq!(redis.names().len(), 3, "{:?}", redis.names());
     redis.text::<()>("CONFIG SET rdbcompression no");
     redis.text::<()>("SAVE");
-    let dump = fs::read(redis.directory.path().join("dump.rdb")).expect("a dump");
+    let dump = fs::read(redis.directory().join("dump.rdb")).expect("a dump");
     assert!(
         holds(&dump, "hallpass:{").is_some(),
         "the search finds what is there"

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Redis, machine, numbered, printed};
+use super::printed;
+use crate::fleet::{Redis, machine, numbered};
 use crate::machine::Machine;
 
 type Answer = dyn Fn(TcpStream) + Send + Sync;

@@ -1,6 +1,7 @@
 //! The settings of a shared cache: a login, a logout, status and doctor.
 
-use super::{PASSWORD, Redis, machine, numbered, printed};
+use super::printed;
+use crate::fleet::{PASSWORD, Redis, machine, numbered};
 use crate::machine::Machine;
 
 #[test]
