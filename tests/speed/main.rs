@@ -9,6 +9,8 @@
 //! - `--beside NAME=PATH`: another build, whose cached token is measured in the same run (repeatable)
 //! - `--cached`: only a cached token
 //! - `--serve`: only requests through `hallpass serve`
+//! - `--share`: only the shared cache, with Debian's redis-server; `--runs N` cold starts of a fleet (20), of
+//!   `--machines N` with five callers each (100)
 //! - `--counts`: count instructions too, if valgrind is installed
 //!
 //! Here is the plan of a run. `stage` has what it runs, `tools` what counts, `table` what it prints.
@@ -25,6 +27,8 @@ use tools::Counters;
 
 #[path = "../hallpass/bare.rs"]
 mod bare;
+#[path = "../hallpass/fleet.rs"]
+mod fleet;
 #[path = "../hallpass/machine.rs"]
 mod machine;
 #[path = "../hallpass/secret_service.rs"]
@@ -32,6 +36,7 @@ mod secret_service;
 mod serve;
 #[path = "../hallpass/server.rs"]
 mod server;
+mod share;
 mod stage;
 #[path = "../hallpass/support.rs"]
 mod support;
@@ -53,6 +58,7 @@ struct Size {
     /// How many profiles are listed.
     listed: usize,
     serve: serve::Size,
+    share: share::Size,
 }
 
 const WHOLE: Size = Size {
@@ -69,6 +75,14 @@ const WHOLE: Size = Size {
         repetitions: 9,
         long: 1024,
         idle: 1000,
+    },
+    share: share::Size {
+        machines: 100,
+        callers: 5,
+        runs: 20,
+        kills: 10,
+        problems: 9,
+        hits: 100,
     },
 };
 
@@ -88,6 +102,14 @@ const SMALL: Size = Size {
         long: 1,
         idle: 3,
     },
+    share: share::Size {
+        machines: 2,
+        callers: 2,
+        runs: 1,
+        kills: 1,
+        problems: 1,
+        hits: 1,
+    },
 };
 
 fn main() {
@@ -101,6 +123,14 @@ fn main() {
     println!("measuring {binary}");
     if has("--serve") {
         return serve::measure(&PathBuf::from(binary), &size.serve);
+    }
+    size.share.runs = number_after("--runs").unwrap_or(size.share.runs);
+    size.share.machines = number_after("--machines").unwrap_or(size.share.machines);
+    if has("--share") || !has("--bench") {
+        share::measure(&PathBuf::from(&binary), &size.share);
+    }
+    if has("--share") {
+        return;
     }
     tools::tell_what_is_missing(has("--counts"));
     let stage = Stage::set_up(
@@ -140,7 +170,7 @@ fn number_after(option: &str) -> Option<usize> {
     let text = after(option)?;
     Some(
         text.parse::<usize>()
-            .expect("a number after --rounds and --callers")
+            .expect("a number after the option")
             .max(1),
     )
 }

@@ -409,7 +409,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    fn new(name: &str, mut command: Command, input: Option<PathBuf>) -> Self {
+    pub(crate) fn new(name: &str, mut command: Command, input: Option<PathBuf>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Self {
             name: name.to_owned(),

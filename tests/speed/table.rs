@@ -22,6 +22,10 @@ impl Row {
         self.times.push(time);
         self.requests.extend(requests);
     }
+
+    pub(crate) fn times(&self) -> &[Duration] {
+        &self.times
+    }
 }
 
 /// Medians, and how they compare with the rows above that the others are held against.
@@ -67,13 +71,13 @@ fn ratios(row: &Row, baseline: &Row) -> String {
     )
 }
 
-fn median(times: &[Duration]) -> Duration {
+pub(crate) fn median(times: &[Duration]) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort();
     sorted[sorted.len() / 2]
 }
 
-fn in_words(time: Duration) -> String {
+pub(crate) fn in_words(time: Duration) -> String {
     if time < Duration::from_millis(10) {
         format!("{} µs", time.as_micros())
     } else {
