@@ -94,7 +94,8 @@ impl SharedEntry<'_> {
         if let Some((left, reason)) = rest.remaining() {
             step(|| {
                 format!(
-                    "share: not used for {} s, because {reason}",
+                    "share: {} is not used for {} s, because {reason}",
+                    self.share.url.as_str(),
                     left.as_secs() + 1
                 )
             });
@@ -108,8 +109,7 @@ impl SharedEntry<'_> {
         let (session, found) = match found {
             Ok(found) => found,
             Err(problem) => {
-                step(|| format!("share: {problem}"));
-                rest.record(&problem);
+                self.note(Err(problem), &mut rest);
                 return request();
             }
         };
@@ -132,7 +132,7 @@ impl SharedEntry<'_> {
 
     fn note(&self, stored: std::result::Result<(), Problem>, rest: &mut Rest) {
         if let Err(problem) = stored {
-            step(|| format!("share: {} {problem}", self.share.url.as_str()));
+            step(|| format!("share: {}: {problem}", self.share.url.as_str()));
             rest.record(&problem);
         }
     }

@@ -127,6 +127,7 @@ fn finish(
         report(name, profile, verified.token.as_ref());
     }
     note_bearer_only(name, profile);
+    share::report(directories, name, verified);
     login.report_replaced(profile);
     variables::warn_about_unknown();
     Ok(String::new())

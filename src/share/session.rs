@@ -93,7 +93,12 @@ impl Session {
             let Some(left) = left else {
                 // Nobody has it, or what is there is not from this fleet.
                 if let Some(lease) = self.take(&state)? {
-                    step(|| "share: has no token; this machine requests one".to_owned());
+                    let reason = if need.force_refresh {
+                        "a new token is required"
+                    } else {
+                        "has no token"
+                    };
+                    step(|| format!("share: {reason}; this machine requests one"));
                     return Ok(Found::Lease(lease));
                 }
                 state = self.read(true)?;

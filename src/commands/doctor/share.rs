@@ -8,6 +8,18 @@ use crate::profile::selected::SelectedProfile;
 use crate::secrets::WaitLimit;
 use crate::share::SharedEntry;
 
+/// For a profile from the environment, the options are variables: `HALLPASS_SHARE_USER`.
+fn named_as_given(subject: &Subject<'_>, advice: &str) -> String {
+    if !subject.name.is_from_environment() {
+        return advice.to_owned();
+    }
+    let word = |word: &str| match word.strip_prefix("--share-") {
+        Some(option) => format!("HALLPASS_SHARE_{}", option.replace('-', "_").to_uppercase()),
+        None => word.to_owned(),
+    };
+    advice.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// Nothing without a shared cache.
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let Some(share) = &subject.profile.share else {
@@ -43,15 +55,19 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         |entry: &SharedEntry<'_>| entry.check(),
     );
     vec![match checked {
-        None => Finding::failed("it needs a key, because this client has no secret")
-            .fix("set --share-key to a key that all machines have"),
+        None => Finding::failed("it needs a key, because this client has no secret").fix(
+            named_as_given(subject, "set --share-key to a key that all machines have"),
+        ),
         Some(Ok(())) => Finding::ok(format!(
             "{}, an entry can be written, read and removed",
             share.url.as_str()
         )),
         Some(Err(problem)) => {
             let finding = Finding::failed(format!("{}: {problem}", share.url.as_str()));
-            problem.advice().into_iter().fold(finding, Finding::fix)
+            let advice = problem
+                .advice()
+                .map(|advice| named_as_given(subject, advice));
+            advice.into_iter().fold(finding, Finding::fix)
         }
     }]
 }

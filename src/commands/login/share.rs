@@ -1,14 +1,21 @@
-//! The options of the shared cache.
+//! The options of the shared cache, and whether it works.
 
 use std::path::Path;
 
 use super::given::{absolute, with_absolute_program};
 use super::options::Args;
+use super::verify::Verified;
 use crate::commands::OrNothing;
+use crate::commands::obtain::sharing::{share_of, with_entry};
 use crate::error::{Error, Result};
-use crate::profile::Profile;
+use crate::message;
+use crate::platform::disk::Directories;
+use crate::policy;
 use crate::profile::settings::Setting;
 use crate::profile::share::{Share, ShareSecret};
+use crate::profile::{Profile, ProfileName};
+use crate::secrets::WaitLimit;
+use crate::share::SharedEntry;
 
 impl Args {
     /// The shared cache with what was given. Its other settings stay, unless it is at another server.
@@ -91,6 +98,44 @@ impl Args {
                 .hint("openssl rand -base64 32 > share.key (the same file on all machines), then add --share-key file:share.key"));
         }
         Ok(())
+    }
+}
+
+/// Says whether the shared cache works, unless no token was requested.
+pub(super) fn report(directories: &Directories, name: &ProfileName, verified: &Verified) {
+    let mut profile = verified.profile.clone();
+    if let Some(policy) = policy::current().ok().and_then(|policy| policy.share()) {
+        policy.apply(&mut profile);
+    }
+    let input = &verified.input;
+    let (Some(share), Some(_), Some(credential)) =
+        (share_of(&profile), &verified.token, &input.credential)
+    else {
+        return;
+    };
+    #[allow(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method is for one lifetime"
+    )]
+    let checked = with_entry(
+        directories,
+        (name, &profile, &verified.request),
+        (credential, &input.secret_headers),
+        WaitLimit::Person,
+        |entry: &SharedEntry<'_>| entry.check(),
+    );
+    let url = share.url.as_str();
+    match checked {
+        Some(Ok(())) => message::note(&format!("its tokens are shared through {url}")),
+        Some(Err(problem)) => {
+            message::warning(&format!(
+                "the shared cache {url} cannot be used: {problem}; each machine requests its own token"
+            ));
+            if let Some(advice) = problem.advice() {
+                message::hint(advice);
+            }
+        }
+        None => {}
     }
 }
 

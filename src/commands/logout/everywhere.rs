@@ -11,6 +11,20 @@ use crate::profile::{CacheMode, Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
 use crate::share::SharedEntry;
 
+/// The profile with the shared cache that the policy allows, or its own.
+fn in_effect(profile: &Profile) -> Result<Profile> {
+    let mut profile = profile.clone();
+    if let Some(share) = policy::current()?.share() {
+        share.apply(&mut profile);
+    }
+    Ok(profile)
+}
+
+/// Whether other machines use the tokens of the profile.
+pub(super) fn is_shared(profile: &Profile) -> bool {
+    in_effect(profile).is_ok_and(|profile| share_of(&profile).is_some())
+}
+
 /// Removes the profile's own entry at the server, and those of other scopes that this machine has cached.
 ///
 /// # Errors
@@ -20,17 +34,13 @@ pub(super) fn remove(
     name: &ProfileName,
     profile: &Profile,
 ) -> Result<()> {
-    let mut profile = profile.clone();
-    if let Some(share) = policy::current()?.share() {
-        share.apply(&mut profile);
-    }
-    let profile = &profile;
-    if share_of(profile).is_none() {
+    let profile = &in_effect(profile)?;
+    let Some(share) = share_of(profile) else {
         message::warning(&format!(
             "profile {name} uses no shared cache; --everywhere has no effect"
         ));
         return Ok(());
-    }
+    };
     let credential = secrets::read(name, profile, WaitLimit::Person)?;
     let headers = secrets::headers(name, profile, WaitLimit::Person)?;
     let cached = Cache::of(directories, name).tokens(&login_of(profile), CacheMode::Auto);
@@ -52,12 +62,17 @@ pub(super) fn remove(
         );
         if let Some(Err(problem)) = removed {
             return Err(Error::unavailable(format!(
-                "cannot remove the token from the shared cache: {problem}"
+                "cannot remove the token from the shared cache {}: {problem}",
+                share.url.as_str()
             ))
             .hint(format!(
                 "to leave it there until it expires: hallpass logout {name}"
             )));
         }
     }
+    message::note(&format!(
+        "removed the tokens of {name} from the shared cache {}; machines that have one use it until it expires",
+        share.url.as_str()
+    ));
     Ok(())
 }

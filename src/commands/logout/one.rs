@@ -12,6 +12,7 @@ use crate::profile::{Item, Profile, ProfileName, Store};
 use crate::profiles::{Editor, Profiles};
 use crate::secrets::{self, WaitLimit, keychain};
 use crate::types::digest::unique;
+use crate::types::secret::AccessToken;
 
 /// One profile's logout.
 pub(super) struct Logout<'a> {
@@ -82,8 +83,7 @@ impl Logout<'_> {
             .as_ref()
             .map(|profile| working_tokens(profile, &cache));
         let revocation = profile.clone().zip(tokens);
-        let revocation =
-            revocation.and_then(|(profile, tokens)| Revocation::prepare(name, profile, tokens));
+        let revocation = revocation.and_then(|(profile, tokens)| self.revocation(profile, tokens));
         clear()?;
         // The items stay listed until they are deleted, including those that only the profile contained.
         editor.save_items(name, &items)?;
@@ -130,7 +130,7 @@ impl Logout<'_> {
         }
         self.leave_shared_cache(&profile)?;
         let tokens = working_tokens(&profile, &cache);
-        let revocation = Revocation::prepare(name, profile.clone(), tokens);
+        let revocation = self.revocation(profile.clone(), tokens);
         let items = self.items(Some(&profile))?;
         cache.clear()?;
         editor.save_items(name, &items)?;
@@ -150,6 +150,14 @@ impl Logout<'_> {
             had_secret: true,
             revocation,
         })
+    }
+
+    /// None for tokens that other machines use.
+    fn revocation(&self, profile: Profile, tokens: Vec<AccessToken>) -> Option<Revocation> {
+        if everywhere::is_shared(&profile) && !self.everywhere {
+            return None;
+        }
+        Revocation::prepare(self.name, profile, tokens)
     }
 
     /// Before the secret is removed, which names the entries.

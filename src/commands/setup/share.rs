@@ -25,20 +25,26 @@ pub(super) fn text(named: Option<&str>) -> Result<String> {
         .and_then(|share| share.user.as_deref())
         .unwrap_or("hallpass");
     let database = share.map_or(0, |share| share.url.database());
+    let url = share.map_or("rediss://HOST:6379", |share| share.url.as_str());
+    let line = acl(user, database);
+    let kept = line.trim_start_matches("ACL SETUSER ");
     let mut text = String::new();
     let _ = write!(
         text,
-        "At the Redis or Valkey server (redis-cli), a user that may do only what is needed:\n\
-         \n    {}\n    ACL SAVE\n\
-         \nThe password is what this prints; keep it in a file that only you can read:\n\
-         \n    openssl rand -hex 32\n\
-         \nPut the same line, without \"ACL SETUSER\", after \"user\" into the server's redis.conf or ACL file to keep it.\n\
-         The server may remove entries when its memory is full: maxmemory-policy allkeys-lru.\n\
-         With TLS (tls-port, tls-cert-file, tls-key-file; tls-auth-clients no, unless each machine has a certificate):\n\
-         \n    hallpass login PROFILE --share rediss://HOST:6379 --share-user {user} --share-password file:PATH\n\
-         \nA private CA needs --share-ca-file. A client without a secret needs --share-key, the same on all machines.\n\
-         In CI: HALLPASS_SHARE, HALLPASS_SHARE_USER and HALLPASS_SHARE_PASSWORD. To check it: hallpass doctor\n",
-        acl(user, database)
+        "1. A password for the machines, in a file that only you can read:\n\
+         \n    (umask 077; openssl rand -hex 32 >share-password)\n\
+         \n2. A user of the Redis or Valkey server that may do only what hallpass does. In redis-cli, with that password:\n\
+         \n    {line}\n\
+         \nTo keep the user after a restart, run ACL SAVE if the server has an ACL file; else put this into redis.conf:\n\
+         \n    user {kept}\n\
+         \n3. On each machine, with the same password file:\n\
+         \n    hallpass login PROFILE --share {url} --share-user {user} --share-password file:share-password\n\
+         \n4. To check it:\n\
+         \n    hallpass doctor PROFILE\n\
+         \nThe server may remove entries when its memory is full: set maxmemory-policy to allkeys-lru.\n\
+         A private CA needs --share-ca-file; a server with tls-auth-clients needs --share-cert and --share-cert-key.\n\
+         A client without a secret needs --share-key, the same on all machines.\n\
+         In CI, set HALLPASS_SHARE, HALLPASS_SHARE_USER and HALLPASS_SHARE_PASSWORD.\n"
     );
     Ok(text)
 }

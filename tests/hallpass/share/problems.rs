@@ -52,7 +52,7 @@ fn assert_avoided(machine: &Machine, reason: &str) {
     assert!(status.stdout.contains(reason), "{reason}: {status:?}");
     let second = machine.run(&["-v", "token", "--refresh"]);
     let text = format!("because {reason}");
-    assert!(second.stderr.contains("share: not used for"), "{second:?}");
+    assert!(second.stderr.contains("is not used for"), "{second:?}");
     assert!(second.stderr.contains(&text), "{second:?}");
     printed(&second);
 }

@@ -73,6 +73,47 @@ fn a_logout_everywhere_removes_nothing_if_the_server_cannot_be_used() {
 }
 
 #[test]
+fn a_login_says_whether_the_shared_cache_works() {
+    let redis = Redis::start(&[]);
+    let machine = Machine::new();
+    let shared = machine.login("p", machine.server(), &["--share", &redis.url()]);
+    let works = format!("its tokens are shared through {}", redis.url());
+    assert!(shared.stderr.contains(&works), "{shared:?}");
+    let gone = machine.login("p", machine.server(), &["--share", "redis://127.0.0.1:1"]);
+    let fails = "redis://127.0.0.1:1 cannot be used: the server refused the connection";
+    assert!(gone.stderr.contains(fails), "{gone:?}");
+}
+
+/// Other machines use it.
+#[test]
+fn a_logout_revokes_a_shared_token_only_everywhere() {
+    let redis = Redis::start(&[]);
+    let machine = Machine::new();
+    let revoke = machine.server().url("/oauth/revoke");
+    let share = [
+        "--share",
+        &redis.url(),
+        "--revocation-url",
+        &revoke,
+        "--no-verify",
+    ];
+    let revoked = || {
+        let requests = machine.server().requests();
+        let revocations = requests.iter().filter(|it| it.target == "/oauth/revoke");
+        revocations.count()
+    };
+    for (arguments, expected) in [
+        (&["logout", "p"][..], 0),
+        (&["logout", "p", "--everywhere"], 1),
+    ] {
+        machine.login("p", machine.server(), &share);
+        assert_eq!(machine.run(&["token", "p"]).token(), "token-1");
+        machine.run(arguments).success();
+        assert_eq!(revoked(), expected, "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_password_comes_from_a_file_a_variable_or_a_command() {
     let redis = Redis::start(&["--requirepass", PASSWORD]);
     let mut machine = Machine::new();
