@@ -118,6 +118,8 @@ fn an_expiry_time_may_be_in_any_unit_or_a_date() {
         (r#","expires_at":1795000600000000"#, 600),
         (r#","expires_at":1795000600000000000"#, 600),
         (r#","expires_at":1795000600.5"#, 600),
+        (r#","expires_at":999999999999"#, 86_400),
+        (r#","expires_at":1000000000000"#, 0),
         (r#","expires":1795000600"#, 600),
         (r#","expires":600"#, 600),
         (r#","expires_at":"2026-11-18T11:16:40Z""#, 600),
@@ -139,12 +141,32 @@ fn an_expiry_time_may_be_in_any_unit_or_a_date() {
         (r#","expires_in":1795000600"#, 600),
         (r#","expires_in":1795000600000"#, 600),
         (r#","expires_in":2147483647"#, 86_400),
+        // A time that is not in the future is none, so this is a length.
+        (r#","expires_in":1795000000"#, 86_400),
+        (r#","expires_in":1600000000"#, 86_400),
+        (r#","expires":999999999"#, 86_400),
+        (r#","expires":1000000000"#, 0),
         (r#","expires_in":1e999"#, 86_400),
         (r#","expires_in":-1e999"#, 0),
         (r#","expires_in":NaN"#, 300),
         (r#","expires_in":"soon","expires_on":1795000600"#, 600),
     ] {
         assert_eq!(lifetime_of(members), seconds, "{members}");
+    }
+}
+
+#[test]
+fn a_time_in_the_place_of_the_length_is_at_most_ten_years_ahead() {
+    let any_lifetime =
+        |profile: &mut Profile| profile.max_ttl_seconds = Lifetime::try_from(u64::MAX).ok();
+    for (expires_in, seconds) in [
+        (2_110_575_999_u64, 315_575_999),
+        (2_110_576_000, 2_110_576_000),
+    ] {
+        let body = format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#);
+        let token = read_with(&http_response(200, &body), any_lifetime);
+        let Ok(token) = token else { panic!("{body}") };
+        assert_eq!(token.expires_at.since(NOW).as_secs(), seconds, "{body}");
     }
 }
 
@@ -181,7 +203,7 @@ type ClockRow = (
     &'static str,
 );
 
-const CLOCKS: [ClockRow; 15] = [
+const CLOCKS: [ClockRow; 19] = [
     // The Date header is another machine's.
     (
         TWO_HOURS_AGO,
@@ -266,6 +288,18 @@ const CLOCKS: [ClockRow; 15] = [
         0,
         "expired by",
     ),
+    // A minute is no difference.
+    (
+        Some("Wed, 18 Nov 2026 11:07:40 GMT"),
+        "",
+        r#"{"exp":1795003600}"#,
+        3600,
+        "",
+    ),
+    (None, "", r#"{"iat":1794996340,"exp":1794999940}"#, 0, ""),
+    // A token without a life says nothing about clocks.
+    (None, "", r#"{"iat":1794990000,"exp":1794990000}"#, 0, ""),
+    (None, r#","expires_in":0"#, r#"{"exp":1794990000}"#, 0, ""),
     // It does not matter.
     (TWO_HOURS_AGO, HOUR, "{}", 3600, ""),
     (Some("yesterday"), HOUR, r#"{"exp":1795000600}"#, 600, ""),
@@ -578,4 +612,37 @@ fn retry_after_is_seconds_or_a_date() {
     assert_eq!(after("Sun, 06 Nov 1994 08:48:37 GMT"), Some(0));
     assert_eq!(after("soon"), None);
     assert_eq!(after("-1"), None);
+}
+
+#[test]
+fn the_pause_before_a_retry_is_a_fraction_of_a_second() {
+    let range = Duration::from_millis(100)..=Duration::from_millis(355);
+    for _ in 0..100 {
+        let pause = jitter();
+        assert!(range.contains(&pause), "{pause:?}");
+    }
+}
+
+#[test]
+fn a_redirect_is_described_by_its_target() {
+    for (location, target) in [
+        (Some("https://b.example/x?token=1"), "to https://b.example,"),
+        (Some("/other"), "within https://login.blooma.ai,"),
+        (Some("//b.example/"), "to an address that is not a web URL,"),
+        (
+            Some("mailto:x@b.example"),
+            "to an address that is not a web URL,",
+        ),
+        (None, "to an address that is not a web URL,"),
+    ] {
+        let response = HttpResponse {
+            location: location.map(str::to_owned),
+            ..http_response(302, "")
+        };
+        let message = failure(read_with(&response, |_| ())).message;
+        assert!(
+            message.contains(&format!("answered 302, a redirect {target} which")),
+            "{message}"
+        );
+    }
 }
