@@ -229,6 +229,37 @@ mod tests {
     }
 
     #[test]
+    fn an_expiry_is_past_when_its_moment_has_come() {
+        assert_eq!(NOW.date(), "2026-11-18 11:06 UTC");
+        let hour = Duration::from_secs(3600);
+        for (now, expected) in [
+            (
+                NOW.minus(hour),
+                "valid for 1 h (until 2026-11-18 11:06 UTC)",
+            ),
+            (NOW, "expired 0 s ago (2026-11-18 11:06 UTC)"),
+            (NOW.plus(hour), "expired 1 h ago (2026-11-18 11:06 UTC)"),
+        ] {
+            assert_eq!(NOW.as_expiry(now), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_of_seconds_is_a_moment_until_the_year_9999() {
+        for (seconds, expected) in [
+            (0.0, Some(0)),
+            (1.5, Some(1500)),
+            (253_402_300_799.0, Some(253_402_300_799_000)),
+            (253_402_300_800.0, None),
+            (-1.0, None),
+            (f64::NAN, None),
+        ] {
+            let moment = Timestamp::from_seconds(seconds);
+            assert_eq!(moment.map(|moment| moment.0), expected, "{seconds}");
+        }
+    }
+
+    #[test]
     fn moments_are_written_as_rfc_3339() {
         assert_eq!(
             Timestamp(1_795_445_359_999).rfc3339(),
