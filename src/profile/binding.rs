@@ -253,6 +253,25 @@ mod tests {
     }
 
     #[test]
+    fn the_username_matters_only_where_a_token_is_a_password() {
+        let binding = |rest: &str| -> Binding {
+            let text = format!(r#"{{"url":"https://a.example/"{rest}}}"#);
+            serde_json::from_str(&text).expect("a binding")
+        };
+        let alike = |one: &str, other: &str| binding(one).presents_alike(&binding(other));
+        assert!(alike(r#","username":"x""#, r#","username":"y""#));
+        assert!(alike(
+            r#","scheme":"basic""#,
+            r#","scheme":"basic","username":"oauth2""#
+        ));
+        assert!(!alike(
+            r#","scheme":"basic","username":"x""#,
+            r#","scheme":"basic","username":"y""#
+        ));
+        assert!(!alike(r#","scheme":"basic""#, r#","scheme":"raw""#));
+    }
+
+    #[test]
     fn a_binding_with_only_a_url_is_written_as_a_url() {
         for text in [
             r#""https://a.example/""#,
