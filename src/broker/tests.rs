@@ -221,6 +221,32 @@ fn a_process_that_was_suspended_neither_replaces_a_newer_token_nor_returns_an_ex
 }
 
 #[test]
+fn a_token_that_another_process_saved_is_used_only_while_it_is_valid() {
+    for (age, is_used) in [(60_000, true), (3_600_000, false)] {
+        let test = TestEntry::new();
+        let asked = Cell::new(0);
+        let saves_meanwhile = || {
+            asked.set(asked.get() + 1);
+            // After this process has looked for a token, and before it has the lock.
+            if asked.get() == 2 {
+                let saved = token("other", Timestamp(NOW.0 - age), HOUR);
+                test.entry.store(&saved).expect("stored");
+            }
+            NOW
+        };
+        let source = TestSource {
+            now: &saves_meanwhile,
+            ..responding(&|_| unreachable!("another process has sent the request"))
+        };
+        match obtain(&test.entry, POLICY, &source) {
+            Ok(Outcome::Reused(token)) => assert!(is_used && printed(&token) == "other"),
+            Err(error) => assert!(!is_used && error.kind == Kind::Unavailable),
+            Ok(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_failure_of_this_process_is_not_shared() {
     let test = TestEntry::new();
     let cut_off = |_: &ClientSecret| {
