@@ -235,8 +235,25 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_could_not_be_read_again_is_not_written() {
-        let json = "x".repeat(usize::try_from(ENTRY_LIMIT).expect("a length"));
-        assert!(seal(&key_of(1), "key", json, Timestamp(1), b"").is_err());
+    fn a_file_is_never_larger_than_what_is_read_again() {
+        let later = Timestamp::now().plus(std::time::Duration::from_secs(1000));
+        let limit = usize::try_from(ENTRY_LIMIT).expect("a length");
+        let most = limit - MARK.len() - HEAD - CHACHA20_POLY1305.tag_len();
+        let with = |byte: u8, length: usize, before: &[u8]| {
+            seal(&key_of(byte), "key", "x".repeat(length), later, before)
+        };
+        let full = with(1, most, b"").expect("a file");
+        assert_eq!(full.len(), limit);
+        assert!(with(1, most + 1, b"").is_err());
+        // What does not fit beside the newest token is left out.
+        assert_eq!(ids(&with(2, 1, &full).expect("a file")), [2]);
+        let half = with(1, most / 2, b"").expect("a file");
+        let both = with(
+            2,
+            limit - half.len() - HEAD - CHACHA20_POLY1305.tag_len(),
+            &half,
+        );
+        let both = both.expect("a file");
+        assert_eq!((both.len(), ids(&both)), (limit, vec![2, 1]));
     }
 }
