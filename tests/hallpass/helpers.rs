@@ -17,4 +17,4 @@ fn bound_to(urls: &[&str]) -> Machine {
     machine
 }
 
-const GIT: &[&str] = &["git-credential", "get"];
+pub(crate) const GIT: &[&str] = &["git-credential", "get"];

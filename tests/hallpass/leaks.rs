@@ -1,6 +1,9 @@
 //! Leaks: the client secret goes to the token endpoint and into the keychain, the token to standard
 //! output and into one file, and neither goes anywhere else, whatever fails.
 
+mod stolen;
+mod trace;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -14,6 +17,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use crate::machine::{CLIENT_ID, Machine, Ran, SECRET, numbered_tokens, skip};
 use crate::secret_service::SecretService;
 use crate::server::{Gate, Reply, Server};
+use crate::spellings::{self, Content, encoded, spellings};
 use crate::support::{
     as_ordinary_user, give_to_ordinary_user, is_root, machine_of_ordinary_user, ran,
 };
@@ -180,7 +184,7 @@ fn assert_not_repeated(secret: &str) {
         // Those who come at once are told what this one was told.
         assert_clean(&machine, &machine.run(&["token", "prod"]), secret);
     };
-    for echo in spellings(secret) {
+    for echo in repeated(secret) {
         for (what, answer) in messages(&echo) {
             check(what, answer);
         }
@@ -530,64 +534,28 @@ fn json(text: &str) -> String {
     serde_json::to_string(text).expect("JSON")
 }
 
-/// Percent-encoded but for letters, digits and these.
-fn percent(text: &str, plain: &str, upper: bool) -> String {
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-        _ if plain.as_bytes().contains(&byte) => char::from(byte).to_string(),
-        _ if upper => format!("%{byte:02X}"),
-        _ => format!("%{byte:02x}"),
-    };
-    text.bytes().map(encode).collect()
-}
-
-/// RFC 3986.
-fn encoded(text: &str) -> String {
-    percent(text, "-._~", true)
-}
-
-/// Every spelling of the secret.
-fn spellings(secret: &str) -> Vec<String> {
-    let mut spellings = vec![secret.to_owned()];
-    for upper in [true, false] {
-        // RFC 3986, and the forms of the Web.
-        for plain in ["-._~", "-._*", "-._~!*'()"] {
-            let encoded = percent(secret, plain, upper);
-            spellings.push(encoded.replace("%20", "+"));
-            spellings.push(encoded);
-        }
-    }
-    let json = json(secret);
-    let json = json.trim_start_matches('"');
-    let json = json.strip_suffix('"').expect("a quote");
-    let ascii = |text: &str| -> String {
-        text.chars()
-            .map(|c| match c {
-                ' '..='~' => c.to_string(),
-                c => format!("\\u{:04x}", u32::from(c)),
-            })
-            .collect()
-    };
-    spellings.extend([json.to_owned(), ascii(json), json.replace('/', "\\/")]);
-    spellings.push(ascii(json).replace('/', "\\/"));
+/// How a server may repeat a secret that it was sent.
+fn repeated(secret: &str) -> Vec<String> {
+    let mut all = vec![secret.to_owned()];
+    all.extend(spellings::of_urls(secret));
+    all.extend(spellings::json(secret));
     for text in [
         secret.to_owned(),
         format!("{CLIENT_ID}:{secret}"),
         format!("{}:{}", encoded(CLIENT_ID), encoded(secret)),
     ] {
         for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
-            spellings.push(engine.encode(&text));
+            all.push(engine.encode(&text));
         }
     }
-    spellings.sort();
-    spellings.dedup();
-    spellings
+    all.sort();
+    all.dedup();
+    all
 }
 
-/// The spelling of the secret that is used there.
-pub(crate) fn holds(content: &[u8], secret: &str) -> Option<String> {
-    let found = |spelling: &String| contains(content, spelling.as_bytes());
-    spellings(secret).into_iter().find(found)
+/// The encoding of the secret that is there.
+pub(crate) fn holds(content: &[u8], secret: &str) -> Option<&'static str> {
+    Content::of(content).find(&spellings(secret.as_bytes()))
 }
 
 fn contains(content: &[u8], wanted: &[u8]) -> bool {
@@ -598,13 +566,16 @@ fn contains(content: &[u8], wanted: &[u8]) -> bool {
 #[track_caller]
 fn assert_clean(machine: &Machine, printed: &Ran, secret: &str) {
     assert!((0..=6).contains(&printed.code), "{printed:?}");
+    let spellings = spellings(secret.as_bytes());
     for text in [&printed.stdout, &printed.stderr] {
-        assert_eq!(holds(text.as_bytes(), secret), None, "{printed:?}");
+        let found = Content::of(text.as_bytes()).find(&spellings);
+        assert_eq!(found, None, "{printed:?}");
     }
     for file in machine.files() {
         let content = fs::read(&file).expect("a file");
         let text = String::from_utf8_lossy(&content);
-        assert_eq!(holds(&content, secret), None, "{}: {text}", file.display());
+        let found = Content::of(&content).find(&spellings);
+        assert_eq!(found, None, "{}: {text}", file.display());
     }
 }
 

@@ -70,6 +70,7 @@ mod setup;
 mod setup_undo;
 mod share;
 mod sources;
+mod spellings;
 mod stale;
 mod status;
 mod steps;

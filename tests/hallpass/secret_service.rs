@@ -211,6 +211,11 @@ impl SecretService {
         }
     }
 
+    /// The directory with all files of this service, and the runtime directory of its clients.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The home directory of the daemons.
     fn home(&self) -> PathBuf {
         self.directory.path().join("daemons/home")
