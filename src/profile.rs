@@ -38,7 +38,7 @@ use identity::{Identity, IdentityRole};
 pub(crate) use profile_name::{INSPECT, ProfileName};
 use rotation::Rotation;
 pub(crate) use secret_source::{Item, SecretSource, SourceKind, Store};
-use share::Share;
+use share::{Share, ShareSecret};
 pub(crate) use token_endpoint::TokenEndpoint;
 use trust::RecordedTrust;
 
@@ -240,6 +240,18 @@ impl Profile {
     /// Whether the client has a secret that all its machines have.
     pub(crate) fn has_client_secret(&self) -> bool {
         self.secret.is_some() && !self.client_auth.has_key()
+    }
+
+    /// The environment variables that have a secret of this profile.
+    pub(crate) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let own = match &self.secret {
+            Some(SecretSource::Env(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        let share = self.share.iter();
+        let shared = share.flat_map(|share| [&share.password, &share.key]);
+        let shared = shared.flatten().filter_map(ShareSecret::variable);
+        own.into_iter().chain(shared)
     }
 
     /// The client ID, or an empty text.

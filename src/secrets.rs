@@ -26,7 +26,6 @@ use crate::error::{Error, Result};
 use crate::message;
 use crate::platform;
 use crate::profile::external_key::{AgentKey, KeyReference, SignCommand};
-use crate::profile::share::ShareSecret;
 use crate::profile::{Profile, ProfileName, SecretSource};
 use crate::types::digest::Digest;
 use crate::types::secret::{ClientSecret, Credential, PrivateKey};
@@ -51,15 +50,8 @@ const ELSEWHERE: &str =
 /// Takes the secret of a profile out of the environment, so that no child process gets it. For processes
 /// with several threads, before they start one: see [`platform::take_variable`].
 pub(crate) fn take_from_environment(profile: &Profile) {
-    if let Some(SecretSource::Env(name)) = &profile.secret {
+    for name in profile.secret_variables() {
         variable::read(name);
-    }
-    let share = profile.share.as_ref();
-    let secrets = share.map(|share| [&share.password, &share.key]);
-    for secret in secrets.into_iter().flatten().flatten() {
-        if let ShareSecret::Env(name) = secret {
-            variable::read(name);
-        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::Command;
 use std::time::Duration;
 
 use super::command_line::{Word, Words, once};
@@ -14,11 +13,9 @@ use super::token::format::{bearer, header_line};
 use super::{DEFAULT_VARIABLE, duration};
 use crate::error::{Error, Kind, Result};
 use crate::platform::Inherited;
-use crate::platform::variables;
-use crate::profile::SecretSource;
+use crate::platform::{program, variables};
 use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
-use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -164,7 +161,7 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
         [] => &default[..],
         given => given,
     };
-    let mut command = Command::new(program);
+    let mut command = program::as_called(program);
     command.args(arguments);
     let directories = profiles::directories()?;
     let profiles = Profiles::of(&directories);
@@ -179,11 +176,10 @@ pub(crate) fn run(args: &Args, inherited: Inherited) -> Result<String> {
     };
     let selected = wanted.iter().map(find);
     let mut selected = selected.collect::<Result<Vec<_>>>()?;
-    // The program must not get a client secret. This comes first, because the user may choose the same
-    // variable for a token.
-    command.env_remove(CLIENT_SECRET_VARIABLE);
+    // The program must not get a secret. This comes first, because the user may choose the same variable
+    // for a token.
     for selected in &selected {
-        if let Some(SecretSource::Env(variable)) = &selected.profile.secret {
+        for variable in selected.profile.secret_variables() {
             command.env_remove(variable);
         }
     }

@@ -44,13 +44,10 @@ use crate::oauth::Upstream;
 use crate::platform;
 use crate::platform::Inherited;
 use crate::policy;
-use crate::profile::SecretSource;
 use crate::profile::binding::BoundUrl;
-use crate::profile::selected::SelectedProfile;
 use crate::profiles::{self, Profiles};
 use crate::secrets;
 use crate::types::digest;
-use crate::types::secret::CLIENT_SECRET_VARIABLE;
 use activity::Activity;
 use admission::Admission;
 use forward::Proxy;
@@ -153,7 +150,11 @@ pub(crate) fn run(
     let mut selected = Profiles::of(&directories).find(args.profile.as_deref())?;
     // Before a thread starts.
     secrets::take_from_environment(&selected.profile);
-    let hidden = hidden_variables(&selected);
+    let hidden: Vec<_> = selected
+        .profile
+        .secret_variables()
+        .map(str::to_owned)
+        .collect();
     let target = if args.as_token_endpoint || args.socket.is_some() {
         Served::Tokens
     } else {
@@ -273,15 +274,6 @@ fn service(
             (Service::Proxy(Box::new(proxy)), urls)
         }
     }
-}
-
-/// The variables that a program must not get: those with a client secret.
-fn hidden_variables(selected: &SelectedProfile) -> Vec<String> {
-    let mut hidden = vec![CLIENT_SECRET_VARIABLE.to_owned()];
-    if let Some(SecretSource::Env(variable)) = &selected.profile.secret {
-        hidden.push(variable.clone());
-    }
-    hidden
 }
 
 #[cfg(unix)]

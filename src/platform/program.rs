@@ -1,7 +1,9 @@
 //! Starts other programs, and ends them together with the processes that they started.
 //!
 //! The caller's directory can be untrusted, such as a cloned repository. Programs are neither searched
-//! for nor run there.
+//! for nor run there, except for the one that a call is for.
+//!
+//! Every program is started from here, so that none gets a secret that is in the environment.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -27,7 +29,8 @@ use windows as os;
 pub(crate) use linux::Descendants;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use os::Descendants;
-pub(crate) use os::shell;
+
+use super::variables;
 
 /// How much of a program's output is read, in bytes.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
@@ -46,9 +49,31 @@ pub(crate) enum NoProgram {
 /// # Errors
 /// The program does not exist, or its path is relative.
 pub(crate) fn command(program: &OsStr) -> Result<Command, NoProgram> {
-    let mut command = Command::new(find(program)?);
+    let mut command = without_secrets(Command::new(find(program)?));
     command.current_dir(directory());
     Ok(command)
+}
+
+/// The command for the program that a call is for: searched for and run as the caller would do it.
+pub(crate) fn as_called(program: &OsStr) -> Command {
+    without_secrets(Command::new(program))
+}
+
+/// A line for the shell, which runs in the user's home directory.
+pub(crate) fn shell(line: &str) -> Command {
+    without_secrets(os::shell(line))
+}
+
+/// The same, for a tool that runs hallpass, which may need a secret from the environment.
+pub(crate) fn shell_around_hallpass(line: &str) -> Command {
+    os::shell(line)
+}
+
+fn without_secrets(mut command: Command) -> Command {
+    for name in variables::SECRET {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Starts a program with the signal mask that hallpass was started with.

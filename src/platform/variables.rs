@@ -73,6 +73,13 @@ pub(crate) const KNOWN: &[&str] = &[
     "HALLPASS_URL",
 ];
 
+/// Those with a secret, which programs that hallpass runs do not get.
+pub(crate) const SECRET: &[&str] = &[
+    "HALLPASS_CLIENT_SECRET",
+    "HALLPASS_SHARE_KEY",
+    "HALLPASS_SHARE_PASSWORD",
+];
+
 /// The variables that are set and start with `HALLPASS_`, in alphabetical order: those that hallpass
 /// knows, and the others.
 pub(crate) fn set() -> (Vec<String>, Vec<String>) {
@@ -129,5 +136,6 @@ mod tests {
         assert_eq!(similar("HALLPASS_CLIENTID"), Some("HALLPASS_CLIENT_ID"));
         assert_eq!(similar("HALLPASS_SOMETHING"), None);
         assert!(KNOWN.is_sorted());
+        assert!(SECRET.iter().all(|name| KNOWN.contains(name)));
     }
 }

@@ -190,6 +190,14 @@ pub(crate) enum ShareSecret {
 }
 
 impl ShareSecret {
+    /// The environment variable that it is in.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Env(name) => Some(name),
+            Self::File(_) | Self::Command(_) => None,
+        }
+    }
+
     /// Whether another program is asked for it.
     pub(crate) fn may_block(&self) -> bool {
         matches!(self, Self::Command(_))

@@ -13,7 +13,7 @@ use crate::message::{self, FOREIGN_TEXT_LIMIT, WaitingFor, clean};
 use crate::platform::program::{self, Descendants, NoProgram};
 use crate::profile::external_key::CommandLine;
 use crate::types::duration;
-use crate::types::secret::{self, CLIENT_SECRET_LIMIT, CLIENT_SECRET_VARIABLE};
+use crate::types::secret::{self, CLIENT_SECRET_LIMIT};
 
 /// How long to read the error output of a command after its end: a process that it started (a
 /// connection that ssh shares, an agent) may keep the stream open.
@@ -78,8 +78,6 @@ impl Run<'_> {
         };
         let descendants = Descendants::watch();
         command
-            // It may belong to another profile.
-            .env_remove(CLIENT_SECRET_VARIABLE)
             .stdin(match self.input {
                 Some(_) => Stdio::piped(),
                 None => Stdio::null(),

@@ -11,6 +11,7 @@ mod bare;
 mod bindings;
 mod blocks;
 mod cache_modes;
+mod children;
 mod clients;
 mod commands;
 mod completions;

@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::message::clean;
 use crate::platform::program::{self, NoProgram};
 use crate::profile::external_key::CommandLine;
-use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
 /// How long the command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -43,7 +42,6 @@ impl AfterChange {
         };
         program::in_own_group(&mut command);
         command
-            .env_remove(CLIENT_SECRET_VARIABLE)
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(program::messages());

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ExitStatus};
 use std::thread;
 
 use tokio::sync::{oneshot, watch};
@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use crate::commands::upstream::race::{First, first};
 use crate::commands::upstream::signals::signal;
 use crate::error::{Error, Kind, Result};
-use crate::platform::{self, Inherited};
+use crate::platform::{self, Inherited, program};
 
 /// A program that runs.
 pub(super) struct Running {
@@ -31,7 +31,7 @@ pub(super) fn start(
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Error::usage("no program given"))?;
-    let mut command = Command::new(program);
+    let mut command = program::as_called(program);
     command.args(arguments);
     for variable in hidden {
         command.env_remove(variable);

@@ -16,7 +16,7 @@ pub(super) fn run(tool: &Tool, facts: &Facts) -> Result<()> {
     let Some(check) = tool.check(facts)? else {
         return Ok(());
     };
-    let mut shell = program::shell(&check.command);
+    let mut shell = program::shell_around_hallpass(&check.command);
     // A git that does not find hallpass must not ask for a password.
     shell
         .env("GIT_TERMINAL_PROMPT", "0")

@@ -25,7 +25,7 @@ pub(super) fn kill_group(id: u32) {
 }
 
 /// Runs a line in the shell.
-pub(crate) fn shell(line: &str) -> Command {
+pub(super) fn shell(line: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", line]).current_dir(super::directory());
     shell

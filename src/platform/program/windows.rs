@@ -33,7 +33,7 @@ fn system(program: &str) -> Command {
 
 /// Runs a line in the shell. `raw_arg`, because std's quoting is not cmd's: `/S` removes only the outer
 /// quotes, and `/D` skips `AutoRun` commands.
-pub(crate) fn shell(line: &str) -> Command {
+pub(super) fn shell(line: &str) -> Command {
     let mut shell = system("cmd.exe");
     shell
         .args(["/D", "/S", "/C"])

@@ -8,7 +8,6 @@ use crate::commands::doctor::report::Finding;
 use crate::platform::program;
 use crate::profile::ProfileName;
 use crate::profile::binding::BoundUrl;
-use crate::types::secret::CLIENT_SECRET_VARIABLE;
 
 /// How long git may take to print its settings.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -47,9 +46,12 @@ pub(in crate::commands::doctor) fn check(machine: &Machine) -> Vec<Finding> {
     let Ok(mut git) = program::command("git".as_ref()) else {
         return vec![Finding::skipped("it is not on the PATH")];
     };
-    // It runs no program here, and needs no secret.
-    git.args(["config", "--list", "-z"])
-        .env_remove(CLIENT_SECRET_VARIABLE);
+    git.args(["config", "--list", "-z"]);
+    for (_, profile) in machine.readable() {
+        for variable in profile.secret_variables() {
+            git.env_remove(variable);
+        }
+    }
     let settings = match program::output_within(&mut git, &[], LIMIT) {
         Ok(Some(settings)) => String::from_utf8_lossy(&settings).into_owned(),
         Ok(None) | Err(_) => return vec![Finding::skipped("it does not print its settings")],
