@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::format::{ENTRY_LIMIT, plain, to_json};
+use super::protection::Form;
 use super::sealed::{self, SealingKey};
 use crate::error::{Error, Result};
 use crate::platform::Trust;
@@ -88,23 +89,35 @@ impl CacheEntry {
         if !self.keeps(token) {
             return Ok(());
         }
-        self.write(token).map_err(|error| self.cannot_write(error))
+        let written = self.write(token);
+        written.map(drop).map_err(|error| self.cannot_write(error))
     }
 
-    pub(super) fn write(&self, token: &CachedToken) -> io::Result<()> {
+    /// Writes the entry, and returns in which form.
+    pub(super) fn write(&self, token: &CachedToken) -> io::Result<Form> {
         disk::private_directory(&self.root)?;
         let json = to_json(token, &self.key, &self.login, &self.overrides)?;
-        let content = match self.sealing_key()? {
+        let (content, form) = match self.sealing_key()? {
             Some(key) => {
                 let before = match disk::read(&self.path, ENTRY_LIMIT, Trust::Private) {
                     Ok(Found::Content(content)) => content,
                     _ => Vec::new(),
                 };
-                sealed::seal(&key, &self.key, json, token.expires_at, &before)?
+                let content = sealed::seal(&key, &self.key, json, token.expires_at, &before)?;
+                (content, Form::Sealed)
             }
-            None => plain(&json)?,
+            None => (plain(&json)?, Form::Plain),
         };
-        disk::replace(&self.path, &content, Durability::Cache)
+        disk::replace(&self.path, &content, Durability::Cache)?;
+        Ok(form)
+    }
+
+    /// Removes the entry, unless it is encrypted: another session may have the key.
+    pub(super) fn remove_plain(&self) -> io::Result<()> {
+        match disk::read(&self.path, ENTRY_LIMIT, Trust::Private) {
+            Ok(Found::Content(content)) if sealed::is_sealed(&content) => Ok(()),
+            _ => disk::remove(&self.path),
+        }
     }
 
     /// What the mode encrypts with; none if the entry is written as it is.

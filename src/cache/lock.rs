@@ -4,10 +4,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::sweep;
-use super::{CacheEntry, Snapshot};
+use super::{CacheEntry, Form, Snapshot};
 use crate::error::Result;
 use crate::message::{self, Waiting, WaitingFor};
 use crate::platform::disk::{self, LockFile};
+use crate::profile::CacheMode;
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 
@@ -197,18 +198,29 @@ impl EntryLock<'_> {
         let is_kept = entry.keeps(token);
         let written = if is_kept {
             let written = entry.write(token);
-            written.and_then(|()| disk::remove(&entry.failure_path()))
+            written.and_then(|form| disk::remove(&entry.failure_path()).map(|()| form))
         } else {
-            disk::remove(&entry.path).and_then(|()| entry.write_failure(None))
+            let removed = disk::remove(&entry.path);
+            let recorded = removed.and_then(|()| entry.write_failure(None));
+            recorded.map(|()| Form::None)
         };
         if written.is_err() && !entry.mode.allows_plain() {
             // If it cannot be encrypted, callers that wait need tokens of their own.
-            let _ = disk::remove(&entry.path).and_then(|()| entry.write_failure(None));
+            let _ = entry
+                .remove_plain()
+                .and_then(|()| entry.write_failure(None));
         }
-        written.map_err(|error| entry.cannot_write(error))?;
-        if is_kept {
-            message::step(|| format!("cache: saved the token in {}", entry.path.display()));
-        }
+        let form = written.map_err(|error| entry.cannot_write(error))?;
+        message::step(|| match form {
+            Form::None if entry.mode == CacheMode::None => {
+                "cache: the token is not saved, as the mode is none".to_owned()
+            }
+            Form::None => "cache: the token is not saved, as it has no lifetime".to_owned(),
+            form => {
+                let path = entry.path.display();
+                format!("cache: saved the token in {path} ({})", form.as_str())
+            }
+        });
         // Without a lock nothing is removed, because another caller may be about to write it.
         if let (Some(lock), Some(directory)) = (lock, entry.path.parent()) {
             // Callers that wait get the token first.

@@ -1,5 +1,8 @@
 //! How cached tokens are kept on disk: encrypted, plain or not at all.
 
+mod none;
+mod sessions;
+
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -110,7 +110,7 @@ impl Serving {
         BufReader::new(stream)
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         self.request("GET", path, &[], "")
     }
 
@@ -142,7 +142,7 @@ fn read_to_end(mut stream: TcpStream) -> String {
     String::from_utf8_lossy(&received).into_owned()
 }
 
-fn status(response: &str) -> u16 {
+pub(crate) fn status(response: &str) -> u16 {
     let code = response
         .split(' ')
         .nth(1)
