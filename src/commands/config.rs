@@ -14,6 +14,9 @@ use crate::policy::{self, Policy, SharePolicy};
 use crate::profile::CacheMode;
 use crate::profiles::{self, Profiles, cache_mode, from_environment, name_given};
 
+/// What `--json` prints, as a JSON schema (draft 2020-12).
+const SCHEMA: &str = include_str!("../../schema/hallpass-config.schema.json");
+
 /// What a policy may have, as a JSON schema (draft 2020-12).
 const POLICY_SCHEMA: &str = include_str!("../../schema/hallpass-policy.schema.json");
 
@@ -50,6 +53,9 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print the JSON schema of what `--json` prints
+    #[arg(long, exclusive = true)]
+    schema: bool,
     /// Print the JSON schema of the policy's file
     #[arg(long, exclusive = true)]
     policy_schema: bool,
@@ -67,6 +73,9 @@ struct Applied {
 
 /// Prints the output itself, because an unusable policy or profile has output and is an error.
 pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<String> {
+    if args.schema {
+        return Ok(SCHEMA.to_owned());
+    }
     if args.policy_schema {
         return Ok(POLICY_SCHEMA.to_owned());
     }

@@ -15,6 +15,7 @@ mod children;
 mod clients;
 mod commands;
 mod completions;
+mod config;
 mod counts;
 mod crashes;
 mod crowd;
