@@ -17,9 +17,8 @@ use serde::{Deserialize, Deserializer};
 use crate::error::{Error, Result};
 use crate::profile::external_key::KeyReference;
 use crate::profile::share::{Share, ShareSecret, ShareUrl};
-use crate::profile::{CacheMode, Profile, SecretSource, TokenEndpoint};
+use crate::profile::{CacheMode, Profile, SecretSource, SourceKind, TokenEndpoint};
 use crate::types::audit_target::AuditTarget;
-use crate::types::choice::choice;
 use crate::types::seconds::Lifetime;
 use origin_pattern::OriginPattern;
 
@@ -35,7 +34,7 @@ pub(crate) struct Policy {
     allowed_token_endpoints: Option<Vec<OriginPattern>>,
     /// Where secrets and private keys may be.
     #[serde(default, deserialize_with = "given")]
-    allowed_secret_stores: Option<Vec<SecretStore>>,
+    allowed_secret_stores: Option<Vec<SourceKind>>,
     /// The longest time that a token is kept.
     #[serde(default, deserialize_with = "given")]
     max_ttl_seconds: Option<Lifetime>,
@@ -61,22 +60,6 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
-}
-
-choice! {
-    /// A place of secrets or private keys, by the name that `hallpass status --json` has for it; or
-    /// standard input.
-    pub(crate) enum SecretStore {
-        Keychain = "keychain",
-        Kernel = "kernel",
-        File = "file",
-        Credential = "credential",
-        Command = "command",
-        Env = "env",
-        Agent = "agent",
-        SignCommand = "sign-command",
-        Stdin = "stdin",
-    }
 }
 
 /// The policy of this process, once it was read.
@@ -149,11 +132,11 @@ impl Policy {
 
     /// # Errors
     /// `Refused` if a secret or a private key must not be there.
-    pub(crate) fn check_store(&self, store: SecretStore) -> Result<()> {
+    pub(crate) fn check_store(&self, store: SourceKind) -> Result<()> {
         match &self.allowed_secret_stores {
             Some(allowed) if !allowed.contains(&store) => {
                 let what = match store {
-                    SecretStore::Stdin => "secrets from standard input".to_owned(),
+                    SourceKind::Stdin => "secrets from standard input".to_owned(),
                     store => format!("secrets and keys of the kind {}", store.as_str()),
                 };
                 Err(refusal(&what))
@@ -279,41 +262,32 @@ impl Policy {
 }
 
 /// Where the secrets and private keys of a profile are.
-fn stores(profile: &Profile) -> Vec<SecretStore> {
+fn stores(profile: &Profile) -> Vec<SourceKind> {
     let previous = profile.previous_secret().map(|previous| &previous.secret);
-    let secrets = profile.secret.iter().chain(previous).map(store_of);
+    let secrets = profile
+        .secret
+        .iter()
+        .chain(previous)
+        .map(SecretSource::kind);
     let headers = profile.secret_headers.as_ref();
-    let headers = headers.map(|headers| store_of(&SecretSource::kept(headers.item.clone())));
+    let headers = headers.map(|headers| SecretSource::kept(headers.item.clone()).kind());
     let key = profile.certificate_key.as_ref().map(|key| match key {
-        KeyReference::File(_) => SecretStore::File,
-        KeyReference::Agent(_) => SecretStore::Agent,
+        KeyReference::File(_) => SourceKind::File,
+        KeyReference::Agent(_) => SourceKind::Agent,
     });
     secrets.chain(headers).chain(key).collect()
 }
 
 /// Where the secrets and the private key of a shared cache are.
-fn stores_of_share(share: &Share) -> Vec<SecretStore> {
+fn stores_of_share(share: &Share) -> Vec<SourceKind> {
     let secrets = [&share.password, &share.key].into_iter().flatten();
     let secrets = secrets.map(|secret| match secret {
-        ShareSecret::File(_) => SecretStore::File,
-        ShareSecret::Env(_) => SecretStore::Env,
-        ShareSecret::Command(_) => SecretStore::Command,
+        ShareSecret::File(_) => SourceKind::File,
+        ShareSecret::Env(_) => SourceKind::Env,
+        ShareSecret::Command(_) => SourceKind::Command,
     });
-    let key = share.certificate_key.iter().map(|_| SecretStore::File);
+    let key = share.certificate_key.iter().map(|_| SourceKind::File);
     secrets.chain(key).collect()
-}
-
-fn store_of(source: &SecretSource) -> SecretStore {
-    match source {
-        SecretSource::Keychain { .. } => SecretStore::Keychain,
-        SecretSource::Kernel { .. } => SecretStore::Kernel,
-        SecretSource::File(_) => SecretStore::File,
-        SecretSource::Credential(_) => SecretStore::Credential,
-        SecretSource::Command(_) | SecretSource::Shell(_) => SecretStore::Command,
-        SecretSource::Env(_) => SecretStore::Env,
-        SecretSource::Agent(_) => SecretStore::Agent,
-        SecretSource::SignCommand(_) => SecretStore::SignCommand,
-    }
 }
 
 /// The policy does not allow something.
@@ -331,7 +305,7 @@ pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests {
-    use super::{Policy, SecretStore};
+    use super::{Policy, SourceKind};
     use crate::profile;
     use crate::profile::{SecretSource, TokenEndpoint};
 
@@ -353,7 +327,7 @@ mod tests {
         let none = policy("{\"allowed_token_endpoints\": [], \"allowed_secret_stores\": []}");
         let endpoint = TokenEndpoint::parse("https://login.example/token").expect("a URL");
         assert!(none.check_endpoint(&endpoint).is_err());
-        assert!(none.check_store(SecretStore::Stdin).is_err());
+        assert!(none.check_store(SourceKind::Stdin).is_err());
         let mut profile = profile::example();
         profile.secret = Some(SecretSource::Env("SECRET".to_owned()));
         let env = policy("{\"allowed_secret_stores\": [\"env\"]}");

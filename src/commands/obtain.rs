@@ -16,12 +16,12 @@ use crate::commands::proofs::bearer_only;
 use crate::error::{Error, Result};
 use crate::oauth::{self, OtherCredentials, TokenClient};
 use crate::platform::disk::Directories;
-use crate::policy::{self, SecretStore};
+use crate::policy;
 use crate::profile::identity::IdentitySource;
 use crate::profile::selected::SelectedProfile;
 use crate::profile::share::ShareSecret;
 use crate::profile::token_request::TokenRequest;
-use crate::profile::{CacheMode, Profile};
+use crate::profile::{CacheMode, Profile, SourceKind};
 use crate::profiles::{Profiles, cache_mode};
 use crate::secrets::{self, WaitLimit};
 use crate::share::{self, Need};
@@ -146,7 +146,7 @@ fn check_policy(profile: &Profile, options: &TokenOptions) -> Result<()> {
     let policy = policy::current()?;
     policy.check(profile)?;
     match options.secret {
-        Some(_) => policy.check_store(SecretStore::Stdin),
+        Some(_) => policy.check_store(SourceKind::Stdin),
         None => Ok(()),
     }
 }

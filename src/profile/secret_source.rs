@@ -109,7 +109,8 @@ impl SecretSource {
 }
 
 choice! {
-    /// The kind of place where a secret is, as options and `hallpass status` name it.
+    /// The kind of place where a secret or a private key is, as options, `hallpass status` and a policy
+    /// name it.
     pub(crate) enum SourceKind {
         Keychain = "keychain",
         Kernel = "kernel",
@@ -119,6 +120,8 @@ choice! {
         Env = "env",
         Agent = "agent",
         SignCommand = "sign-command",
+        /// Standard input, for one call. No profile has it.
+        Stdin = "stdin",
     }
 }
 
@@ -133,7 +136,8 @@ impl SourceKind {
             | Self::Command
             | Self::Env
             | Self::Agent
-            | Self::SignCommand => None,
+            | Self::SignCommand
+            | Self::Stdin => None,
         }
     }
 }

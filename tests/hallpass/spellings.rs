@@ -15,8 +15,11 @@ const SHORTEST: usize = 4;
 /// What a compressed stream is unpacked to, at most, in bytes.
 const UNPACKED_LIMIT: u64 = 1024 * 1024;
 
+/// The names of encodings, and what is looked for.
+pub(crate) type Spellings = Vec<(&'static str, Vec<u8>)>;
+
 /// The encodings of these bytes, by name. One encoding may have several spellings.
-pub(crate) fn spellings(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn spellings(bytes: &[u8]) -> Spellings {
     let mut all = of_bytes(bytes);
     if let Ok(text) = str::from_utf8(bytes) {
         all.extend(of_text(text));

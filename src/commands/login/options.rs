@@ -250,7 +250,9 @@ pub(crate) struct Args {
 
 /// A place of secrets. The help does not list those of keys, which have options of their own.
 fn store() -> impl TypedValueParser<Value = SourceKind> {
-    let values = SourceKind::ALL.iter().map(|kind| {
+    let kinds = SourceKind::ALL.iter();
+    let of_profiles = kinds.filter(|kind| **kind != SourceKind::Stdin);
+    let values = of_profiles.map(|kind| {
         let is_key = matches!(kind, SourceKind::Agent | SourceKind::SignCommand);
         PossibleValue::new(kind.as_str()).hide(is_key)
     });

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use serde_json::Value;
@@ -72,7 +72,7 @@ fn tokens_of_all(session: &OtherSession, machine: &Machine) -> Vec<String> {
                 })
             })
             .collect();
-        let tokens = callers.into_iter().map(|caller| caller.join());
+        let tokens = callers.into_iter().map(ScopedJoinHandle::join);
         tokens.map(|token| token.expect("a token")).collect()
     })
 }

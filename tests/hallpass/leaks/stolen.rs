@@ -1,5 +1,5 @@
 //! A login from its beginning to its end, traced: the secret is in nothing that hallpass passes to the
-//! system, and whoever copies the home directory has neither the secret nor a token.
+//! system, and a copy of the home directory has neither the secret nor a token.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,8 +10,8 @@ use crate::cache_modes::is_sealed;
 use crate::helpers::GIT;
 use crate::machine::{CLIENT_ID, Machine, SECRET};
 use crate::secret_service::SecretService;
-use crate::server::{Reply, Server};
-use crate::spellings::{Content, names, packed, spellings};
+use crate::server::{Reply, Request, Server};
+use crate::spellings::{Content, Spellings, names, packed, spellings};
 use crate::tls::Authority;
 
 /// What replaces [`SECRET`]. It is in the keychain as it is.
@@ -77,7 +77,7 @@ impl Scene {
 }
 
 /// What an owner of a stolen disk would look for.
-struct Wanted(Vec<(&'static str, Vec<(&'static str, Vec<u8>)>)>);
+struct Wanted(Vec<(&'static str, Spellings)>);
 
 impl Wanted {
     fn find_in(&self, content: &Content, place: &str) -> Vec<String> {
@@ -186,7 +186,7 @@ fn neither_a_trace_nor_a_stolen_home_directory_has_the_secret_or_a_sealed_token(
     let requests = scene.server.requests();
     let secrets = requests
         .iter()
-        .filter_map(|it| it.basic_credentials())
+        .filter_map(Request::basic_credentials)
         .map(|(_, secret)| secret);
     let secrets: Vec<_> = secrets.collect();
     assert_eq!(
