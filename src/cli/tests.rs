@@ -297,3 +297,23 @@ fn not_utf8() -> OsString {
     use std::os::windows::ffi::OsStringExt as _;
     OsString::from_wide(&[0xd800])
 }
+
+#[test]
+fn a_panic_is_reported_by_its_location_only() {
+    const PANICS: &str = "THIS_TEST_PANICS";
+    if std::env::var_os(PANICS).is_some() {
+        report_panics_without_their_message();
+        let secret = std::env::args().next().unwrap_or_default();
+        panic!("a secret: {secret}");
+    }
+    let this_test = "cli::tests::a_panic_is_reported_by_its_location_only";
+    let this_program = std::env::current_exe().expect("a path");
+    let mut again = std::process::Command::new(this_program);
+    again.args(["--exact", this_test, "--nocapture"]);
+    let ran = again.env(PANICS, "1").output().expect("it runs");
+    let messages = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{messages}");
+    let location = "hallpass: error: hallpass has a bug at src/cli/tests.rs:";
+    assert!(messages.contains(location), "{messages}");
+    assert!(!messages.contains("secret"), "{messages}");
+}

@@ -1,6 +1,7 @@
 //! Leaks: the client secret goes to the token endpoint and into the keychain, the token to standard
 //! output and into one file, and neither goes anywhere else, whatever fails.
 
+mod process;
 mod stolen;
 mod trace;
 

@@ -52,6 +52,7 @@ mod names;
 mod openbao;
 mod output;
 mod packaging;
+mod pieces;
 mod policy;
 mod presets;
 mod profiles;
