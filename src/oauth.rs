@@ -55,6 +55,7 @@ use crate::types::token_failure::TokenFailure;
 
 use client_auth::authenticate;
 use exchange::{noting, post, wait, within};
+use http::Http;
 use redact::Redactor;
 use request::Message;
 use response::ResponseContext;
@@ -107,8 +108,9 @@ pub(crate) fn request_token(
     client: &TokenClient,
     new_identity: &(impl Fn() -> Result<Option<IdentityToken>> + Sync),
 ) -> std::result::Result<CachedToken, TokenFailure> {
+    let http = client.http(profile).map_err(|error| not_sent(&error))?;
     let audit = Audit::open().map_err(|error| not_sent(&error))?;
-    let outcome = request_and_retry(profile, request, client, new_identity);
+    let outcome = request_and_retry(profile, request, (client, http), new_identity);
     let recorded = audit.record(client.name.as_ref(), profile, request, &outcome);
     // A request that failed is reported as such.
     outcome.and_then(|token| match recorded {
@@ -120,13 +122,14 @@ pub(crate) fn request_token(
 fn request_and_retry(
     profile: &Profile,
     request: &TokenRequest,
-    client: &TokenClient,
+    (client, http): (&TokenClient, &Http),
     new_identity: &(impl Fn() -> Result<Option<IdentityToken>> + Sync),
 ) -> std::result::Result<CachedToken, TokenFailure> {
     let attempts = Attempts {
         profile,
         request,
         client,
+        http,
     };
     let origin = profile.token_endpoint.origin();
     let identity = client.identity.as_ref();
@@ -168,6 +171,7 @@ struct Attempts<'a> {
     profile: &'a Profile,
     request: &'a TokenRequest,
     client: &'a TokenClient,
+    http: &'a Http,
 }
 
 impl Attempts<'_> {
@@ -222,7 +226,7 @@ impl Attempts<'_> {
                 .with_secret_headers(&client.secret_headers),
         };
         let sent_at = Timestamp::now();
-        let response = timeout_at(deadline, post(&client.http, endpoint, &message));
+        let response = timeout_at(deadline, post(self.http, endpoint, &message));
         let response = noting(endpoint.origin(), response).await;
         match response.unwrap_or(Err(TransportError::TooLate)) {
             Ok(response) => {

@@ -1,6 +1,6 @@
 //! What a token request needs besides its parameters: the credential, and HTTP for the token endpoint.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use std::thread;
 
@@ -46,11 +46,13 @@ pub(crate) struct TokenClient {
     pub(super) secret_headers: Headers,
     /// See [`OtherCredentials`].
     pub(super) other_secrets: Vec<ClientSecret>,
+    /// See [`OtherCredentials`].
+    certificate_key: Option<Credential>,
     /// Signs the proofs of a profile whose tokens are bound to a key.
     pub(super) prover: Option<Prover>,
     /// The newest nonce of the token endpoint.
     pub(super) nonce: RefCell<Option<Nonce>>,
-    pub(super) http: Http,
+    http: OnceCell<Http>,
     /// The profile that hints name; none during a login.
     pub(super) name: Option<ProfileName>,
 }
@@ -67,18 +69,16 @@ impl TokenClient {
         others: OtherCredentials,
     ) -> Result<Self> {
         policy::current()?.check(profile)?;
-        let certificate_key = others.certificate_key.as_ref();
-        let tls_key = tls_key(profile, name, Some(&credential), certificate_key)?;
-        let http = Http::to(&profile.token_endpoint, profile, name, tls_key)?;
-        Self::new(name, profile, credential, others, http)
+        let client = Self::without_http(name, profile, credential, others)?;
+        client.http(profile)?;
+        Ok(client)
     }
 
-    fn new(
+    fn without_http(
         name: Option<&ProfileName>,
         profile: &Profile,
         credential: Credential,
         others: OtherCredentials,
-        http: Http,
     ) -> Result<Self> {
         let prover = match (&profile.dpop, &others.proof_key) {
             (None, _) => None,
@@ -93,7 +93,8 @@ impl TokenClient {
             identity: others.identity,
             secret_headers: others.secret_headers,
             other_secrets: others.other_secrets,
-            http,
+            certificate_key: others.certificate_key,
+            http: OnceCell::new(),
             name: name.cloned(),
         })
     }
@@ -119,7 +120,21 @@ impl TokenClient {
         self
     }
 
-    /// Reads the credential; if that may block, HTTP is set up meanwhile.
+    /// HTTP for the token endpoint, which is set up now if it is not yet.
+    ///
+    /// # Errors
+    /// Why no request can be sent.
+    pub(super) fn http(&self, profile: &Profile) -> Result<&Http> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let (name, credential) = (self.name.as_ref(), Some(&self.credential));
+        let http = http(profile, name, credential, self.certificate_key.as_ref())?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    /// Reads the credential; if that may block, HTTP is set up meanwhile. It is set up later if another
+    /// machine may have the token, because then nothing may have to be sent.
     ///
     /// No connection is opened yet: a keychain may wait for a person, and a server does not.
     ///
@@ -132,29 +147,34 @@ impl TokenClient {
         others: OtherCredentials,
     ) -> Result<Self> {
         policy::current()?.check(profile)?;
+        if profile.share.is_some() {
+            return Self::without_http(Some(name), profile, credential()?, others);
+        }
         // The handshake needs the credential.
         let may_block = profile.secret.as_ref().is_some_and(SecretSource::may_block);
         if !may_block || profile.client_auth.is_tls() {
-            let name = Some(name);
-            return Self::of(name, profile, credential()?, others);
+            return Self::of(Some(name), profile, credential()?, others);
         }
-        let certificate_key = others.certificate_key.as_ref();
-        let tls_key = tls_key(profile, Some(name), None, certificate_key)?;
-        let set_up = || {
-            Http::to(
-                &profile.token_endpoint,
-                profile,
-                Some(name),
-                tls_key.clone(),
-            )
-        };
-        thread::scope(|scope| {
+        let set_up = || http(profile, Some(name), None, others.certificate_key.as_ref());
+        let (credential, http) = thread::scope(|scope| -> Result<_> {
             let http = thread::Builder::new().spawn_scoped(scope, set_up);
             let credential = credential()?;
             // If no thread could be started, it is done now.
             let http = http.ok().and_then(|thread| thread.join().ok());
-            let http = http.unwrap_or_else(set_up)?;
-            Self::new(Some(name), profile, credential, others, http)
-        })
+            Ok((credential, http.unwrap_or_else(set_up)?))
+        })?;
+        let mut client = Self::without_http(Some(name), profile, credential, others)?;
+        client.http = OnceCell::from(http);
+        Ok(client)
     }
+}
+
+fn http(
+    profile: &Profile,
+    name: Option<&ProfileName>,
+    credential: Option<&Credential>,
+    certificate_key: Option<&Credential>,
+) -> Result<Http> {
+    let tls_key = tls_key(profile, name, credential, certificate_key)?;
+    Http::to(&profile.token_endpoint, profile, name, tls_key)
 }
