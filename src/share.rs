@@ -87,9 +87,19 @@ pub(crate) fn acl(user: &str, database: u32) -> String {
 
 type Response = std::result::Result<CachedToken, TokenFailure>;
 
+/// What a caller gets.
+pub(crate) enum Answer {
+    /// The token of another machine.
+    Received(CachedToken),
+    /// The server refused the request of another machine.
+    Refused(TokenFailure),
+    /// What this machine's own request brought.
+    Requested(Response),
+}
+
 impl SharedEntry<'_> {
     /// Takes the token of the fleet, or a refusal of the server, or requests a token for all.
-    pub(crate) fn obtain(&self, need: Need<'_>, request: impl FnOnce() -> Response) -> Response {
+    pub(crate) fn obtain(&self, need: Need<'_>, request: impl FnOnce() -> Response) -> Answer {
         let mut rest = Rest::of(self.directory, &self.share.url);
         if let Some((left, reason)) = rest.remaining() {
             step(|| {
@@ -99,7 +109,7 @@ impl SharedEntry<'_> {
                     left.as_secs() + 1
                 )
             });
-            return request();
+            return Answer::Requested(request());
         }
         rest.begin();
         let found = self.session(LIMIT, None).and_then(|mut session| {
@@ -110,24 +120,19 @@ impl SharedEntry<'_> {
             Ok(found) => found,
             Err(problem) => {
                 self.note(Err(problem), &mut rest);
-                return request();
+                return Answer::Requested(request());
             }
         };
         rest.end();
-        match found {
-            Found::Token(token) => Ok(token),
-            Found::Failure(failure) => Err(failure),
-            Found::Nothing => {
-                let (response, stored) = session.request(None, request);
-                self.note(stored, &mut rest);
-                response
-            }
-            Found::Lease(lease) => {
-                let (response, stored) = session.request(Some(lease), request);
-                self.note(stored, &mut rest);
-                response
-            }
-        }
+        let lease = match found {
+            Found::Token(token) => return Answer::Received(token),
+            Found::Failure(failure) => return Answer::Refused(failure),
+            Found::Lease(lease) => Some(lease),
+            Found::Nothing => None,
+        };
+        let (response, stored) = session.request(lease, request);
+        self.note(stored, &mut rest);
+        Answer::Requested(response)
     }
 
     fn note(&self, stored: std::result::Result<(), Problem>, rest: &mut Rest) {

@@ -24,7 +24,7 @@ use crate::profile::token_request::TokenRequest;
 use crate::profile::{CacheMode, Profile, SourceKind};
 use crate::profiles::{Profiles, cache_mode};
 use crate::secrets::{self, WaitLimit};
-use crate::share::{self, Need};
+use crate::share::{self, Answer, Need};
 use crate::types::checked_text::Scope;
 use crate::types::dpop::Nonce;
 use crate::types::secret::{AccessToken, ClientSecret, Credential};
@@ -313,11 +313,7 @@ impl ProfileSource<'_> {
             max_ttl: policy::longest_ttl(profile),
             wait_limit: request_limit(profile),
         };
-        let is_requested = Cell::new(false);
-        let request = || {
-            is_requested.set(true);
-            self.request_from_server(client)
-        };
+        let request = || self.request_from_server(client);
         let response = with_entry(
             self.directories,
             (name, profile, &self.request),
@@ -326,9 +322,10 @@ impl ProfileSource<'_> {
             |entry| entry.obtain(need, request),
         );
         match response {
-            Some(Ok(token)) if !is_requested.get() => self.received(token),
-            Some(response) => response,
-            None => self.request_from_server(client),
+            Some(Answer::Received(token)) => self.received(token),
+            Some(Answer::Requested(response)) => response,
+            Some(Answer::Refused(failure)) => Err(failure),
+            None => request(),
         }
     }
 
