@@ -71,6 +71,21 @@ struct Applied {
     is_fixed: bool,
 }
 
+impl Applied {
+    /// What the policy requires, as one of these members of its file says.
+    fn by_policy(name: &str, value: Value, members: &[&str]) -> Self {
+        let path = policy::path();
+        let text = text_of(&path);
+        Self {
+            name: name.to_owned(),
+            value,
+            line: members.iter().find_map(|member| line_of(&text, member)),
+            source: path.display().to_string(),
+            is_fixed: true,
+        }
+    }
+}
+
 /// Prints the output itself, because an unusable policy or profile has output and is an error.
 pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<String> {
     if args.schema {
@@ -156,16 +171,8 @@ fn lines_json(lines: &[Applied]) -> Value {
 }
 
 fn policy_lines(policy: &Policy) -> Vec<Applied> {
-    let path = policy::path();
-    let text = text_of(&path);
     let requirements = policy.requirements().into_iter();
-    let line = |(name, value): (&str, Value)| Applied {
-        name: name.to_owned(),
-        value,
-        source: path.display().to_string(),
-        line: line_of(&text, name),
-        is_fixed: true,
-    };
+    let line = |(name, value): (&str, Value)| Applied::by_policy(name, value, &[name]);
     requirements.map(line).collect()
 }
 
@@ -208,40 +215,26 @@ fn profile_lines(
                     value,
                     origin,
                 }: SettingOf| {
-        let limit = most.filter(|most| {
-            name == "max_ttl_seconds" && value.as_u64().is_none_or(|own| own > *most)
-        });
-        let mut line = Applied {
-            line: line_of(&text, &name),
+        let is_over = |most: &u64| value.as_u64().is_none_or(|own| own > *most);
+        let limit = most.filter(|most| name == "max_ttl_seconds" && is_over(most));
+        if let Some(most) = limit {
+            return Applied::by_policy(&name, most.into(), &["max_ttl_seconds"]);
+        }
+        let source = match (origin, &place) {
+            (Origin::Policy, _) => return Applied::by_policy(&name, value, &[&name]),
+            (Origin::Default, _) => "built-in".to_owned(),
+            (Origin::Variable(variable), _) => variable.to_owned(),
+            (_, Some(place)) => place.clone(),
+            (origin, None) => origin.to_string(),
+        };
+        let has_no_line = matches!(origin, Origin::Default | Origin::Variable(_));
+        Applied {
+            line: line_of(&text, &name).filter(|_| !has_no_line),
             name,
             value,
-            source: match (origin, &place) {
-                (Origin::Default, _) => "built-in".to_owned(),
-                (Origin::Variable(variable), _) => variable.to_owned(),
-                (Origin::Policy, _) => policy::path().display().to_string(),
-                (_, Some(place)) => place.clone(),
-                (origin, None) => origin.to_string(),
-            },
+            source,
             is_fixed: false,
-        };
-        match origin {
-            Origin::Default | Origin::Variable(_) => line.line = None,
-            Origin::Policy => {
-                line.line = line_of(&text_of(&policy::path()), &line.name);
-                line.is_fixed = true;
-            }
-            _ => {}
         }
-        if let Some(most) = limit {
-            line = Applied {
-                value: most.into(),
-                source: policy::path().display().to_string(),
-                line: line_of(&text_of(&policy::path()), "max_ttl_seconds"),
-                is_fixed: true,
-                ..line
-            };
-        }
-        line
     };
     let (caching, settings): (Vec<_>, Vec<_>) = settings
         .into_iter()
@@ -258,44 +251,30 @@ fn no_share_line(policy: &Policy) -> Option<Applied> {
     if policy.share()? != SharePolicy::NotAllowed {
         return None;
     }
-    let path = policy::path();
-    let text = text_of(&path);
-    Some(Applied {
-        name: "share".to_owned(),
-        value: false.into(),
-        source: path.display().to_string(),
-        line: line_of(&text, "share").or_else(|| line_of(&text, "cache")),
-        is_fixed: true,
-    })
+    // `"cache": "none"` implies it.
+    let members = ["share", "cache"];
+    Some(Applied::by_policy("share", false.into(), &members))
 }
 
 /// How tokens are cached, and who decided it: the policy, the environment, the profile or nobody.
 fn cache_line(mode: CacheMode, of_profile: Option<Applied>, policy: Option<&Policy>) -> Applied {
     let required = policy.and_then(Policy::required_cache_mode);
-    let line = |source: String, line, is_fixed| Applied {
+    let value = Value::from(mode.as_str());
+    if required == Some(mode) {
+        return Applied::by_policy("cache", value, &["cache"]);
+    }
+    let of_variable = std::env::var("HALLPASS_CACHE").is_ok_and(|value| !value.is_empty());
+    let (source, line) = match of_profile {
+        _ if of_variable => ("HALLPASS_CACHE".to_owned(), None),
+        Some(Applied { source, line, .. }) => (source, line),
+        None => ("built-in".to_owned(), None),
+    };
+    Applied {
         name: "cache".to_owned(),
-        value: mode.as_str().into(),
+        value,
         source,
         line,
-        is_fixed,
-    };
-    let of_variable = std::env::var("HALLPASS_CACHE").is_ok_and(|value| !value.is_empty());
-    if required == Some(mode) {
-        let path = policy::path();
-        line(
-            path.display().to_string(),
-            line_of(&text_of(&path), "cache"),
-            true,
-        )
-    } else if of_variable {
-        line("HALLPASS_CACHE".to_owned(), None, false)
-    } else if let Some(Applied {
-        source, line: at, ..
-    }) = of_profile
-    {
-        line(source, at, false)
-    } else {
-        line("built-in".to_owned(), None, false)
+        is_fixed: false,
     }
 }
 
