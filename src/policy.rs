@@ -187,6 +187,15 @@ impl Policy {
         self.audit.as_ref()
     }
 
+    /// Gives the profile the shared cache that the policy requires instead of its own, or none.
+    pub(crate) fn apply_share(&self, profile: &mut Profile) {
+        match self.share() {
+            None => {}
+            Some(SharePolicy::NotAllowed) => profile.share = None,
+            Some(SharePolicy::Required(share)) => profile.share = Some(share),
+        }
+    }
+
     /// What replaces the shared caches of profiles. Without a cache, tokens are kept nowhere else either,
     /// unless the policy says where.
     pub(crate) fn share(&self) -> Option<SharePolicy> {

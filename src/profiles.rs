@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::platform::disk::{self, Directories, Found};
 use crate::platform::{Trust, WRITABLE_BY_OTHERS};
-use crate::policy::{self, Policy, SharePolicy};
+use crate::policy::{self, Policy};
 use crate::profile::selected::SelectedProfile;
 use crate::profile::{FORMAT, Profile, ProfileName};
 use crate::types::shell;
@@ -34,10 +34,8 @@ pub(crate) struct Profiles {
     directory: PathBuf,
     /// Whether the user's own profiles count.
     has_own: bool,
-    /// Whether the administrator's profiles count: for every command that changes none.
+    /// Whether the administrator's profiles and shared cache count: for every command that changes none.
     has_managed: bool,
-    /// Which shared cache profiles use instead of their own, for every command that changes none.
-    share: Option<SharePolicy>,
 }
 
 impl Profiles {
@@ -49,7 +47,6 @@ impl Profiles {
             directory: directories.config.clone(),
             has_own: policy.is_none_or(Policy::allows_user_profiles),
             has_managed: true,
-            share: policy.and_then(Policy::share),
         }
     }
 
@@ -59,7 +56,6 @@ impl Profiles {
             directory: directories.config.clone(),
             has_own: true,
             has_managed: false,
-            share: None,
         }
     }
 
@@ -189,8 +185,11 @@ impl Profiles {
             .map_err(|_| unusable("is damaged: it is not UTF-8 text"))?;
         match serde_json::from_str::<Profile>(content) {
             Ok(mut profile) if profile.format == FORMAT => {
-                if let Some(share) = &self.share {
-                    share.apply(&mut profile);
+                // As in `of`.
+                if self.has_managed
+                    && let Ok(policy) = policy::current()
+                {
+                    policy.apply_share(&mut profile);
                 }
                 Ok(profile)
             }

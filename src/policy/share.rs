@@ -7,7 +7,6 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::profile::Profile;
 use crate::profile::share::{Share, ShareSecret, ShareUrl};
 
 /// `false`, or an object as in the profile's file.
@@ -19,14 +18,6 @@ pub(crate) enum SharePolicy {
 }
 
 impl SharePolicy {
-    /// Gives the profile the shared cache that the policy allows.
-    pub(crate) fn apply(&self, profile: &mut Profile) {
-        profile.share = match self {
-            Self::NotAllowed => None,
-            Self::Required(share) => Some(share.clone()),
-        };
-    }
-
     pub(super) fn allows(&self, url: &ShareUrl) -> bool {
         matches!(self, Self::Required(share) if share.url == *url)
     }

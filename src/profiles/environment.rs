@@ -100,9 +100,7 @@ pub(crate) fn from_environment() -> Result<Option<SelectedProfile>> {
     let mut profile = merged.map_err(|error| explain(&error, layers.given.client_auth.value()))?;
     profile.trust = RecordedTrust::of_environment();
     reject_unused_options(&layers.given, &profile)?;
-    if let Some(share) = policy.share() {
-        share.apply(&mut profile);
-    }
+    policy.apply_share(&mut profile);
     Ok(Some(SelectedProfile {
         name: ProfileName::of_environment(),
         profile,

@@ -2,11 +2,10 @@
 
 use super::report::Finding;
 use super::subject::{OFFLINE, Step, Subject};
-use crate::commands::obtain::sharing::with_entry;
+use crate::commands::obtain::sharing;
 use crate::commands::obtain::{TokenOptions, request};
 use crate::profile::selected::SelectedProfile;
 use crate::secrets::WaitLimit;
-use crate::share::SharedEntry;
 
 /// For a profile from the environment, the options are variables: `HALLPASS_SHARE_USER`.
 fn named_as_given(subject: &Subject<'_>, advice: &str) -> String {
@@ -43,16 +42,11 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         url: None,
     };
     let request = request(&selected, &TokenOptions::default());
-    #[allow(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method is for one lifetime"
-    )]
-    let checked = with_entry(
+    let checked = sharing::check(
         &subject.machine.directories,
         (subject.name, subject.profile, &request),
         (&credentials.credential, &credentials.secret_headers),
         WaitLimit::Program,
-        |entry: &SharedEntry<'_>| entry.check(),
     );
     vec![match checked {
         None => Finding::failed("it needs a key, because this client has no secret").fix(

@@ -6,16 +6,14 @@ use super::given::{absolute, with_absolute_program};
 use super::options::Args;
 use super::verify::Verified;
 use crate::commands::OrNothing;
-use crate::commands::obtain::sharing::{share_of, with_entry};
+use crate::commands::obtain::sharing::{self, in_effect, share_of};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
-use crate::policy;
 use crate::profile::settings::Setting;
 use crate::profile::share::{Share, ShareSecret};
 use crate::profile::{Profile, ProfileName};
 use crate::secrets::WaitLimit;
-use crate::share::SharedEntry;
 
 impl Args {
     /// The shared cache with what was given. Its other settings stay, unless it is at another server.
@@ -103,27 +101,18 @@ impl Args {
 
 /// Says whether the shared cache works, unless no token was requested.
 pub(super) fn report(directories: &Directories, name: &ProfileName, verified: &Verified) {
-    let mut profile = verified.profile.clone();
-    if let Some(policy) = policy::current().ok().and_then(|policy| policy.share()) {
-        policy.apply(&mut profile);
-    }
+    let Ok(profile) = in_effect(&verified.profile) else {
+        return;
+    };
     let input = &verified.input;
     let (Some(share), Some(_), Some(credential)) =
         (share_of(&profile), &verified.token, &input.credential)
     else {
         return;
     };
-    #[allow(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method is for one lifetime"
-    )]
-    let checked = with_entry(
-        directories,
-        (name, &profile, &verified.request),
-        (credential, &input.secret_headers),
-        WaitLimit::Person,
-        |entry: &SharedEntry<'_>| entry.check(),
-    );
+    let subject = (name, &profile, &verified.request);
+    let presented = (credential, &input.secret_headers);
+    let checked = sharing::check(directories, subject, presented, WaitLimit::Person);
     let url = share.url.as_str();
     match checked {
         Some(Ok(())) => message::note(&format!("its tokens are shared through {url}")),

@@ -1,24 +1,13 @@
 //! `logout --everywhere`: the tokens that a profile has in its shared cache.
 
 use crate::cache::Cache;
-use crate::commands::obtain::sharing::{share_of, with_entry};
+use crate::commands::obtain::sharing::{self, in_effect, share_of};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
-use crate::policy;
 use crate::profile::token_request::{Overrides, TokenRequest, login_of};
 use crate::profile::{CacheMode, Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
-use crate::share::SharedEntry;
-
-/// The profile with the shared cache that the policy allows, or its own.
-fn in_effect(profile: &Profile) -> Result<Profile> {
-    let mut profile = profile.clone();
-    if let Some(share) = policy::current()?.share() {
-        share.apply(&mut profile);
-    }
-    Ok(profile)
-}
 
 /// Whether other machines use the tokens of the profile.
 pub(super) fn is_shared(profile: &Profile) -> bool {
@@ -49,17 +38,8 @@ pub(super) fn remove(
         let (scope, audience) = (overrides.scope.as_ref(), overrides.audience.as_deref());
         let request = TokenRequest::new(name, profile, scope, audience, None);
         let subject = (name, profile, &request);
-        #[allow(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method is for one lifetime"
-        )]
-        let removed = with_entry(
-            directories,
-            subject,
-            (&credential, &headers),
-            WaitLimit::Person,
-            |entry: &SharedEntry<'_>| entry.remove(),
-        );
+        let presented = (&credential, &headers);
+        let removed = sharing::remove(directories, subject, presented, WaitLimit::Person);
         if let Some(Err(problem)) = removed {
             return Err(Error::unavailable(format!(
                 "cannot remove the token from the shared cache {}: {problem}",

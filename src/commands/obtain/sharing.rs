@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::platform::disk::Directories;
+use crate::policy;
 use crate::profile::headers::Headers;
 use crate::profile::identity::IdentityRole;
 use crate::profile::share::Share;
@@ -11,7 +12,7 @@ use crate::profile::token_request::TokenRequest;
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
-use crate::share::{Access, Keys, SharedEntry};
+use crate::share::{Access, Keys, Problem, SharedEntry};
 use crate::types::digest::{Digest, sha256};
 use crate::types::secret::Credential;
 
@@ -22,12 +23,57 @@ pub(in crate::commands) fn share_of(profile: &Profile) -> Option<&Share> {
     (has_key && profile.is_not_shared_because().is_none()).then_some(share)
 }
 
-/// Calls a function with the shared entry of a request. None if the profile shares no tokens. What a request
-/// presents, the credential and the secret headers, is part of the entry's name.
-pub(in crate::commands) fn with_entry<T>(
+/// The profile with the shared cache that the policy requires, or its own.
+///
+/// # Errors
+/// The policy cannot be read.
+pub(in crate::commands) fn in_effect(profile: &Profile) -> Result<Profile> {
+    let mut profile = profile.clone();
+    policy::current()?.apply_share(&mut profile);
+    Ok(profile)
+}
+
+/// The profile whose tokens are shared, and the request for one.
+type Subject<'a> = (&'a ProfileName, &'a Profile, &'a TokenRequest);
+
+/// What a request presents, which is part of an entry's name: the credential and the secret headers.
+type Presented<'a> = (&'a Credential, &'a Headers);
+
+/// Whether the server does what a call needs. None if the profile shares no tokens.
+#[allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method is for one lifetime"
+)]
+pub(in crate::commands) fn check(
     directories: &Directories,
-    (name, profile, request): (&ProfileName, &Profile, &TokenRequest),
-    (credential, secret_headers): (&Credential, &Headers),
+    subject: Subject<'_>,
+    presented: Presented<'_>,
+    wait: WaitLimit,
+) -> Option<std::result::Result<(), Problem>> {
+    with_entry(directories, subject, presented, wait, |entry| entry.check())
+}
+
+/// Removes the token from the server. None if the profile shares no tokens.
+#[allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method is for one lifetime"
+)]
+pub(in crate::commands) fn remove(
+    directories: &Directories,
+    subject: Subject<'_>,
+    presented: Presented<'_>,
+    wait: WaitLimit,
+) -> Option<std::result::Result<(), Problem>> {
+    with_entry(directories, subject, presented, wait, |entry| {
+        entry.remove()
+    })
+}
+
+/// Calls a function with the shared entry of a request. None if the profile shares no tokens.
+pub(super) fn with_entry<T>(
+    directories: &Directories,
+    (name, profile, request): Subject<'_>,
+    (credential, secret_headers): Presented<'_>,
     wait: WaitLimit,
     function: impl FnOnce(&SharedEntry<'_>) -> T,
 ) -> Option<T> {
