@@ -89,7 +89,7 @@ impl Connection {
 
     /// Sends a command and reads its answer. The time counts.
     pub(super) fn run(&mut self, command: &Cmd) -> Result<Value> {
-        self.stream.timed().clock = Clock::of(self.left);
+        self.stream.timed().clock.restart(self.left);
         let answer = self.answer(command);
         self.left = self.stream.timed().clock.left();
         answer
@@ -273,6 +273,7 @@ impl Write for Stream {
 #[derive(Clone, Copy)]
 struct Clock {
     deadline: Instant,
+    /// What was left out so far, or was before this clock.
     waited: Duration,
     /// How much may still be left out.
     grace: Duration,
@@ -287,7 +288,17 @@ impl Clock {
         }
     }
 
+    fn restart(&mut self, limit: Duration) {
+        self.deadline = Instant::now() + limit;
+    }
+
+    /// The time that the thread waited is read only if there seems to be none left, because reading it takes
+    /// a tenth of the time of a command.
     fn left(&mut self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return left;
+        }
         let waited = waited_for_processor();
         let own = waited.saturating_sub(self.waited).min(self.grace);
         self.waited = waited;
