@@ -61,11 +61,11 @@ pub(crate) struct SharedEntry<'a> {
     /// What was trusted at the login, besides the CA file of the share.
     pub(crate) trust: &'a RecordedTrust,
     /// Everything that decides what token is issued.
-    pub(crate) request: &'a [u8],
+    pub(crate) request: Vec<u8>,
     /// The directory of all caches.
     pub(crate) directory: &'a Path,
     /// Reads the secrets, once the server is needed.
-    pub(crate) open: &'a dyn Fn() -> Result<Access>,
+    pub(crate) open: Box<dyn Fn() -> Result<Access> + 'a>,
 }
 
 /// The secrets of a shared cache.
@@ -151,7 +151,7 @@ impl SharedEntry<'_> {
         let Access { keys, password } =
             (self.open)().map_err(|error| Problem::new(error.to_string()))?;
         let connection = Connection::open(self.share, password.as_ref(), self.trust, limit)?;
-        let name = name.unwrap_or_else(|| keys.name(self.request));
+        let name = name.unwrap_or_else(|| keys.name(&self.request));
         Ok(Session::of(connection, keys, name))
     }
 

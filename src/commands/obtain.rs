@@ -31,7 +31,7 @@ use crate::types::secret::{AccessToken, ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 use rotation::RotationState;
-use sharing::{share_of, with_entry};
+use sharing::{share_of, shared_entry};
 use warnings::token_with_warnings;
 pub(super) use warnings::{missing_scope, warn_of_response};
 
@@ -314,18 +314,19 @@ impl ProfileSource<'_> {
             wait_limit: request_limit(profile),
         };
         let request = || self.request_from_server(client);
-        let response = with_entry(
+        let entry = shared_entry(
             self.directories,
             (name, profile, &self.request),
             (client.credential(), client.secret_headers()),
             WaitLimit::Program,
-            |entry| entry.obtain(need, request),
         );
-        match response {
-            Some(Answer::Received(token)) => self.received(token),
-            Some(Answer::Requested(response)) => response,
-            Some(Answer::Refused(failure)) => Err(failure),
-            None => request(),
+        let Some(entry) = entry else {
+            return request();
+        };
+        match entry.obtain(need, request) {
+            Answer::Received(token) => self.received(token),
+            Answer::Requested(response) => response,
+            Answer::Refused(failure) => Err(failure),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::report::Finding;
 use super::subject::{OFFLINE, Step, Subject};
-use crate::commands::obtain::sharing;
+use crate::commands::obtain::sharing::shared_entry;
 use crate::commands::obtain::{TokenOptions, request};
 use crate::profile::selected::SelectedProfile;
 use crate::secrets::WaitLimit;
@@ -42,13 +42,13 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         url: None,
     };
     let request = request(&selected, &TokenOptions::default());
-    let checked = sharing::check(
+    let entry = shared_entry(
         &subject.machine.directories,
         (subject.name, subject.profile, &request),
         (&credentials.credential, &credentials.secret_headers),
         WaitLimit::Program,
     );
-    vec![match checked {
+    vec![match entry.map(|entry| entry.check()) {
         None => Finding::failed("it needs a key, because this client has no secret").fix(
             named_as_given(subject, "set --share-key to a key that all machines have"),
         ),

@@ -6,7 +6,7 @@ use super::given::{absolute, with_absolute_program};
 use super::options::Args;
 use super::verify::Verified;
 use crate::commands::OrNothing;
-use crate::commands::obtain::sharing::{self, in_effect, share_of};
+use crate::commands::obtain::sharing::{in_effect, share_of, shared_entry};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
@@ -112,11 +112,14 @@ pub(super) fn report(directories: &Directories, name: &ProfileName, verified: &V
     };
     let subject = (name, &profile, &verified.request);
     let presented = (credential, &input.secret_headers);
-    let checked = sharing::check(directories, subject, presented, WaitLimit::Person);
+    let entry = shared_entry(directories, subject, presented, WaitLimit::Person);
+    let Some(checked) = entry.map(|entry| entry.check()) else {
+        return;
+    };
     let url = share.url.as_str();
     match checked {
-        Some(Ok(())) => message::note(&format!("its tokens are shared through {url}")),
-        Some(Err(problem)) => {
+        Ok(()) => message::note(&format!("its tokens are shared through {url}")),
+        Err(problem) => {
             message::warning(&format!(
                 "the shared cache {url} cannot be used: {problem}; each machine requests its own token"
             ));
@@ -124,7 +127,6 @@ pub(super) fn report(directories: &Directories, name: &ProfileName, verified: &V
                 message::hint(advice);
             }
         }
-        None => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! `logout --everywhere`: the tokens that a profile has in its shared cache.
 
 use crate::cache::Cache;
-use crate::commands::obtain::sharing::{self, in_effect, share_of};
+use crate::commands::obtain::sharing::{in_effect, share_of, shared_entry};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
@@ -39,8 +39,8 @@ pub(super) fn remove(
         let request = TokenRequest::new(name, profile, scope, audience, None);
         let subject = (name, profile, &request);
         let presented = (&credential, &headers);
-        let removed = sharing::remove(directories, subject, presented, WaitLimit::Person);
-        if let Some(Err(problem)) = removed {
+        let entry = shared_entry(directories, subject, presented, WaitLimit::Person);
+        if let Some(Err(problem)) = entry.map(|entry| entry.remove()) {
             return Err(Error::unavailable(format!(
                 "cannot remove the token from the shared cache {}: {problem}",
                 share.url.as_str()

@@ -12,7 +12,7 @@ use crate::profile::token_request::TokenRequest;
 use crate::profile::trust::RecordedTrust;
 use crate::profile::{Profile, ProfileName};
 use crate::secrets::{self, WaitLimit};
-use crate::share::{Access, Keys, Problem, SharedEntry};
+use crate::share::{Access, Keys, SharedEntry};
 use crate::types::digest::{Digest, sha256};
 use crate::types::secret::Credential;
 
@@ -33,58 +33,22 @@ pub(in crate::commands) fn in_effect(profile: &Profile) -> Result<Profile> {
     Ok(profile)
 }
 
-/// The profile whose tokens are shared, and the request for one.
-type Subject<'a> = (&'a ProfileName, &'a Profile, &'a TokenRequest);
-
-/// What a request presents, which is part of an entry's name: the credential and the secret headers.
-type Presented<'a> = (&'a Credential, &'a Headers);
-
-/// Whether the server does what a call needs. None if the profile shares no tokens.
-#[allow(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method is for one lifetime"
-)]
-pub(in crate::commands) fn check(
-    directories: &Directories,
-    subject: Subject<'_>,
-    presented: Presented<'_>,
+/// The shared entry of a request. None if the profile shares no tokens. What a request presents, the
+/// credential and the secret headers, is part of the entry's name.
+pub(in crate::commands) fn shared_entry<'a>(
+    directories: &'a Directories,
+    (name, profile, request): (&'a ProfileName, &'a Profile, &TokenRequest),
+    (credential, secret_headers): (&'a Credential, &Headers),
     wait: WaitLimit,
-) -> Option<std::result::Result<(), Problem>> {
-    with_entry(directories, subject, presented, wait, |entry| entry.check())
-}
-
-/// Removes the token from the server. None if the profile shares no tokens.
-#[allow(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method is for one lifetime"
-)]
-pub(in crate::commands) fn remove(
-    directories: &Directories,
-    subject: Subject<'_>,
-    presented: Presented<'_>,
-    wait: WaitLimit,
-) -> Option<std::result::Result<(), Problem>> {
-    with_entry(directories, subject, presented, wait, |entry| {
-        entry.remove()
-    })
-}
-
-/// Calls a function with the shared entry of a request. None if the profile shares no tokens.
-pub(super) fn with_entry<T>(
-    directories: &Directories,
-    (name, profile, request): Subject<'_>,
-    (credential, secret_headers): Presented<'_>,
-    wait: WaitLimit,
-    function: impl FnOnce(&SharedEntry<'_>) -> T,
-) -> Option<T> {
+) -> Option<SharedEntry<'a>> {
     let share = share_of(profile)?;
-    Some(function(&SharedEntry {
+    Some(SharedEntry {
         share,
         trust: &profile.trust,
-        request: &shared_request(profile, request, secret_headers),
+        request: shared_request(profile, request, secret_headers),
         directory: &directories.cache,
-        open: &|| open(name, profile, share, credential, wait),
-    }))
+        open: Box::new(move || open(name, profile, share, credential, wait)),
+    })
 }
 
 /// Reads the password and derives the keys.
