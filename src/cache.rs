@@ -146,3 +146,60 @@ impl Cache {
 #[cfg(any(test, fuzzing))]
 #[path = "../tests/parsers/cache.rs"]
 pub(crate) mod fuzz;
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn cache(directory: &TempDir) -> Cache {
+        let directories = Directories {
+            config: directory.path().join("config"),
+            cache: directory.path().join("cache"),
+        };
+        Cache::of(&directories, &ProfileName::parse("p").expect("a good name"))
+    }
+
+    fn directory() -> TempDir {
+        TempDir::with_prefix("hallpass-test-").expect("a directory")
+    }
+
+    #[test]
+    fn what_is_done_once_a_day_is_not_done_again_before() {
+        let directory = directory();
+        let cache = cache(&directory);
+        std::fs::create_dir_all(&cache.directory).expect("created");
+        assert!(cache.is_time_for("check", DAY));
+        assert!(!cache.is_time_for("check", DAY));
+        assert!(cache.is_time_for("another check", DAY));
+        let file = std::fs::File::options()
+            .append(true)
+            .open(cache.directory.join("check"));
+        let before = std::time::SystemTime::now() - DAY - Duration::from_secs(1);
+        file.expect("the record")
+            .set_modified(before)
+            .expect("an old file");
+        assert!(cache.is_time_for("check", DAY));
+        assert!(!cache.is_time_for("check", DAY));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_removed_is_an_error() {
+        let directory = directory();
+        let cache = cache(&directory);
+        for name in ["KEY.json", "KEY.lock"] {
+            let path = cache.directory.join(name);
+            std::fs::create_dir_all(&path).expect("a directory is no file");
+            // Windows cannot remove a lock file that another process has open.
+            let is_expected = cfg!(windows) && name == "KEY.lock";
+            assert_eq!(cache.clear().is_ok(), is_expected, "{name}");
+            std::fs::remove_dir(&path).expect("removed");
+        }
+        std::fs::write(cache.directory.join("KEY.json"), "").expect("written");
+        cache.clear().expect("removed");
+        assert!(!cache.directory.exists());
+    }
+}

@@ -350,3 +350,18 @@ proptest! {
         prop_assert!(transcript.protocol != "keyring" || printed.lines().count() <= 2, "{request:?}: {printed:?}");
     }
 }
+
+#[test]
+fn the_profile_is_taken_out_of_the_arguments_of_a_client() {
+    let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for (given, rest, profile) in [
+        (&["get"][..], &["get"][..], None),
+        (&["--profile", "p", "get"], &["get"], Some("p")),
+        (&["get", "--profile=p", "x"], &["get", "x"], Some("p")),
+        (&["get", "--profiles"], &["get", "--profiles"], None),
+    ] {
+        let taken = take_profile(words(given)).expect("a profile's name");
+        assert_eq!(taken, (words(rest), profile.map(str::to_owned)));
+    }
+    assert!(take_profile(words(&["get", "--profile"])).is_err());
+}
