@@ -11,9 +11,9 @@ use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-/// In bytes: several times what a cached token of a thousand bytes needs. The kernel maps a page when
+/// In bytes: more than a token of a thousand bytes needs, also one from the shared cache. The kernel maps a page when
 /// it is first used.
-const ARENA_SIZE: usize = 16 * 1024;
+const ARENA_SIZE: usize = 64 * 1024;
 
 #[global_allocator]
 static MEMORY: ArenaFirst = ArenaFirst::new();
