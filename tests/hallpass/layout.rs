@@ -6,7 +6,11 @@ use std::fs;
 use std::ops::Range;
 use std::process::Command;
 
-use crate::counts::{CALLS, instructions_run, machine_with_a_cached_token};
+use crate::counts::{
+    CALLS, PLAIN, instructions_run, instructions_run_quickly, machine_with_a_cached_token,
+    machine_with_a_shared_token,
+};
+use crate::fleet::{self, Redis};
 use crate::machine::{released, skip};
 use crate::support::ran;
 
@@ -41,6 +45,16 @@ fn a_cached_token_runs_only_what_the_linker_script_lists() {
     }
 }
 
+/// The addresses of the instructions of a machine that takes the token of another one.
+fn instructions_of_a_shared_token() -> Vec<u64> {
+    let redis = Redis::start(&[]);
+    let server = fleet::numbered();
+    let machine = machine_with_a_shared_token(&redis, &server);
+    let run = instructions_run_quickly(&machine, &PLAIN);
+    assert_eq!(server.requests().len(), 1, "valgrind was too slow");
+    run
+}
+
 /// Not a test: `tests/speed/hit` runs it, with the linker's map of the release.
 #[test]
 #[ignore = "it writes src/hit.ld"]
@@ -49,9 +63,11 @@ fn write_the_linker_script() {
     let map = fs::read_to_string(map).expect("the linker's map");
     let sections = sections(&map);
     let machine = machine_with_a_cached_token();
+    let runs = CALLS.iter().map(|call| instructions_run(&machine, call));
+    let runs = runs.chain([instructions_of_a_shared_token()]);
     let mut patterns = Vec::new();
-    for call in CALLS {
-        for address in instructions_run(&machine, call) {
+    for run in runs {
+        for address in run {
             let before = sections.range(..=address).next_back();
             let Some((start, section)) = before else {
                 continue;
@@ -70,10 +86,11 @@ fn write_the_linker_script() {
 const BEFORE: &str = "\
 /* Written by tests/speed/hit: do not change it by hand.
  *
- * The functions that a cached token runs, for the linker of the Linux release, which puts them next to one another.
- * The kernel reads a program by the page, and a page fault costs as much as two thousand instructions. Without this
- * script the functions are spread over five megabytes. tests/speed/compare measures the release with and without it,
- * and tests/hallpass/layout.rs fails when a cached token runs too much that is not listed here.
+ * The functions that a cached token runs, and then those of a token from the shared cache, for the linker of the Linux
+ * release, which puts them next to one another. The kernel reads a program by the page, and a page fault costs as much
+ * as two thousand instructions. Without this script the functions are spread over five megabytes. tests/speed/compare
+ * measures the release with and without it, and tests/hallpass/layout.rs fails when a cached token runs too much that is
+ * not listed here.
  *
  * The linker adds this to its own script. A pattern that matches nothing does no harm. A star stands for a hash, which
  * depends on the version of the compiler.
