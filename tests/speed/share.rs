@@ -264,6 +264,14 @@ fn problems(binary: &Path, rounds: usize) {
     stopped.signal(Signal::CONT);
 }
 
+/// What a profile's cache has lost before a call.
+enum Gone {
+    Nothing,
+    /// As when it has expired.
+    Token,
+    Directory,
+}
+
 /// A local miss that the shared cache answers, beside what a miss costs without it.
 fn hits(binary: &Path, rounds: usize) {
     let server = Server::start(|_| Reply::token(&"t".repeat(1000), 3600));
@@ -290,28 +298,39 @@ fn hits(binary: &Path, rounds: usize) {
     log_in("file", &[&in_file[..], &share].concat());
     log_in("file-only", &in_file);
     let mut profiles = vec![
-        ("a cached token", "local"),
-        ("a request, secret in a file", "file-only"),
-        ("a shared hit, secret in a file", "file"),
+        ("a cached token", "local", Gone::Nothing),
+        ("a request, secret in a file", "file-only", Gone::Token),
+        ("a shared hit, secret in a file", "file", Gone::Token),
+        ("the same on a new machine", "file", Gone::Directory),
     ];
     if keychain.is_some() {
         log_in("kept", &[&["--secret-stdin"][..], &share].concat());
         log_in("kept-only", &["--secret-stdin"]);
-        profiles.push(("a request, secret in a keychain", "kept-only"));
-        profiles.push(("a shared hit, secret in a keychain", "kept"));
+        profiles.push(("a request, secret in a keychain", "kept-only", Gone::Token));
+        profiles.push(("a shared hit, secret in a keychain", "kept", Gone::Token));
     }
-    let programs = profiles.iter().map(|(name, profile)| {
+    let programs = profiles.iter().map(|(name, profile, _)| {
         let mut command = machine.command(binary);
         command.args(["token", profile]);
         Program::new(name, command, None)
     });
     let mut programs: Vec<_> = programs.collect();
-    let mut rows: Vec<_> = profiles.iter().map(|(name, _)| Row::new(*name)).collect();
+    let mut rows: Vec<_> = profiles.iter().map(|(name, ..)| Row::new(*name)).collect();
     // The first of each brings the token to the shared cache.
     for round in 0..=rounds {
-        for ((program, row), (_, profile)) in programs.iter_mut().zip(&mut rows).zip(&profiles) {
-            if *profile != "local" {
-                let _ = fs::remove_dir_all(machine.cache().join(profile));
+        for ((program, row), (_, profile, gone)) in
+            programs.iter_mut().zip(&mut rows).zip(&profiles)
+        {
+            match gone {
+                Gone::Nothing => {}
+                Gone::Token => {
+                    for entry in machine.entries(profile) {
+                        fs::remove_file(entry).expect("a cached token");
+                    }
+                }
+                Gone::Directory => {
+                    fs::remove_dir_all(machine.cache().join(profile)).expect("a cache");
+                }
             }
             let before = server.requests().len();
             let time = program.run();
@@ -328,7 +347,7 @@ fn hits(binary: &Path, rounds: usize) {
         let micros = |time: &Duration| i128::try_from(time.as_micros()).expect("a short time");
         middle(pairs.map(|(a, b)| micros(a) - micros(b)).collect())
     };
-    let [local, _, file, others @ ..] = &rows[..] else {
+    let [local, _, file, new, others @ ..] = &rows[..] else {
         return;
     };
     let print = |what: &str, difference| println!("{what:<56}{difference:>7} \u{b5}s");
@@ -336,6 +355,7 @@ fn hits(binary: &Path, rounds: usize) {
         "a shared hit without a keychain, more than a cached token",
         more(file, local),
     );
+    print("the same on a new machine", more(new, local));
     if let [_, kept] = others {
         // Not from the requests: they read the keychain while HTTP is set up.
         print("the keychain read, more than without it", more(kept, file));
