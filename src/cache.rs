@@ -149,13 +149,18 @@ pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::path::Path;
+    use std::time::SystemTime;
+
     use tempfile::TempDir;
 
     use super::*;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    fn cache(directory: &TempDir) -> Cache {
+    /// The cache of a profile below this directory.
+    pub(super) fn cache(directory: &TempDir) -> Cache {
         let directories = Directories {
             config: directory.path().join("config"),
             cache: directory.path().join("cache"),
@@ -163,8 +168,16 @@ mod tests {
         Cache::of(&directories, &ProfileName::parse("p").expect("a good name"))
     }
 
-    fn directory() -> TempDir {
+    pub(super) fn directory() -> TempDir {
         TempDir::with_prefix("hallpass-test-").expect("a directory")
+    }
+
+    /// Makes a file a second older than this. It is closed then: wine shows a removed file for as long as
+    /// it is open.
+    pub(super) fn age(path: &Path, limit: Duration) {
+        let file = File::options().append(true).open(path).expect("a file");
+        let before = SystemTime::now() - limit - Duration::from_secs(1);
+        file.set_modified(before).expect("an old file");
     }
 
     #[test]
@@ -175,13 +188,7 @@ mod tests {
         assert!(cache.is_time_for("check", DAY));
         assert!(!cache.is_time_for("check", DAY));
         assert!(cache.is_time_for("another check", DAY));
-        let file = std::fs::File::options()
-            .append(true)
-            .open(cache.directory.join("check"));
-        let before = std::time::SystemTime::now() - DAY - Duration::from_secs(1);
-        file.expect("the record")
-            .set_modified(before)
-            .expect("an old file");
+        age(&cache.directory.join("check"), DAY);
         assert!(cache.is_time_for("check", DAY));
         assert!(!cache.is_time_for("check", DAY));
     }

@@ -59,21 +59,13 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
-
+    use super::super::tests::{cache, directory};
     use super::*;
-    use crate::platform::disk::Directories;
-    use crate::profile::ProfileName;
 
     #[test]
     fn the_newest_nonces_of_a_few_servers_are_kept_and_damage_is_a_miss() {
-        let directory = TempDir::with_prefix("hallpass-test-").expect("a directory");
-        let directories = Directories {
-            config: directory.path().join("config"),
-            cache: directory.path().join("cache"),
-        };
-        let name = ProfileName::parse("p").expect("a good name");
-        let cache = Cache::of(&directories, &name);
+        let directory = directory();
+        let cache = cache(&directory);
         assert_eq!(cache.nonce("https://0"), None);
         for number in 0..20 {
             let nonce = Nonce::parse(&format!("n{number}")).expect("a nonce");

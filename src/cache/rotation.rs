@@ -79,3 +79,47 @@ impl Cache {
 fn record_of(generation: &str, known: Accepted) -> String {
     format!("{generation} {}\n", known.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{age, cache, directory};
+    use super::*;
+
+    #[test]
+    fn what_a_server_accepts_is_known_of_this_rotation_only() {
+        let directory = directory();
+        let cache = cache(&directory);
+        assert_eq!(cache.accepted_secret("1"), None);
+        for known in Accepted::ALL {
+            cache.record_accepted("1", known);
+            assert_eq!(cache.accepted_secret("1"), Some(known));
+            assert_eq!(cache.accepted_secret("2"), None);
+        }
+    }
+
+    #[test]
+    fn the_new_secret_is_tried_again_after_an_hour() {
+        let directory = directory();
+        let cache = cache(&directory);
+        for known in Accepted::ALL {
+            cache.record_accepted("1", known);
+            age(&cache.directory.join(RECORD), PAUSE);
+            let is_known = known != Accepted::Previous;
+            assert_eq!(cache.accepted_secret("1"), is_known.then_some(known));
+        }
+    }
+
+    #[test]
+    fn one_caller_at_a_time_tries_the_new_secret() {
+        let directory = directory();
+        let cache = cache(&directory);
+        let held = cache.lock_rotation(Duration::ZERO).expect("it is free");
+        assert!(cache.lock_rotation(Duration::ZERO).is_none());
+        let limit = Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| cache.lock_rotation(limit).is_some());
+            drop(held);
+            assert!(waiting.join().expect("it waits"));
+        });
+    }
+}

@@ -176,7 +176,7 @@ pub(super) fn seal(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A key whose bytes are all this one.
@@ -186,7 +186,8 @@ mod tests {
         SealingKey(content)
     }
 
-    fn sealed(byte: u8, expires_at: u64, before: &[u8]) -> Vec<u8> {
+    /// A file with a token of the key whose bytes are all this one.
+    pub(in super::super) fn sealed(byte: u8, expires_at: u64, before: &[u8]) -> Vec<u8> {
         let json = format!("{{\"token\":{byte}}}");
         let content = seal(&key_of(byte), "key", json, Timestamp(expires_at), before);
         content.expect("a file")

@@ -132,6 +132,7 @@ mod tests {
 
     use tempfile::TempDir;
 
+    use super::super::tests::{age, directory};
     use super::super::{Cache, CacheEntry, LockOutcome};
     use super::*;
     use crate::platform::disk::{Directories, Durability};
@@ -218,17 +219,46 @@ mod tests {
         disk::remove(&entry.path).expect("removed");
         cache.sweep();
         assert_eq!(entry.rejected().as_deref(), Some("fingerprint"));
-        let path = entry.rejected_path();
-        let file = std::fs::File::options().append(true).open(path);
-        let file = file.expect("the record");
-        let day = REJECTED + Duration::from_secs(1);
-        let before = std::time::SystemTime::now() - day;
-        file.set_modified(before).expect("an old file");
-        // Wine shows a removed file for as long as it is open.
-        drop(file);
+        age(&entry.rejected_path(), REJECTED);
         cache.sweep();
         assert_eq!(entry.rejected(), None);
         assert_eq!(entry.lock_path().exists(), !LockFile::CAN_BE_REMOVED);
+    }
+
+    #[test]
+    fn a_failure_is_kept_as_long_as_it_may_apply() {
+        let cache = TestCache::new();
+        let entry = cache.stale("a");
+        entry.write_failure(None).expect("written");
+        cache.sweep();
+        assert!(entry.failure_path().exists() && entry.path.exists());
+        age(&entry.failure_path(), MAX_RETRY_AFTER);
+        cache.sweep();
+        assert!(!entry.failure_path().exists() && !entry.path.exists());
+    }
+
+    #[test]
+    fn an_encrypted_token_is_kept_until_it_expires_by_all_sessions() {
+        let cache = TestCache::new();
+        let entry = cache.entry("a");
+        let now = Timestamp::now();
+        for (expires_at, is_kept) in [(now.plus(REJECTED), true), (Timestamp(1000), false)] {
+            let content = sealed::tests::sealed(1, expires_at.0, b"");
+            disk::replace(&entry.path, &content, Durability::Cache).expect("written");
+            cache.sweep();
+            assert_eq!(entry.path.exists(), is_kept);
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_version_is_kept() {
+        let cache = TestCache::new();
+        let entry = cache.entry("a");
+        for (content, is_kept) in [("hallpass-99 x", true), ("another-99 x", false)] {
+            disk::replace(&entry.path, content.as_bytes(), Durability::Cache).expect("written");
+            cache.sweep();
+            assert_eq!(entry.path.exists(), is_kept, "{content}");
+        }
     }
 
     #[test]
@@ -293,7 +323,7 @@ mod tests {
 
     impl TestCache {
         fn new() -> Self {
-            Self(TempDir::with_prefix("hallpass-test-").expect("a directory"))
+            Self(directory())
         }
 
         fn entry(&self, scope: &str) -> CacheEntry {
