@@ -148,9 +148,11 @@ impl SharedEntry<'_> {
         limit: Duration,
         name: Option<String>,
     ) -> std::result::Result<Session, Problem> {
-        let Access { keys, password } =
-            (self.open)().map_err(|error| Problem::new(error.to_string()))?;
-        let connection = Connection::open(self.share, password.as_ref(), self.trust, limit)?;
+        // First: the server accepts the connection while the keys are derived.
+        let mut connection = Connection::open(self.share, self.trust, limit)?;
+        let access = (self.open)();
+        let Access { keys, password } = access.map_err(|error| Problem::new(error.to_string()))?;
+        connection.log_in(password)?;
         let name = name.unwrap_or_else(|| keys.name(&self.request));
         Ok(Session::of(connection, keys, name))
     }

@@ -40,13 +40,8 @@ struct Login {
 }
 
 impl Connection {
-    /// Connects and logs in. `limit` is for everything that is done with the connection.
-    pub(super) fn open(
-        share: &Share,
-        password: Option<&ClientSecret>,
-        trust: &RecordedTrust,
-        limit: Duration,
-    ) -> Result<Self> {
+    /// Connects. `limit` is for everything that is done with the connection.
+    pub(super) fn open(share: &Share, trust: &RecordedTrust, limit: Duration) -> Result<Self> {
         let tls = share
             .url
             .is_tls()
@@ -55,23 +50,27 @@ impl Connection {
         let login = Login {
             url: share.url.clone(),
             user: share.user.clone(),
-            password: password.cloned(),
+            password: None,
             tls: tls.map_err(|error| Problem::new(error.to_string()))?,
         };
         let mut clock = Clock::of(limit);
         let stream = login.connect(&mut clock)?;
-        let mut connection = Self {
+        Ok(Self {
             stream,
             parser: Parser::new(),
             login,
             left: clock.left(),
             is_redirected: false,
-        };
-        connection.log_in()?;
-        Ok(connection)
+        })
     }
 
-    fn log_in(&mut self) -> Result<()> {
+    /// What the first command has to come after.
+    pub(super) fn log_in(&mut self, password: Option<ClientSecret>) -> Result<()> {
+        self.login.password = password;
+        self.within_limit(Self::begin)
+    }
+
+    fn begin(&mut self) -> Result<()> {
         let database = self.login.url.database();
         if let Some(password) = &self.login.password {
             let mut auth = cmd("AUTH");
@@ -89,10 +88,7 @@ impl Connection {
 
     /// Sends a command and reads its answer. The time counts.
     pub(super) fn run(&mut self, command: &Cmd) -> Result<Value> {
-        self.stream.timed().clock.restart(self.left);
-        let answer = self.answer(command);
-        self.left = self.stream.timed().clock.left();
-        answer
+        self.within_limit(|connection| connection.answer(command))
     }
 
     /// The same during a wait for another machine: the time counts only if there is no answer.
@@ -101,6 +97,13 @@ impl Connection {
         let answer = self.run(command)?;
         self.left = left;
         Ok(answer)
+    }
+
+    fn within_limit<T>(&mut self, exchange: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.stream.timed().clock.restart(self.left);
+        let answer = exchange(self);
+        self.left = self.stream.timed().clock.left();
+        answer
     }
 
     /// The same within the time that is set.
@@ -142,7 +145,7 @@ impl Connection {
         let mut clock = self.stream.timed().clock;
         self.stream = self.login.connect(&mut clock)?;
         self.parser = Parser::new();
-        self.log_in()
+        self.begin()
     }
 
     fn exchange(&mut self, command: &Cmd) -> Result<Value> {
