@@ -235,24 +235,30 @@ fn report_panics_without_their_message() {
             format!(" at {}:{}", &file[start..], location.line())
         });
         let location = location.unwrap_or_default();
-        let error = if is_for_lack_of_a_thread(panic.payload()) {
-            Error::broken(format!("cannot start a thread{location}"))
-                .hint("this machine runs too many processes, or has too little memory")
-        } else {
-            Error::broken(format!("hallpass has a bug{location}"))
-                .hint("please report it with this line")
+        let error = match refusal(panic.payload()) {
+            Some(refusal) => {
+                Error::broken(format!("the system refuses what a library needs{location}"))
+                    .because(refusal)
+                    .hint("this machine has too many processes or open files, or too little memory")
+            }
+            None => Error::broken(format!("hallpass has a bug{location}"))
+                .hint("please report it with this line"),
         };
         message::error(&error);
         process::exit(error.kind.exit_code().into());
     }));
 }
 
-/// Whether a library panicked because the system gave it no thread: async-io's "cannot spawn async-io thread",
-/// tokio's "OS can't spawn worker thread".
-fn is_for_lack_of_a_thread(payload: &(dyn Any + Send)) -> bool {
+/// The system's error that a library panicked for, by its number: tokio's "OS can't spawn worker thread:
+/// Resource temporarily unavailable (os error 11)", async-io's "cannot initialize I/O event notification: Os {
+/// code: 24, ...".
+fn refusal(payload: &(dyn Any + Send)) -> Option<io::Error> {
     let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    text.is_some_and(|text| text.contains(" spawn ") && text.contains(" thread: "))
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied())?;
+    let mut starts = ["(os error ", "Os { code: "].into_iter();
+    let (_, rest) = starts.find_map(|start| text.split_once(start))?;
+    let number = rest.split([')', ',']).next()?;
+    Some(io::Error::from_raw_os_error(number.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -317,3 +317,24 @@ fn a_panic_is_reported_by_its_location_only() {
     assert!(messages.contains(location), "{messages}");
     assert!(!messages.contains("secret"), "{messages}");
 }
+
+#[test]
+fn a_panic_for_what_the_system_refuses_has_its_number() {
+    for (text, number) in [
+        (
+            "OS can't spawn worker thread: Resource temporarily unavailable (os error 11)",
+            Some(11),
+        ),
+        (
+            "cannot initialize I/O event notification: Os { code: 24, kind: Uncategorized, message: \"x\" }",
+            Some(24),
+        ),
+        ("index out of bounds: the len is 3 but the index is 3", None),
+        ("Os { code: x }", None),
+    ] {
+        let found = refusal(&text.to_owned());
+        let number_of = |error: io::Error| error.raw_os_error();
+        assert_eq!(found.and_then(number_of), number, "{text}");
+        assert_eq!(refusal(&text).and_then(number_of), number, "{text}");
+    }
+}

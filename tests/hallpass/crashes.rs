@@ -135,9 +135,9 @@ fn a_token_command_that_cleans_up_may_be_killed_or_meet_an_error_anywhere() {
     scene.forget();
 }
 
-/// Some libraries panic without the thread that they want.
+/// Some libraries panic without the thread or the descriptor that they want.
 #[test]
-fn a_thread_that_the_system_refuses_is_an_error_and_not_a_bug() {
+fn what_the_system_refuses_a_library_is_an_error_and_not_a_bug() {
     let keychain = SecretService::start();
     let scene = Scene::with_keychain(&keychain);
     scene.prepare(false);
@@ -153,9 +153,17 @@ fn a_thread_that_the_system_refuses_is_an_error_and_not_a_bug() {
     };
     let mut failures = 0;
     for command in [&from_keychain as &dyn Fn() -> Command, &resolving] {
-        let starts = |call: &Call| call.name.starts_with("clone");
-        for call in scene.trace(&mut command(), starts) {
-            let ended = scene.inject(&mut command(), &call, "error=EAGAIN");
+        let may_be_refused = |call: &Call| {
+            let names = ["clone", "epoll_create", "eventfd", "timerfd_create"];
+            names.iter().any(|name| call.name.starts_with(name))
+        };
+        for call in scene.trace(&mut command(), may_be_refused) {
+            let error = if call.name.starts_with("clone") {
+                "error=EAGAIN"
+            } else {
+                "error=EMFILE"
+            };
+            let ended = scene.inject(&mut command(), &call, error);
             if ended.code == 0 {
                 assert_token_of(&ended, &["old"], call);
             } else {
@@ -164,7 +172,7 @@ fn a_thread_that_the_system_refuses_is_an_error_and_not_a_bug() {
             }
         }
     }
-    assert!(failures > 0, "no call needs a thread");
+    assert!(failures > 0, "no call needs a thread or a descriptor");
 }
 
 #[test]
