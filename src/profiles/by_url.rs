@@ -158,3 +158,26 @@ fn answering(
         url: Some(url.clone()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_path_of_the_server_is_bound_unless_the_list_is_out_of_date() {
+        let url = WebUrl::parse("https://a.example/one").expect("a URL");
+        for (bound, is_elsewhere) in [
+            (&["https://a.example/two"][..], true),
+            (&["https://b.example/two"], false),
+            (&["https://a.example/one"], false),
+            (&["https://a.example"], false),
+            (&["https://a.example/one", "https://a.example/two"], true),
+            (&[], false),
+        ] {
+            let urls = bound.iter().map(|url| BoundUrl::parse(url));
+            let urls: Vec<_> = urls.map(|url| url.expect("a URL to bind")).collect();
+            let found = unbound(urls.iter(), &url);
+            assert_eq!(matches!(found, Bound::Elsewhere), is_elsewhere, "{bound:?}");
+        }
+    }
+}

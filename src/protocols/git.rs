@@ -237,3 +237,62 @@ impl Request {
             }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fuzz::{profile, token};
+    use super::*;
+
+    fn request(text: &str) -> Request {
+        Request::read(&mut text.as_bytes()).expect("a request")
+    }
+
+    #[test]
+    fn a_request_ends_with_a_blank_line_or_the_input() {
+        for text in ["host=a\n\nhost=b\n", "host=a\n", "host=a"] {
+            let request = request(text);
+            assert_eq!(request.single("host"), Some("a"), "{text:?}");
+            assert!(!request.is_malformed);
+        }
+        let malformed = request("host=a\nx\nusername=u\n");
+        assert!(malformed.is_malformed);
+        assert_eq!(malformed.single("username"), Some("u"));
+    }
+
+    #[test]
+    fn a_value_counts_if_it_is_given_once_and_is_one_line_of_text() {
+        let request = request("a=1\nb=1\nb=2\nc=\u{1}\nd=\n");
+        assert_eq!(request.single("a"), Some("1"));
+        assert_eq!(request.single("d"), Some(""));
+        for key in ["b", "c", "e"] {
+            assert_eq!(request.single(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_one_path_or_none() {
+        for (text, path) in [
+            ("host=a\n", Some(&b""[..])),
+            ("path=x/y\n", Some(b"x/y")),
+            ("path=x\npath=y\n", None),
+        ] {
+            assert_eq!(request(text).path(), path, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_state_is_for_clients_that_return_it_and_for_tokens_that_may_be_refused() {
+        let with_state = "capability[]=authtype\ncapability[]=state\n";
+        for (text, is_new, has_state) in [
+            (with_state, false, true),
+            (with_state, true, false),
+            ("capability[]=authtype\n", false, false),
+        ] {
+            let credential = credential(&request(text), &profile(), &token(), is_new);
+            assert_eq!(credential.contains("state[]="), has_state, "{text:?}");
+            assert!(credential.contains("authtype=Bearer\n"), "{credential}");
+        }
+        let credential = credential(&request("host=a\n"), &profile(), &token(), false);
+        assert!(credential.contains("password=the-t0ken\n"), "{credential}");
+    }
+}
