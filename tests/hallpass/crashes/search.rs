@@ -2,9 +2,9 @@
 //! each error from each call that may fail.
 //!
 //! Each command meets a few of these points, far from each other. `SEARCH_POINTS` says how many,
-//! `SEARCH_FROM` from which one on: `SEARCH_POINTS=10000 cargo test --locked --test hallpass --
-//! crashes::search --nocapture` tries all of them, which takes more than an hour. It prints how many points
-//! it tried, and at how many of them something was wrong.
+//! `SEARCH_FROM` from which one on, and `SEARCH_COMMAND` names the only command to try.
+//! `SEARCH_POINTS=10000 cargo test --locked --test hallpass -- crashes::search --nocapture` tries all of them,
+//! which takes more than an hour. It prints how many points it tried, and at how many something was wrong.
 
 use std::fs;
 use std::io::Write as _;
@@ -279,8 +279,12 @@ fn chosen(all: Vec<Point>) -> Vec<Point> {
 
 fn search(title: &str, has_keychain: bool) {
     let mut failures = Vec::new();
-    // A rotation is of the keychain only.
-    let wanted = |subject: &&Subject| has_keychain || !subject.name.starts_with("rotate");
+    let named = std::env::var("SEARCH_COMMAND").ok();
+    let wanted = |subject: &&Subject| {
+        // A rotation is of the keychain only.
+        (has_keychain || !subject.name.starts_with("rotate"))
+            && named.as_ref().is_none_or(|name| name == subject.name)
+    };
     for subject in SUBJECTS.iter().filter(wanted) {
         let all = in_new_scene(has_keychain, |scene| {
             (subject.prepare)(scene);
