@@ -245,6 +245,9 @@ fn report_panics_without_their_message() {
                 .hint("please report it with this line"),
         };
         message::error(&error);
+        if let Some(answer) = message::answer_to_a_panic() {
+            let _ = print(answer);
+        }
         process::exit(error.kind.exit_code().into());
     }));
 }

@@ -8,6 +8,7 @@ mod steps;
 mod waiting;
 
 use std::io::{IsTerminal, Write as _};
+use std::sync::OnceLock;
 
 use crate::error::Error;
 
@@ -21,6 +22,18 @@ pub(crate) const FOREIGN_TEXT_LIMIT: usize = 400;
 const BOLD: &str = "\u{1b}[1m";
 const BOLD_RED: &str = "\u{1b}[1;31m";
 const PLAIN: &str = "\u{1b}[0m";
+
+/// See [`print_if_it_panics`].
+static ANSWER_TO_A_PANIC: OnceLock<&str> = OnceLock::new();
+
+/// What to print on standard output if a library panics.
+pub(crate) fn print_if_it_panics(answer: &'static str) {
+    let _ = ANSWER_TO_A_PANIC.set(answer);
+}
+
+pub(crate) fn answer_to_a_panic() -> Option<&'static str> {
+    ANSWER_TO_A_PANIC.get().copied()
+}
 
 pub(crate) fn error(error: &Error) {
     let (start, end) = if has_color(&std::io::stderr()) {

@@ -67,6 +67,8 @@ pub(crate) struct Call<'a> {
     pub(crate) input: &'a mut dyn BufRead,
     /// Prints at once, for a protocol in which the helper writes first.
     pub(crate) print: &'a dyn Fn(&str) -> Result<()>,
+    /// Says what to print if a library panics, for a client that must be told of each failure.
+    pub(crate) if_it_panics: &'a dyn Fn(&'static str),
     /// Reads an environment variable.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
     pub(crate) provider: &'a dyn TokenProvider,

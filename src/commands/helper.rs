@@ -91,6 +91,7 @@ impl Helper {
             arguments: &arguments,
             input: &mut BufReader::with_capacity(USUAL_REQUEST, platform::standard_input()),
             print,
+            if_it_panics: &message::print_if_it_panics,
             variable: &|name| std::env::var(name).ok(),
             provider: &provider,
         });

@@ -25,6 +25,9 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 /// git returns the state when the server rejected the token.
 const STATE: &str = "hallpass:";
 
+/// Without it, git would prompt for a user name.
+const FAILED: &str = "quit=1\n";
+
 fn run(call: &mut Call<'_>) -> Result<Answer> {
     match call.arguments.first().map(String::as_str) {
         Some("get") => get(call),
@@ -41,6 +44,7 @@ fn run(call: &mut Call<'_>) -> Result<Answer> {
 fn get(call: &mut Call<'_>) -> Result<Answer> {
     let request = Request::read(call.input)?;
     let rejected = request.rejected();
+    (call.if_it_panics)(FAILED);
     let answer = bound_profile(call, &request).and_then(|mut selected| {
         let token = selected
             .as_mut()
@@ -52,9 +56,8 @@ fn get(call: &mut Call<'_>) -> Result<Answer> {
         Ok(Some((selected, token))) => {
             Answer::of(credential(&request, &selected, &token, rejected.is_some()))
         }
-        // Without `quit=1` git would prompt for a user name.
         Err(error) => Answer {
-            text: "quit=1\n".to_owned(),
+            text: FAILED.to_owned(),
             error: Some(error),
             exit_code: 1,
         },

@@ -151,12 +151,28 @@ fn what_the_system_refuses_a_library_is_an_error_and_not_a_bug() {
         command.env("HALLPASS_CLIENT_SECRET", secret_of("old"));
         command
     };
-    let mut failures = 0;
-    for command in [&from_keychain as &dyn Fn() -> Command, &resolving] {
-        let may_be_refused = |call: &Call| {
-            let names = ["clone", "epoll_create", "eventfd", "timerfd_create"];
-            names.iter().any(|name| call.name.starts_with(name))
-        };
+    // git asks a person if it is not told that it failed.
+    scene
+        .machine
+        .run(&["bind", "prod", "https://git.example/"])
+        .success();
+    let request = b"protocol=https\nhost=git.example\n\n";
+    scene.machine.private_file("request", request);
+    let for_git = || {
+        scene.machine.run(&["token", "prod", "--forget"]).success();
+        scene.machine.hallpass(&["git-credential", "get"])
+    };
+    let may_be_refused = |call: &Call| {
+        let names = ["clone", "epoll_create", "eventfd", "timerfd_create"];
+        names.iter().any(|name| call.name.starts_with(name))
+    };
+    let commands: [(&dyn Fn() -> Command, &str); 3] = [
+        (&from_keychain, ""),
+        (&resolving, ""),
+        (&for_git, "quit=1\n"),
+    ];
+    for (command, answer) in commands {
+        let mut failures = 0;
         for call in scene.trace(&mut command(), may_be_refused) {
             let error = if call.name.starts_with("clone") {
                 "error=EAGAIN"
@@ -164,15 +180,16 @@ fn what_the_system_refuses_a_library_is_an_error_and_not_a_bug() {
                 "error=EMFILE"
             };
             let ended = scene.inject(&mut command(), &call, error);
-            if ended.code == 0 {
-                assert_token_of(&ended, &["old"], call);
-            } else {
-                assert_clean_failure(&ended, call);
+            if ended.code != 0 {
+                assert_eq!(ended.stdout, answer, "{call:?}: {ended:?}");
+                assert_clean_messages(&ended, &call);
                 failures += 1;
+            } else if answer.is_empty() {
+                assert_token_of(&ended, &["old"], &call);
             }
         }
+        assert!(failures > 0, "no call needs a thread or a descriptor");
     }
-    assert!(failures > 0, "no call needs a thread or a descriptor");
 }
 
 #[test]
@@ -834,8 +851,13 @@ fn assert_token_of(output: &Ran, clients: &[&str], at: impl std::fmt::Debug) {
 
 #[track_caller]
 fn assert_clean_failure(output: &Ran, at: impl std::fmt::Debug) {
-    assert!((1..=6).contains(&output.code), "{at:?}: {output:?}");
     assert_eq!(output.stdout, "", "{at:?}: {output:?}");
+    assert_clean_messages(output, at);
+}
+
+#[track_caller]
+fn assert_clean_messages(output: &Ran, at: impl std::fmt::Debug) {
+    assert!((1..=6).contains(&output.code), "{at:?}: {output:?}");
     assert!(
         output.stderr.contains("hallpass: error: "),
         "{at:?}: {output:?}"

@@ -116,6 +116,7 @@ pub(super) fn call(
             printed.borrow_mut().push_str(text);
             Ok(())
         },
+        if_it_panics: &|_| {},
         variable: &|_| variable.map(str::to_owned),
         provider: &provider,
     });
