@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::machine::{CLIENT_ID, Machine};
 use crate::material::Material;
@@ -268,6 +270,10 @@ fn a_command_for_a_secret_gets_no_other_secret_and_no_descriptor() {
     let material = Material::new();
     let public = material.argument("rsa.pub");
     let secret = ["--secret-env", "OWN_SECRET"];
+    // It closes each connection, which is no reason to fail.
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let closing = format!("redis://{}", server.local_addr().expect("its address"));
+    thread::spawn(move || server.incoming().for_each(drop));
     for (test, output) in SECRET_COMMANDS {
         let mut recorder = Recorder::new(output);
         recorder.machine.set("KEY", &material.argument("rsa.pem"));
@@ -275,8 +281,7 @@ fn a_command_for_a_secret_gets_no_other_secret_and_no_descriptor() {
         let url = machine.server().url("/oauth/token");
         let script = recorder.script();
         let (line, option) = (format!("!true; {script}"), format!("command:{script}"));
-        // Nothing listens there, which is no reason to fail.
-        let share = ["--share", "redis://127.0.0.1:9", "--share-user", "u"];
+        let share = ["--share", &closing, "--share-user", "u"];
         let more = match test {
             "secret" => vec!["--secret-command", script],
             "secret-shell" => vec!["--secret-command", &line],
