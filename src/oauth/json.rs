@@ -268,6 +268,15 @@ pub(super) fn in_utf8(body: &[u8]) -> Cow<'_, [u8]> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn zeros_at_the_beginning_are_no_utf_16() {
+        for body in [&b"\0\0{}"[..], b"\0\0"] {
+            assert_eq!(in_utf8(body), body);
+        }
+        assert_eq!(in_utf8(b"{\0}\0"), &b"{}"[..]);
+        assert_eq!(in_utf8(b"\0{\0}"), &b"{}"[..]);
+    }
+
     fn member(text: &[u8], name: &str) -> Option<String> {
         let text = in_utf8(text);
         let members = Json::document(&text)?.members()?;

@@ -129,6 +129,37 @@ mod tests {
     }
 
     #[test]
+    fn the_days_until_a_date_are_counted_from_today() {
+        let of_today = |today: Date| {
+            let day = |days| Date(today.0 + time::Duration::days(days));
+            [-2, -1, 0, 1, 2].map(|days| {
+                let date = day(days);
+                let when = date.with_days_left().replace(&date.to_string(), "");
+                (date.days_left(), date.has_come(), when)
+            })
+        };
+        // Once more, if midnight has come meanwhile.
+        let counted = std::iter::repeat_with(|| {
+            let today = Date::today();
+            (today, of_today(today), Date::today())
+        });
+        let (_, counted, _) = counted
+            .take(3)
+            .find(|(before, _, after)| before == after)
+            .expect("a day that lasts");
+        let expected = [
+            (-2, true, " (2 days ago)"),
+            (-1, true, " (yesterday)"),
+            (0, true, " (today)"),
+            (1, false, " (tomorrow)"),
+            (2, false, " (in 2 days)"),
+        ];
+        let expected = expected.map(|(days, has_come, when)| (days, has_come, when.to_owned()));
+        assert_eq!(counted, expected);
+        assert_eq!(String::from(date("2027-02-01")), "2027-02-01");
+    }
+
+    #[test]
     fn a_date_is_a_day_of_the_calendar_or_a_number_of_days() {
         let today = date("2026-11-27");
         for (text, expected) in [

@@ -230,6 +230,36 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_of_a_service_cannot_change_its_server_or_directory() {
+        let of = |scheme, authority, path: &str| {
+            let url = WebUrl::of_service(scheme, authority, path.as_bytes());
+            url.map(|url| url.as_str().to_owned())
+        };
+        assert_eq!(
+            of("https", "a.example:8443", "x y/%41").as_deref(),
+            Ok("https://a.example:8443/x%20y/%2541")
+        );
+        for (scheme, authority, path) in [
+            ("https:", "a.example", ""),
+            ("https", "a.example/x", ""),
+            ("https", "a.example?x", ""),
+            ("https", "u@a.example", ""),
+            ("https", "a.example", "x/../y"),
+            ("https", "a.example", "x/%2e%2e/y"),
+            ("https", "a.example", "x%2fy"),
+        ] {
+            assert!(of(scheme, authority, path).is_err(), "{authority} {path}");
+        }
+    }
+
+    #[test]
+    fn a_mail_server_is_not_on_the_web() {
+        let is_web = |url| WebUrl::parse_service(url).map(|url| url.is_web());
+        assert_eq!(is_web("https://a.example"), Ok(true));
+        assert_eq!(is_web("smtps://a.example"), Ok(false));
+    }
+
+    #[test]
     fn a_url_without_its_query_is_written_as_servers_write_it() {
         for (given, expected) in [
             ("https://Api.example:443", "https://api.example/"),

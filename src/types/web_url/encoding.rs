@@ -75,7 +75,7 @@ pub(crate) fn has_overlong_sequence(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::encode_all_reserved;
+    use super::*;
 
     #[test]
     fn only_unreserved_characters_are_left_as_they_are() {
@@ -84,5 +84,39 @@ mod tests {
             encode_all_reserved("a b+c:d%e&ä*"),
             "a%20b%2Bc%3Ad%25e%26%C3%A4%2A"
         );
+    }
+
+    #[test]
+    fn a_path_is_spelled_as_a_client_that_decoded_it_would_spell_it() {
+        assert_eq!(reencoded_path("/a%7Eb/%C3%a9?"), "/a~b/%C3%A9%3F");
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_stays_as_it_is() {
+        assert_eq!(decode_lossy("a%20b%zz%2"), "a b%zz%2");
+        assert_eq!(decode_lossy("%ff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn visible_ascii_characters_and_spaces_stay_as_they_are() {
+        assert_eq!(encode_non_ascii("a %/é\n".as_bytes()), "a %/%C3%A9%0A");
+    }
+
+    #[test]
+    fn an_overlong_sequence_is_found() {
+        for (text, expected) in [
+            ("a%20b", false),
+            ("%c3%a9", false),
+            ("%e0%a0%80", false),
+            ("%f0%90%80%80", false),
+            ("%c0%af", true),
+            ("x%c1%81", true),
+            ("%f8%88%80%80%80", true),
+            ("%e0%9f%bf", true),
+            ("%e0", true),
+            ("%f0%8f%bf%bf", true),
+        ] {
+            assert_eq!(has_overlong_sequence(text), expected, "{text}");
+        }
     }
 }
