@@ -181,8 +181,9 @@ fn a_real_server_with_a_problem_is_not_used_for_a_while() {
 /// A password that cannot be read is a problem like the others.
 #[test]
 fn a_missing_password_fails_no_call() {
+    let redis = Redis::start(&[]);
     let tokens = numbered();
-    let mut machine = machine(&tokens, "redis://127.0.0.1:1");
+    let mut machine = machine(&tokens, &redis.url());
     machine.set("HALLPASS_SHARE_PASSWORD_FILE", "/nonexistent");
     assert_avoided(&machine, "the secret file /nonexistent does not exist");
 }
