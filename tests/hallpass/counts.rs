@@ -65,8 +65,8 @@ fn most() -> Counts {
 }
 
 /// The same for a token from the shared cache.
-const SHARED_SYSTEM_CALLS: u64 = 130;
-const SHARED_PAGE_FAULTS: u64 = 85;
+const SHARED_SYSTEM_CALLS: u64 = 110;
+const SHARED_PAGE_FAULTS: u64 = 75;
 
 /// A command line that prints a cached token, and how much more than `hallpass token p` it may cost.
 #[derive(Clone, Copy)]
