@@ -43,6 +43,7 @@ struct ArenaFirst {
 unsafe impl Sync for ArenaFirst {}
 
 impl ArenaFirst {
+    #[allow(clippy::large_stack_arrays, reason = "it is for a static")]
     const fn new() -> Self {
         Self {
             used: AtomicUsize::new(0),
