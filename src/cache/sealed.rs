@@ -187,7 +187,7 @@ pub(super) mod tests {
     }
 
     /// A file with a token of the key whose bytes are all this one.
-    pub(in super::super) fn sealed(byte: u8, expires_at: u64, before: &[u8]) -> Vec<u8> {
+    pub(in crate::cache) fn sealed(byte: u8, expires_at: u64, before: &[u8]) -> Vec<u8> {
         let json = format!("{{\"token\":{byte}}}");
         let content = seal(&key_of(byte), "key", json, Timestamp(expires_at), before);
         content.expect("a file")

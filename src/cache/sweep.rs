@@ -132,10 +132,10 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::tests::{age, directory};
-    use super::super::{Cache, CacheEntry, LockOutcome};
+    use super::super::tests::{age, cache, directory};
+    use super::super::{CacheEntry, LockOutcome};
     use super::*;
-    use crate::platform::disk::{Directories, Durability};
+    use crate::platform::disk::Durability;
     use crate::profile::token_request::TokenRequest;
     use crate::profile::{self, ProfileName};
     use crate::types::checked_text::Scope;
@@ -327,15 +327,11 @@ mod tests {
         }
 
         fn entry(&self, scope: &str) -> CacheEntry {
-            let directories = Directories {
-                config: self.0.path().join("config"),
-                cache: self.0.path().join("cache"),
-            };
             let name = ProfileName::parse("p").expect("a good name");
             let scope = Scope::parse(scope).expect("a scope");
             let profile = profile::example();
             let request = TokenRequest::new(&name, &profile, Some(&scope), None, None);
-            Cache::of(&directories, &name).entry(&request, CacheMode::Plain)
+            cache(&self.0).entry(&request, CacheMode::Plain)
         }
 
         /// An entry that is damaged, and so stale.
