@@ -64,7 +64,7 @@ fn most() -> Counts {
     }
 }
 
-/// The same for a token from the shared cache.
+/// What a token from the shared cache may cost in the release for Linux: what was counted, and a little more.
 const SHARED_SYSTEM_CALLS: u64 = 110;
 const SHARED_PAGE_FAULTS: u64 = 75;
 
@@ -281,8 +281,13 @@ pub(crate) fn instructions_run(machine: &Machine, call: &Call) -> Vec<u64> {
     ];
     let (trace, _) = under(&lackey, machine, call);
     // An instruction is `I  00401000,3`.
-    let addresses = trace.lines().filter_map(|line| {
-        let (address, _) = line.strip_prefix("I  ")?.split_once(',')?;
+    addresses(&trace, "I  ", ',')
+}
+
+/// The hexadecimal numbers between the beginning of a line and this character.
+fn addresses(report: &str, before: &str, after: char) -> Vec<u64> {
+    let addresses = report.lines().filter_map(|line| {
+        let (address, _) = line.strip_prefix(before)?.split_once(after)?;
         u64::from_str_radix(address, 16).ok()
     });
     addresses.collect()
@@ -300,11 +305,7 @@ pub(crate) fn instructions_run_quickly(machine: &Machine, call: &Call) -> Vec<u6
     ];
     let (report, _) = under(&callgrind, machine, call);
     // A cost is `0x401000 12 3`: the instruction, its line, how often it ran.
-    let addresses = report.lines().filter_map(|line| {
-        let (address, _) = line.strip_prefix("0x")?.split_once(' ')?;
-        u64::from_str_radix(address, 16).ok()
-    });
-    addresses.collect()
+    addresses(&report, "0x", ' ')
 }
 
 #[test]
