@@ -15,7 +15,7 @@ use rustls::server::ParsedCertificate;
 
 use super::key::{EC_PUBLIC_KEY, ED25519 as ED25519_KEY, P256, P384};
 use crate::profile::JwtAlgorithm;
-use crate::types::ssh_key::{Content, SshPublicKey, at_fixed_length};
+use crate::types::ssh_key::{Content, SshPublicKey, at_fixed_length, without_zeros};
 
 /// RFC 8017 A.1, RFC 8410 §3.
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -64,8 +64,9 @@ pub(super) fn algorithms(key: &SshPublicKey) -> &'static [JwtAlgorithm] {
     }
 }
 
-/// The signature in what a program printed: as it is, or in base64; ECDSA's two numbers at a fixed
-/// length (RFC 7518 §3.4), or in DER. None if no reading of it is this key's signature of the message.
+/// The signature in what a program printed: as it is, or in base64; RSA's number of any length, and
+/// ECDSA's two at a fixed length (RFC 7518 §3.4), or in DER. None if no reading of it is this key's
+/// signature of the message.
 pub(super) fn signature_in(
     printed: &[u8],
     key: &SshPublicKey,
@@ -74,16 +75,14 @@ pub(super) fn signature_in(
 ) -> Option<Vec<u8>> {
     let mut readings = vec![printed.to_vec()];
     readings.extend(from_base64(printed));
-    let length = match algorithm {
-        JwtAlgorithm::ES256 => Some(32),
-        JwtAlgorithm::ES384 => Some(48),
-        _ => None,
+    let with_length = |reading: &Vec<u8>| match key.content()? {
+        Content::Rsa { modulus, .. } => of_modulus(reading, modulus.len()),
+        Content::P256(_) => fixed_length(reading, 32),
+        Content::P384(_) => fixed_length(reading, 48),
+        Content::Ed25519(_) => None,
     };
-    if let Some(length) = length {
-        let from_der = readings.iter().filter_map(|it| fixed_length(it, length));
-        let from_der: Vec<_> = from_der.collect();
-        readings.extend(from_der);
-    }
+    let more: Vec<_> = readings.iter().filter_map(with_length).collect();
+    readings.extend(more);
     let mut readings = readings.into_iter();
     readings.find(|signature| verifies(key, algorithm, message, signature))
 }
@@ -119,10 +118,16 @@ fn verifies(key: &SshPublicKey, algorithm: JwtAlgorithm, message: &[u8], signatu
     }
 }
 
+/// An RSA signature, padded to the length of the modulus (RFC 8017 §8.1.1, §8.2.1). Some programs, such as
+/// gpg-agent, print the number without its leading zeros; others put a zero before it, as for a signed number.
+fn of_modulus(number: &[u8], length: usize) -> Option<Vec<u8>> {
+    at_fixed_length(&[without_zeros(number)], length)
+}
+
 /// ECDSA's two numbers, from ASN.1 (RFC 3279 §2.2.3) to a fixed length each (RFC 7518 §3.4).
 fn fixed_length(der: &[u8], length: usize) -> Option<Vec<u8>> {
     let [r, s] = &numbers(der)?;
-    at_fixed_length([r, s], length)
+    at_fixed_length(&[r, s], length)
 }
 
 /// A sequence of two positive numbers, without leading zeros.
@@ -147,4 +152,65 @@ fn from_base64(printed: &[u8]) -> Option<Vec<u8>> {
         })
         .collect();
     STANDARD_NO_PAD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    const KEY: &[u8] = b"-----BEGIN PUBLIC KEY-----\n\
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAmS6eplYtsnrwBVWWaYit\n\
+Ssa+CxBOxlu2xyKC4cbaxkZo7DXr9Xy2vKwHlVGOu51YUbd7P69i7JVC87u1uUTf\n\
+zsCW8rrZBe7saJ9JwsdBYBQ9EaO6zAyHAzCUaPjqPFJkR1XP3Ti20cL2LTOEFPWq\n\
+0SD89x1SO/VGCc3q/Ft+X6waXRVJ/9e+kfyEPg4ELzdLsuD6TsWdxU0rB0NF3pUl\n\
+MjQM8UJEJROu0kU8xwRHr28sd+Nz7rFl8JpiIofZQ3ACMgN64ABaO/gEhst/wA3b\n\
+RNJi3E8JzSb/GsUXWwxew/134HSsRaoVSo/b9FPHWIlE/uoD59aoevH+Hb1qp3vd\n\
+rQIDAQAB\n\
+-----END PUBLIC KEY-----";
+
+    /// Signatures by its private key that begin with a zero.
+    const SIGNATURES: [(JwtAlgorithm, &[u8], &str); 2] = [
+        (
+            JwtAlgorithm::RS256,
+            b"message 114",
+            "AJsQ+HV4c7MKKu3jBcKJTEt7XdESZN92TeyoQXQAX+um02zED973QTO/Rx/1FPqLXlPZ6XJEAdudw5SEbggNe7P4\
+        ongzogOuUrxyU2/63ou4QyASh9VPPZi3ZaQyQitl2qVmHzCU6lKpUWr3xt1zROHzKrC/zeXVY+mo28zK9cGSXNRe\
+        IWmDR4gL+RzbZnFHryL4f8+Ut4zQLe3jUm+w1HXdpxhcxb2Y3iKL3JD5oRL31k3ZppmcUUz6yyFLSv8IZwuXVArt\
+        PCWUmsiTkWJL2okE/xARGJBVh9fw42YzU6zx4e4AANLVR5DV/TSJuu3tCfk0POORa4dQvZys/2lLqw==",
+        ),
+        (
+            JwtAlgorithm::PS256,
+            b"message 21",
+            "AHho7/o7tB9KKlLyZ1Sno2XAIZgo2WOsoXPUHTabYae64QbsELCEDTnZ+k11xPRUYxBEVfIFDe3bwhywxsOoX/yK\
+        fVyr7f6rd45TwXXQ6sOtDBtEv0ikxzOiyjsNDCz07lTaRA5dnKRdze+Bz5pFz8fZQ9oQHEkRFz4gXyVdb2+OX9F8\
+        q0gZsARmeMw9CcxOGc9poCicgtmD8cNiCVUUGwp88NCesgyi0mLSOfcSw/FJSB1TMS37DkIe4hLgEEa8do7cQ6bf\
+        gMLoh5W0A6YD16TGCB+8fldZGDm6grMotbmGYAylE5BDwtXHehwrrSNItqwjB2cvl8THckx54Z+5Sg==",
+        ),
+    ];
+
+    #[test]
+    fn an_rsa_signature_may_lack_its_leading_zeros_or_have_more() {
+        let key = in_file(KEY).expect("a public key");
+        for (algorithm, message, base64) in SIGNATURES {
+            let signature = STANDARD.decode(base64).expect("base64");
+            assert_eq!((signature.len(), signature[0]), (256, 0));
+            let read = |printed: &[u8]| signature_in(printed, &key, algorithm, message);
+            let (shorter, longer) = (&signature[1..], [&b"\0\0"[..], &signature].concat());
+            for printed in [&signature, shorter, &longer, base64.as_bytes()] {
+                assert_eq!(read(printed).as_ref(), Some(&signature));
+            }
+            assert_eq!(
+                read(STANDARD.encode(shorter).as_bytes()),
+                Some(signature.clone())
+            );
+            let mut changed = signature.clone();
+            changed[255] ^= 1;
+            for printed in [&changed[..], &changed[1..], &signature[2..], b"", b"\0"] {
+                assert_eq!(read(printed), None);
+            }
+        }
+    }
 }

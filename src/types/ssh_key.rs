@@ -40,9 +40,8 @@ impl<'a> Reader<'a> {
     /// A number that is not negative, without leading zeros.
     pub(crate) fn mpint(&mut self) -> Option<&'a [u8]> {
         let bytes = self.string()?;
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        let is_negative = zeros == 0 && bytes.first().is_some_and(|byte| byte & 0x80 != 0);
-        (!is_negative).then(|| &bytes[zeros..])
+        let is_negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
+        (!is_negative).then(|| without_zeros(bytes))
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
@@ -192,6 +191,12 @@ impl fmt::Debug for SshPublicKey {
     }
 }
 
+/// A number without its leading zeros.
+pub(crate) fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
+}
+
 /// A number without leading zeros as SSH encodes it (RFC 4251 §5): a high bit would be a sign.
 fn mpint(number: &[u8]) -> Vec<u8> {
     let sign: &[u8] = match number.first() {
@@ -226,8 +231,8 @@ impl SshSignature {
         reader.is_at_end().then_some(Self { algorithm, bytes })
     }
 
-    /// With ECDSA's two numbers at a fixed length each (RFC 7518 §3.4); other signatures are the same
-    /// in SSH and in JWS.
+    /// With ECDSA's two numbers at a fixed length each (RFC 7518 §3.4). Other signatures are returned as they
+    /// are.
     pub(crate) fn fixed_length(&self) -> Option<Vec<u8>> {
         let length = match self.algorithm.as_str() {
             "ecdsa-sha2-nistp256" => 32,
@@ -236,18 +241,17 @@ impl SshSignature {
         };
         let mut reader = Reader(&self.bytes);
         let numbers = [reader.mpint()?, reader.mpint()?];
-        let fixed = at_fixed_length(numbers, length)?;
+        let fixed = at_fixed_length(&numbers, length)?;
         reader.is_at_end().then_some(fixed)
     }
 }
 
-/// ECDSA's two numbers, which have no leading zeros, at this length in bytes each (RFC 7518 §3.4). None
-/// if one is longer.
-pub(crate) fn at_fixed_length(numbers: [&[u8]; 2], length: usize) -> Option<Vec<u8>> {
-    let mut fixed = Vec::with_capacity(2 * length);
+/// Numbers without leading zeros, each padded to this length in bytes. None if one is longer.
+pub(crate) fn at_fixed_length(numbers: &[&[u8]], length: usize) -> Option<Vec<u8>> {
+    let mut fixed = Vec::with_capacity(numbers.len() * length);
     for number in numbers {
         fixed.resize(fixed.len() + length.checked_sub(number.len())?, 0);
-        fixed.extend(number);
+        fixed.extend(*number);
     }
     Some(fixed)
 }
@@ -358,12 +362,8 @@ mod tests {
             let signature = SshSignature::parse(&blob).expect("a signature");
             let fixed = signature.fixed_length().expect("two numbers");
             assert_eq!(fixed.len(), 64);
-            let significant = |number: &[u8]| {
-                let zeros = number.iter().take_while(|byte| **byte == 0).count();
-                number[zeros..].to_vec()
-            };
-            assert_eq!(significant(&fixed[..32]), significant(r));
-            assert_eq!(significant(&fixed[32..]), significant(s));
+            assert_eq!(without_zeros(&fixed[..32]), without_zeros(r));
+            assert_eq!(without_zeros(&fixed[32..]), without_zeros(s));
         }
         for bad in [
             strings(&[&[1; 33], &[2; 32]]),

@@ -5,7 +5,7 @@ use std::fs;
 use super::programs::{PIN, SOFTHSM, Token, Tpm, installed};
 use super::{login, verify};
 use crate::machine::{Machine, Ran, numbered_tokens};
-use crate::material::Material;
+use crate::material::{Material, openssl};
 use crate::real_servers::{OIDC_PROVIDER, RealServer};
 use crate::server::Server;
 
@@ -69,6 +69,34 @@ fn a_command_may_print_its_signature_in_any_usual_encoding() {
             headers.iter().all(|it| it["alg"] == algorithm),
             "{headers:?}"
         );
+    }
+}
+
+#[test]
+fn an_rsa_signature_may_have_any_number_of_leading_zeros() {
+    let material = Material::new();
+    let (key, public) = (material.argument("odd.pem"), material.argument("odd.pub"));
+    // Most signatures of a modulus with one bit in its first byte start with a zero.
+    openssl(&["genrsa", "-out", &key, "2049"]);
+    openssl(&["rsa", "-in", &key, "-pubout", "-out", &public]);
+    let sign = format!("openssl dgst -sha256 -sign '{key}'");
+    let without_zero = format!(
+        "f=$(mktemp); {sign} >$f; \
+         case $(head -c 1 $f | od -An -tx1) in *00) tail -c +2 $f ;; *) cat $f ;; esac; rm $f"
+    );
+    for command in [
+        format!("!{sign}"),
+        format!("!{without_zero}"),
+        format!("!{{ {without_zero}; }} | base64"),
+        format!("!printf '\\0\\0'; {sign}"),
+    ] {
+        let server = Server::start(numbered_tokens());
+        let machine = Machine::new();
+        login_with(&machine, &server, &command, &public, "RS256").success();
+        for _ in 0..20 {
+            machine.run(&["token", "--refresh"]).token();
+        }
+        verify(&server.requests(), &public, "RS256");
     }
 }
 
