@@ -2,6 +2,7 @@
 //! secret.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -71,18 +72,39 @@ struct Applied {
     is_fixed: bool,
 }
 
-impl Applied {
-    /// What the policy requires, as one of these members of its file says.
-    fn by_policy(name: &str, value: Value, members: &[&str]) -> Self {
-        let path = policy::path();
-        let text = text_of(&path);
-        Self {
+/// The policy, and the text of its file, in which lines are counted.
+struct PolicyInFile {
+    rules: Arc<Policy>,
+    text: String,
+}
+
+impl PolicyInFile {
+    /// # Errors
+    /// There is a policy that cannot be read or believed.
+    fn current() -> Result<Self> {
+        let rules = policy::current()?;
+        let text = text_of(&policy::path());
+        Ok(Self { rules, text })
+    }
+
+    /// A setting that the policy fixes, with the line of the first of these members that the file has.
+    fn fixed(&self, name: &str, value: Value, members: &[&str]) -> Applied {
+        let line = members
+            .iter()
+            .find_map(|member| line_of(&self.text, member));
+        Applied {
             name: name.to_owned(),
             value,
-            line: members.iter().find_map(|member| line_of(&text, member)),
-            source: path.display().to_string(),
+            source: policy::path().display().to_string(),
+            line,
             is_fixed: true,
         }
+    }
+
+    fn all_fixed(&self) -> Vec<Applied> {
+        let requirements = self.rules.requirements().into_iter();
+        let fixed = |(name, value): (&str, Value)| self.fixed(name, value, &[name]);
+        requirements.map(fixed).collect()
     }
 }
 
@@ -94,11 +116,11 @@ pub(crate) fn run(args: &Args, print: &dyn Fn(&str) -> Result<()>) -> Result<Str
     if args.policy_schema {
         return Ok(POLICY_SCHEMA.to_owned());
     }
-    let policy = policy::current();
-    let required = policy.as_ref().map(|policy| policy_lines(policy));
+    let policy = PolicyInFile::current();
+    let required = policy.as_ref().map(PolicyInFile::all_fixed);
     let required = required.unwrap_or_default();
     let variables = variable_lines();
-    let profile = profile_lines(args.profile.as_deref(), policy.as_deref().ok());
+    let profile = profile_lines(args.profile.as_deref(), policy.as_ref().ok());
     let error = policy.err();
     let (name, settings, error) = match profile {
         Ok(Some((name, settings))) => (Some(name), settings, error),
@@ -170,12 +192,6 @@ fn lines_json(lines: &[Applied]) -> Value {
     Value::Object(lines.iter().map(line).collect())
 }
 
-fn policy_lines(policy: &Policy) -> Vec<Applied> {
-    let requirements = policy.requirements().into_iter();
-    let line = |(name, value): (&str, Value)| Applied::by_policy(name, value, &[name]);
-    requirements.map(line).collect()
-}
-
 /// The variables of hallpass that are set.
 fn variable_lines() -> Vec<Applied> {
     let (known, _) = variables::set();
@@ -196,7 +212,7 @@ fn variable_lines() -> Vec<Applied> {
 /// The profile's name, and its settings; none if no profile is named and none would be used.
 fn profile_lines(
     named: Option<&str>,
-    policy: Option<&Policy>,
+    policy: Option<&PolicyInFile>,
 ) -> Result<Option<(String, Vec<Applied>)>> {
     let profiles = Profiles::of(&profiles::directories()?);
     let is_chosen = named.is_some() || name_given(None)?.is_some() || from_environment()?.is_some();
@@ -205,7 +221,7 @@ fn profile_lines(
         found => found?,
     };
     let wanted = cache_mode(&selected.profile).ok();
-    let most = policy.and_then(Policy::max_ttl).map(|most| most.as_secs());
+    let most = policy.and_then(|policy| Some((policy, policy.rules.max_ttl()?.as_secs())));
     let name = selected.name.to_string();
     let (file, settings) = settings_of(selected, &profiles);
     let text = file.as_deref().map(text_of).unwrap_or_default();
@@ -215,13 +231,15 @@ fn profile_lines(
                     value,
                     origin,
                 }: SettingOf| {
-        let is_over = |most: &u64| value.as_u64().is_none_or(|own| own > *most);
-        let limit = most.filter(|most| name == "max_ttl_seconds" && is_over(most));
-        if let Some(most) = limit {
-            return Applied::by_policy(&name, most.into(), &["max_ttl_seconds"]);
+        let is_over = |most: u64| value.as_u64().is_none_or(|own| own > most);
+        let limit = most.filter(|(_, most)| name == "max_ttl_seconds" && is_over(*most));
+        if let Some((policy, most)) = limit {
+            return policy.fixed(&name, most.into(), &["max_ttl_seconds"]);
+        }
+        if let (Origin::Policy, Some(policy)) = (origin, policy) {
+            return policy.fixed(&name, value, &[&name]);
         }
         let source = match (origin, &place) {
-            (Origin::Policy, _) => return Applied::by_policy(&name, value, &[&name]),
             (Origin::Default, _) => "built-in".to_owned(),
             (Origin::Variable(variable), _) => variable.to_owned(),
             (_, Some(place)) => place.clone(),
@@ -247,21 +265,25 @@ fn profile_lines(
 }
 
 /// That the policy allows no shared cache.
-fn no_share_line(policy: &Policy) -> Option<Applied> {
-    if policy.share()? != SharePolicy::NotAllowed {
+fn no_share_line(policy: &PolicyInFile) -> Option<Applied> {
+    if policy.rules.share()? != SharePolicy::NotAllowed {
         return None;
     }
     // `"cache": "none"` implies it.
     let members = ["share", "cache"];
-    Some(Applied::by_policy("share", false.into(), &members))
+    Some(policy.fixed("share", false.into(), &members))
 }
 
 /// How tokens are cached, and who decided it: the policy, the environment, the profile or nobody.
-fn cache_line(mode: CacheMode, of_profile: Option<Applied>, policy: Option<&Policy>) -> Applied {
-    let required = policy.and_then(Policy::required_cache_mode);
+fn cache_line(
+    mode: CacheMode,
+    of_profile: Option<Applied>,
+    policy: Option<&PolicyInFile>,
+) -> Applied {
     let value = Value::from(mode.as_str());
-    if required == Some(mode) {
-        return Applied::by_policy("cache", value, &["cache"]);
+    let is_required = |policy: &&PolicyInFile| policy.rules.required_cache_mode() == Some(mode);
+    if let Some(policy) = policy.filter(is_required) {
+        return policy.fixed("cache", value, &["cache"]);
     }
     let of_variable = std::env::var("HALLPASS_CACHE").is_ok_and(|value| !value.is_empty());
     let (source, line) = match of_profile {
