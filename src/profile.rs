@@ -237,6 +237,13 @@ impl Profile {
         }
     }
 
+    /// The shared cache that its tokens may be in.
+    pub(crate) fn shared_cache(&self) -> Option<&Share> {
+        let share = self.share.as_deref()?;
+        let has_key = share.key.is_some() || self.has_client_secret();
+        (has_key && self.is_not_shared_because().is_none()).then_some(share)
+    }
+
     /// Whether the client has a secret that all its machines have.
     pub(crate) fn has_client_secret(&self) -> bool {
         self.secret.is_some() && !self.client_auth.has_key()

@@ -31,7 +31,7 @@ use crate::types::secret::{AccessToken, ClientSecret, Credential};
 use crate::types::token::{CachedToken, Timestamp};
 use crate::types::token_failure::TokenFailure;
 use rotation::RotationState;
-use sharing::{share_of, shared_entry};
+use sharing::shared_entry;
 use warnings::token_with_warnings;
 pub(super) use warnings::{missing_scope, warn_of_response};
 
@@ -378,7 +378,7 @@ impl TokenSource for ProfileSource<'_> {
     }
 
     fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
-        if share_of(&self.selected.profile).is_none() {
+        if self.selected.profile.shared_cache().is_none() {
             return self.request_from_server(client);
         }
         self.request_shared(client)
@@ -413,7 +413,7 @@ fn wait_limit(profile: &Profile) -> Result<Duration> {
     let for_headers = limit_if(profile.secret_headers.is_some())?;
     let requests = number_of_requests(profile);
     let own = (profile.timeout() + for_secret + for_headers + for_identity) * requests + GRACE;
-    let Some(share) = share_of(profile) else {
+    let Some(share) = profile.shared_cache() else {
         return Ok(own);
     };
     let secrets = [&share.password, &share.key].into_iter().flatten();

@@ -69,6 +69,15 @@ impl TokenClient {
         others: OtherCredentials,
     ) -> Result<Self> {
         policy::current()?.check(profile)?;
+        Self::with_http(name, profile, credential, others)
+    }
+
+    fn with_http(
+        name: Option<&ProfileName>,
+        profile: &Profile,
+        credential: Credential,
+        others: OtherCredentials,
+    ) -> Result<Self> {
         let client = Self::without_http(name, profile, credential, others)?;
         client.http(profile)?;
         Ok(client)
@@ -147,13 +156,13 @@ impl TokenClient {
         others: OtherCredentials,
     ) -> Result<Self> {
         policy::current()?.check(profile)?;
-        if profile.share.is_some() {
+        if profile.shared_cache().is_some() {
             return Self::without_http(Some(name), profile, credential()?, others);
         }
         // The handshake needs the credential.
         let may_block = profile.secret.as_ref().is_some_and(SecretSource::may_block);
         if !may_block || profile.client_auth.is_tls() {
-            return Self::of(Some(name), profile, credential()?, others);
+            return Self::with_http(Some(name), profile, credential()?, others);
         }
         let set_up = || http(profile, Some(name), None, others.certificate_key.as_ref());
         let (credential, http) = thread::scope(|scope| -> Result<_> {

@@ -6,7 +6,7 @@ use super::given::{absolute, with_absolute_program};
 use super::options::Args;
 use super::verify::Verified;
 use crate::commands::OrNothing;
-use crate::commands::obtain::sharing::{in_effect, share_of, shared_entry};
+use crate::commands::obtain::sharing::{in_effect, shared_entry};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
@@ -106,7 +106,7 @@ pub(super) fn report(directories: &Directories, name: &ProfileName, verified: &V
     };
     let input = &verified.input;
     let (Some(share), Some(_), Some(credential)) =
-        (share_of(&profile), &verified.token, &input.credential)
+        (profile.shared_cache(), &verified.token, &input.credential)
     else {
         return;
     };

@@ -1,7 +1,7 @@
 //! `logout --everywhere`: the tokens that a profile has in its shared cache.
 
 use crate::cache::Cache;
-use crate::commands::obtain::sharing::{in_effect, share_of, shared_entry};
+use crate::commands::obtain::sharing::{in_effect, shared_entry};
 use crate::error::{Error, Result};
 use crate::message;
 use crate::platform::disk::Directories;
@@ -11,7 +11,7 @@ use crate::secrets::{self, WaitLimit};
 
 /// Whether other machines use the tokens of the profile.
 pub(super) fn is_shared(profile: &Profile) -> bool {
-    in_effect(profile).is_ok_and(|profile| share_of(&profile).is_some())
+    in_effect(profile).is_ok_and(|profile| profile.shared_cache().is_some())
 }
 
 /// Removes the profile's own entry at the server, and those of other scopes that this machine has cached.
@@ -24,7 +24,7 @@ pub(super) fn remove(
     profile: &Profile,
 ) -> Result<()> {
     let profile = &in_effect(profile)?;
-    let Some(share) = share_of(profile) else {
+    let Some(share) = profile.shared_cache() else {
         message::warning(&format!(
             "profile {name} uses no shared cache; --everywhere has no effect"
         ));

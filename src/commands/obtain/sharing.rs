@@ -16,13 +16,6 @@ use crate::share::{Access, Keys, SharedEntry};
 use crate::types::digest::{Digest, sha256};
 use crate::types::secret::Credential;
 
-/// The shared cache that a token of this profile may be in.
-pub(in crate::commands) fn share_of(profile: &Profile) -> Option<&Share> {
-    let share = profile.share.as_deref()?;
-    let has_key = share.key.is_some() || profile.has_client_secret();
-    (has_key && profile.is_not_shared_because().is_none()).then_some(share)
-}
-
 /// The profile with the shared cache that the policy requires, or its own.
 ///
 /// # Errors
@@ -41,7 +34,7 @@ pub(in crate::commands) fn shared_entry<'a>(
     (credential, secret_headers): (&'a Credential, &Headers),
     wait: WaitLimit,
 ) -> Option<SharedEntry<'a>> {
-    let share = share_of(profile)?;
+    let share = profile.shared_cache()?;
     Some(SharedEntry {
         share,
         trust: &profile.trust,

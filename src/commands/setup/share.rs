@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::commands::obtain::sharing::share_of;
 use crate::error::Result;
 use crate::platform::disk::Directories;
+use crate::profile::Profile;
 use crate::profiles::{Profiles, from_environment};
 use crate::share::acl;
 
@@ -20,7 +20,7 @@ pub(super) fn text(named: Option<&str>) -> Result<String> {
         (None, None) => None,
         (Some(_), _) => Some(profiles.find(named)?.profile),
     };
-    let share = profile.as_ref().and_then(share_of);
+    let share = profile.as_ref().and_then(Profile::shared_cache);
     let user = share
         .and_then(|share| share.user.as_deref())
         .unwrap_or("hallpass");
