@@ -54,12 +54,12 @@ impl Connection {
             tls: tls.map_err(|error| Problem::new(error.to_string()))?,
         };
         let mut clock = Clock::of(limit);
-        let stream = login.connect(&mut clock)?;
+        let mut stream = login.connect(&mut clock)?;
         Ok(Self {
+            left: stream.timed().clock.left(),
             stream,
             parser: Parser::new(),
             login,
-            left: clock.left(),
             is_redirected: false,
         })
     }
@@ -275,18 +275,21 @@ impl Write for Stream {
 /// busy machine, every server would seem slow.
 #[derive(Clone, Copy)]
 struct Clock {
+    started: Instant,
     deadline: Instant,
-    /// What was left out so far, or was before this clock.
-    waited: Duration,
+    /// What the thread had waited before this clock, and what was left out since. None until it is first read.
+    waited: Option<Duration>,
     /// How much may still be left out.
     grace: Duration,
 }
 
 impl Clock {
     fn of(limit: Duration) -> Self {
+        let started = Instant::now();
         Self {
-            deadline: Instant::now() + limit,
-            waited: waited_for_processor(),
+            started,
+            deadline: started + limit,
+            waited: None,
             grace: limit * 20,
         }
     }
@@ -295,16 +298,33 @@ impl Clock {
         self.deadline = Instant::now() + limit;
     }
 
-    /// The time that the thread waited is read only if there seems to be none left, because reading it takes
-    /// a tenth of the time of a command.
+    /// Reads how long the thread has waited so far: while the server works, because reading it is slow.
+    fn note_waited(&mut self) {
+        if self.waited.is_none() {
+            self.waited = Some(self.waited_before(waited_for_processor()));
+        }
+    }
+
+    /// What the thread had waited before this clock, or less: since then, it cannot have waited for longer
+    /// than the time that has passed.
+    fn waited_before(&self, waited: Duration) -> Duration {
+        waited.saturating_sub(self.started.elapsed())
+    }
+
     fn left(&mut self) -> Duration {
+        self.left_if_waited(waited_for_processor)
+    }
+
+    /// The time that the thread waited is read again only if there seems to be none left.
+    fn left_if_waited(&mut self, waited: impl FnOnce() -> Duration) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if !left.is_zero() {
             return left;
         }
-        let waited = waited_for_processor();
-        let own = waited.saturating_sub(self.waited).min(self.grace);
-        self.waited = waited;
+        let waited = waited();
+        let before = self.waited.replace(waited);
+        let before = before.unwrap_or_else(|| self.waited_before(waited));
+        let own = waited.saturating_sub(before).min(self.grace);
         self.grace -= own;
         self.deadline += own;
         self.deadline.saturating_duration_since(Instant::now())
@@ -329,6 +349,7 @@ impl Timed {
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.clock.note_waited();
         loop {
             let left = self.left()?;
             self.stream.set_read_timeout(left)?;
@@ -442,4 +463,46 @@ fn tls_fault(error: &io::Error) -> Problem {
         Some(rustls::Error::InvalidMessage(_)) => "the server does not use TLS at this port",
         Some(_) => "the TLS handshake failed",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A clock whose time has just passed, and that was started so long ago.
+    fn over(started: Duration) -> Clock {
+        let now = Instant::now();
+        Clock {
+            started: now
+                .checked_sub(started)
+                .expect("the system runs for longer"),
+            deadline: now,
+            ..Clock::of(SECOND)
+        }
+    }
+
+    #[test]
+    fn a_wait_for_the_processor_does_not_count_and_none_counts_twice() {
+        let mut clock = over(60 * SECOND);
+        clock.waited = Some(5 * SECOND);
+        assert!(clock.left_if_waited(|| 5 * SECOND).is_zero());
+        let left = clock.left_if_waited(|| 7 * SECOND);
+        assert!(left > SECOND && left <= 2 * SECOND, "{left:?}");
+        clock.deadline = Instant::now();
+        assert!(clock.left_if_waited(|| 7 * SECOND).is_zero());
+        // Never more than twenty times the limit.
+        let left = clock.left_if_waited(|| 1000 * SECOND);
+        assert!(left > 17 * SECOND && left <= 18 * SECOND, "{left:?}");
+    }
+
+    #[test]
+    fn what_a_thread_waited_before_the_clock_started_is_not_left_out() {
+        let mut clock = over(2 * SECOND);
+        let left = clock.left_if_waited(|| 1000 * SECOND);
+        assert!(left > SECOND && left <= 3 * SECOND, "{left:?}");
+        let mut clock = over(Duration::ZERO);
+        assert!(clock.left_if_waited(|| 1000 * SECOND) < SECOND);
+    }
 }
