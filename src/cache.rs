@@ -156,6 +156,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::profile;
+    use crate::types::checked_text::Scope;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -166,6 +168,14 @@ mod tests {
             cache: directory.path().join("cache"),
         };
         Cache::of(&directories, &ProfileName::parse("p").expect("a good name"))
+    }
+
+    /// An entry of the profile's cache that is not encrypted.
+    pub(super) fn entry(directory: &TempDir, scope: &str) -> CacheEntry {
+        let name = ProfileName::parse("p").expect("a good name");
+        let scope = Scope::parse(scope).expect("a scope");
+        let request = TokenRequest::new(&name, &profile::example(), Some(&scope), None, None);
+        cache(directory).entry(&request, CacheMode::Plain)
     }
 
     pub(super) fn directory() -> TempDir {

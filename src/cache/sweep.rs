@@ -132,13 +132,10 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::tests::{age, cache, directory};
+    use super::super::tests::{age, directory, entry};
     use super::super::{CacheEntry, LockOutcome};
     use super::*;
     use crate::platform::disk::Durability;
-    use crate::profile::token_request::TokenRequest;
-    use crate::profile::{self, ProfileName};
-    use crate::types::checked_text::Scope;
 
     #[test]
     #[cfg_attr(windows, ignore = "lock files are never removed")]
@@ -155,7 +152,10 @@ mod tests {
         assert!(!opened.try_exclusive().expect("locks"), "it is locked");
         assert!(entry.try_lock(&snapshot).is_none());
         drop(outcome);
-        assert!(opened.try_exclusive().expect("locks"));
+        // A process that another test is starting may have a copy of the descriptor for a moment.
+        let limit = Duration::from_secs(60);
+        let is_free = opened.try_exclusive().expect("locks");
+        assert!(is_free || opened.wait_in_line(limit).expect("waits"));
         assert!(
             entry.try_lock(&snapshot).is_none(),
             "both use the same file"
@@ -200,15 +200,13 @@ mod tests {
     #[test]
     fn a_locked_key_is_not_removed() {
         let cache = TestCache::new();
-        let entry = cache.stale("a");
-        let mut held = entry.open_lock().expect("a lock file");
+        let (locked, free) = (cache.stale("locked"), cache.stale("free"));
+        let mut held = locked.open_lock().expect("a lock file");
         assert!(held.try_exclusive().expect("locks"));
+        free.open_lock().expect("a lock file");
         cache.sweep();
-        assert!(entry.path.exists());
-        drop(held);
-        cache.sweep();
-        assert!(!entry.path.exists());
-        assert_eq!(entry.lock_path().exists(), !LockFile::CAN_BE_REMOVED);
+        assert!(locked.path.exists() && !free.path.exists());
+        assert_eq!(free.lock_path().exists(), !LockFile::CAN_BE_REMOVED);
     }
 
     #[test]
@@ -217,11 +215,11 @@ mod tests {
         let entry = cache.stale("a");
         entry.record_rejected("fingerprint");
         disk::remove(&entry.path).expect("removed");
-        cache.sweep();
-        assert_eq!(entry.rejected().as_deref(), Some("fingerprint"));
-        age(&entry.rejected_path(), REJECTED);
-        cache.sweep();
-        assert_eq!(entry.rejected(), None);
+        for (hours, is_kept) in [(23, true), (24, false)] {
+            age(&entry.rejected_path(), Duration::from_secs(hours * 3600));
+            cache.sweep();
+            assert_eq!(entry.rejected().is_some(), is_kept, "{hours} h");
+        }
         assert_eq!(entry.lock_path().exists(), !LockFile::CAN_BE_REMOVED);
     }
 
@@ -276,12 +274,13 @@ mod tests {
 
     #[test]
     fn all_keys_are_checked_in_time() {
-        let cache = TestCache::new();
         let count = 3 * CANDIDATE_LIMIT;
-        let entries: Vec<_> = (0..count).map(|n| cache.stale(&n.to_string())).collect();
-        for stale in entries.iter().step_by(11) {
+        for number in (0..count).step_by(11) {
+            let cache = TestCache::new();
+            let entries: Vec<_> = (0..count).map(|n| cache.stale(&n.to_string())).collect();
+            let stale = &entries[number];
             let others = entries.iter().filter(|entry| entry.key != stale.key);
-            let busy: Vec<_> = others
+            let _busy: Vec<_> = others
                 .map(|entry| {
                     let mut lock = entry.open_lock().expect("a lock file");
                     assert!(lock.try_exclusive().expect("locks"));
@@ -294,7 +293,6 @@ mod tests {
                 sweep(&cache.directory(), "own", start, CacheMode::Plain);
             }
             assert!(!stale.path.exists());
-            drop(busy);
         }
     }
 
@@ -327,11 +325,7 @@ mod tests {
         }
 
         fn entry(&self, scope: &str) -> CacheEntry {
-            let name = ProfileName::parse("p").expect("a good name");
-            let scope = Scope::parse(scope).expect("a scope");
-            let profile = profile::example();
-            let request = TokenRequest::new(&name, &profile, Some(&scope), None, None);
-            cache(&self.0).entry(&request, CacheMode::Plain)
+            entry(&self.0, scope)
         }
 
         /// An entry that is damaged, and so stale.
