@@ -149,6 +149,7 @@ pub(crate) mod fuzz;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs::File;
     use std::path::Path;
     use std::time::SystemTime;
@@ -158,6 +159,9 @@ mod tests {
     use super::*;
     use crate::profile;
     use crate::types::checked_text::Scope;
+    use crate::types::dpop::{DPOP, ProofKey};
+    use crate::types::secret::AccessToken;
+    use crate::types::token::Timestamp;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -176,6 +180,19 @@ mod tests {
         let scope = Scope::parse(scope).expect("a scope");
         let request = TokenRequest::new(&name, &profile::example(), Some(&scope), None, None);
         cache(directory).entry(&request, CacheMode::Plain)
+    }
+
+    pub(super) fn token() -> CachedToken {
+        CachedToken {
+            access_token: AccessToken::parse("eyJz93a-k4laUWw").expect("a token"),
+            token_type: DPOP.to_owned(),
+            scope: Some("USER".to_owned()),
+            members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
+            requested_at: Timestamp(1_795_000_000_123),
+            expires_at: Timestamp(1_795_086_400_123),
+            proof_key: Some(Box::new(ProofKey::External("thumbprint".to_owned()))),
+            warning: None,
+        }
     }
 
     pub(super) fn directory() -> TempDir {

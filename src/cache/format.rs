@@ -164,20 +164,8 @@ fn checksum(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::token;
     use super::*;
-
-    fn token() -> CachedToken {
-        CachedToken {
-            access_token: AccessToken::parse("eyJz93a-k4laUWw").expect("a token"),
-            token_type: DPOP.to_owned(),
-            scope: Some("USER".to_owned()),
-            members: BTreeMap::from([("instance_url".to_owned(), "https://a.example".to_owned())]),
-            requested_at: Timestamp(1_795_000_000_123),
-            expires_at: Timestamp(1_795_086_400_123),
-            proof_key: Some(Box::new(ProofKey::External("thumbprint".to_owned()))),
-            warning: None,
-        }
-    }
 
     fn parse(content: &[u8], key: &str) -> Option<CachedToken> {
         parse_plain(content, key)?.into_token()
@@ -192,6 +180,25 @@ mod tests {
     fn an_entry_can_be_written_and_read() {
         let content = entry();
         assert_eq!(parse(&content, "key"), Some(token()));
+    }
+
+    #[test]
+    fn a_token_of_64_kib_fits() {
+        let mut token = token();
+        let text = "x".repeat(64 * 1024);
+        token.access_token = AccessToken::parse(&text).expect("a token");
+        let json = to_json(&token, "key", "login", &Overrides::default());
+        let content = plain(&json.expect("JSON")).expect("an entry");
+        assert_eq!(parse(&content, "key"), Some(token));
+    }
+
+    #[test]
+    fn an_entry_that_could_not_be_read_again_is_not_written() {
+        let limit = usize::try_from(ENTRY_LIMIT).expect("a small number");
+        let header = plain("").expect("an entry").len();
+        let json = "1".repeat(limit - header);
+        assert_eq!(plain(&json).map(|entry| entry.len()).ok(), Some(limit));
+        assert!(plain(&(json + "1")).is_err());
     }
 
     #[test]

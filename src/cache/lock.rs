@@ -236,3 +236,49 @@ impl EntryLock<'_> {
         self.entry.write_failure(Some(failure))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::ENTRY_LIMIT;
+    use super::super::tests::{directory, entry, token};
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn a_wait_starts_again_only_once() {
+        let limit = Duration::from_secs(3600);
+        let mut wait = Wait::of(limit);
+        wait.deadline -= limit;
+        assert!(wait.left().is_zero());
+        wait.extend().expect("another time");
+        assert!(wait.left() > limit / 2);
+        assert!(wait.extend().is_err());
+    }
+
+    #[test]
+    fn a_long_failure_reaches_the_callers_that_wait() {
+        let directory = directory();
+        let entry = entry(&directory, "a");
+        let error = Error::refused("x".repeat(8 * 1024));
+        let failure = TokenFailure::from_response(&error, Timestamp::now());
+        let snapshot = entry.snapshot(None);
+        let lock = entry.entry_lock(None);
+        lock.store_failure(failure).expect("written");
+        let LockOutcome::Failed(failure) = entry.lock(&snapshot, Duration::ZERO) else {
+            panic!("there is a failure");
+        };
+        assert_eq!(failure.message().len(), 8 * 1024);
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_saved_in_plain_text_leaves_no_record_for_others() {
+        let directory = directory();
+        let entry = entry(&directory, "a");
+        let long = "x".repeat(usize::try_from(ENTRY_LIMIT).expect("a small number"));
+        let mut token = token();
+        token.members.insert("member".to_owned(), long);
+        let lock = entry.entry_lock(None);
+        assert!(lock.store(&token).is_err());
+        assert!(!entry.path.exists() && !entry.failure_path().exists());
+    }
+}

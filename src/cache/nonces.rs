@@ -75,6 +75,11 @@ mod tests {
         assert_eq!(nonce("https://9").as_deref(), Some("n19"));
         assert_eq!(nonce("https://2").as_deref(), Some("n12"));
         assert_eq!(nonce("https://1"), None);
+        let longest = Nonce::parse(&"x".repeat(1024)).expect("a nonce");
+        for number in 0..MOST {
+            cache.store_nonce(&format!("https://{number}"), &longest);
+        }
+        assert!(nonce("https://0").is_some(), "all that is written is read");
         let path = directory.path().join("cache/p").join(FILE);
         for damaged in [
             &b"\xff\xfe"[..],

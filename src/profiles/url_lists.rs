@@ -191,3 +191,103 @@ impl Editor<'_> {
         result.and(disk::remove_empty_directory(&directory).map_err(cannot_remove))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::platform::disk::Directories;
+    use crate::profile::{self, Profile};
+
+    const ORIGIN: &str = "https://a.example";
+
+    fn directory() -> TempDir {
+        TempDir::with_prefix("hallpass-test-").expect("a directory")
+    }
+
+    fn profiles(directory: &TempDir) -> Profiles {
+        Profiles::of(&Directories {
+            config: directory.path().join("config"),
+            cache: directory.path().join("cache"),
+        })
+    }
+
+    /// Writes the list of the origin.
+    fn write(profiles: &Profiles, content: &[u8]) -> PathBuf {
+        let path = profiles.origin_file(ORIGIN);
+        disk::replace(&path, content, Durability::Settings).expect("written");
+        path
+    }
+
+    #[test]
+    fn a_damaged_list_is_rebuilt() {
+        let directory = directory();
+        let profiles = profiles(&directory);
+        let url = BoundUrl::parse(ORIGIN).expect("a URL to bind");
+        let name = ProfileName::parse("prod").expect("a good name");
+        let profile = Profile {
+            bindings: vec![Binding::of(url.clone())],
+            ..profile::example()
+        };
+        let editor = profiles.edit().expect("the lock");
+        editor.save(&name, &profile).expect("saved");
+        let damaged = write(&profiles, b"[{");
+        let profile = name.to_string();
+        let entries = profiles.read_or_rebuild(&damaged).expect("a list");
+        assert_eq!(entries, [Entry { url, profile }]);
+    }
+
+    #[test]
+    #[cfg_attr(windows, ignore = "a file in place of a directory counts as none")]
+    fn a_list_that_cannot_be_read_is_not_rebuilt() {
+        let directory = directory();
+        let profiles = profiles(&directory);
+        let urls = profiles.urls();
+        std::fs::create_dir_all(directory.path().join("config")).expect("created");
+        std::fs::write(urls, "of a person").expect("a file in place of the directory");
+        let list = profiles.origin_file(ORIGIN);
+        assert!(profiles.read_or_rebuild(&list).is_err());
+    }
+
+    #[test]
+    fn only_lists_are_cleaned() {
+        let directory = directory();
+        let profiles = profiles(&directory);
+        let list = write(&profiles, b"[{");
+        let urls = profiles.urls();
+        let others = [
+            "notes".to_owned(),
+            "g".repeat(64),
+            "0123456789abcdef".to_owned(),
+        ];
+        for name in &others {
+            std::fs::write(urls.join(name), "of a person").expect("written");
+        }
+        let editor = profiles.edit().expect("the lock");
+        editor.unlist_gone().expect("cleaned");
+        assert!(!list.exists());
+        for name in &others {
+            let content = std::fs::read_to_string(urls.join(name)).expect("a file");
+            assert_eq!(content, "of a person", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_read_again_is_not_written() {
+        let directory = directory();
+        let profiles = profiles(&directory);
+        let editor = profiles.edit().expect("the lock");
+        let path = profiles.origin_file(ORIGIN);
+        let entry = |length| Entry {
+            url: BoundUrl::parse(ORIGIN).expect("a URL to bind"),
+            profile: "p".repeat(length),
+        };
+        let size = |entry| serde_json::to_vec(&[entry]).expect("JSON").len();
+        let limit = usize::try_from(PROFILE_LIMIT).expect("a small number");
+        let most = limit - size(entry(0));
+        editor.write_list(&path, &[entry(most)]).expect("written");
+        assert_eq!(profiles.entries(ORIGIN).expect("a list").len(), 1);
+        assert!(editor.write_list(&path, &[entry(most + 1)]).is_err());
+    }
+}

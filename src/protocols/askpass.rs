@@ -100,3 +100,34 @@ fn quoted_url(question: &str) -> Option<Quoted<'_>> {
         has_port,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_read_from_a_question_only_before_the_host() {
+        let read = |question| {
+            let quoted = quoted_url(question)?;
+            Some((quoted.user, quoted.url.as_str().to_owned(), quoted.has_port))
+        };
+        let url = |text: &str| text.to_owned();
+        for (question, expected) in [
+            (
+                "Username for 'https://a.example': ",
+                Some((None, url("https://a.example/"), false)),
+            ),
+            (
+                "Password for 'https://me@a.example:8443': ",
+                Some((Some("me"), url("https://a.example:8443/"), true)),
+            ),
+            ("Password for 'https://b.example/me@a.example': ", None),
+            ("Password for 'https://b.example?me@a.example': ", None),
+            ("Password for 'https://b.example#me@a.example': ", None),
+            ("Password for 'https://b.example:me@a.example': ", None),
+            ("Password for \"https://a.example\": ", None),
+        ] {
+            assert_eq!(read(question), expected, "{question}");
+        }
+    }
+}

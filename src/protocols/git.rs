@@ -284,6 +284,25 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_is_that_of_the_binding_or_one_that_the_server_offers() {
+        for (bound, offered, bearer) in [
+            (None, "", true),
+            (None, "wwwauth[]=Basic realm=x\n", false),
+            (None, "wwwauth[]=Basic\nwwwauth[]=bearer\n", true),
+            (Some(Scheme::Basic), "wwwauth[]=Bearer\n", false),
+            (Some(Scheme::Bearer), "wwwauth[]=Basic\n", true),
+        ] {
+            let mut selected = profile();
+            let binding = selected.binding.as_mut().expect("a binding");
+            binding.scheme = bound;
+            let text = ["capability[]=authtype\n", offered].concat();
+            let is_bearer = request(&text).takes_bearer(&selected);
+            assert_eq!(is_bearer, bearer, "{bound:?} {offered:?}");
+            assert!(!request(offered).takes_bearer(&selected), "an old git");
+        }
+    }
+
+    #[test]
     fn the_state_is_for_clients_that_return_it_and_for_tokens_that_may_be_refused() {
         let with_state = "capability[]=authtype\ncapability[]=state\n";
         for (text, is_new, has_state) in [

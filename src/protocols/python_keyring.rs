@@ -16,6 +16,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     run,
 };
 
+#[derive(Debug, Eq, PartialEq)]
 enum Format {
     Password,
     /// The user name, then the password.
@@ -119,4 +120,30 @@ fn url(service: &str) -> Option<WebUrl> {
     }
     let url = WebUrl::parse(&["https://", service].concat()).ok()?;
     (url.path() == "/" && !url.has_query()).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &str) -> Option<(String, Format)> {
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        let request = Request::parse(&arguments)?;
+        Some((request.service.to_owned(), request.format))
+    }
+
+    #[test]
+    fn json_wins_over_lines_and_unknown_options_are_ignored() {
+        for (arguments, format) in [
+            ("get a.example", Format::Password),
+            ("--mode creds get a.example", Format::Lines),
+            ("--mode=creds --output=json get a.example", Format::Json),
+            ("--output json --mode creds get a.example", Format::Json),
+            ("--new -n get a.example", Format::Password),
+        ] {
+            let expected = Some(("a.example".to_owned(), format));
+            assert_eq!(parse(arguments), expected, "{arguments}");
+        }
+        assert_eq!(parse("set a.example"), None);
+    }
 }

@@ -8,6 +8,16 @@ use serde_json::Value;
 use super::fuzz::{Outcome, TOKEN, call};
 use super::*;
 
+#[test]
+fn a_request_is_read_up_to_64_kib() {
+    for length in [65_536, 65_537] {
+        let input = vec![b'x'; length];
+        let whole = read_to_end(&mut &input[..]).expect("a request");
+        let line = read_line(&mut &input[..]).expect("a line");
+        assert_eq!((whole.len(), line.len()), (65_536, 65_536));
+    }
+}
+
 /// What a client sends.
 #[derive(Clone, Debug)]
 struct ClientRequest {

@@ -230,6 +230,13 @@ mod tests {
     }
 
     #[test]
+    fn a_host_has_at_most_253_characters() {
+        let longest = [&"a.".repeat(126)[..], "b"].concat();
+        assert!(WebUrl::parse(&format!("https://{longest}/")).is_ok());
+        assert!(WebUrl::parse(&format!("https://{longest}b/")).is_err());
+    }
+
+    #[test]
     fn the_parts_of_a_service_cannot_change_its_server_or_directory() {
         let of = |scheme, authority, path: &str| {
             let url = WebUrl::of_service(scheme, authority, path.as_bytes());

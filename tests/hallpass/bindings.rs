@@ -245,6 +245,32 @@ fn a_url_belongs_to_one_profile() {
 }
 
 #[test]
+fn a_url_can_be_bound_again_if_its_profile_is_gone_or_changed_but_not_if_it_is_damaged() {
+    for case in ["gone", "changed", "damaged"] {
+        let (machine, server) = machine_with_profile();
+        machine.login("other", &server, &[]);
+        let file = machine.config().join("prod.json");
+        let profile = fs::read_to_string(&file).expect("the profile");
+        let changed = match case {
+            "gone" => fs::remove_file(&file),
+            "changed" => fs::write(&file, profile.replace("a.example", "e.example")),
+            _ => fs::write(&file, "{"),
+        };
+        changed.expect("a change behind hallpass' back");
+        let bind = ["bind", "other", "https://a.example"];
+        if case == "damaged" {
+            let ran = machine.run(&bind).failure(2);
+            assert!(ran.stderr.contains("prod.json"), "{ran:?}");
+            continue;
+        }
+        let ran = machine.run(&["token", "--url", "https://a.example/"]);
+        assert!(ran.failure(3).stderr.contains("no profile is bound"));
+        machine.run(&bind).success();
+        assert!(answers(&machine, "https://a.example/"), "{case}");
+    }
+}
+
+#[test]
 fn a_logout_removes_no_list_that_it_cannot_read() {
     for unreadable in [false, true] {
         let (machine, server) = machine_with_profile();

@@ -53,6 +53,11 @@ fn a_secret_that_expires_soon_is_mentioned_once_a_day_and_only_at_a_terminal() {
     assert!(!at_terminal(&["token", "p"]), "the token was cached");
     assert!(at_terminal(&["token", "p", "--refresh"]));
     assert!(!at_terminal(&["token", "p", "--refresh"]), "the same day");
+    for (hours, is_mentioned) in [(23, false), (24, true)] {
+        machine.age_cached("p/secret-expires", hours);
+        let again = at_terminal(&["token", "p", "--refresh"]);
+        assert_eq!(again, is_mentioned, "{hours} h later");
+    }
     assert!(!at_terminal(&["token", "q", "--refresh"]), "40 days before");
     machine.run(&["login", "p"]).success();
     let exec = ["exec", "--min-ttl", "2h", "-e", "T=p", "--", "true"];

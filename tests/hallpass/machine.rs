@@ -13,7 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -247,6 +247,16 @@ impl Machine {
         } else {
             ".config/hallpass"
         })
+    }
+
+    /// Makes a file of the cache so many hours old, and a minute.
+    pub(crate) fn age_cached(&self, file: &str, hours: u64) {
+        let file = fs::File::options()
+            .append(true)
+            .open(self.cache().join(file));
+        let before = SystemTime::now() - Duration::from_secs(hours * 3600 + 60);
+        let aged = file.and_then(|file| file.set_modified(before));
+        aged.expect("an older file");
     }
 
     pub(crate) fn cache(&self) -> PathBuf {

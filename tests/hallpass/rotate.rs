@@ -112,6 +112,42 @@ fn a_new_secret_is_verified_and_then_replaces_the_old_one() {
 }
 
 #[test]
+fn a_previous_secret_that_is_no_longer_needed_is_mentioned_once_a_day_and_only_at_a_terminal() {
+    let is_mentioned = |issuer: &Issuer| {
+        let command = issuer.machine.hallpass(&["token", "p", "--refresh"]);
+        let ended = Terminal::run(&command).end();
+        assert_eq!(ended.exit, Some(0), "{ended:?}");
+        ended.screen.contains("still keeps its previous secret")
+    };
+    let keep = ["--keep-old", "--no-verify"];
+
+    let issuer = Issuer::start();
+    assert!(!is_mentioned(&issuer), "there is no other secret");
+    issuer.rotate(&keep, "new").success();
+    assert!(!is_mentioned(&issuer), "the new one is not accepted yet");
+    issuer.accept(&["new"]);
+    let refresh = ["token", "p", "--refresh"];
+    let without_terminal = issuer.machine.run(&refresh).success();
+    assert!(!without_terminal.stderr.contains("previous secret"));
+    assert!(is_mentioned(&issuer));
+    assert!(!is_mentioned(&issuer), "the same day");
+    for (hours, is_due) in [(23, false), (24, true)] {
+        issuer.machine.age_cached("p/previous-secret", hours);
+        assert_eq!(is_mentioned(&issuer), is_due, "{hours} h later");
+    }
+
+    let issuer = Issuer::start();
+    let edit = ["profile", "edit", "p", "--secret-expires", "2999-01-01"];
+    issuer.machine.run(&edit).success();
+    let profile = issuer.machine.config().join("p.json");
+    let settings = std::fs::read_to_string(&profile).expect("the profile");
+    std::fs::write(&profile, settings.replace("2999", "2001")).expect("written");
+    issuer.rotate(&keep, "new").success();
+    issuer.accept(&["old", "new"]);
+    assert!(is_mentioned(&issuer), "the previous one has expired");
+}
+
+#[test]
 fn neither_of_two_secrets_is_shown_if_the_server_repeats_them() {
     let secrets = ["first-s3cret-0", "second-s3cret-0", "third-s3cret-0"];
     let echo = secrets.join(" ");

@@ -124,6 +124,8 @@ fn cargo_gets_the_protocol_version_before_it_sends_a_request() {
         response(&request(bound, "get", ""))["Ok"]["token"],
         "token-1"
     );
+    std::fs::write(machine.config().join("prod.json"), "{").expect("damage");
+    assert_eq!(refused(&request(bound, "get", "")), "other");
 }
 
 #[test]
