@@ -12,7 +12,7 @@ use super::redact::Redactor;
 use super::verdict::{about_proofs, refusal_in_success, refuses_client, verdict};
 use crate::error::Error;
 use crate::profile::token_request::TokenRequest;
-use crate::profile::{ClientAuth, Profile, ProfileName};
+use crate::profile::{CredentialKind, Profile, ProfileName};
 use crate::types::dpop::Nonce;
 use crate::types::duration;
 use crate::types::identity_token::IdentityToken;
@@ -93,10 +93,10 @@ impl ResponseContext<'_> {
 
     /// The hint for a client that was refused.
     pub(super) fn check_client(&self) -> String {
-        let what = match self.profile.client_auth {
-            method if method.has_key() => "private key",
-            ClientAuth::Identity | ClientAuth::None if self.identity.is_some() => "identity token",
-            _ => "secret",
+        let what = match self.profile.client_auth.credential() {
+            CredentialKind::Key => "private key",
+            CredentialKind::Secret => "secret",
+            CredentialKind::None => "identity token",
         };
         match self.name {
             Some(name) if name.is_from_environment() => {

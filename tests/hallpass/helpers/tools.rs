@@ -262,10 +262,13 @@ fn terraform_gets_an_object() {
     assert_eq!(get("tf.example"), json!({ "token": "token-1" }));
     assert_eq!(get("other.example"), json!({}));
     assert_eq!(get("tf.example/x"), json!({}));
-    for verb in ["store", "forget"] {
-        machine
-            .run_with_input(&["terraform-credentials", verb, "tf.example"], "{}")
-            .failure(2);
+    for (verb, reason) in [
+        ("store", "does not store tokens"),
+        ("forget", "does not store tokens"),
+        ("list", "unknown command"),
+    ] {
+        let ran = machine.run_with_input(&["terraform-credentials", verb, "tf.example"], "{}");
+        assert!(ran.failure(2).stderr.contains(reason), "{verb}");
     }
 }
 
