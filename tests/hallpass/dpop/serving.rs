@@ -10,16 +10,20 @@ use super::proof::DpopProof;
 use super::{strict, url_of};
 use crate::machine::Machine;
 use crate::serve::Serving;
-use crate::server::{Reply, Request, Server};
+use crate::server::{Gate, Reply, Request, Server};
 
 fn serving(api: &Server) -> (Machine, Serving) {
+    serving_with(api, &[])
+}
+
+fn serving_with(api: &Server, options: &[&str]) -> (Machine, Serving) {
     let machine = Machine::new().with_server(strict());
     machine.login(
         "p",
         machine.server(),
         &["--dpop", "--for", &api.url("/v1/")],
     );
-    let serving = Serving::start(&machine, &["p"]);
+    let serving = Serving::start(&machine, &[&["p"], options].concat());
     (machine, serving)
 }
 
@@ -144,24 +148,29 @@ fn a_nonce_that_is_good_once_is_sent_in_the_next_request() {
 
 #[test]
 fn requests_at_the_same_time_have_the_nonces_of_their_own_responses() {
-    // Each nonce is good once, and a request that has none gets one of its own.
+    const CALLERS: usize = 20;
+    // A nonce is good for one request. A request without one gets its own nonce, but no nonce is sent until all
+    // callers have asked.
     let good = Mutex::new(HashSet::new());
-    let count = AtomicUsize::new(0);
+    let all_asked = Gate::new();
     let api = Server::start(move |request| {
         let (_, proof) = verified(request);
         let nonce = proof.claims["nonce"].as_str().unwrap_or_default();
         let mut good = good.lock().expect("a set");
-        if good.remove(nonce) {
-            return Reply::new(200);
+        if !nonce.is_empty() {
+            return Reply::new(if good.remove(nonce) { 200 } else { 400 });
         }
-        let nonce = format!("n{}", count.fetch_add(1, SeqCst));
+        let nonce = format!("n{}", good.len());
         good.insert(nonce.clone());
-        wants_nonce(&nonce)
+        if good.len() == CALLERS {
+            all_asked.open();
+        }
+        wants_nonce(&nonce).held_by(&all_asked)
     });
-    let (_, serving) = serving(&api);
+    let serving = serving_with(&api, &["--timeout", "30s"]).1;
     thread::scope(|scope| {
         let send = || send("GET", &serving.url, &[], "");
-        let callers: Vec<_> = (0..20).map(|_| scope.spawn(send)).collect();
+        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(send)).collect();
         for caller in callers {
             let response = caller.join().expect("a response");
             assert!(response.starts_with("HTTP/1.1 200"), "{response}");
