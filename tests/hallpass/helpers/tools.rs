@@ -124,7 +124,7 @@ fn cargo_gets_the_protocol_version_before_it_sends_a_request() {
         response(&request(bound, "get", ""))["Ok"]["token"],
         "token-1"
     );
-    std::fs::write(machine.config().join("prod.json"), "{").expect("damage");
+    fs::write(machine.config().join("prod.json"), "{").expect("damage");
     assert_eq!(refused(&request(bound, "get", "")), "other");
 }
 
@@ -322,6 +322,10 @@ fn keyring_has_three_output_formats_and_one_exit_code_for_not_found() {
             (1, "", "")
         );
     }
+    // The reason is for the user.
+    fs::write(machine.config().join("prod.json"), "{").expect("damage");
+    let ran = machine.run(&["keyring", "get", url, "me"]).failure(1);
+    assert!(ran.stderr.contains("prod.json"), "{ran:?}");
 }
 
 #[test]
