@@ -69,18 +69,12 @@ impl TokenClient {
         others: OtherCredentials,
     ) -> Result<Self> {
         policy::current()?.check(profile)?;
-        Self::with_http(name, profile, credential, others)
+        Self::without_http(name, profile, credential, others)?.with_http(profile)
     }
 
-    fn with_http(
-        name: Option<&ProfileName>,
-        profile: &Profile,
-        credential: Credential,
-        others: OtherCredentials,
-    ) -> Result<Self> {
-        let client = Self::without_http(name, profile, credential, others)?;
-        client.http(profile)?;
-        Ok(client)
+    fn with_http(self, profile: &Profile) -> Result<Self> {
+        self.http(profile)?;
+        Ok(self)
     }
 
     fn without_http(
@@ -162,7 +156,8 @@ impl TokenClient {
         // The handshake needs the credential.
         let may_block = profile.secret.as_ref().is_some_and(SecretSource::may_block);
         if !may_block || profile.client_auth.is_tls() {
-            return Self::with_http(Some(name), profile, credential()?, others);
+            return Self::without_http(Some(name), profile, credential()?, others)?
+                .with_http(profile);
         }
         let set_up = || http(profile, Some(name), None, others.certificate_key.as_ref());
         let (credential, http) = thread::scope(|scope| -> Result<_> {
