@@ -291,45 +291,6 @@ impl ProfileSource<'_> {
         }
     }
 
-    /// Takes the token of another machine, or requests one for all of them.
-    fn request_shared(
-        &self,
-        client: &TokenClient,
-    ) -> std::result::Result<CachedToken, TokenFailure> {
-        let (name, profile) = (&self.selected.name, &self.selected.profile);
-        let rejected = match &self.options.rejected {
-            Some(rejected) => Some(share::fingerprint(rejected)),
-            None if self.options.force_refresh => None,
-            None => self
-                .cache()
-                .entry(&self.request, self.cache_mode)
-                .rejected(),
-        };
-        let need = Need {
-            min_ttl: self.options.min_ttl,
-            force_refresh: self.options.force_refresh,
-            rejected: rejected.as_deref(),
-            // The other machine may have another policy.
-            max_ttl: policy::longest_ttl(profile),
-            wait_limit: request_limit(profile),
-        };
-        let request = || self.request_from_server(client);
-        let entry = shared_entry(
-            self.directories,
-            (name, profile, &self.request),
-            (client.credential(), client.secret_headers()),
-            WaitLimit::Program,
-        );
-        let Some(entry) = entry else {
-            return request();
-        };
-        match entry.obtain(need, request) {
-            Answer::Received(token) => self.received(token),
-            Answer::Requested(response) => response,
-            Answer::Refused(failure) => Err(failure),
-        }
-    }
-
     /// A token that another machine requested.
     fn received(&self, token: CachedToken) -> std::result::Result<CachedToken, TokenFailure> {
         let (name, profile) = (&self.selected.name, &self.selected.profile);
@@ -377,11 +338,40 @@ impl TokenSource for ProfileSource<'_> {
         self.client_with_accepted_secret()
     }
 
+    /// Takes the token of another machine, or requests one for all of them. Without a shared cache, it is for
+    /// this machine only.
     fn request(&self, client: &TokenClient) -> std::result::Result<CachedToken, TokenFailure> {
-        if self.selected.profile.shared_cache().is_none() {
+        let (name, profile) = (&self.selected.name, &self.selected.profile);
+        let entry = shared_entry(
+            self.directories,
+            (name, profile, &self.request),
+            (client.credential(), client.secret_headers()),
+            WaitLimit::Program,
+        );
+        let Some(entry) = entry else {
             return self.request_from_server(client);
+        };
+        let rejected = match &self.options.rejected {
+            Some(rejected) => Some(share::fingerprint(rejected)),
+            None if self.options.force_refresh => None,
+            None => self
+                .cache()
+                .entry(&self.request, self.cache_mode)
+                .rejected(),
+        };
+        let need = Need {
+            min_ttl: self.options.min_ttl,
+            force_refresh: self.options.force_refresh,
+            rejected: rejected.as_deref(),
+            // The other machine may have another policy.
+            max_ttl: policy::longest_ttl(profile),
+            wait_limit: request_limit(profile),
+        };
+        match entry.obtain(need, || self.request_from_server(client)) {
+            Answer::Received(token) => self.received(token),
+            Answer::Requested(response) => response,
+            Answer::Refused(failure) => Err(failure),
         }
-        self.request_shared(client)
     }
 
     fn is_current(&self) -> Result<bool> {
