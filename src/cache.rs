@@ -167,10 +167,7 @@ mod tests {
 
     /// The cache of a profile below this directory.
     pub(super) fn cache(directory: &TempDir) -> Cache {
-        let directories = Directories {
-            config: directory.path().join("config"),
-            cache: directory.path().join("cache"),
-        };
+        let directories = Directories::below(directory);
         Cache::of(&directories, &ProfileName::parse("p").expect("a good name"))
     }
 

@@ -440,10 +440,7 @@ struct TestEntry {
 impl TestEntry {
     fn new() -> Self {
         let directory = TempDir::with_prefix("hallpass-test-").expect("a directory");
-        let directories = Directories {
-            config: directory.path().join("config"),
-            cache: directory.path().join("cache"),
-        };
+        let directories = Directories::below(&directory);
         let name = ProfileName::parse("p").expect("a good name");
         let request = TokenRequest::new(&name, &profile::example(), None, None, None);
         let entry = Cache::of(&directories, &name).entry(&request, CacheMode::Plain);

@@ -207,10 +207,7 @@ mod tests {
     }
 
     fn profiles(directory: &TempDir) -> Profiles {
-        Profiles::of(&Directories {
-            config: directory.path().join("config"),
-            cache: directory.path().join("cache"),
-        })
+        Profiles::of(&Directories::below(directory))
     }
 
     /// Writes the list of the origin.

@@ -251,12 +251,10 @@ impl Machine {
 
     /// Makes a file of the cache so many hours old, and a minute.
     pub(crate) fn age_cached(&self, file: &str, hours: u64) {
-        let file = fs::File::options()
-            .append(true)
-            .open(self.cache().join(file));
-        let before = SystemTime::now() - Duration::from_secs(hours * 3600 + 60);
-        let aged = file.and_then(|file| file.set_modified(before));
-        aged.expect("an older file");
+        age(
+            &self.cache().join(file),
+            Duration::from_secs(hours * 3600 + 60),
+        );
     }
 
     pub(crate) fn cache(&self) -> PathBuf {
@@ -431,6 +429,13 @@ pub(crate) fn skip(reason: &str) {
         let list = list.as_mut().expect("the list of skipped tests");
         list.write_all(report.as_bytes()).expect("a line in it");
     }
+}
+
+/// Makes a file so much older than now.
+pub(crate) fn age(path: &Path, by: Duration) {
+    let file = fs::File::options().append(true).open(path);
+    let aged = file.and_then(|file| file.set_modified(SystemTime::now() - by));
+    aged.expect("an older file");
 }
 
 /// A response for each request: `token-1`, `token-2`, ..., each valid for an hour.

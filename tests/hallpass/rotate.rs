@@ -113,9 +113,9 @@ fn a_new_secret_is_verified_and_then_replaces_the_old_one() {
 
 #[test]
 fn a_previous_secret_that_is_no_longer_needed_is_mentioned_once_a_day_and_only_at_a_terminal() {
+    let refresh = ["token", "p", "--refresh"];
     let is_mentioned = |issuer: &Issuer| {
-        let command = issuer.machine.hallpass(&["token", "p", "--refresh"]);
-        let ended = Terminal::run(&command).end();
+        let ended = Terminal::run(&issuer.machine.hallpass(&refresh)).end();
         assert_eq!(ended.exit, Some(0), "{ended:?}");
         ended.screen.contains("still keeps its previous secret")
     };
@@ -126,7 +126,6 @@ fn a_previous_secret_that_is_no_longer_needed_is_mentioned_once_a_day_and_only_a
     issuer.rotate(&keep, "new").success();
     assert!(!is_mentioned(&issuer), "the new one is not accepted yet");
     issuer.accept(&["new"]);
-    let refresh = ["token", "p", "--refresh"];
     let without_terminal = issuer.machine.run(&refresh).success();
     assert!(!without_terminal.stderr.contains("previous secret"));
     assert!(is_mentioned(&issuer));

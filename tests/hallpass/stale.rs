@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::crowd::{Crowd, wait_until};
 use crate::files::{picture, sealed, write};
-use crate::machine::{Machine, Ran, finish, numbered_tokens};
+use crate::machine::{Machine, Ran, age, finish, numbered_tokens};
 use crate::server::{Gate, Reply, Request, Server};
 use crate::support::{ran, run_by};
 
@@ -406,7 +406,5 @@ fn change(entry: &Path, member: &str, value: &Value) {
 }
 
 pub(crate) fn make_old(path: &Path) {
-    let file = File::options().write(true).open(path).expect("a file");
-    let long_ago = SystemTime::now() - AN_HOUR_AND_A_BIT;
-    file.set_modified(long_ago).expect("its date");
+    age(path, AN_HOUR_AND_A_BIT);
 }

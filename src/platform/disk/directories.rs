@@ -13,6 +13,17 @@ pub(crate) struct Directories {
     pub(crate) cache: PathBuf,
 }
 
+#[cfg(test)]
+impl Directories {
+    /// Both below a test's own directory.
+    pub(crate) fn below(directory: &tempfile::TempDir) -> Self {
+        Self {
+            config: directory.path().join("config"),
+            cache: directory.path().join("cache"),
+        }
+    }
+}
+
 impl Directories {
     /// # Errors
     /// `Usage` if the home directory is unknown.
